@@ -1,0 +1,80 @@
+"""Every exception of a node, in one tree.
+
+    LeekyError                   everything this project raises on purpose
+    ├── RaftError
+    │   ├── NotLeader            ask the leader instead
+    │   └── Busy                 the uncommitted tail is full; retry later
+    ├── StorageError             the node must not go on with this disk
+    │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
+    │   ├── WrongDirectory       another node's, another cluster's, or a newer format
+    │   └── DiskFailed           a write, a sync or an open failed; never retried on the same file
+    ├── WireError                bytes that are no message of ours
+    ├── MachineError             the state machine cannot be loaded
+    └── CommandError             a machine's answer to a command that it refuses
+
+`CommandError` is an answer: the entry stays committed, in its place in the log, and every node
+gives the same answer. Any other exception out of a machine's `apply` stops the node.
+The launcher's own exceptions hang below `LeekyError` too: see `launcher/errors.py`.
+"""
+
+from __future__ import annotations
+
+
+class LeekyError(Exception):
+    """Everything this project raises on purpose; its text is one line for the user."""
+
+
+class RaftError(LeekyError):
+    """The consensus core refuses a request."""
+
+
+class NotLeader(RaftError):
+    """This server cannot serve the request; retry at `leader_id` when known (§8)."""
+
+    def __init__(self, leader_id: int | None) -> None:
+        super().__init__("no leader yet" if leader_id is None else f"leader is node {leader_id}")
+        self.leader_id = leader_id
+
+
+class Busy(RaftError):
+    """Too much is proposed and not yet committed; retry when some of it is."""
+
+
+class StorageError(LeekyError):
+    """This node must not go on with this disk."""
+
+
+class DamagedLog(StorageError):
+    """Damage where only intact records can be: entries that were acknowledged would be lost."""
+
+    def __init__(self, file: str, offset: int, reason: str) -> None:
+        super().__init__(f"{file}: damaged at byte {offset}: {reason}")
+        self.file = file
+        self.offset = offset
+        self.reason = reason
+
+
+class WrongDirectory(StorageError):
+    """The directory belongs to another node or cluster, or to a newer format."""
+
+
+class DiskFailed(StorageError):
+    """A disk operation failed. What reached the disk is unknown, so it is never retried."""
+
+    def __init__(self, operation: str, file: str, cause: OSError) -> None:
+        super().__init__(f"{operation} of {file} failed: {cause.strerror or cause}")
+        self.operation = operation
+        self.file = file
+        self.cause = cause
+
+
+class WireError(LeekyError):
+    """Bytes that are no message of ours: the sender is at fault, and the link is closed."""
+
+
+class MachineError(LeekyError):
+    """The state machine that was asked for does not exist or cannot be loaded."""
+
+
+class CommandError(LeekyError):
+    """A machine's answer to a command that it refuses; deterministic, and part of its contract."""

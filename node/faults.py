@@ -1,0 +1,145 @@
+"""The fault filter: what becomes of a message on a directed link, as a pure verdict.
+
+Every message between nodes asks for its verdict: the seconds after which each copy of it arrives.
+`()` is lost, `(0.0,)` is untouched, `(0.0, 0.0)` arrives twice, `(0.05,)` arrives later. Whoever
+sends does the waiting: here is no clock, and the randomness is handed in, so that the same seed and
+the same messages give the same verdicts.
+
+What a `LinkFault` (`node/wire.py`) does to a message, in this order:
+
+    cut         It is lost, always. The news that the other end has died is lost too (`is_cut`).
+    loss        It is lost with this probability, all of it. A link with loss 1 is not cut: the
+                death of its other end still shows.
+    duplicate   With this probability it is two messages from here on, and each fares by itself.
+    delay_s     It takes this much longer,
+    jitter_s    and up to this much more, each value as likely. So a later one may overtake it.
+    reorder     With this probability it is also held back, half to one and a half times
+                REORDER_HOLD_S, while what is sent after it passes by.
+
+Faults on one link combine as if the message crossed them one after the other: it is cut if any
+cuts, delays and jitters add up, and it escapes loss (or duplication, or reordering) only by
+escaping each. The links of the two directions are strangers: what one does, the other does not.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from node.raft.messages import NodeId
+from node.wire import LinkFault
+
+PASS = (0.0,)
+"""The verdict on a link without faults; always this very object."""
+
+LOST: tuple[float, ...] = ()
+
+REORDER_HOLD_S = 0.05
+"""About how long a reordered message is held back. Under load that is many messages; on a link
+that is idle but for heartbeats a message may not be overtaken by anything in that time."""
+
+
+class FaultFilter:
+    """What each directed link does at present. Raises ValueError on an impossible fault."""
+
+    def __init__(self, faults: Iterable[LinkFault] = (), *, rng: random.Random) -> None:
+        self._rng = rng
+        self._links: dict[tuple[NodeId, NodeId], LinkFault] = {}
+        self.set(faults)
+
+    def set(self, faults: Iterable[LinkFault]) -> None:
+        """From now on the links do this, and nothing else. On an error they do what they did."""
+        links: dict[tuple[NodeId, NodeId], LinkFault] = {}
+        for fault in faults:
+            _check(fault)
+            link = (fault.source, fault.target)
+            known = links.get(link)
+            links[link] = fault if known is None else _combined(known, fault)
+        # A fault that does nothing must not cost its link the short way through `verdict`.
+        self._links = {
+            link: fault
+            for link, fault in links.items()
+            if fault != LinkFault(source=fault.source, target=fault.target)
+        }
+
+    def verdict(self, source: NodeId, target: NodeId) -> tuple[float, ...]:
+        """The seconds after which each copy of a message from `source` reaches `target`.
+
+        Called once for each message, in the order in which they are sent.
+        """
+        fault = self._links.get((source, target))
+        if fault is None:
+            return PASS
+        if fault.cut or self._happens(fault.loss):
+            return LOST
+        if self._happens(fault.duplicate):
+            return (self._delay_s(fault), self._delay_s(fault))
+        return (self._delay_s(fault),)
+
+    def is_cut(self, source: NodeId, target: NodeId) -> bool:
+        """Whether nothing whatever crosses, not even the news that `source` has died."""
+        fault = self._links.get((source, target))
+        return fault is not None and fault.cut
+
+    def _happens(self, probability: float) -> bool:
+        # No draw for what is certain or switched off: a fault that is not used changes no other.
+        return probability > 0 and (probability >= 1 or self._rng.random() < probability)
+
+    def _delay_s(self, fault: LinkFault) -> float:
+        delay_s = fault.delay_s
+        if fault.jitter_s > 0:
+            delay_s += fault.jitter_s * self._rng.random()
+        if self._happens(fault.reorder):
+            delay_s += REORDER_HOLD_S * (0.5 + self._rng.random())
+        return delay_s
+
+
+def partition(groups: Sequence[Collection[NodeId]]) -> list[LinkFault]:
+    """Cuts every link between nodes of different groups, in both directions (pure).
+
+    A node that is to be on its own is a group of one; links of nodes in no group are left alone.
+    Raises ValueError when a node is in two groups.
+    """
+    group_of: dict[NodeId, int] = {}
+    for number, group in enumerate(groups):
+        for node in sorted(set(group)):
+            if node in group_of:
+                raise ValueError(f"node {node} is in two groups of the partition")
+            group_of[node] = number
+    return [
+        LinkFault(source=source, target=target, cut=True)
+        for source in group_of
+        for target in group_of
+        if group_of[source] != group_of[target]
+    ]
+
+
+def _check(fault: LinkFault) -> None:
+    for field in ("loss", "duplicate", "reorder"):
+        value: float = getattr(fault, field)
+        if not 0 <= value <= 1:  # catches NaN too
+            raise ValueError(f"{field} is a probability, from 0 to 1, not {value}")
+    for field in ("delay_s", "jitter_s"):
+        value = getattr(fault, field)
+        if not (value >= 0 and math.isfinite(value)):
+            raise ValueError(f"{field} is a number of seconds, 0 or more, not {value}")
+
+
+def _combined(one: LinkFault, other: LinkFault) -> LinkFault:
+    return msgspec.structs.replace(
+        one,
+        cut=one.cut or other.cut,
+        delay_s=one.delay_s + other.delay_s,
+        jitter_s=one.jitter_s + other.jitter_s,
+        loss=_either(one.loss, other.loss),
+        duplicate=_either(one.duplicate, other.duplicate),
+        reorder=_either(one.reorder, other.reorder),
+    )
+
+
+def _either(one: float, other: float) -> float:
+    """The probability that at least one of two independent things happens."""
+    return one + other - one * other

@@ -1,0 +1,92 @@
+"""What a state machine is, and the few words that all of ours share.
+
+A machine is handed every committed command, in the order of the log, on every node. Nodes agree
+because each of them computes the same from the same, so `apply` is *deterministic*: no clock, no
+randomness, no file, nothing that depends on the order of a set or on the node's own identity.
+
+A machine refuses a command by raising `CommandError`. The refusal is an answer: the entry stays in
+its place in the log, the state must be what it was before, and every node refuses alike. Any other
+exception out of `apply` means that the machine is broken, and stops the node.
+
+The shipped machines read a command as a line: a verb, one blank, the rest. Verbs are
+case-insensitive and blanks in front of them are ignored; what a blank in the rest means, each says
+for itself. A query that would change the state is refused: state changes only through the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from node.errors import CommandError
+
+_SHOWN_BYTES = 200
+
+
+@runtime_checkable
+class Machine(Protocol):
+    """A deterministic state machine; constructed without arguments, in its initial state."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        """The answer to `command`, which is the entry at `index` of the log.
+
+        Indexes rise but have gaps: not every entry is a command. The answer is exactly `bytes`.
+        Raises CommandError to refuse; the state is then unchanged.
+        """
+        ...
+
+    def query(self, request: bytes) -> bytes:
+        """The answer to a question that changes nothing. Raises CommandError to refuse."""
+        ...
+
+    def snapshot(self) -> Iterable[bytes]:
+        """The whole state, in pieces of a bounded size. Consumed before the next `apply`."""
+        ...
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        """Replaces the state by the one that `snapshot` gave, piece by piece as it gave it."""
+        ...
+
+
+def error_answer(error: CommandError) -> bytes:
+    """A refusal as a client gets it: its text, in UTF-8.
+
+    Bytes that a machine took from a command and put into its text (decoded with
+    `surrogateescape`) come out as they were. No text whatever makes this fail.
+    """
+    text = str(error)
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return text.encode("utf-8", "backslashreplace")
+
+
+def split_verb(line: bytes) -> tuple[bytes, bytes]:
+    """The verb, in capitals, and what follows the one blank behind it."""
+    verb, _, rest = line.lstrip(b" ").partition(b" ")
+    return verb.upper(), rest
+
+
+def no_argument(verb: str, rest: bytes) -> None:
+    """Raises CommandError unless nothing but blanks follows a verb that stands alone."""
+    if rest.strip(b" "):
+        raise CommandError(f"{verb} stands alone; it was followed by {shown(rest)}")
+
+
+def shown(text: bytes) -> str:
+    """What a user typed, on one line and of bounded length, for the text of a refusal."""
+    head = text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in head)
+    return line if len(text) <= _SHOWN_BYTES else line + "..."
+
+
+def not_understood(machine: str, line: bytes, understood: str) -> CommandError:
+    """The refusal of a command that a machine does not understand."""
+    return CommandError(f"not understood: {shown(line)} (the {machine} machine has {understood})")
+
+
+def submit_instead(verb: bytes) -> CommandError:
+    """The refusal of a query that would change the state."""
+    return CommandError(
+        f"{verb.decode('ascii')} changes the state, and a read may not: submit it as an entry"
+    )

@@ -1,0 +1,120 @@
+"""Which machines there are, and how a name becomes one.
+
+A name is one of the shipped machines', or `package.module:Class` for the user's own, which is
+imported from `sys.path`; whoever starts the node puts the user's folder there. Importing runs the
+module's code: a machine is trusted as the node itself is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from types import ModuleType
+
+from node.errors import MachineError
+from node.machines.files import Files
+from node.machines.journal import Journal
+from node.machines.kv import KeyValue
+from node.machines.protocol import Machine
+
+_SHIPPED: dict[str, type[Machine]] = {"files": Files, "journal": Journal, "kv": KeyValue}
+
+_ARGUMENTS = {
+    "apply": ("index", "command"),
+    "query": ("request",),
+    "snapshot": (),
+    "restore": ("chunks",),
+}
+
+
+def names() -> list[str]:
+    """The machines that come with the house, sorted."""
+    return sorted(_SHIPPED)
+
+
+def load(name: str) -> Machine:
+    """A new machine, in its initial state.
+
+    Raises MachineError, whose text is one line, when there is none of that name, its module or its
+    class cannot be used, or it is no machine.
+    """
+    shipped = _SHIPPED.get(name)
+    if shipped is not None:
+        return shipped()
+    module_name, colon, class_name = name.partition(":")
+    if not (colon and module_name and class_name):
+        raise MachineError(
+            f"no machine is called {name!r}: there are {', '.join(names())}, "
+            "and package.module:Class for one of your own"
+        )
+    return _construct(name, _find_class(name, _import(name, module_name), class_name))
+
+
+def _import(name: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        if module_name == missing or module_name.startswith(missing + "."):
+            raise MachineError(
+                f"machine {name}: no module {missing!r} here or on PYTHONPATH; "
+                f"the machines that come along are {', '.join(names())}"
+            ) from error
+        raise MachineError(
+            f"machine {name}: {module_name} needs the module {missing!r}, which is not installed"
+        ) from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does when it is run
+        raise MachineError(f"machine {name}: importing it failed: {_one_line(error)}") from error
+
+
+def _find_class(name: str, module: ModuleType, class_name: str) -> type[object]:
+    found: object = getattr(module, class_name, None)
+    if isinstance(found, type):
+        return found
+    there = sorted(
+        key
+        for key, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    )
+    what = "there is no such class" if found is None else f"{class_name} is no class"
+    has = f"has {', '.join(there)}" if there else "has none"
+    raise MachineError(f"machine {name}: {what}; {module.__name__} {has}")
+
+
+def _construct(name: str, found: type[object]) -> Machine:
+    missing = [method for method in _ARGUMENTS if not callable(getattr(found, method, None))]
+    if missing:
+        raise MachineError(
+            f"machine {name}: {found.__name__} is no machine, for want of {', '.join(missing)}; "
+            f"a machine has {', '.join(_ARGUMENTS)}"
+        )
+    try:
+        machine: object = found()
+    except (Exception, SystemExit) as error:
+        raise MachineError(
+            f"machine {name}: {found.__name__}() failed, and a machine is constructed without "
+            f"arguments: {_one_line(error)}"
+        ) from error
+    for method, arguments in _ARGUMENTS.items():
+        _check_arguments(name, getattr(machine, method), method, arguments)
+    assert isinstance(machine, Machine), "all that a machine has was just found"
+    return machine
+
+
+def _check_arguments(name: str, bound: object, method: str, arguments: tuple[str, ...]) -> None:
+    """Tells a method that cannot be called as a machine's is now, not at the first entry."""
+    assert callable(bound), f"{method} was callable on the class"
+    try:
+        signature = inspect.signature(bound)
+    except (TypeError, ValueError):  # written in C: it says nothing about its arguments
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise MachineError(
+            f"machine {name}: {method} must take ({', '.join(arguments)}): {error}"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

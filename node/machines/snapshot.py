@@ -1,0 +1,99 @@
+"""The form in which the state of a shipped machine, and of the client sessions, is kept.
+
+A snapshot is a stream: a header, then the items, each a MessagePack value behind its length
+(`node/wire.py` frames them). The header tells what the items are, the version of their form and how
+many there are. The stream is cut into chunks without regard to the items, so no chunk is longer
+than `CHUNK_BYTES` however large an item is, and a reader takes the stream in chunks of any size.
+
+Equal items give equal bytes. Nothing here notices a flipped bit: whoever stores or sends the chunks
+guards them with a checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from node.errors import MachineError, WireError
+from node.wire import FrameReader, frame
+
+CHUNK_BYTES = 256 << 10
+
+_LONGEST_ITEM_BYTES = (1 << 31) - 1
+
+_T = TypeVar("_T")
+
+
+class _Header(msgspec.Struct, frozen=True, array_like=True):
+    kind: str
+    version: int
+    count: int
+
+
+def write(kind: str, version: int, items: Sequence[object]) -> Iterator[bytes]:
+    """The items as chunks, each of at most CHUNK_BYTES and only the last one shorter.
+
+    kind: whose state it is, for example "files"
+    version: of the items' form; at least 1
+    """
+    encoder = msgspec.msgpack.Encoder()
+    buffer = bytearray(frame(encoder.encode(_Header(kind, version, len(items)))))
+    for item in items:
+        buffer += frame(encoder.encode(item))
+        if len(buffer) >= CHUNK_BYTES:
+            yield from _whole_chunks(buffer)
+    if buffer:
+        yield bytes(buffer)
+
+
+def read(
+    kind: str, version: int, decoder: msgspec.msgpack.Decoder[_T], chunks: Iterable[bytes]
+) -> Iterator[_T]:
+    """The items of a stream that `write` made, however it has been cut since.
+
+    decoder: of one item
+    Raises MachineError when it is of another kind, of a newer version, cut short, or no snapshot;
+    so whoever restores takes all the items before it gives up the state that it has.
+    """
+    frames = _frames(kind, chunks)
+    try:
+        header = msgspec.msgpack.decode(next(frames, b""), type=_Header)
+        if header.kind != kind:
+            raise MachineError(f"a snapshot of {header.kind}, where one of {kind} is needed")
+        if header.version > version:
+            raise MachineError(
+                f"a snapshot of {kind} in format {header.version}, by a newer leeky-raft; "
+                f"this one reads formats up to {version}"
+            )
+        count = 0
+        for body in frames:
+            count += 1
+            yield decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MachineError(f"no snapshot of {kind}: {error}") from error
+    if count != header.count:
+        raise MachineError(f"a snapshot of {kind} holds {count} items instead of {header.count}")
+
+
+def _whole_chunks(buffer: bytearray) -> Iterator[bytes]:
+    """Takes from the front of `buffer` all that fills whole chunks."""
+    whole = len(buffer) - len(buffer) % CHUNK_BYTES
+    for start in range(0, whole, CHUNK_BYTES):
+        yield bytes(memoryview(buffer)[start : start + CHUNK_BYTES])
+    del buffer[:whole]
+
+
+def _frames(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    reader = FrameReader(_LONGEST_ITEM_BYTES)
+    rest = 0
+    for chunk in chunks:
+        try:
+            bodies = reader.feed(chunk)
+        except WireError as error:
+            raise MachineError(f"no snapshot of {kind}: {error}") from error
+        rest += len(chunk) - sum(map(len, bodies)) - 4 * len(bodies)
+        yield from bodies
+    if rest:
+        raise MachineError(f"a snapshot of {kind} is cut short")

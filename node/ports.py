@@ -1,0 +1,87 @@
+"""The ports: all that a server touches of the world outside it.
+
+Each has two implementers: the real one around an operating system, and a simulated one.
+Nothing in `node/server.py` or `node/storage/` reaches a disk, a link or a client in any other way,
+so whatever runs them runs the product's own order of *persist, send, apply* and its own recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from node.raft.messages import NodeId
+
+
+class DiskFile(Protocol):
+    """One open file. Every method raises OSError when the operation fails."""
+
+    def size(self) -> int: ...
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset`; fewer only at the end of the file."""
+        ...
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Writes all of `data` or raises. Not durable before `sync`."""
+        ...
+
+    def truncate(self, size: int) -> None: ...
+
+    def sync(self) -> None:
+        """Returns when what was written is durable, the file's size included (fdatasync)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Disk(Protocol):
+    """One node's folder. Names are plain file names in it. Every method raises OSError."""
+
+    def list(self) -> list[str]: ...
+
+    def open(self, name: str, *, create: bool = False) -> DiskFile:
+        """Opens for reading and writing. With `create`, the file must not exist yet."""
+        ...
+
+    def rename(self, old: str, new: str) -> None:
+        """Atomic; replaces `new` if it exists. Durable after `sync_directory`."""
+        ...
+
+    def remove(self, name: str) -> None: ...
+
+    def sync_directory(self) -> None:
+        """Returns when creations, renames and removals are durable."""
+        ...
+
+
+class DiskQueue(Protocol):
+    """Runs disk work beside the server, strictly in order."""
+
+    def run(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """Runs `work` after all earlier work; then `done(None)` or `done(error)` in the loop."""
+        ...
+
+
+class Links(Protocol):
+    """The links to the other nodes. A message may be lost, late, twice or out of order."""
+
+    def send(self, peer: NodeId, frame: bytes) -> None:
+        """Never blocks, never raises. A frame that finds no open link, or a full one, is lost."""
+        ...
+
+
+class ClientConnection(Protocol):
+    """One client that is connected."""
+
+    def send(self, frame: bytes) -> None:
+        """Never blocks, never raises. A frame for a client that is gone is dropped."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where events go: `node/events.py` says what they are."""
+
+    def emit(
+        self, level: str, event: str, term: int, role: str, commit: int, **fields: object
+    ) -> None: ...

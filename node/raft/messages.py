@@ -1,0 +1,115 @@
+"""What servers say to each other: Raft's RPCs (Figure 2), and what a log is made of.
+
+An *entry* is one command at one index. Entries that were proposed together form a `Batch`:
+consecutive indexes, one term, encoded once by whoever proposed them. A batch travels, is stored
+and is truncated whole, so every log is a sequence of whole batches. By the Log Matching Property
+(§5.3) two logs that hold an entry of the same index and term hold the same batch around it.
+
+The RPCs keep the paper's names and fields. What the paper does not have is marked below.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+import msgspec
+
+NodeId: TypeAlias = int
+
+
+class BatchKind(enum.IntEnum):
+    """What the entries of a batch are for."""
+
+    COMMANDS = 0
+    """Client requests, for the state machine."""
+    NOOP = 1
+    """The entry a new leader commits first, to learn what is committed (§8, §5.4.2)."""
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Consecutive entries of one term, proposed together.
+
+    first_index: index of its first entry; at least 1
+    term: term of every entry in it
+    kind: what the entries are for
+    count: how many entries; at least 1
+    data: the entries, encoded where they were proposed; opaque to the core
+    """
+
+    first_index: int
+    term: int
+    kind: BatchKind
+    count: int
+    data: bytes
+
+    @property
+    def last_index(self) -> int:
+        return self.first_index + self.count - 1
+
+
+class HardState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What must be on disk before any message that depends on it leaves (Figure 2)."""
+
+    current_term: int = 0
+    voted_for: NodeId | None = None
+
+
+class RequestVote(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """A candidate asks for a vote (§5.2, §5.4.1).
+
+    pre_vote: only asks whether a vote would be granted, in a term not yet begun (thesis §9.6)
+    """
+
+    term: int
+    candidate_id: NodeId
+    last_log_index: int
+    last_log_term: int
+    pre_vote: bool = False
+
+
+class RequestVoteReply(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """The answer: `term` is the voter's, or the term asked about when a pre-vote is granted."""
+
+    term: int
+    vote_granted: bool
+    pre_vote: bool = False
+
+
+class AppendEntries(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """The leader replicates its log; without batches it is a heartbeat (§5.2, §5.3).
+
+    round: counts the leader's heartbeats, so that a reply proves which of them was heard
+    (ReadIndex and check-quorum need it; thesis §6.4)
+    """
+
+    term: int
+    leader_id: NodeId
+    prev_log_index: int
+    prev_log_term: int
+    batches: tuple[Batch, ...]
+    leader_commit: int
+    round: int = 0
+
+
+class AppendEntriesReply(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """The answer to AppendEntries, for success and refusal alike.
+
+    success: the follower's log held an entry of `prev_log_term` at `prev_log_index`
+    match_index: on success, how far the follower's *disk* agrees with the leader's log
+    prev_log_index: the message's, so that a late refusal is told from a fresh one
+    hint_index, hint_term: on refusal, the follower's last entry that could still agree, so that
+        the leader backs up a term at a time (§5.3)
+    round: the message's
+    """
+
+    term: int
+    success: bool
+    match_index: int
+    prev_log_index: int
+    hint_index: int = 0
+    hint_term: int = 0
+    round: int = 0
+
+
+Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply

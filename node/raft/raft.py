@@ -1,0 +1,258 @@
+"""The door to the core: one server's side of Raft, as a deterministic machine.
+
+It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic
+scale; randomness is handed in; and what is to be done in the world comes back from `ready()`. The
+same calls give the same answers.
+
+The caller's duties:
+
+1. After any call, take `ready()` until it is None, and do what each `Ready` says, in order.
+2. Make `hard_state` and `batches` durable, in the order of the Readys, then call `persisted`.
+   A batch that begins at or below the end of what is stored replaces everything from there on.
+3. Send `messages` at once; that is safe before anything is durable. Send
+   `messages_after_persist` only when this Ready and all before it are durable.
+4. Apply `committed` in order. Answer `reads` when everything up to their index is applied.
+5. Call `elapse` when `deadline` has come. Hand each message to `step` at most once; losing,
+   delaying or reordering messages is safe.
+
+Nobody may know of a term, a vote or an entry that a crash could take back: duty 3 is what keeps
+that promise, and `messages` holds only what does not depend on it. A leader's AppendEntries may
+leave before its own disk has the entries, because a leader counts itself only once it is told so
+through `persisted` (thesis §10.2.1).
+
+Not done here: snapshots, membership changes, leadership transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from node.errors import Busy, NotLeader
+from node.raft import election, reads, replication
+from node.raft.log import Log
+from node.raft.membership import Configuration
+from node.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Batch,
+    BatchKind,
+    HardState,
+    Message,
+    NodeId,
+    RequestVote,
+    RequestVoteReply,
+)
+from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
+
+
+class Raft:
+    """One server. Not thread-safe."""
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        voters: Iterable[NodeId],
+        *,
+        hard_state: HardState = HardState(),  # noqa: B008 (frozen)
+        batches: Iterable[Batch] = (),
+        timing: Timing,
+        limits: Limits,
+        random: Randomness,
+        now: float,
+    ) -> None:
+        """A server that starts, or starts again with what it had made durable.
+
+        `hard_state` and `batches` are what storage recovered; nothing is known to be committed.
+        """
+        self.state = RaftState(
+            node_id,
+            Configuration(voters),
+            hard_state,
+            Log(batches),
+            timing,
+            limits,
+            random,
+            now,
+        )
+        election.hint_start(self.state)
+
+    # -- what goes in ----------------------------------------------------------------------------
+
+    def step(self, sender: NodeId, message: Message, now: float) -> None:
+        """A message of `sender` has arrived. Those of strangers are ignored."""
+        raft = self.state
+        raft.now = now
+        if sender not in raft.configuration.voters or sender == raft.node_id:
+            return
+        if message.term > raft.current_term and not self._enter_term(sender, message):
+            return
+        if message.term < raft.current_term:
+            self._answer_stale(sender, message)
+            return
+        match message:
+            case RequestVote():
+                election.on_request_vote(raft, message)
+            case RequestVoteReply():
+                if election.on_request_vote_reply(raft, sender, message):
+                    replication.become_leader(raft)
+            case AppendEntries():
+                self._hear_leader(message.leader_id)
+                replication.on_append_entries(raft, message)
+            case AppendEntriesReply():
+                if raft.role is Role.LEADER:
+                    replication.on_append_entries_reply(raft, sender, message)
+                    reads.confirm(raft)
+
+    def propose(self, count: int, data: bytes, now: float) -> int:
+        """Put `count` commands, encoded together as `data`, into the log: the first one's index.
+
+        Raises NotLeader; Busy when the uncommitted tail has no room for them.
+        """
+        raft = self.state
+        raft.now = now
+        if raft.role is not Role.LEADER:
+            raise NotLeader(raft.leader_id)
+        tail = raft.log.bytes_after(raft.commit_index)
+        if tail and tail + len(data) > raft.limits.max_uncommitted_bytes:
+            raise Busy(f"{tail} bytes are proposed and not yet committed; try again in a moment")
+        return replication.append(raft, BatchKind.COMMANDS, count, data)
+
+    def read(self, context: int, now: float) -> None:
+        """A linearizable read: a later Ready names `context` and the index to answer it at.
+
+        Raises NotLeader. When this server stops leading, reads not yet answered are forgotten.
+        """
+        raft = self.state
+        raft.now = now
+        if raft.role is not Role.LEADER:
+            raise NotLeader(raft.leader_id)
+        raft.reads_waiting.append(context)
+
+    def elapse(self, now: float) -> None:
+        """Time has passed: act on every timer that is due."""
+        raft = self.state
+        raft.now = now
+        if raft.role is not Role.LEADER:
+            if now >= raft.election_deadline and election.on_election_timeout(raft):
+                replication.become_leader(raft)
+            return
+        if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
+            # We cannot commit anything; whoever waits here had better look elsewhere.
+            raft.become_follower(None, "no quorum is heard")
+            return
+        if now >= raft.heartbeat_deadline:
+            replication.broadcast_heartbeat(raft)
+        if raft.notice_deadline is not None and now >= raft.notice_deadline:
+            replication.send_commit_notices(raft)
+
+    def hint_failure(self, peer: NodeId, now: float) -> None:
+        """The process of `peer` is known to be dead (not merely silent)."""
+        self.state.now = now
+        election.hint_failure(self.state, peer)
+
+    def link_opened(self, peer: NodeId, now: float) -> None:
+        """`peer` has started (again): what was believed of its log no longer holds."""
+        raft = self.state
+        raft.now = now
+        if raft.role is Role.LEADER and peer in raft.progress:
+            replication.greet(raft, peer)
+
+    def persisted(self, ready: Ready) -> None:
+        """What `ready` asked to make durable is durable, and so is all before it."""
+        raft = self.state
+        if ready.hard_state is not None:
+            raft.persisted_hard_state = ready.hard_state
+        # A later conflict may have replaced these very entries in memory: then they prove nothing.
+        if (
+            ready.last_index > raft.persisted_index
+            and raft.log.term_at(ready.last_index) == ready.last_term
+        ):
+            raft.persisted_index = ready.last_index
+            if raft.role is Role.LEADER:
+                replication.advance_commit(raft)
+
+    # -- what comes out --------------------------------------------------------------------------
+
+    def ready(self) -> Ready | None:
+        """What the caller must do now, or None. Each thing is said once."""
+        raft = self.state
+        if raft.role is Role.LEADER:
+            replication.replicate(raft)
+            reads.begin_round(raft)
+        hard_state = None if raft.hard_state == raft.handed_hard_state else raft.hard_state
+        batches = raft.log.batches_from(raft.handed_index + 1)
+        committed = self._take_committed()
+        out = (raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes)
+        if not (hard_state or batches or committed or any(out)):
+            return None
+        raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes = [], [], [], []
+        raft.handed_hard_state = raft.hard_state
+        raft.handed_index = raft.log.last_index
+        return Ready(
+            hard_state=hard_state,
+            batches=batches,
+            last_index=raft.log.last_index,
+            last_term=raft.log.last_term,
+            messages=out[0],
+            messages_after_persist=out[1],
+            committed=committed,
+            reads=out[2],
+            notes=out[3],
+        )
+
+    @property
+    def deadline(self) -> float:
+        """When `elapse` is due next, unless something happens before."""
+        raft = self.state
+        if raft.role is not Role.LEADER:
+            return raft.election_deadline
+        if raft.notice_deadline is not None:
+            return min(raft.heartbeat_deadline, raft.notice_deadline)
+        return raft.heartbeat_deadline
+
+    # -- control flow ----------------------------------------------------------------------------
+
+    def _enter_term(self, sender: NodeId, message: Message) -> bool:
+        """A message of a later term: whether it is to be looked at, in that term (§5.1)."""
+        raft = self.state
+        if isinstance(message, RequestVote):
+            if raft.hears_a_leader:
+                if message.pre_vote:
+                    election.deny(raft, message, "a leader is heard")
+                return False
+            if message.pre_vote:
+                election.on_request_vote(raft, message)
+                return False
+        if isinstance(message, RequestVoteReply) and message.pre_vote and message.vote_granted:
+            # The term is the one we asked about, not one that anybody is in.
+            if election.on_request_vote_reply(raft, sender, message):
+                replication.become_leader(raft)
+            return False
+        raft.become_follower(None, f"term {message.term} has begun")
+        raft.advance_term(message.term)
+        return True
+
+    def _answer_stale(self, sender: NodeId, message: Message) -> None:
+        """Tell a sender of an earlier term which one it is; its answers mean nothing any more."""
+        raft = self.state
+        if isinstance(message, RequestVote):
+            election.deny(raft, message, "its term is stale")
+        elif isinstance(message, AppendEntries):
+            raft.send_after_persist(sender, replication.refuse(raft, message))
+
+    def _hear_leader(self, leader_id: NodeId) -> None:
+        raft = self.state
+        assert raft.role is not Role.LEADER, "a term has one leader (Election Safety, §5.2)"
+        raft.become_follower(leader_id, "a leader is heard")
+        raft.leader_heard_at = raft.now
+        raft.hinted_elections = 0
+        raft.reset_election_timer()
+
+    def _take_committed(self) -> list[Batch]:
+        raft = self.state
+        if raft.last_applied == raft.commit_index:
+            return []
+        batches = raft.log.batches_from(raft.last_applied + 1, raft.limits.max_apply_bytes)
+        committed = [batch for batch in batches if batch.last_index <= raft.commit_index]
+        raft.last_applied = committed[-1].last_index
+        return committed

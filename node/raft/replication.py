@@ -1,0 +1,236 @@
+"""Replication: how the leader's log becomes everyone's log (§5.3, §5.4.2).
+
+For each peer the leader keeps a guess, `next_index`, and a proof, `match_index`. Guesses move both
+ways; proofs only rise while the peer lives. Committing counts proofs.
+
+While the guess holds, AppendEntries follow each other without waiting (a pipeline, bounded in
+messages and bytes). A refusal, or a heartbeat that finds a gap, ends that: then one message at a
+time probes where the logs agree, backing up a term at a time, until one is accepted.
+
+A heartbeat is an AppendEntries without batches whose `prev_log_index` is the end of what was sent:
+so each one also finds out whether what was sent has arrived, and a lost message is repaired by the
+next heartbeat.
+"""
+
+from __future__ import annotations
+
+from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, NodeId
+from node.raft.state import Progress, RaftState, Role
+
+# -- the leader ----------------------------------------------------------------------------------
+
+
+def become_leader(raft: RaftState) -> None:
+    """Won: send out a no-op of the new term, which commits all that came before it (§5.4.2, §8)."""
+    assert raft.role is Role.CANDIDATE
+    assert not raft.pre_vote
+    raft.role = Role.LEADER
+    raft.leader_id = raft.node_id
+    raft.hinted_elections = 0
+    next_index = raft.log.last_index + 1
+    raft.progress = {peer: Progress(next_index, raft.now) for peer in raft.peers}
+    votes = sorted(voter for voter, yes in raft.votes.items() if yes)
+    raft.note("info", "leader.elected", votes=votes, last_index=raft.log.last_index)
+    raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
+    append(raft, BatchKind.NOOP, 1, b"")
+
+
+def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
+    """Put entries into the leader's log; the next Ready sends them. Answers the first's index."""
+    first_index = raft.log.last_index + 1
+    raft.log.append(Batch(first_index, raft.current_term, kind, count, data))
+    return first_index
+
+
+def replicate(raft: RaftState) -> None:
+    """Send every peer what it lacks, as far as its bounds allow."""
+    last_index = raft.log.last_index
+    for peer, progress in raft.progress.items():
+        if progress.next_index <= last_index:
+            _replicate_to(raft, peer, progress)
+
+
+def broadcast_heartbeat(raft: RaftState) -> None:
+    """Tell every peer that we lead, and begin a new round."""
+    raft.round += 1
+    raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
+    for peer, progress in raft.progress.items():
+        send_append(raft, peer, progress, [])
+
+
+def greet(raft: RaftState, peer: NodeId) -> None:
+    """The peer's process is new: its proofs begin anew, and it hears at once that we lead."""
+    progress = raft.progress[peer]
+    progress.match_index = 0
+    progress.probe_from(raft.log.last_index + 1)
+    send_append(raft, peer, progress, [])
+
+
+def send_commit_notices(raft: RaftState) -> None:
+    """Tell those of a commit who would not learn of it before the next heartbeat."""
+    raft.notice_deadline = None
+    for peer, progress in raft.progress.items():
+        if progress.commit_sent < raft.commit_index and not progress.probing:
+            send_append(raft, peer, progress, [])
+
+
+def send_append(
+    raft: RaftState, peer: NodeId, progress: Progress, batches: list[Batch]
+) -> AppendEntries:
+    """One AppendEntries from the peer's `next_index` on."""
+    prev_log_index = progress.next_index - 1
+    prev_log_term = raft.log.term_at(prev_log_index)
+    assert prev_log_term is not None, "the log before next_index is still here"
+    message = AppendEntries(
+        term=raft.current_term,
+        leader_id=raft.node_id,
+        prev_log_index=prev_log_index,
+        prev_log_term=prev_log_term,
+        batches=tuple(batches),
+        leader_commit=raft.commit_index,
+        round=raft.round,
+    )
+    progress.commit_sent = raft.commit_index
+    raft.send(peer, message)
+    return message
+
+
+def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntriesReply) -> None:
+    """Move the guess, or note the proof and see what it commits."""
+    assert raft.role is Role.LEADER
+    assert message.term == raft.current_term
+    progress = raft.progress[sender]
+    progress.last_contact = raft.now
+    progress.round_acked = max(progress.round_acked, message.round)
+    if not message.success:
+        _back_up(raft, progress, message)
+        return
+    assert message.match_index <= raft.log.last_index, "nobody holds what the leader does not"
+    if message.prev_log_index >= progress.next_index - 1:
+        progress.probing = False  # accepted where we guessed: messages may follow each other
+    if message.match_index > progress.match_index:
+        progress.acknowledge(message.match_index)
+        advance_commit(raft)
+
+
+def advance_commit(raft: RaftState) -> None:
+    """Commit what a majority holds on disk, if it ends in this term (§5.4.2, Figure 8)."""
+
+    def held(node_id: NodeId) -> int:
+        if node_id == raft.node_id:
+            return raft.persisted_index
+        return raft.progress[node_id].match_index
+
+    index = int(raft.configuration.quorum_value(held))
+    if index <= raft.commit_index or raft.log.term_at(index) != raft.current_term:
+        return
+    assert raft.log.is_batch_end(index), "proofs are ends of batches"
+    raft.commit_index = index
+    raft.note("debug", "commit.advanced")
+    if raft.notice_deadline is None and raft.progress:
+        raft.notice_deadline = raft.now + raft.timing.commit_notice_s
+
+
+def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
+    limits = raft.limits
+    while progress.next_index <= raft.log.last_index:
+        if progress.probing and progress.probe_sent:
+            return
+        if (
+            len(progress.inflight) >= limits.max_inflight_messages
+            or progress.inflight_bytes >= limits.max_inflight_bytes
+        ):
+            return
+        batches = raft.log.batches_from(progress.next_index, limits.max_append_bytes)
+        send_append(raft, peer, progress, batches)
+        if progress.probing:
+            progress.probe_sent = True
+            return
+        size = sum(len(batch.data) for batch in batches)
+        progress.inflight.append((batches[-1].last_index, size))
+        progress.inflight_bytes += size
+        progress.next_index = batches[-1].last_index + 1
+
+
+def _back_up(raft: RaftState, progress: Progress, message: AppendEntriesReply) -> None:
+    """The peer lacks `prev_log_index`, or holds another entry there: try where both may agree."""
+    refused = message.prev_log_index
+    if refused <= progress.match_index:
+        return  # late: it has agreed to this since
+    if progress.probing and refused != progress.next_index - 1:
+        return  # late: the answer to an earlier probe
+    index, _ = raft.log.last_agreeable(min(message.hint_index, refused - 1), message.hint_term)
+    if not raft.log.is_batch_end(index):
+        index = raft.log.batch_start(index) - 1
+    progress.probe_from(max(index, progress.match_index) + 1)
+
+
+# -- the follower --------------------------------------------------------------------------------
+
+
+def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
+    """Take what extends our log; otherwise say where to back up (Figure 2).
+
+    `step` has already answered stale terms and made us the sender's follower.
+    """
+    assert message.term == raft.current_term
+    assert raft.role is Role.FOLLOWER
+    log = raft.log
+    if not log.matches(message.prev_log_index, message.prev_log_term):
+        # Hint at the clashing term's start: one round trip for each term (§5.3).
+        hint = log.last_agreeable(message.prev_log_index, message.prev_log_term)
+        raft.send_after_persist(message.leader_id, refuse(raft, message, hint))
+        return
+
+    # Only a conflict truncates: a late duplicate must not erase what we acknowledged.
+    missing = log.missing(message.batches)
+    if missing:
+        assert missing[0].first_index > raft.commit_index, "committed entries never change"
+        _splice(raft, missing)
+
+    # Trust leader_commit only as far as this message vouches; our tail may be stale.
+    vouched = message.batches[-1].last_index if message.batches else message.prev_log_index
+    commit_index = min(message.leader_commit, vouched)
+    if commit_index > raft.commit_index:
+        raft.commit_index = commit_index
+        raft.note("debug", "commit.advanced")
+
+    if message.batches:
+        raft.send_after_persist(message.leader_id, _accept(raft, message, vouched))
+    else:
+        on_disk = min(vouched, raft.persisted_index)
+        raft.reply_to_heartbeat(message.leader_id, _accept(raft, message, on_disk))
+
+
+def refuse(
+    raft: RaftState, message: AppendEntries, hint: tuple[int, int] = (0, 0)
+) -> AppendEntriesReply:
+    """No: the term is stale, or our log does not hold the entry before the new ones."""
+    return AppendEntriesReply(
+        term=raft.current_term,
+        success=False,
+        match_index=0,
+        prev_log_index=message.prev_log_index,
+        hint_index=hint[0],
+        hint_term=hint[1],
+        round=message.round,
+    )
+
+
+def _splice(raft: RaftState, missing: list[Batch]) -> None:
+    before = raft.log.last_index
+    truncated = raft.log.splice(missing)
+    if truncated is not None:
+        raft.handed_index = min(raft.handed_index, truncated - 1)
+        raft.persisted_index = min(raft.persisted_index, truncated - 1)
+        raft.note("info", "log.truncated", first_index=truncated, last_index=before)
+
+
+def _accept(raft: RaftState, message: AppendEntries, match_index: int) -> AppendEntriesReply:
+    return AppendEntriesReply(
+        term=raft.current_term,
+        success=True,
+        match_index=match_index,
+        prev_log_index=message.prev_log_index,
+        round=message.round,
+    )

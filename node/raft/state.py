@@ -1,0 +1,308 @@
+"""A server's state: Figure 2's variables, and what the server is about to tell its caller.
+
+`RaftState` is data and the few transitions that every part of the core shares. Its names are
+those of Figure 2; under it stand the timers, which are points in time compared with `now`, and the
+outbox: messages, batches and events that the next `Ready` will carry.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from node.raft.log import Log
+from node.raft.membership import Configuration
+from node.raft.messages import AppendEntriesReply, Batch, HardState, Message, NodeId
+
+
+class Role(enum.Enum):
+    """What a server is (Figure 4). A candidate may still be asking for pre-votes."""
+
+    FOLLOWER = "follower"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+
+class Randomness(Protocol):
+    """Handed in: `random.Random` is one."""
+
+    def uniform(self, a: float, b: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. Election timeouts are drawn anew each time, from min to max (§5.2).
+
+    failure_hint: whether `hint_failure` shortens the wait for a leader known to be dead
+    hint_delay_s: how long such a shortened wait is at the most
+    commit_notice_s: how long followers may be left unaware of a commit when nothing else is sent
+    """
+
+    heartbeat_interval_s: float = 0.1
+    election_timeout_min_s: float = 0.5
+    election_timeout_max_s: float = 1.0
+    failure_hint: bool = True
+    hint_delay_s: float = 0.02
+    commit_notice_s: float = 0.01
+
+    def __post_init__(self) -> None:
+        assert 0 < self.heartbeat_interval_s < self.election_timeout_min_s
+        assert self.election_timeout_min_s < self.election_timeout_max_s
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds the leader's memory and each message. Sizes in bytes.
+
+    max_append_bytes: of batches in one AppendEntries, unless a single batch is larger
+    max_inflight_messages, max_inflight_bytes: sent to one peer and not yet acknowledged
+    max_uncommitted_bytes: of the log's uncommitted tail; proposals beyond it are refused
+    max_apply_bytes: of batches handed out for applying in one Ready
+    """
+
+    max_append_bytes: int = 1 << 20
+    max_inflight_messages: int = 64
+    max_inflight_bytes: int = 8 << 20
+    max_uncommitted_bytes: int = 64 << 20
+    max_apply_bytes: int = 1 << 20
+
+
+@dataclass
+class Progress:
+    """What a leader believes of one peer (§5.3), and what it may send it.
+
+    `next_index` is a guess and moves both ways; `match_index` is a proof and only rises while the
+    peer lives. While `probing` the guess is unconfirmed, and one message at a time is sent.
+    """
+
+    next_index: int
+    last_contact: float
+    match_index: int = 0
+    probing: bool = True
+    probe_sent: bool = False
+    round_acked: int = 0
+    commit_sent: int = 0
+    inflight: deque[tuple[int, int]] = field(default_factory=deque)
+    """last index and bytes of each AppendEntries sent and not yet acknowledged"""
+    inflight_bytes: int = 0
+
+    def probe_from(self, next_index: int) -> None:
+        """Forget what is in flight and find out where the peer's log agrees with ours."""
+        self.next_index = next_index
+        self.probing = True
+        self.probe_sent = False
+        self.inflight.clear()
+        self.inflight_bytes = 0
+
+    def acknowledge(self, match_index: int) -> None:
+        """The peer's disk agrees with our log up to `match_index`."""
+        self.match_index = max(self.match_index, match_index)
+        self.next_index = max(self.next_index, self.match_index + 1)
+        while self.inflight and self.inflight[0][0] <= self.match_index:
+            self.inflight_bytes -= self.inflight.popleft()[1]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that happened, for the event log: the server's view at that moment, and fields."""
+
+    level: str
+    event: str
+    term: int
+    role: str
+    commit: int
+    fields: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the caller must do now; `node/raft/raft.py` says in which order.
+
+    hard_state, batches: to be made durable together; a batch at or below the end of what is
+        stored replaces everything from there on
+    last_index, last_term: of the log when this was made, for `Raft.persisted`
+    messages: to be sent at once
+    messages_after_persist: to be sent when this Ready, and all before it, are durable
+    committed: to be applied in order
+    reads: contexts that may be answered once `index` is applied
+    """
+
+    hard_state: HardState | None
+    batches: list[Batch]
+    last_index: int
+    last_term: int
+    messages: list[tuple[NodeId, Message]]
+    messages_after_persist: list[tuple[NodeId, Message]]
+    committed: list[Batch]
+    reads: list[tuple[int, list[int]]]
+    notes: list[Note]
+
+    @property
+    def must_persist(self) -> bool:
+        return self.hard_state is not None or bool(self.batches)
+
+
+@dataclass
+class ReadRound:
+    """Reads that wait for a majority to confirm that we led when they arrived (thesis §6.4)."""
+
+    round: int
+    read_index: int
+    contexts: list[int]
+
+
+class RaftState:
+    """One server's state. `now` is the time of the step that is being taken."""
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        configuration: Configuration,
+        hard_state: HardState,
+        log: Log,
+        timing: Timing,
+        limits: Limits,
+        random: Randomness,
+        now: float,
+    ) -> None:
+        assert node_id in configuration.voters, "a server is a member of its own configuration"
+        assert log.last_term <= hard_state.current_term, "no entry is of a term to come"
+        self.node_id = node_id
+        self.configuration = configuration
+        self.timing = timing
+        self.limits = limits
+        self.random = random
+        self.now = now
+
+        # Persistent on all servers (Figure 2).
+        self.current_term = hard_state.current_term
+        self.voted_for = hard_state.voted_for
+        self.log = log
+
+        # Volatile on all servers. last_applied counts what was handed out for applying.
+        self.commit_index = log.base_index
+        self.last_applied = log.base_index
+        self.role = Role.FOLLOWER
+        self.leader_id: NodeId | None = None
+
+        # Volatile on candidates.
+        self.pre_vote = False
+        self.votes: dict[NodeId, bool] = {}
+
+        # Volatile on leaders; reinitialised after election.
+        self.progress: dict[NodeId, Progress] = {}
+        self.round = 0
+        self.reads_waiting: list[int] = []
+        self.read_round: ReadRound | None = None
+
+        # How far the disk has caught up with memory: handed out, and confirmed.
+        self.handed_index = log.last_index
+        self.persisted_index = log.last_index
+        self.handed_hard_state = hard_state
+        self.persisted_hard_state = hard_state
+
+        # Timers: points in time.
+        self.election_deadline = 0.0
+        self.heartbeat_deadline = 0.0
+        self.notice_deadline: float | None = None
+        self.leader_heard_at = float("-inf")
+        self.hinted_elections = 0
+
+        # The outbox.
+        self.messages: list[tuple[NodeId, Message]] = []
+        self.messages_after_persist: list[tuple[NodeId, Message]] = []
+        self.reads_ready: list[tuple[int, list[int]]] = []
+        self.notes: list[Note] = []
+
+    # -- what is true now ------------------------------------------------------------------------
+
+    @property
+    def hard_state(self) -> HardState:
+        return HardState(self.current_term, self.voted_for)
+
+    @property
+    def peers(self) -> tuple[NodeId, ...]:
+        return self.configuration.peers(self.node_id)
+
+    @property
+    def hears_a_leader(self) -> bool:
+        """A live leader has been heard within the shortest election timeout: then this server
+        helps nobody to depose it (§6, thesis §4.2.3). A leader hears itself while it hears a
+        quorum."""
+        if self.role is Role.LEADER:
+            return self.now - self.quorum_contact < self.timing.election_timeout_min_s
+        return (
+            self.leader_id is not None
+            and self.now - self.leader_heard_at < self.timing.election_timeout_min_s
+        )
+
+    @property
+    def quorum_contact(self) -> float:
+        """When this leader last had heard from a majority, itself included."""
+
+        def last_contact(node_id: NodeId) -> float:
+            return self.now if node_id == self.node_id else self.progress[node_id].last_contact
+
+        return self.configuration.quorum_value(last_contact)
+
+    # -- the outbox ------------------------------------------------------------------------------
+
+    def send(self, to: NodeId, message: Message) -> None:
+        """Leaves at once: it tells of nothing that is not on disk."""
+        self.messages.append((to, message))
+
+    def send_after_persist(self, to: NodeId, message: Message) -> None:
+        """Leaves when all that it depends on is on disk."""
+        self.messages_after_persist.append((to, message))
+
+    def reply_to_heartbeat(self, to: NodeId, reply: AppendEntriesReply) -> None:
+        """A heartbeat's reply claims only what the disk holds, so it waits for no entries."""
+        if self.hard_state == self.persisted_hard_state:
+            self.send(to, reply)
+        else:
+            self.send_after_persist(to, reply)
+
+    def note(self, level: str, event: str, **fields: object) -> None:
+        """Tells the event log."""
+        role, commit = self.role.value, self.commit_index
+        self.notes.append(Note(level, event, self.current_term, role, commit, fields))
+
+    # -- transitions -----------------------------------------------------------------------------
+
+    def advance_term(self, term: int) -> None:
+        """A new term: its vote is not yet cast, its leader not yet known."""
+        assert term > self.current_term, "terms only rise"
+        previous, self.current_term = self.current_term, term
+        self.voted_for = None
+        self.note("info", "term.advanced", previous=previous)
+
+    def become_follower(self, leader_id: NodeId | None, reason: str) -> None:
+        """Follow in the current term. Only a leader's election timer, which stood still, is set."""
+        was, self.role = self.role, Role.FOLLOWER
+        self.pre_vote = False
+        self.votes = {}
+        if was is Role.LEADER:
+            self.progress = {}
+            self.reads_waiting = []
+            self.read_round = None
+            self.notice_deadline = None
+            self.reset_election_timer()
+            self.note("info", "leader.stepped_down", reason=reason)
+        if leader_id is not None and leader_id != self.leader_id:
+            self.note("info", "leader.heard", leader=leader_id)
+        self.leader_id = leader_id
+
+    def reset_election_timer(self) -> None:
+        """Wait a full timeout, drawn anew (§5.2)."""
+        timing = self.timing
+        self.election_deadline = self.now + self.random.uniform(
+            timing.election_timeout_min_s, timing.election_timeout_max_s
+        )
+
+    def shorten_election_timer(self, least: float, most: float) -> None:
+        """Wait at most that many hint delays: there is no leader to wait for."""
+        delay = self.timing.hint_delay_s
+        hinted = self.now + self.random.uniform(least * delay, most * delay)
+        self.election_deadline = min(self.election_deadline, hinted)

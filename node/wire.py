@@ -1,0 +1,324 @@
+"""Messages to bytes and back: every frame that crosses a process boundary.
+
+A frame is MessagePack behind a four-byte big-endian length, which is also how
+`multiprocessing.connection` frames `send_bytes`. Everything is validated as it is decoded;
+nothing is ever pickled. There are three conversations:
+
+    node <-> node          [t, RPC]            the RPCs of `node/raft/messages.py`
+    supervisor <-> node    [t, message]        `Stop`, `SetFaults`, ... / `Status`, `Failed`
+    client <-> node        message             `Submit`, `Read`, ... / `Answers`, `Redirect`, ...
+
+`t` is the sender's hybrid logical clock (`node/events.py`). A client writes no event log, so its
+frames carry none: that lets the leader put a `Submit` into its log just as it arrived.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from node.errors import WireError
+from node.raft.messages import Message, NodeId
+
+MAX_FRAME_BYTES = 256 << 20
+"""No frame is longer; a peer that announces more is out of step, and its link is closed."""
+
+_T = TypeVar("_T")
+_LENGTH = struct.Struct("!i")
+
+
+# -- client <-> node -----------------------------------------------------------------------------
+
+
+class Submit(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Consecutive commands of one client session, to be applied in order, each once (thesis §6.3).
+
+    client_id: the session, chosen by the client, unique for all time
+    first_sequence: the sequence number of `commands[0]`; a session begins with 1
+    lowest_unanswered: every answer below it has reached the client and may be forgotten
+    commands: each at least one byte long
+    """
+
+    client_id: bytes
+    first_sequence: int
+    lowest_unanswered: int
+    commands: list[bytes]
+
+
+class Read(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """Queries of the state machine, all answered at one point of the log.
+
+    stale: answer at once from this node's own state, however old; any node may
+    """
+
+    read_id: int
+    queries: list[bytes]
+    stale: bool = False
+
+
+ClientRequest: TypeAlias = Submit | Read
+
+
+class Answers(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """What became of consecutive commands of a session: the same whenever it is asked again.
+
+    first_sequence: of the first command answered
+    first_index: its index; the others' follow it
+    term: of the entries
+    results: one for each command, an error's text where its position is in `errors`
+    """
+
+    first_sequence: int
+    first_index: int
+    term: int
+    results: list[bytes]
+    errors: list[int]
+
+
+class OutOfOrder(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """Nothing of a `Submit` was applied: the session's next command is `expected`, not
+    `first_sequence`. Send again from `expected`; below 1 the session is unknown here."""
+
+    first_sequence: int
+    expected: int
+
+
+class ReadResult(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """The answers to a `Read`, from the state just after `index` was applied."""
+
+    read_id: int
+    index: int
+    term: int
+    results: list[bytes]
+    errors: list[int]
+
+
+class Redirect(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """Not here: ask `leader_id`, or anyone in a moment when it is None.
+
+    It answers everything that this connection has outstanding. An entry of it may still commit;
+    sending it again under the same sequence number is safe.
+    """
+
+    leader_id: NodeId | None
+    reason: str = ""
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """The request is wrong and will be however often it is sent (an entry over the limit)."""
+
+    reason: str
+
+
+ClientReply: TypeAlias = Answers | OutOfOrder | ReadResult | Redirect | Refused
+
+
+# -- supervisor <-> node -------------------------------------------------------------------------
+
+
+class LinkFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What one directed link, `source` to `target`, does to its messages. All zero: nothing.
+
+    cut: every message is lost, and so is the news that the other end has died
+    delay_s, jitter_s: each message takes delay_s plus up to jitter_s longer
+    loss, duplicate, reorder: probabilities, 0 to 1; a reordered message is overtaken by later ones
+    """
+
+    source: NodeId
+    target: NodeId
+    cut: bool = False
+    delay_s: float = 0.0
+    jitter_s: float = 0.0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
+class SetFaults(msgspec.Struct, frozen=True, tag=True):
+    """From now on the links do this, and nothing else."""
+
+    faults: list[LinkFault]
+
+
+class NewLink(msgspec.Struct, frozen=True, tag=True):
+    """`peer` has started, in its `life`; one file descriptor, this node's end of the pipe to it,
+    comes with this frame."""
+
+    peer: NodeId
+    life: int
+
+
+class GetStatus(msgspec.Struct, frozen=True, tag=True):
+    """Answer with a `Status` that carries `request`."""
+
+    request: int
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """Finish what is being written, then exit with 0."""
+
+
+ToNode: TypeAlias = SetFaults | NewLink | GetStatus | Stop
+
+
+class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """How a node sees the world. Sent when it is asked for (`request` says by what), and unasked
+    (`request` 0) whenever role, term or leader has changed."""
+
+    request: int = 0
+    role: str
+    term: int
+    leader: NodeId | None
+    voter: bool
+    first_index: int
+    last_index: int
+    commit_index: int
+    applied_index: int
+    snapshot_index: int
+    digest: str
+    """the running hash of the entries applied up to applied_index"""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The node is about to exit and starting it again as it is cannot help, or can (`retry`)."""
+
+    reason: str
+    retry: bool
+
+
+ToSupervisor: TypeAlias = Status | Failed
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a node process is told when it starts. Durations in seconds, sizes in bytes.
+
+    voters: every member of the cluster, this node included
+    life: 1 for the node's first start, then one more at each
+    peers: the lives of the peers to which a pipe is handed over at the start
+    """
+
+    cluster_id: str
+    cluster_name: str
+    node_id: NodeId
+    life: int
+    voters: list[NodeId]
+    peers: dict[NodeId, int]
+    data_dir: str
+    event_log: str
+    socket: str
+    machine: str
+    python_path: list[str]
+    heartbeat_interval_s: float
+    election_timeout_min_s: float
+    election_timeout_max_s: float
+    failure_hint: bool
+    max_entry_bytes: int
+    max_append_bytes: int
+    max_inflight_batches: int
+    max_inflight_bytes: int
+    max_uncommitted_bytes: int
+    segment_bytes: int
+    log_level: str
+    log_rotate_bytes: int
+    digest_every: int
+    faults: list[LinkFault]
+    seed: int | None = None
+
+
+# -- bytes ---------------------------------------------------------------------------------------
+
+_encoder = msgspec.msgpack.Encoder()
+_rpc_decoder = msgspec.msgpack.Decoder(tuple[int, Message])
+_to_node_decoder = msgspec.msgpack.Decoder(tuple[int, ToNode])
+_to_supervisor_decoder = msgspec.msgpack.Decoder(tuple[int, ToSupervisor])
+_request_decoder: msgspec.msgpack.Decoder[ClientRequest] = msgspec.msgpack.Decoder(ClientRequest)
+_reply_decoder: msgspec.msgpack.Decoder[ClientReply] = msgspec.msgpack.Decoder(ClientReply)
+_submits_decoder = msgspec.msgpack.Decoder(list[Submit])
+
+
+def encode(t: int, message: Message | ToNode | ToSupervisor) -> bytes:
+    """The body of a frame between nodes, or between the supervisor and a node."""
+    return _encoder.encode((t, message))
+
+
+def decode_rpc(body: bytes) -> tuple[int, Message]:
+    """The inverse of `encode` for RPCs. Raises WireError."""
+    return _decode(_rpc_decoder, body)
+
+
+def decode_to_node(body: bytes) -> tuple[int, ToNode]:
+    """The inverse of `encode` for what the supervisor says. Raises WireError."""
+    return _decode(_to_node_decoder, body)
+
+
+def decode_to_supervisor(body: bytes) -> tuple[int, ToSupervisor]:
+    """The inverse of `encode` for what a node says. Raises WireError."""
+    return _decode(_to_supervisor_decoder, body)
+
+
+def encode_client(message: ClientRequest | ClientReply) -> bytes:
+    """The body of a frame between a client and a node."""
+    return _encoder.encode(message)
+
+
+def decode_request(body: bytes) -> ClientRequest:
+    """The inverse of `encode_client` for requests. Raises WireError."""
+    return _decode(_request_decoder, body)
+
+
+def decode_reply(body: bytes) -> ClientReply:
+    """The inverse of `encode_client` for replies. Raises WireError."""
+    return _decode(_reply_decoder, body)
+
+
+def join_submits(bodies: Iterable[bytes]) -> bytes:
+    """The bodies of `Submit` frames, unchanged, as the data of one batch."""
+    raw = list(map(msgspec.Raw, bodies))
+    return _encoder.encode(raw)
+
+
+def split_submits(data: bytes) -> list[Submit]:
+    """The inverse of `join_submits`. Raises WireError."""
+    return _decode(_submits_decoder, data)
+
+
+def frame(body: bytes) -> bytes:
+    """A body behind its length."""
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameReader:
+    """Bytes in, whole frames out; for one direction of one stream."""
+
+    def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max_bytes = max_bytes
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The bodies that `data` completes, in order. Raises WireError on an absurd length."""
+        self._buffer += data
+        buffer = self._buffer
+        bodies = []
+        start = 0
+        while len(buffer) - start >= 4:
+            (size,) = _LENGTH.unpack_from(buffer, start)
+            if not 0 <= size <= self._max_bytes:
+                raise WireError(f"a frame of {size} bytes (at most {self._max_bytes})")
+            end = start + 4 + size
+            if len(buffer) < end:
+                break
+            bodies.append(bytes(memoryview(buffer)[start + 4 : end]))
+            start = end
+        if start:
+            del buffer[:start]
+        return bodies
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"not a message of ours: {error}") from error

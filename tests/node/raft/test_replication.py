@@ -1,0 +1,371 @@
+"""Replication and commitment: §5.3, §5.4.2, and the stories of those who got them wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.errors import Busy, NotLeader
+from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind
+from node.raft.state import Limits, Role
+from tests.node.raft.network import Network, batches
+
+C = BatchKind.COMMANDS
+
+
+def sent_to(net: Network, peer: int) -> list[AppendEntries]:
+    return [m for _, to, m in net.mail if to == peer and isinstance(m, AppendEntries)]
+
+
+def follower(term: int, log: list[int]) -> Network:
+    """A cluster of three whose server 2 has this log and term; server 1 speaks as the leader."""
+    return Network(3, logs={2: log}, terms={2: term})
+
+
+def replies(net: Network) -> list[AppendEntriesReply]:
+    while net.persist(2):
+        pass
+    return [m for _, to, m in net.mail if to == 1 and isinstance(m, AppendEntriesReply)]
+
+
+def test_a_proposal_reaches_every_log_and_is_applied_everywhere() -> None:
+    net = Network(5)
+    net.elect(1)
+    first = net.propose(b"abc", count=3)
+    net.settle()
+    net.run(0.2)
+    for n in net.voters:
+        assert net[n].state.commit_index == first + 2
+        assert net.servers[n].applied[-1] == Batch(first, 1, C, 3, b"abc")
+
+
+def test_a_leader_begins_its_term_with_a_no_op() -> None:
+    net = Network(3, logs={1: [1, 1]}, terms={1: 1})
+    net.elect(1)
+    assert net.servers[1].applied[-1].kind is BatchKind.NOOP
+    assert net[1].state.commit_index == 3
+
+
+def test_only_the_leader_takes_proposals() -> None:
+    net = Network(3)
+    net.elect(1)
+    with pytest.raises(NotLeader) as refused:
+        net[2].propose(1, b"x", net.now)
+    assert refused.value.leader_id == 1
+
+
+def test_late_duplicate_does_not_truncate() -> None:
+    """Figure 2, AppendEntries step 3; pitfall 4: delete only entries that conflict."""
+    net = follower(term=2, log=[1, 1, 2])
+    entries = batches([1, 1, 2])
+    net[2].step(1, AppendEntries(2, 1, 0, 0, tuple(entries[:1]), 3), net.now)
+    net.collect(2)
+    assert net[2].state.log.last_index == 3
+    assert net[2].state.commit_index == 1, "this message vouches for entry 1 only"
+    assert replies(net)[-1].match_index == 1
+
+
+def test_leader_commit_is_trusted_only_as_far_as_the_message_vouches() -> None:
+    """Pitfall 3: the follower's tail may be another leader's."""
+    net = follower(term=3, log=[1, 2, 2])
+    net[2].step(1, AppendEntries(3, 1, 1, 1, (), 3), net.now)
+    net.collect(2)
+    assert net[2].state.commit_index == 1
+
+
+def test_a_conflict_truncates_and_replaces() -> None:
+    net = follower(term=3, log=[1, 2, 2])
+    new = Batch(2, 3, C, 1, b"new")
+    net[2].step(1, AppendEntries(3, 1, 1, 1, (new,), 0), net.now)
+    net.collect(2)
+    assert net.log_terms(2) == [1, 3]
+    assert replies(net)[-1].match_index == 2
+    assert [b.term for b in net.disks[2].batches] == [1, 3]
+
+
+def test_an_acknowledgement_waits_for_the_disk() -> None:
+    """Pitfall 1."""
+    net = follower(term=1, log=[])
+    net[2].step(1, AppendEntries(1, 1, 0, 0, tuple(batches([1])), 0), net.now)
+    net.collect(2)
+    assert not net.mail
+    assert replies(net)[-1].success
+
+
+def test_a_heartbeat_is_answered_while_the_disk_is_busy_but_claims_only_what_is_on_it() -> None:
+    """Heartbeats never wait for a disk; what is not on it does not count."""
+    net = follower(term=1, log=[1])
+    net[2].step(1, AppendEntries(1, 1, 1, 1, (Batch(2, 1, C, 1, b"x"),), 0), net.now)
+    net.collect(2)
+    net[2].step(1, AppendEntries(1, 1, 2, 1, (), 0, round=7), net.now)
+    net.collect(2)
+    (reply,) = [m for _, to, m in net.mail if to == 1 and isinstance(m, AppendEntriesReply)]
+    assert reply.success
+    assert reply.round == 7
+    assert reply.match_index == 1
+
+
+def test_the_leader_counts_itself_only_when_its_own_disk_has_it() -> None:
+    """Thesis §10.2.1: it replicates while it writes, and commits by a majority of disks."""
+    net = Network(3)
+    net.elect(1)
+    index = net.propose()
+    assert sent_to(net, 2), "sent before it is on the leader's disk"
+    while net.deliver() or net.persist(2):
+        pass
+    assert net[1].state.commit_index == index - 1, "one of three disks has it"
+    net.settle()
+    assert net[1].state.commit_index == index
+
+
+def test_a_majority_of_disks_commits_without_the_leaders() -> None:
+    net = Network(3)
+    net.elect(1)
+    index = net.propose()
+    while net.deliver() or net.persist(2) or net.persist(3):
+        pass
+    assert net[1].state.persisted_index < index
+    assert net[1].state.commit_index == index
+
+
+def test_figure_8_an_earlier_terms_entry_is_not_committed_by_counting() -> None:
+    """§5.4.2, pitfall 2: it is committed only below an entry of the leader's own term."""
+    net = Network(5, logs={1: [1, 2], 2: [1, 2], 3: [1, 2], 4: [1], 5: [1, 3]}, terms={1: 3})
+    net.isolate(4, 5)
+    net.elect(1)
+    state = net[1].state
+    state.commit_index = state.last_applied = 0
+    assert state.current_term == 4
+    # Everything but the no-op of term 4 is on three disks; that alone commits nothing.
+    for progress in state.progress.values():
+        progress.match_index = 0
+    net[1].state.persisted_index = 2
+    for peer in (2, 3):
+        message = AppendEntriesReply(4, True, 2, 1)
+        net[1].step(peer, message, net.now)
+    assert net[1].state.commit_index == 0
+    net[1].state.persisted_index = 3
+    for peer in (2, 3):
+        net[1].step(peer, AppendEntriesReply(4, True, 3, 2), net.now)
+    assert net[1].state.commit_index == 3
+
+
+FIGURE_7 = {
+    "a": [1, 1, 1, 4, 4, 5, 5, 6, 6],
+    "b": [1, 1, 1, 4],
+    "c": [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6],
+    "d": [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7],
+    "e": [1, 1, 1, 4, 4, 4, 4],
+    "f": [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
+}
+
+
+@pytest.mark.parametrize("case", sorted(FIGURE_7))
+def test_figure_7_every_follower_comes_to_agree(case: str) -> None:
+    """§5.3: missing entries, extra entries, both; one round trip for each conflicting term."""
+    leader_log = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
+    net = Network(
+        3, logs={1: leader_log, 2: FIGURE_7[case], 3: leader_log}, terms={1: 7, 2: 7, 3: 7}
+    )
+    net.isolate(2)
+    net.elect(1)
+    net.heal()
+    refusals = 0
+    for _ in range(400):
+        if net.mail:
+            sender, _, message = net.mail[0]
+            refusals += (
+                sender == 2 and isinstance(message, AppendEntriesReply) and not message.success
+            )
+        if not net.deliver():
+            net.run(0.1, settle=False)
+        for n in net.voters:
+            while net.persist(n):
+                pass
+        if net.log_terms(2) == net.log_terms(1):
+            break
+    assert net.log_terms(2) == [*leader_log, 8]
+    assert refusals <= len(set(FIGURE_7[case])), case
+
+
+def test_a_lost_append_is_repaired_by_the_next_heartbeat() -> None:
+    net = Network(3)
+    net.elect(1)
+    net.propose(b"lost")
+    net.mail.clear()
+    index = net.propose(b"arrives, and does not fit")
+    net.settle()
+    net.run(0.3)
+    assert net[2].state.commit_index == index
+    assert net[3].state.commit_index == index
+
+
+def test_lost_acknowledgements_are_made_up_for() -> None:
+    net = Network(3)
+    net.elect(1)
+    index = net.propose()
+    net.cut = {(2, 1), (3, 1)}
+    net.settle()
+    assert net[1].state.commit_index < index
+    net.heal()
+    net.run(0.2)
+    assert net[1].state.commit_index == index
+
+
+def test_appends_follow_each_other_without_waiting() -> None:
+    net = Network(3)
+    net.elect(1)
+    for _ in range(5):
+        net.propose()
+    assert len([m for m in sent_to(net, 2) if m.batches]) == 5
+
+
+def test_what_is_in_flight_to_one_peer_is_bounded() -> None:
+    """Pitfall 15: a follower that does not answer costs the leader a bounded amount."""
+    limits = Limits(max_inflight_messages=4, max_inflight_bytes=1000)
+    net = Network(3, limits=limits)
+    net.elect(1)
+    for _ in range(50):
+        net.propose(b"x")
+    assert len([m for m in sent_to(net, 2) if m.batches]) == 4
+    net.settle()
+    net.propose(b"y" * 900)
+    net.propose(b"y" * 900)
+    net.propose(b"y" * 900)
+    assert len([m for m in sent_to(net, 2) if m.batches]) == 2, "bytes count too"
+    net.settle()
+    net.run(0.2)
+    assert net[2].state.log.last_index == net[1].state.log.last_index
+
+
+def test_a_message_carries_many_batches_but_not_too_many_bytes() -> None:
+    net = Network(3, limits=Limits(max_append_bytes=1000, max_inflight_messages=1))
+    net.elect(1)
+    for _ in range(10):
+        net.propose(b"z" * 300)
+    net.settle()
+    net.run(0.1)
+    assert net[2].state.log.last_index == 11
+    for _, _, m in net.mail:
+        if isinstance(m, AppendEntries):
+            assert sum(len(b.data) for b in m.batches) <= 1000
+
+
+def test_the_uncommitted_tail_is_bounded() -> None:
+    """Field story 13: without a quorum the tail must not grow for ever."""
+    net = Network(3, limits=Limits(max_uncommitted_bytes=1000))
+    net.elect(1)
+    net.isolate(1)
+    net.propose(b"a" * 600)
+    with pytest.raises(Busy):
+        net.propose(b"b" * 600)
+    net.heal()
+    net.run(0.3)
+    net.propose(b"b" * 600)
+
+
+def test_uncommitted_entries_of_a_deposed_leader_are_replaced() -> None:
+    net = Network(5)
+    net.elect(1)
+    net.isolate(1, 2)
+    net.propose(b"never committed")
+    net.settle()
+    net.elect(3)
+    kept = net.propose(b"committed")
+    net.settle()
+    net.heal()
+    net.run(3.0)
+    terms = net.log_terms(1)
+    assert all(net.log_terms(n) == terms for n in net.voters)
+    assert all(net[n].state.commit_index >= kept for n in net.voters)
+    assert all(b.data != b"never committed" for b in net.servers[1].applied)
+
+
+def test_a_follower_learns_of_a_commit_soon() -> None:
+    """Not only with the next heartbeat."""
+    net = Network(3)
+    net.elect(1)
+    net.run(0.1)
+    index = net.propose()
+    net.settle()
+    net.run(net.timing.commit_notice_s * 2)
+    assert net[2].state.commit_index == index
+
+
+def test_a_write_that_was_overtaken_proves_nothing() -> None:
+    """Entries replaced in memory while they were being written do not count as ours."""
+    net = follower(term=1, log=[])
+    net[2].step(1, AppendEntries(1, 1, 0, 0, tuple(batches([1, 1])), 0), net.now)
+    net.collect(2)
+    net[2].step(3, AppendEntries(2, 3, 0, 0, (Batch(1, 2, C, 1, b"new"),), 0), net.now)
+    net.collect(2)
+    while not net.servers[2].unsaved[0].batches:
+        net.persist(2)
+    net.persist(2)
+    assert net[2].state.persisted_index == 0
+    while net.persist(2):
+        pass
+    assert net[2].state.persisted_index == 1
+
+
+def test_late_refusals_change_nothing() -> None:
+    net = Network(3)
+    net.elect(1)
+    net.propose()
+    net.settle()
+    progress = net[1].state.progress[2]
+    match_index, next_index = progress.match_index, progress.next_index
+    net[1].step(2, AppendEntriesReply(1, False, 0, match_index), net.now)
+    assert (progress.match_index, progress.next_index) == (match_index, next_index)
+    assert not progress.probing
+
+
+def test_a_restarted_follower_is_sent_what_it_lacks() -> None:
+    net = Network(3)
+    net.elect(1)
+    net.crash(3)
+    for _ in range(20):
+        net.propose()
+    net.settle()
+    net.start(3)
+    net.settle()
+    net.run(0.3)
+    assert net.log_terms(3) == net.log_terms(1)
+
+
+def test_all_restart_and_nothing_committed_is_lost() -> None:
+    net = Network(3)
+    net.elect(2)
+    for _ in range(5):
+        net.propose()
+    net.settle()
+    committed = net[2].state.commit_index
+    for n in net.voters:
+        net.crash(n)
+    for n in net.voters:
+        net.start(n)
+    net.run(3.0)
+    assert net.leader is not None
+    assert net[net.leader].state.commit_index > committed
+
+
+def test_no_second_leader_is_believed() -> None:
+    net = Network(3)
+    net.elect(1)
+    with pytest.raises(AssertionError, match="one leader"):
+        net[1].step(2, AppendEntries(1, 2, 0, 0, (), 0), net.now)
+
+
+def test_applying_is_handed_out_in_portions() -> None:
+    net = Network(1, limits=Limits(max_apply_bytes=1000))
+    net.elect(1)
+    for _ in range(10):
+        net[1].propose(1, b"x" * 400, net.now)
+    ready = net[1].ready()
+    assert ready is not None
+    net[1].persisted(ready)
+    portions = []
+    while (ready := net[1].ready()) is not None:
+        portions.append(len(ready.committed))
+    assert sum(portions) == 10
+    assert max(portions) == 2
+    assert net[1].state.role is Role.LEADER
