@@ -1,0 +1,406 @@
+"""The process around a server: one asyncio loop, one disk thread, pipes, a client socket, signals.
+
+What the loop does is always the same: something comes in (a frame, a request, a closed pipe, a
+finished write, a timer), it is handed to the server, and a `pump` is scheduled for once everything
+else that has come in meanwhile is handed over too. After the pump, all that was sent leaves, one
+write for each stream.
+
+A node lives no longer than its supervisor: the end of its control pipe stops it, however the
+supervisor died. A node that is stopped by SIGSTOP cannot see that. So it closes the pipe that
+keeps the fork server alive; the fork server then dies with the supervisor, which orphans the
+node's process group, and to a stopped orphaned group the kernel sends SIGHUP and SIGCONT.
+
+Exit status: 0 stopped as asked; 1 failed, and starting again may help; 3 refuses to run with what
+it was given (a damaged log, another node's directory, no such machine).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing.forkserver
+import os
+import queue
+import random
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Coroutine
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from node import wire
+from node.errors import DamagedLog, LeekyError, MachineError, WireError, WrongDirectory
+from node.events import EventLog, HybridClock, last_time
+from node.faults import FaultFilter
+from node.machines.registry import load
+from node.raft.messages import NodeId
+from node.server import Server
+from node.storage.disk import OsDisk
+from node.transport import ControlChannel, FrameStream, PipeLinks
+from node.wire import (
+    Failed,
+    GetStatus,
+    NewLink,
+    NodeConfig,
+    SetFaults,
+    Stop,
+    ToSupervisor,
+)
+
+MAX_CLIENT_BACKLOG_BYTES = 16 << 20
+"""A client that leaves this much of its answers unread is not read from until it catches up."""
+
+STOP_TIMEOUT_S = 2.0
+"""How long a node that was asked to stop waits for its disk."""
+
+Done: TypeAlias = Callable[[BaseException | None], None]
+Report: TypeAlias = Callable[[Done, BaseException | None], None]
+
+
+class CallSoon(Protocol):
+    """`loop.call_soon_threadsafe`."""
+
+    def __call__(self, report: Report, done: Done, failure: BaseException | None, /) -> object: ...
+
+
+def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
+    """The body of a node process: never returns, but exits with the status told above.
+
+    config_bytes: a `NodeConfig`, encoded by msgspec.msgpack
+    control: the pipe to the supervisor
+    pipes: this node's ends of the pipes to the peers that `NodeConfig.peers` names
+    """
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _let_go_of_fork_server()
+    # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
+    sys.setswitchinterval(0.0005)
+    config = msgspec.msgpack.decode(config_bytes, type=NodeConfig)
+    sockets = {peer: _socket_of(pipe) for peer, pipe in pipes.items()}
+    status = asyncio.run(_run(config, _socket_of(control), sockets))
+    sys.stderr.flush()
+    os._exit(status)  # the disk thread may hang in a sync: nothing waits for it
+
+
+class DiskThread:
+    """The `DiskQueue` port: a thread that does disk work in order, and reports to the loop."""
+
+    def __init__(self, call_soon: CallSoon, report: Report) -> None:
+        """call_soon: has `report(done, failure)` called in the loop; callable from any thread."""
+        self._call_soon = call_soon
+        self._report = report
+        self._queue: queue.SimpleQueue[tuple[Callable[[], None], Done]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="disk", daemon=True).start()
+
+    def run(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """The port's `run`."""
+        self._queue.put((work, done))
+
+    def _work(self) -> None:
+        while True:
+            work, done = self._queue.get()
+            failure: BaseException | None = None
+            try:
+                work()
+            except BaseException as error:
+                failure = error
+            self._call_soon(self._report, done, failure)
+
+
+class Client(FrameStream):
+    """One connected client: the `ClientConnection` port."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self._node = node
+
+    def send(self, body: bytes) -> None:
+        super().send(body)
+        self._node.unflushed.add(self)
+
+    def on_frame(self, body: bytes) -> None:
+        self._node.on_request(self, body)
+
+    def on_closed(self, reason: str) -> None:
+        self._node.on_client_gone(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(high=MAX_CLIENT_BACKLOG_BYTES)
+
+    def pause_writing(self) -> None:
+        """It does not read its answers: take no more requests from it."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+
+class Node:
+    """The running process: hands everything that comes to the server, and sends what it says."""
+
+    def __init__(
+        self, config: NodeConfig, control: socket.socket, pipes: dict[NodeId, socket.socket]
+    ) -> None:
+        """Runs in a loop: what it needs of one it takes at once. Recovers nothing yet."""
+        self._config = config
+        self._pipes = pipes
+        self._loop = asyncio.get_running_loop()
+        self._exit_status: asyncio.Future[int] = self._loop.create_future()
+        self._control = ControlChannel(control, self._on_control, self._on_supervisor_gone)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.unflushed: set[Client] = set()
+        """clients with answers gathered since the last flush"""
+
+        log = Path(config.event_log)
+        self._clock = HybridClock(after=last_time(log))
+        self._events = EventLog(
+            log,
+            config.node_id,
+            config.life,
+            self._clock,
+            level=config.log_level,
+            rotate_bytes=config.log_rotate_bytes,
+        )
+        self._random = random.Random(config.seed)
+        self._faults = FaultFilter(config.faults, rng=self._random)
+        self._links = PipeLinks(config.node_id, self._faults, self._on_frame, self._on_lost)
+        self._server: Server | None = None
+        self._pump_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._reported: tuple[str, int, NodeId | None] | None = None
+
+    async def run(self) -> int:
+        """Starts, serves until told to stop or failing, and answers the exit status."""
+        try:
+            await self._start()
+        except Exception as error:
+            self._fail(error)
+        status = await self._exit_status
+        self._events.close()
+        return status
+
+    # -- starting and ending ---------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        config = self._config
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
+        sys.path[:0] = [path for path in config.python_path if path not in sys.path]
+        server = self._server = Server(
+            config,
+            machine=load(config.machine),
+            disk=OsDisk(Path(config.data_dir)),
+            disk_queue=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
+            links=self._links,
+            events=self._events,
+            clock=self._clock,
+            random=self._random,
+            now=self._loop.time(),
+        )
+        for peer, pipe in self._pipes.items():
+            await self._attach(peer, pipe)
+        Path(config.socket).unlink(missing_ok=True)
+        await self._loop.create_unix_server(lambda: Client(self), config.socket, backlog=1024)
+        gc.collect()
+        gc.freeze()
+        server.note("info", "node.ready", machine=config.machine)
+        self._schedule_pump()
+
+    def _stop(self, reason: str) -> None:
+        """Ends the process in good order: what is being written is finished first."""
+        if not self._exit_status.done():
+            self._run_task(self._finish(reason))
+
+    async def _finish(self, reason: str) -> None:
+        give_up = self._loop.time() + STOP_TIMEOUT_S
+        while self._server is not None and self._server.is_writing:
+            if self._loop.time() > give_up:
+                break
+            await asyncio.sleep(0.005)
+        if not self._exit_status.done():
+            self._note("info", "node.stopped", reason=reason)
+            self._exit_status.set_result(0)
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the process because it must not go on, and says why."""
+        if self._exit_status.done():
+            return
+        retry = not isinstance(error, (DamagedLog, WrongDirectory, MachineError))
+        if isinstance(error, LeekyError):
+            reason = str(error)
+        else:
+            reason = f"internal error: {type(error).__name__}: {error}"
+            traceback.print_exception(error)
+        self._note("error", "node.failed", reason=reason)
+        self._tell_supervisor(Failed(reason, retry))
+        self._exit_status.set_result(1 if retry else 3)
+
+    def _note(self, level: str, event: str, **fields: object) -> None:
+        if self._server is not None:
+            self._server.note(level, event, **fields)
+        else:
+            self._events.emit(level, event, 0, "follower", 0, **fields)
+
+    def _run_task(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- the pump --------------------------------------------------------------------------------
+
+    def _schedule_pump(self) -> None:
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        server = self._server
+        if server is None or self._exit_status.done():
+            return
+        try:
+            more = server.pump(self._loop.time())
+        except Exception as error:
+            self._fail(error)
+            return
+        self._links.flush()
+        for client in self.unflushed:
+            client.flush()
+        self.unflushed.clear()
+        self._report_changes(server)
+        if more:
+            self._schedule_pump()
+        self._arm_timer(server.deadline)
+
+    def _arm_timer(self, deadline: float) -> None:
+        """Deadlines mostly move away: a timer that fires early only looks again."""
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._schedule_pump()
+
+    def _on_disk_done(
+        self, done: Callable[[BaseException | None], None], failure: BaseException | None
+    ) -> None:
+        try:
+            done(failure)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._pump()
+
+    # -- peers -----------------------------------------------------------------------------------
+
+    async def _attach(self, peer: NodeId, pipe: socket.socket) -> None:
+        await self._links.attach(peer, pipe)
+        self._note("debug", "link.opened", peer=peer)
+        if self._server is not None:
+            self._server.link_opened(peer, self._loop.time())
+            self._schedule_pump()
+
+    def _on_frame(self, peer: NodeId, body: bytes) -> None:
+        if self._server is None or self._exit_status.done():
+            return
+        try:
+            self._server.receive(peer, body, self._loop.time())
+        except WireError:
+            raise  # the link's fault: it is closed
+        except Exception as error:
+            self._fail(error)
+            return
+        self._schedule_pump()
+
+    def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
+        self._note("debug", "link.closed", peer=peer, reason=reason)
+        if dead and self._server is not None:
+            self._server.peer_died(peer, self._loop.time())
+            self._schedule_pump()
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def on_request(self, client: Client, body: bytes) -> None:
+        """A client has sent a request."""
+        if self._server is None or self._exit_status.done():
+            return
+        try:
+            self._server.request(client, body)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._schedule_pump()
+
+    def on_client_gone(self, client: Client) -> None:
+        """A client has hung up."""
+        self.unflushed.discard(client)
+        if self._server is not None:
+            self._server.client_gone(client)
+
+    # -- the supervisor --------------------------------------------------------------------------
+
+    def _on_control(self, body: bytes) -> None:
+        try:
+            t, message = wire.decode_to_node(body)
+            self._clock.observe(t)
+            match message:
+                case Stop():
+                    self._stop("asked to")
+                case SetFaults():
+                    self._faults.set(message.faults)
+                case NewLink():
+                    pipe = self._control.take_descriptor()
+                    self._run_task(self._attach(message.peer, pipe))
+                case GetStatus():
+                    if self._server is not None:
+                        self._tell_supervisor(self._server.status(message.request))
+        except Exception as error:
+            self._fail(error)
+
+    def _on_supervisor_gone(self) -> None:
+        self._stop("the supervisor is gone")
+
+    def _report_changes(self, server: Server) -> None:
+        status = server.status()
+        now = (status.role, status.term, status.leader)
+        if now != self._reported:
+            self._reported = now
+            self._tell_supervisor(status)
+
+    def _tell_supervisor(self, message: ToSupervisor) -> None:
+        self._control.send(wire.encode(self._clock.tick(), message))
+
+
+async def _run(
+    config: NodeConfig, control: socket.socket, pipes: dict[NodeId, socket.socket]
+) -> int:
+    return await Node(config, control, pipes).run()
+
+
+def _socket_of(connection: Connection) -> socket.socket:
+    with connection:
+        return socket.socket(fileno=os.dup(connection.fileno()))
+
+
+def _let_go_of_fork_server() -> None:
+    """Closes this process's copy of the pipe whose last end keeps the fork server alive."""
+    server = vars(multiprocessing.forkserver)["_forkserver"]
+    descriptor = getattr(server, "_forkserver_alive_fd", None)
+    if descriptor is not None:
+        os.close(descriptor)
+        server._forkserver_alive_fd = None

@@ -1,0 +1,424 @@
+"""The server: Raft's core, the log on disk, the state machine and the clients, put in order.
+
+No socket, no thread, no clock: what it touches of the world are the ports of `node/ports.py`. Its
+caller hands it frames, requests, closed links and the time, and then calls `pump`, which drains
+everything that has come: proposes what clients have submitted as one batch, and does what the core
+says. The order of that is the heart of the matter:
+
+- events first, so that the log tells of a thing before anyone can react to it;
+- messages that depend on nothing unsaved leave at once, and while they travel
+- the log is written and synced on the disk queue: one write at a time, everything that has
+  gathered meanwhile in the next, so there is one sync for each batch of them;
+- what depends on that write, replies above all, leaves when it is durable;
+- committed entries are applied and their clients answered.
+
+A write that fails, or a machine that raises anything but CommandError, ends the server: the
+exception reaches the caller, who must let the process die. Nothing is tried again on the same log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+
+from node import wire
+from node.errors import Busy, CommandError, MachineError, WireError
+from node.events import HybridClock
+from node.machines.protocol import Machine, error_answer
+from node.machines.sessions import Sessions
+from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Links
+from node.raft.messages import Batch, BatchKind, HardState, Message, NodeId
+from node.raft.raft import Raft
+from node.raft.state import Limits, Randomness, Ready, Role, Timing
+from node.storage.wal import Identity, WriteAheadLog
+from node.wire import NodeConfig, Read, Submit
+
+
+@dataclass
+class _Write:
+    """What is to be made durable together, and what may then be said."""
+
+    readies: list[Ready] = field(default_factory=list)
+    messages: list[tuple[NodeId, Message]] = field(default_factory=list)
+
+    @property
+    def hard_state(self) -> HardState | None:
+        states = [ready.hard_state for ready in self.readies if ready.hard_state is not None]
+        return states[-1] if states else None
+
+    @property
+    def batches(self) -> list[Batch]:
+        return [batch for ready in self.readies for batch in ready.batches]
+
+
+class Server:
+    """One node's logic. Not thread-safe."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        machine: Machine,
+        disk: Disk,
+        disk_queue: DiskQueue,
+        links: Links,
+        events: EventSink,
+        clock: HybridClock,
+        random: Randomness,
+        now: float,
+    ) -> None:
+        """Recovers the log. Raises DamagedLog, WrongDirectory or DiskFailed (`node/errors.py`)."""
+        self._config = config
+        self._machine = machine
+        self._sessions = Sessions()
+        self._disk_queue = disk_queue
+        self._links = links
+        self._events = events
+        self._clock = clock
+
+        identity = Identity(config.cluster_id, config.node_id)
+        self._wal, recovered = WriteAheadLog.open(
+            disk, identity, segment_bytes=config.segment_bytes
+        )
+        self._raft = Raft(
+            config.node_id,
+            config.voters,
+            hard_state=recovered.hard_state,
+            batches=recovered.batches,
+            timing=timing_of(config),
+            limits=limits_of(config),
+            random=random,
+            now=now,
+        )
+        self._applied_index = 0
+        self._applied_term = 0
+        self._digest = b""
+        self._digest_due = config.digest_every
+
+        self._writing: _Write | None = None
+        self._next_write = _Write()
+
+        self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
+        self._reads: list[tuple[ClientConnection, Read]] = []
+        self._parked: dict[ClientConnection, float] = {}
+        self._waiters: dict[int, list[ClientConnection]] = {}
+        self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
+        self._last_ticket = 0
+        self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
+        self._led_term: int | None = None
+
+        if recovered.torn is not None:
+            torn = recovered.torn
+            self.note(
+                "warn",
+                "log.torn_tail_dropped",
+                file=torn.file,
+                offset=torn.offset,
+                reason=torn.reason,
+            )
+        log = self._raft.state.log
+        self.note("info", "node.recovered", last_index=log.last_index, last_term=log.last_term)
+
+    # -- what comes in: after any of these, `pump` is due ----------------------------------------
+
+    def receive(self, peer: NodeId, body: bytes, now: float) -> None:
+        """A frame from a peer. Raises WireError: then the link is not to be trusted any more."""
+        t, message = wire.decode_rpc(body)
+        self._clock.observe(t)
+        self._raft.step(peer, message, now)
+
+    def link_opened(self, peer: NodeId, now: float) -> None:
+        """There is a link to a process of `peer` that is new to us."""
+        self._raft.link_opened(peer, now)
+
+    def peer_died(self, peer: NodeId, now: float) -> None:
+        """The process of `peer` is dead: no more than a hint (`failure_hint`)."""
+        self._raft.hint_failure(peer, now)
+
+    def request(self, client: ClientConnection, body: bytes) -> None:
+        """A client's request."""
+        try:
+            message = wire.decode_request(body)
+        except WireError as error:
+            client.send(wire.encode_client(wire.Refused(str(error))))
+            return
+        if isinstance(message, Submit):
+            refusal = self._refusal(message)
+            if refusal is None:
+                self._submits.append((client, message, body))
+            else:
+                self.note("warn", "client.refused", reason=refusal)
+                client.send(wire.encode_client(wire.Refused(refusal)))
+        elif message.stale:
+            self._answer_read(client, message)
+        else:
+            self._reads.append((client, message))
+
+    def client_gone(self, client: ClientConnection) -> None:
+        """Nobody waits for these answers any more."""
+        self._parked.pop(client, None)
+        self._submits = [item for item in self._submits if item[0] is not client]
+        self._reads = [item for item in self._reads if item[0] is not client]
+
+    def pump(self, now: float) -> bool:
+        """Act on all that has come; whether more waits and `pump` is to be called again soon."""
+        raft = self._raft
+        if now >= raft.deadline:
+            raft.elapse(now)
+        self._give_up_lost_leadership(now)
+        self._take_requests(now)
+        while (ready := raft.ready()) is not None:
+            self._carry_out(ready)
+            if raft.state.last_applied < raft.state.commit_index:
+                break  # a long way to go: let heartbeats in between
+        self._give_up_lost_leadership(now)
+        self._send_away_parked(now)
+        return raft.state.last_applied < raft.state.commit_index
+
+    @property
+    def deadline(self) -> float:
+        """When `pump` is due next if nothing comes in before."""
+        if self._parked:
+            return min(self._raft.deadline, min(self._parked.values()))
+        return self._raft.deadline
+
+    def note(self, level: str, event: str, **fields: object) -> None:
+        """Writes an event of this node's."""
+        state = self._raft.state
+        self._events.emit(
+            level, event, state.current_term, state.role.value, state.commit_index, **fields
+        )
+
+    def status(self, request: int = 0) -> wire.Status:
+        """How this node sees the world."""
+        state = self._raft.state
+        return wire.Status(
+            request=request,
+            role=state.role.value,
+            term=state.current_term,
+            leader=state.leader_id,
+            voter=state.node_id in state.configuration.voters,
+            first_index=state.log.first_index,
+            last_index=state.log.last_index,
+            commit_index=state.commit_index,
+            applied_index=self._applied_index,
+            snapshot_index=state.log.base_index,
+            digest=self._digest.hex(),
+        )
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is on its way to the disk."""
+        return self._writing is not None
+
+    # -- what the core says ----------------------------------------------------------------------
+
+    def _carry_out(self, ready: Ready) -> None:
+        for note in ready.notes:
+            self._events.emit(
+                note.level, note.event, note.term, note.role, note.commit, **note.fields
+            )
+        self._send(ready.messages)
+        if ready.must_persist or self._writing is not None:
+            if ready.must_persist:
+                self._next_write.readies.append(ready)
+            self._next_write.messages += ready.messages_after_persist
+            self._write()
+        else:
+            self._send(ready.messages_after_persist)
+        for batch in ready.committed:
+            self._apply(batch)
+        self._confirmed_reads.extend(ready.reads)
+        self._answer_confirmed_reads()
+
+    def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
+        for peer, message in messages:
+            self._links.send(peer, wire.encode(self._clock.tick(), message))
+
+    def _write(self) -> None:
+        if self._writing is not None or not (self._next_write.readies or self._next_write.messages):
+            return
+        write, self._next_write = self._next_write, _Write()
+        self._writing = write
+        hard_state, batches = write.hard_state, write.batches
+        self._disk_queue.run(
+            lambda: self._wal.append(hard_state, batches), lambda error: self._written(write, error)
+        )
+
+    def _written(self, write: _Write, error: BaseException | None) -> None:
+        """The disk queue is done with `write`. Raises its error: there is no going on from one."""
+        self._writing = None
+        if error is not None:
+            raise error
+        for ready in write.readies:
+            self._raft.persisted(ready)
+        self._send(write.messages)
+        self._write()
+
+    # -- the state machine -----------------------------------------------------------------------
+
+    def _apply(self, batch: Batch) -> None:
+        assert batch.first_index == self._applied_index + 1, "entries are applied in order"
+        clients = self._waiters.pop(batch.first_index, None)
+        if batch.kind is BatchKind.COMMANDS:
+            index = batch.first_index
+            for position, request in enumerate(wire.split_submits(batch.data)):
+                outcome = self._apply_request(index, batch.term, request)
+                index += len(request.commands)
+                if clients is not None:
+                    for reply in outcome:
+                        clients[position].send(wire.encode_client(reply))
+            assert index == batch.last_index + 1, "a batch counts its commands"
+        self._applied_index = batch.last_index
+        self._applied_term = batch.term
+        self._digest_batch(batch)
+
+    def _apply_request(
+        self, first_index: int, term: int, request: Submit
+    ) -> list[wire.Answers] | list[wire.OutOfOrder]:
+        try:
+            outcome = self._sessions.apply(self._machine, first_index, term, request)
+        except Exception as error:
+            last_index = first_index + len(request.commands) - 1
+            raise MachineError(
+                f"the machine {self._config.machine} failed on an entry in "
+                f"{first_index}..{last_index} ({type(error).__name__}: {error}); "
+                "mend the machine, then start the node"
+            ) from error
+        return [outcome] if isinstance(outcome, wire.OutOfOrder) else outcome
+
+    def _digest_batch(self, batch: Batch) -> None:
+        """Every node cuts the log into the same batches, so these digests can be compared."""
+        header = b"%d %d %d %d " % (batch.first_index, batch.term, batch.kind, batch.count)
+        running = hashlib.blake2b(self._digest, digest_size=8)
+        running.update(header)
+        running.update(batch.data)
+        self._digest = running.digest()
+        if batch.last_index >= self._digest_due:
+            every = self._config.digest_every
+            self._digest_due = (batch.last_index // every + 1) * every
+            self.note("info", "applied.digest", index=batch.last_index, digest=self._digest.hex())
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def _refusal(self, request: Submit) -> str | None:
+        limit = self._config.max_entry_bytes
+        if not request.commands or not min(map(len, request.commands)):
+            return "an entry is empty"
+        if (largest := max(map(len, request.commands))) > limit:
+            return f"an entry of {largest} bytes is over the limit of {limit} (limits.entry)"
+        if request.first_sequence < 1:
+            return "sequence numbers begin with 1"
+        return None
+
+    def _take_requests(self, now: float) -> None:
+        if self._raft.state.role is Role.LEADER:
+            self._led_term = self._raft.state.current_term
+            self._propose(now)
+            for item in self._reads:
+                self._last_ticket += 1
+                self._open_reads[self._last_ticket] = item
+                self._raft.read(self._last_ticket, now)
+        else:
+            for client in [item[0] for item in self._submits] + [item[0] for item in self._reads]:
+                self._park(client, now)
+        self._submits.clear()
+        self._reads.clear()
+
+    def _propose(self, now: float) -> None:
+        """All that was submitted, as few batches as the limit on their size allows."""
+        start = 0
+        while start < len(self._submits):
+            stop, size = start, 0
+            while stop < len(self._submits) and (
+                stop == start or size + len(self._submits[stop][2]) <= self._config.max_append_bytes
+            ):
+                size += len(self._submits[stop][2])
+                stop += 1
+            group = self._submits[start:stop]
+            count = sum(len(request.commands) for _, request, _ in group)
+            data = wire.join_submits(body for _, _, body in group)
+            clients = [client for client, _, _ in group]
+            try:
+                self._waiters[self._raft.propose(count, data, now)] = clients
+            except Busy as error:
+                for client in clients:
+                    self._redirect(client, None, str(error))
+            start = stop
+
+    def _answer_confirmed_reads(self) -> None:
+        while self._confirmed_reads and self._confirmed_reads[0][0] <= self._applied_index:
+            _, tickets = self._confirmed_reads.popleft()
+            for ticket in tickets:
+                self._answer_read(*self._open_reads.pop(ticket))
+
+    def _answer_read(self, client: ClientConnection, read: Read) -> None:
+        results, errors = [], []
+        for position, query in enumerate(read.queries):
+            try:
+                results.append(bytes(self._machine.query(query)))
+            except CommandError as error:
+                results.append(error_answer(error))
+                errors.append(position)
+            except Exception as error:  # a query changes nothing, so it endangers nobody
+                results.append(f"the machine failed: {type(error).__name__}: {error}".encode())
+                errors.append(position)
+        reply = wire.ReadResult(
+            read.read_id, self._applied_index, self._applied_term, results, errors
+        )
+        client.send(wire.encode_client(reply))
+
+    def _give_up_lost_leadership(self, now: float) -> None:
+        """Who waits for what only the leader that this server was can give must look elsewhere."""
+        state = self._raft.state
+        if self._led_term is None:
+            return
+        if state.role is Role.LEADER and state.current_term == self._led_term:
+            return
+        self._led_term = None
+        for clients in self._waiters.values():
+            for client in clients:
+                self._park(client, now)
+        for client, _ in self._open_reads.values():
+            self._park(client, now)
+        self._waiters.clear()
+        self._open_reads.clear()
+        self._confirmed_reads.clear()
+
+    def _send_away_parked(self, now: float) -> None:
+        """Tell those who wait for a leader who it is; or, after a while, that nobody knows."""
+        leader_id = self._raft.state.leader_id
+        if leader_id is not None:
+            due = list(self._parked)
+        else:
+            due = [client for client, deadline in self._parked.items() if now >= deadline]
+        for client in due:
+            del self._parked[client]
+            self._redirect(client, leader_id, "not the leader")
+
+    def _park(self, client: ClientConnection, now: float) -> None:
+        self._parked.setdefault(client, now + self._config.election_timeout_min_s)
+
+    def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
+        client.send(wire.encode_client(wire.Redirect(leader_id, reason)))
+
+
+def timing_of(config: NodeConfig) -> Timing:
+    """The core's timing, as configured."""
+    return Timing(
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        election_timeout_min_s=config.election_timeout_min_s,
+        election_timeout_max_s=config.election_timeout_max_s,
+        failure_hint=config.failure_hint,
+    )
+
+
+def limits_of(config: NodeConfig) -> Limits:
+    """The core's limits, as configured."""
+    return Limits(
+        max_append_bytes=config.max_append_bytes,
+        max_inflight_messages=config.max_inflight_batches,
+        max_inflight_bytes=config.max_inflight_bytes,
+        max_uncommitted_bytes=config.max_uncommitted_bytes,
+    )

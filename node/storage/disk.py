@@ -1,0 +1,114 @@
+"""The real disk: one folder of an operating system, behind the ports of `node/ports.py`.
+
+`OsDisk` and `OsFile` do what the ports say and nothing more: whole reads and writes, a sync that
+reaches the medium, no caching and no retries. They raise plain OSError; the log turns it into
+`DiskFailed` with `failing_as`, which says what was being done and to which file.
+
+On Linux a sync is fdatasync, which also flushes a changed size. On macOS fsync stops at the drive's
+own cache, so F_FULLFSYNC is asked for first; file systems without it fall back to fsync.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.errors import DiskFailed
+from node.ports import DiskFile
+
+if sys.platform == "darwin":
+    import fcntl
+
+    def _sync_file(descriptor: int) -> None:
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        except OSError:
+            # Not every file system has F_FULLFSYNC. One that has it and failed fails here again.
+            os.fsync(descriptor)
+else:
+    _sync_file = os.fdatasync
+
+
+@contextmanager
+def failing_as(operation: str, file: str) -> Iterator[None]:
+    """Turns an OSError inside into DiskFailed, with what was being done and to which file."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskFailed(operation, file, error) from error
+
+
+class OsFile:
+    """One open file of a folder: the real `DiskFile`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._descriptor, size, offset)
+        if len(data) in (0, size):
+            return data
+        parts = [data]
+        read = len(data)
+        while data := os.pread(self._descriptor, size - read, offset + read):
+            parts.append(data)
+            read += len(data)
+        return b"".join(parts)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        written = os.pwrite(self._descriptor, data, offset)
+        while written < len(data):  # a disk nearly full writes a part, then says why
+            rest = memoryview(data)[written:]
+            written += os.pwrite(self._descriptor, rest, offset + written)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._descriptor, size)
+
+    def sync(self) -> None:
+        _sync_file(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class OsDisk:
+    """A folder: the real `Disk`. Makes the folder when it does not exist; raises DiskFailed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with failing_as("creation", str(folder)):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                _sync_folder(folder.parent)
+
+    def list(self) -> list[str]:
+        return os.listdir(self._folder)
+
+    def open(self, name: str, *, create: bool = False) -> DiskFile:
+        flags = os.O_RDWR | os.O_CLOEXEC
+        if create:
+            flags |= os.O_CREAT | os.O_EXCL
+        return OsFile(os.open(self._folder / name, flags, 0o644))
+
+    def rename(self, old: str, new: str) -> None:
+        os.replace(self._folder / old, self._folder / new)
+
+    def remove(self, name: str) -> None:
+        os.unlink(self._folder / name)
+
+    def sync_directory(self) -> None:
+        _sync_folder(self._folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,327 @@
+"""The write-ahead log: a server's log, term and vote, durable (Figure 2, "persistent state").
+
+    log, recovered = WriteAheadLog.open(disk, Identity(cluster_id, node_id))
+    log.append(hard_state, batches)      # durable when it returns
+
+The contract. What `append` returned for is there after any crash. What it did not return for is
+there whole, or not at all. Nothing else is ever there, and the term never goes back. Whatever
+`open` hands out has been synced first, so it may be acted upon at once. When a write or a sync
+fails, the log is poisoned: what reached the disk is unknown, a kernel may have thrown the pages
+away and call them clean, and so a second sync that succeeds proves nothing. The server must stop.
+
+The files of a log, in a folder that only it uses:
+
+    0000000007.wal         segments, numbered from 1, of which the last one is written to
+    spare-0000000003.wal   dropped segments, to be used again (at most `_MAX_SPARES`)
+    segment.tmp            a segment being made; removed at the next start
+    synced.mark            how far the log is known to be synced (`node/storage/mark.py`)
+
+One append is one record: one write, one sync, then one unsynced write of the mark. An append that
+does not fit into what is left of a segment begins the next one, which is made larger than usual
+when it has to be; no record spans two segments. Behind each record stand zeros (the end mark),
+written with it and overwritten by the next record, so that nothing stale can ever stand where a
+next record is looked for.
+
+A new segment is made beside the log: it is zero-filled (or a spare is taken), its header is written
+and synced, then it gets its name, and the directory is synced, all before a record goes into it.
+Since the header repeats the state (term, vote, first segment kept), older segments can go at any
+time: `drop_before` first writes and syncs the number of the first segment kept, then renames the
+others away; a crash in between is finished at the next start.
+
+`node/storage/segment.py` has the bytes, `recovery.py` the judgement of what is found, `index.py`
+which segment holds what. What is assumed of a disk: a sync is a sync, and a torn write leaves bytes
+that it did not cover as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from node.errors import DiskFailed
+from node.ports import Disk, DiskFile
+from node.raft.messages import Batch, HardState
+from node.storage.disk import failing_as
+from node.storage.index import SegmentIndex, SegmentInfo
+from node.storage.mark import Mark, MarkFile, read_mark
+from node.storage.recovery import Found, TornTail, may_follow, recover
+from node.storage.segment import (
+    SPARE_PREFIX,
+    Header,
+    Identity,
+    State,
+    encode_header,
+    encode_record,
+    header_size,
+    is_spare,
+    record_size,
+    segment_name,
+)
+
+__all__ = ["Identity", "Recovered", "SegmentInfo", "TornTail", "WriteAheadLog"]
+
+_TEMPORARY = "segment.tmp"
+_MAX_SPARES = 2
+_ZEROS = bytes(1 << 20)
+
+
+class Recovered(msgspec.Struct):
+    """What a log held when it was opened.
+
+    batches: the log's entries, in order and without a gap; they begin at index 1, or behind what
+        `drop_before` has dropped
+    torn: what was dropped as the torn write of a crash, if there was one
+    """
+
+    hard_state: HardState
+    batches: list[Batch]
+    torn: TornTail | None
+
+
+class WriteAheadLog:
+    """The log of one node, open for appending. See the module's docstring; made by `open`."""
+
+    _mark: MarkFile  # made once there is a segment: a mark without one means that one is missing
+
+    def __init__(self, disk: Disk, identity: Identity, segment_bytes: int) -> None:
+        self._disk = disk
+        self._identity = identity
+        self._salt = identity.salt()
+        self._segment_bytes = segment_bytes
+        self._failure: DiskFailed | None = None
+        self._state = State()
+        self._index = SegmentIndex(0)
+        self._spares: list[str] = []
+        # The segment that is written to.
+        self._file: DiskFile | None = None
+        self._name = ""
+        self._number = 0
+        self._capacity = 0
+        self._offset = 0
+        self._sequence = 0
+
+    @classmethod
+    def open(
+        cls, disk: Disk, identity: Identity, *, segment_bytes: int = 8 << 20
+    ) -> tuple[WriteAheadLog, Recovered]:
+        """Opens the log in `disk`, and creates it when the folder holds none.
+
+        segment_bytes: size of each new segment
+
+        Raises DamagedLog and WrongDirectory (then nothing was changed), and DiskFailed.
+        """
+        log = cls(disk, identity, segment_bytes)
+        with failing_as("listing", "the data folder"):
+            names = disk.list()
+        mark = read_mark(disk, names, log._salt)
+        found = recover(disk, names, identity, mark)
+        # From here on the folder is ours, and sound.
+        if _TEMPORARY in names:
+            with failing_as("removal", _TEMPORARY):
+                disk.remove(_TEMPORARY)
+        log._spares = sorted(filter(is_spare, names))
+        if found is None:
+            log._begin_segment(0)
+        else:
+            log._go_on(found, mark)
+        log._mark = MarkFile(disk, names, log._salt)
+        # Also for names that an earlier life gave and did not live to sync.
+        with failing_as("sync", "the data folder"):
+            disk.sync_directory()
+        log._write_mark()
+        if found is None:
+            return log, Recovered(HardState(), [], None)
+        return log, Recovered(found.state.hard_state, found.batches, found.torn)
+
+    @property
+    def segments(self) -> tuple[SegmentInfo, ...]:
+        """The segments, oldest first: number, file, first and last index of the entries in it."""
+        return tuple(msgspec.structs.replace(segment) for segment in self._index.segments)
+
+    def append(self, hard_state: HardState | None, batches: Sequence[Batch]) -> None:
+        """Makes a term and vote (None: unchanged) and batches durable; returns when they are.
+
+        A batch whose first index is at or below the log's end replaces everything from there on;
+        another batch must begin there. Raises DiskFailed, and from then on always.
+        """
+        self._raise_if_poisoned()
+        state = self._state
+        if hard_state is not None and hard_state != state.hard_state:
+            assert may_follow(state.hard_state, hard_state), (
+                f"{hard_state} does not follow {state.hard_state}"
+            )
+            state = State(hard_state, state.first_segment)
+        if state is self._state and not batches:
+            return
+        self._index.assert_follow(batches)
+        self._write(state, batches)
+        for batch in batches:
+            self._index.extend(batch)
+
+    def drop_before(self, index: int) -> None:
+        """Drops the segments whose entries are all below `index`; the last segment stays.
+
+        Entries below `index` may remain, those in the first segment kept. Raises DiskFailed.
+        """
+        self._raise_if_poisoned()
+        dropped = self._index.wholly_below(index)
+        if not dropped:
+            return
+        first = dropped[-1].number + 1
+        self._write(State(self._state.hard_state, first), ())
+        self._index.drop(len(dropped))
+        try:
+            self._recycle([segment.file for segment in dropped])
+        except DiskFailed as failure:
+            self._failure = failure
+            raise
+
+    def close(self) -> None:
+        """Closes the files. Everything appended is durable already. Raises DiskFailed."""
+        assert self._file is not None
+        self._file.close()
+        self._mark.close()
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def _raise_if_poisoned(self) -> None:
+        if self._failure is not None:
+            failure = self._failure
+            raise DiskFailed(failure.operation, failure.file, failure.cause) from failure
+
+    def _write(self, state: State, batches: Sequence[Batch]) -> None:
+        """One record: written, synced, marked."""
+        size = record_size(batches)
+        operation = "write"
+        try:
+            if self._offset + size > self._capacity:
+                self._begin_segment(size)
+            assert self._file is not None
+            sequence = self._sequence + 1
+            record = encode_record(self._salt, self._number, sequence, state, batches)
+            if self._offset + len(record) > self._capacity:  # less than an end mark is left
+                record = record[: self._capacity - self._offset]
+            self._file.write_at(self._offset, record)
+            operation = "sync"
+            self._file.sync()
+            self._offset += size
+            self._sequence = sequence
+            self._state = state
+            self._write_mark()
+        except DiskFailed as failure:
+            self._failure = failure
+            raise
+        except OSError as error:
+            self._failure = DiskFailed(operation, self._name, error)
+            raise self._failure from error
+
+    def _write_mark(self) -> None:
+        with failing_as("write of the mark", self._name):
+            self._mark.write(self._sequence, self._number, self._offset)
+
+    # -- segments --------------------------------------------------------------------------------
+
+    def _begin_segment(self, record_bytes: int) -> None:
+        """Makes the next segment, with room for a record of that size, and goes on in it."""
+        number = self._number + 1
+        name = segment_name(number)
+        least = header_size(self._identity) + record_bytes
+        made = self._take_spare() if least <= self._segment_bytes else None
+        recycled = made is not None
+        if made is None:
+            made = self._make_file(name, max(self._segment_bytes, least))
+        file, made_as, capacity = made
+        sequence = self._sequence + 1
+        header = Header(
+            number,
+            sequence,
+            self._identity,
+            self._state,
+            capacity,
+            self._index.last_index,
+            recycled,
+        )
+        with failing_as("write of the header", name):
+            file.write_at(0, encode_header(header)[:capacity])
+            file.sync()
+            self._disk.rename(made_as, name)
+            self._disk.sync_directory()
+        if self._file is not None:
+            self._file.close()
+        self._file, self._name, self._number, self._capacity = file, name, number, capacity
+        self._offset = header_size(self._identity)
+        self._sequence = sequence
+        self._index.begin_segment(number, name)
+
+    def _make_file(self, name: str, capacity: int) -> tuple[DiskFile, str, int]:
+        """A new file full of zeros, really written: syncs of it need not touch its metadata."""
+        with failing_as(f"preallocation ({capacity} bytes)", name):
+            file = self._disk.open(_TEMPORARY, create=True)
+            try:
+                _write_zeros(file, 0, capacity)
+            except OSError:
+                # Give a full disk its space back. If that fails too, the next start does it.
+                with contextlib.suppress(OSError):
+                    file.close()
+                    self._disk.remove(_TEMPORARY)
+                raise
+        return file, _TEMPORARY, capacity
+
+    def _take_spare(self) -> tuple[DiskFile, str, int] | None:
+        """A spare of the usual size; spares of another size are removed."""
+        while self._spares:
+            name = self._spares.pop()
+            with failing_as("reuse", name):
+                file = self._disk.open(name)
+                if file.size() == self._segment_bytes:
+                    return file, name, self._segment_bytes
+                file.close()
+                self._disk.remove(name)
+        return None
+
+    def _recycle(self, names: Sequence[str]) -> None:
+        """Takes segments out of the log, and keeps a few of them as spares."""
+        for name in names:
+            with failing_as("recycling", name):
+                if len(self._spares) < _MAX_SPARES:
+                    self._disk.rename(name, SPARE_PREFIX + name)
+                    self._spares.append(SPARE_PREFIX + name)
+                else:
+                    self._disk.remove(name)
+        # Before a spare is written to, no crash may bring its old name back.
+        with failing_as("sync", "the data folder"):
+            self._disk.sync_directory()
+
+    # -- after recovery --------------------------------------------------------------------------
+
+    def _go_on(self, found: Found, mark: Mark | None) -> None:
+        """Takes over a recovered log, and makes durable what was only found in the page cache."""
+        last = found.last
+        self._state = found.state
+        self._index = found.index
+        self._name = last.file
+        self._number = last.header.number
+        self._capacity = last.header.capacity
+        self._offset = last.end
+        self._sequence = last.sequence
+        with failing_as("repair", self._name):
+            self._file = self._disk.open(self._name)
+            if found.torn is not None:
+                # Nothing of the dropped bytes may ever stand behind a later record.
+                _write_zeros(self._file, self._offset, self._capacity - self._offset)
+            elif last.records and (mark is None or mark.sequence < last.sequence):
+                # Its sync may have failed, and left pages that are called clean: write it again.
+                offset, end = last.records[-1]
+                self._file.write_at(offset, last.data[offset:end])
+            self._file.sync()
+        last.data = b""
+        if found.leftover:
+            self._recycle(found.leftover)
+
+
+def _write_zeros(file: DiskFile, offset: int, size: int) -> None:
+    for at in range(offset, offset + size, len(_ZEROS)):
+        rest = offset + size - at
+        file.write_at(at, _ZEROS if rest >= len(_ZEROS) else _ZEROS[:rest])

@@ -1,0 +1,244 @@
+"""Framed bytes over the pipes between nodes: at most one link to each peer, each bounded.
+
+A pipe is one end of a `multiprocessing.Pipe`, a connected Unix stream socket. Every frame to or
+from a peer passes the fault filter of `node/faults.py`, so a fault needs no privileges and no help
+from the kernel: outgoing frames are lost, delayed or doubled as it says, and incoming ones are
+dropped where their direction is cut (they were under way when the cut was made).
+
+What happens when a link is full: a peer that does not read (it is stopped, or slow) fills its
+socket, then this side's buffer; past `MAX_BUFFERED_BYTES` frames to it are lost, as they would be
+in a network. The leader's own bound on what is in flight normally comes first.
+
+Frames that are sent while the server works are gathered and leave together in `flush`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from node import wire
+from node.errors import WireError
+from node.faults import PASS, FaultFilter
+from node.raft.messages import NodeId
+
+MAX_BUFFERED_BYTES = 32 << 20
+"""Unsent bytes a link may hold; a frame beyond that is lost."""
+
+MAX_UNREAD_STATUS_BYTES = 1 << 20
+"""What a node keeps for a supervisor that does not read."""
+
+
+class FrameStream(asyncio.Protocol):
+    """A stream of frames over one connected socket, which it gathers and reads for its owner."""
+
+    def __init__(self) -> None:
+        self._reader = wire.FrameReader()
+        self._gathered: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self.dropped = 0
+
+    def on_frame(self, body: bytes) -> None:
+        """A whole frame has arrived. May raise WireError: then the stream is closed."""
+
+    def on_closed(self, reason: str) -> None:
+        """The other end is gone, or has sent what is no frame of ours."""
+
+    def send(self, body: bytes) -> None:
+        """Gathers a frame; it leaves with the next `flush`."""
+        self._gathered.append(body)
+
+    def flush(self) -> None:
+        """Sends what was gathered, in one write; drops it when the stream is full or closed."""
+        bodies, self._gathered = self._gathered, []
+        transport = self._transport
+        if not bodies or transport is None or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
+            self.dropped += len(bodies)
+            return
+        transport.write(b"".join(map(wire.frame, bodies)))
+
+    def close(self) -> None:
+        """Closes this end; `on_closed` is not called for it."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for body in self._reader.feed(data):
+                if self._transport is None:
+                    return
+                self.on_frame(body)
+        except WireError as error:
+            self.close()
+            self.on_closed(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._transport = None
+            self.on_closed("end of file" if exc is None else str(exc))
+
+
+class Link(FrameStream):
+    """The stream to one process of one peer."""
+
+    def __init__(self, peer: NodeId, owner: PipeLinks) -> None:
+        super().__init__()
+        self.peer = peer
+        self._owner = owner
+
+    def on_frame(self, body: bytes) -> None:
+        self._owner.arrived(self, body)
+
+    def on_closed(self, reason: str) -> None:
+        self._owner.lost(self, reason)
+
+
+class PipeLinks:
+    """All links of one node: the `Links` port over real pipes.
+
+    on_frame(peer, body): a frame that the filter let through; may raise WireError
+    on_lost(peer, reason, dead): the link is gone; `dead` says that the peer's process is, and that
+        the news has come through: a cut link carries none
+    """
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        faults: FaultFilter,
+        on_frame: Callable[[NodeId, bytes], None],
+        on_lost: Callable[[NodeId, str, bool], None],
+    ) -> None:
+        self._node_id = node_id
+        self._faults = faults
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+        self._links: dict[NodeId, Link] = {}
+
+    async def attach(self, peer: NodeId, pipe: socket.socket) -> None:
+        """Takes over this node's end of a pipe to `peer`; an older link to it is closed."""
+        previous = self._links.get(peer)
+        if previous is not None:
+            previous.close()
+            self.lost(previous, "replaced")
+        pipe.setblocking(False)
+        link = self._links[peer] = Link(peer, self)
+        await asyncio.get_running_loop().create_connection(lambda: link, sock=pipe)
+
+    def send(self, peer: NodeId, body: bytes) -> None:
+        """The port's `send`: as the filter says; lost when there is no open link."""
+        link = self._links.get(peer)
+        if link is None:
+            return
+        verdict = self._faults.verdict(self._node_id, peer)
+        if verdict is PASS:
+            link.send(body)
+            return
+        for delay_s in verdict:
+            asyncio.get_running_loop().call_later(delay_s, self._send_late, link, body)
+
+    def flush(self) -> None:
+        """Lets everything go that was sent since the last flush."""
+        for link in self._links.values():
+            link.flush()
+
+    def arrived(self, link: Link, body: bytes) -> None:
+        """A frame has come in over `link`."""
+        if self._links.get(link.peer) is link and not self._faults.is_cut(link.peer, self._node_id):
+            self._on_frame(link.peer, body)
+
+    def lost(self, link: Link, reason: str) -> None:
+        """`link` is closed, from either side."""
+        if self._links.get(link.peer) is link:
+            del self._links[link.peer]
+            dead = not self._faults.is_cut(link.peer, self._node_id)
+            self._on_lost(link.peer, reason, dead)
+
+    def _send_late(self, link: Link, body: bytes) -> None:
+        link.send(body)
+        link.flush()
+
+
+class ControlChannel:
+    """A node's end of the pipe to its supervisor: frames both ways, and file descriptors inwards.
+
+    A descriptor arrives with the first byte of its frame (SCM_RIGHTS), so descriptors are taken
+    in the order of the frames that need one. Status is worth little when it is old: when the
+    supervisor does not read, what does not fit is dropped.
+
+    on_frame(body): a whole frame has arrived
+    on_closed(): the supervisor is gone
+    """
+
+    def __init__(
+        self,
+        pipe: socket.socket,
+        on_frame: Callable[[bytes], None],
+        on_closed: Callable[[], None],
+    ) -> None:
+        pipe.setblocking(False)
+        self._pipe = pipe
+        self._on_frame = on_frame
+        self._on_closed = on_closed
+        self._reader = wire.FrameReader()
+        self._descriptors: deque[int] = deque()
+        self._unsent = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(pipe, self._read)
+
+    def take_descriptor(self) -> socket.socket:
+        """The socket that came with the frame at hand. Raises WireError when none did."""
+        if not self._descriptors:
+            raise WireError("a frame that promises a file descriptor came without one")
+        return socket.socket(fileno=self._descriptors.popleft())
+
+    def send(self, body: bytes) -> None:
+        """Sends a frame, now or as soon as the supervisor reads."""
+        if len(self._unsent) > MAX_UNREAD_STATUS_BYTES:
+            return
+        self._unsent += wire.frame(body)
+        self._write()
+
+    def close(self) -> None:
+        """Closes this end."""
+        self._loop.remove_reader(self._pipe)
+        self._loop.remove_writer(self._pipe)
+        self._pipe.close()
+
+    def _read(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._pipe, 1 << 16, 64)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        self._descriptors.extend(descriptors)
+        if not data:
+            self._loop.remove_reader(self._pipe)
+            self._on_closed()
+            return
+        for body in self._reader.feed(data):
+            self._on_frame(body)
+
+    def _write(self) -> None:
+        try:
+            sent = self._pipe.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = len(self._unsent)  # the supervisor is gone: reading tells
+        del self._unsent[:sent]
+        if self._unsent:
+            self._loop.add_writer(self._pipe, self._write)
+        else:
+            self._loop.remove_writer(self._pipe)

@@ -1,0 +1,461 @@
+"""The server's order of things: persist, send, apply, reply; and what clients are told.
+
+Real servers, real write-ahead logs and real core, around an in-memory world: disks that a test
+syncs by hand, links that it delivers by hand.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from node import wire
+from node.errors import DiskFailed, MachineError
+from node.events import HybridClock
+from node.machines.registry import load
+from node.raft.messages import NodeId
+from node.server import Server
+from node.storage.disk import OsDisk
+from node.wire import Answers, OutOfOrder, Read, ReadResult, Redirect, Refused, Submit
+
+
+class Queue:
+    """A disk queue whose work is done when a test says so."""
+
+    def __init__(self) -> None:
+        self.work: deque[tuple[Callable[[], None], Callable[[BaseException | None], None]]] = (
+            deque()
+        )
+
+    def run(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        self.work.append((work, done))
+
+    def do_one(self) -> None:
+        work, done = self.work.popleft()
+        try:
+            work()
+        except Exception as error:
+            done(error)
+        else:
+            done(None)
+
+
+class Mail:
+    def __init__(self, sender: NodeId, world: World) -> None:
+        self.sender = sender
+        self.world = world
+
+    def send(self, peer: NodeId, frame: bytes) -> None:
+        self.world.mail.append((self.sender, peer, frame))
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.replies: list[wire.ClientReply] = []
+
+    def send(self, frame: bytes) -> None:
+        self.replies.append(wire.decode_reply(frame))
+
+
+class Events:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, object]]] = []
+
+    def emit(
+        self, level: str, event: str, term: int, role: str, commit: int, **fields: object
+    ) -> None:
+        self.seen.append((event, fields))
+
+    def named(self, event: str) -> list[dict[str, object]]:
+        return [fields for name, fields in self.seen if name == event]
+
+
+def config(folder: Path, node_id: NodeId, size: int, **changes: object) -> wire.NodeConfig:
+    values: dict[str, object] = {
+        "cluster_id": "c",
+        "cluster_name": "test",
+        "node_id": node_id,
+        "life": 1,
+        "voters": list(range(1, size + 1)),
+        "peers": {},
+        "data_dir": str(folder / f"node-{node_id}"),
+        "event_log": "",
+        "socket": "",
+        "machine": "journal",
+        "python_path": [],
+        "heartbeat_interval_s": 0.1,
+        "election_timeout_min_s": 0.5,
+        "election_timeout_max_s": 1.0,
+        "failure_hint": True,
+        "max_entry_bytes": 1000,
+        "max_append_bytes": 100_000,
+        "max_inflight_batches": 64,
+        "max_inflight_bytes": 1 << 20,
+        "max_uncommitted_bytes": 2000,
+        "segment_bytes": 1 << 16,
+        "log_level": "info",
+        "log_rotate_bytes": 1 << 20,
+        "digest_every": 10,
+        "faults": [],
+        **changes,
+    }
+    return wire.NodeConfig(**values)  # type: ignore[arg-type]
+
+
+class World:
+    def __init__(self, folder: Path, size: int = 3, **changes: object) -> None:
+        self.folder = folder
+        self.size = size
+        self.changes = changes
+        self.now = 0.0
+        self.mail: deque[tuple[NodeId, NodeId, bytes]] = deque()
+        self.servers: dict[NodeId, Server] = {}
+        self.queues: dict[NodeId, Queue] = {}
+        self.events: dict[NodeId, Events] = {}
+        self.random = Random(1)
+        for node_id in range(1, size + 1):
+            self.start(node_id)
+
+    def start(self, node_id: NodeId) -> Server:
+        settings = config(self.folder, node_id, self.size, **self.changes)
+        self.queues[node_id] = Queue()
+        self.events[node_id] = Events()
+        server = self.servers[node_id] = Server(
+            settings,
+            machine=load(settings.machine),
+            disk=OsDisk(Path(settings.data_dir)),
+            disk_queue=self.queues[node_id],
+            links=Mail(node_id, self),
+            events=self.events[node_id],
+            clock=HybridClock(lambda: 0),
+            random=self.random,
+            now=self.now,
+        )
+        for other in self.servers.values():
+            if other is not server:
+                other.link_opened(node_id, self.now)
+        return server
+
+    def crash(self, node_id: NodeId) -> None:
+        del self.servers[node_id]
+
+    def pump(self) -> None:
+        for server in self.servers.values():
+            while server.pump(self.now):
+                pass
+
+    def deliver(self) -> bool:
+        self.pump()
+        if not self.mail:
+            return False
+        sender, to, frame = self.mail.popleft()
+        if to in self.servers:
+            self.servers[to].receive(sender, frame, self.now)
+        self.pump()
+        return True
+
+    def settle(self, *, syncing: tuple[NodeId, ...] | None = None) -> None:
+        for _ in range(100_000):
+            moved = self.deliver()
+            for node_id in syncing if syncing is not None else tuple(self.servers):
+                if self.queues[node_id].work and node_id in self.servers:
+                    self.queues[node_id].do_one()
+                    moved = True
+            if not moved:
+                return
+        raise AssertionError("it never settles")
+
+    def run(self, duration_s: float) -> None:
+        end = self.now + duration_s
+        while self.now < end:
+            self.settle()
+            self.now = min(end, max(self.now, min(s.deadline for s in self.servers.values())))
+        self.settle()
+
+    def elect(self) -> NodeId:
+        self.run(3.0)
+        leaders = [n for n, s in self.servers.items() if s.status().role == "leader"]
+        assert len(leaders) == 1
+        return leaders[0]
+
+
+def submit(
+    server: Server, client: Connection, first: int, *commands: bytes, session: bytes = b"s"
+) -> None:
+    server.request(client, wire.encode_client(Submit(session, first, 1, list(commands))))
+
+
+def test_an_entry_is_answered_with_its_index_and_result(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    submit(world.servers[leader], client, 1, b"a", b"b")
+    world.settle()
+    (answers,) = client.replies
+    assert isinstance(answers, Answers)
+    assert answers.first_index == 2
+    assert len(answers.results) == 2
+    assert answers.errors == []
+
+
+def test_all_that_waits_becomes_one_batch_and_one_sync(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    world.elect()
+    clients = [Connection() for _ in range(5)]
+    for number, client in enumerate(clients):
+        submit(world.servers[1], client, 1, b"x", session=b"%d" % number)
+    world.pump()
+    assert len(world.queues[1].work) == 1
+    world.settle()
+    assert [c.replies[0].first_index for c in clients] == [2, 3, 4, 5, 6]  # type: ignore[union-attr]
+
+
+def test_what_gathers_during_a_sync_shares_the_next(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    world.elect()
+    client = Connection()
+    for sequence in range(1, 5):
+        submit(world.servers[1], client, sequence, b"x")
+        world.pump()
+    assert len(world.queues[1].work) == 1
+    world.queues[1].do_one()
+    assert len(world.queues[1].work) == 1, "three proposals, one write"
+    world.queues[1].do_one()
+    world.pump()
+    assert len(client.replies) == 4
+
+
+def test_nothing_is_answered_before_a_majority_of_disks_has_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    followers = [n for n in world.servers if n != leader]
+    client = Connection()
+    submit(world.servers[leader], client, 1, b"x")
+    world.settle(syncing=(leader,))
+    assert client.replies == []
+    world.settle(syncing=(followers[0],))
+    assert len(client.replies) == 1
+
+
+def test_a_follower_names_the_leader(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    follower = next(n for n in world.servers if n != leader)
+    submit(world.servers[follower], client, 1, b"x")
+    world.settle()
+    assert client.replies == [Redirect(leader, "not the leader")]
+
+
+def test_who_asks_while_nobody_leads_is_told_when_somebody_does(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    client = Connection()
+    submit(world.servers[1], client, 1, b"x")
+    leader = world.elect()
+    replies = [r for r in client.replies if isinstance(r, Redirect | Answers)]
+    assert replies
+    last = replies[-1]
+    assert isinstance(last, Answers) or last.leader_id == leader
+
+
+def test_who_asks_where_nobody_can_lead_is_sent_away_in_bounded_time(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for node_id in (2, 3):
+        world.crash(node_id)
+    client = Connection()
+    submit(world.servers[1], client, 1, b"x")
+    world.run(1.0)
+    assert client.replies == [Redirect(None, "not the leader")]
+
+
+def test_a_leader_that_steps_down_sends_its_clients_away(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    for node_id in list(world.servers):
+        if node_id != leader:
+            world.crash(node_id)
+    client, reader = Connection(), Connection()
+    submit(world.servers[leader], client, 1, b"x")
+    world.servers[leader].request(reader, wire.encode_client(Read(1, [b"COUNT"])))
+    world.run(3.0)
+    assert client.replies == [Redirect(None, "not the leader")]
+    assert reader.replies == [Redirect(None, "not the leader")]
+
+
+def test_a_retry_gets_the_first_answer_and_is_applied_once(tmp_path: Path) -> None:
+    """Pitfall 11."""
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    submit(world.servers[leader], client, 1, b"x")
+    world.settle()
+    submit(world.servers[leader], client, 1, b"x")
+    world.settle()
+    first, second = client.replies
+    assert first == second
+    reader = Connection()
+    world.servers[leader].request(reader, wire.encode_client(Read(1, [b"COUNT"])))
+    world.settle()
+    (result,) = reader.replies
+    assert isinstance(result, ReadResult)
+    assert result.results == [b"1"]
+
+
+def test_a_gap_in_a_session_is_not_applied(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    world.elect()
+    client = Connection()
+    submit(world.servers[1], client, 1, b"x")
+    submit(world.servers[1], client, 3, b"z")
+    world.settle()
+    assert client.replies[1] == OutOfOrder(3, 2)
+
+
+def test_all_crash_and_every_answered_entry_is_there(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    for sequence in range(1, 21):
+        submit(world.servers[leader], client, sequence, b"entry %d" % sequence)
+    world.settle()
+    assert len(client.replies) == 20
+    world.mail.clear()
+    for node_id in (1, 2, 3):
+        world.crash(node_id)
+    for node_id in (1, 2, 3):
+        world.start(node_id)
+    leader = world.elect()
+    reader = Connection()
+    world.servers[leader].request(reader, wire.encode_client(Read(1, [b"COUNT", b"GET 20"])))
+    world.settle()
+    (result,) = reader.replies
+    assert isinstance(result, ReadResult)
+    assert result.results[0] == b"20"
+    assert b"entry 20" in result.results[1]
+
+
+def test_nodes_log_equal_digests_at_equal_indexes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    for sequence in range(1, 51):
+        submit(world.servers[leader], client, sequence, b"%d" % sequence)
+        world.settle()
+    world.run(1.0)
+    logged = [world.events[n].named("applied.digest") for n in (1, 2, 3)]
+    assert logged[0]
+    assert logged[0] == logged[1] == logged[2]
+    assert len({world.servers[n].status().digest for n in (1, 2, 3)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("commands", "first", "why"),
+    [([b""], 1, "empty"), ([b"x" * 1001], 1, "limit"), ([], 1, "empty"), ([b"x"], 0, "begin")],
+)
+def test_wrong_requests_are_refused(
+    tmp_path: Path, commands: list[bytes], first: int, why: str
+) -> None:
+    world = World(tmp_path, 1)
+    world.elect()
+    client = Connection()
+    submit(world.servers[1], client, first, *commands)
+    world.settle()
+    (refused,) = client.replies
+    assert isinstance(refused, Refused)
+    assert why in refused.reason
+
+
+def test_rubbish_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    client = Connection()
+    world.servers[1].request(client, b"\xc1\xff rubbish")
+    assert isinstance(client.replies[0], Refused)
+
+
+def test_a_full_uncommitted_tail_sends_clients_away(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    for sequence in range(1, 5):
+        submit(world.servers[leader], client, sequence, b"y" * 900)
+        world.pump()
+    redirects = [r for r in client.replies if isinstance(r, Redirect)]
+    assert redirects
+    assert redirects[0].leader_id is None
+
+
+def test_a_stale_read_is_answered_by_anyone_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    client = Connection()
+    world.servers[2].request(client, wire.encode_client(Read(5, [b"COUNT"], stale=True)))
+    assert client.replies == [ReadResult(5, 0, 0, [b"0"], [])]
+
+
+def test_a_read_sees_what_was_answered_before(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    client = Connection()
+    for sequence in range(1, 30):
+        submit(world.servers[leader], client, sequence, b"x")
+        world.settle()
+        world.servers[leader].request(client, wire.encode_client(Read(sequence, [b"COUNT"])))
+        world.settle()
+        result = client.replies[-1]
+        assert isinstance(result, ReadResult)
+        assert result.results == [b"%d" % sequence]
+
+
+def test_a_failed_write_is_fatal(tmp_path: Path) -> None:
+    """Pitfall 12: never retried, never believed."""
+    world = World(tmp_path, 1)
+    world.elect()
+    submit(world.servers[1], Connection(), 1, b"x")
+    world.pump()
+    _, done = world.queues[1].work.popleft()
+    with pytest.raises(DiskFailed):
+        done(DiskFailed("sync", "log", OSError(5, "input/output error")))
+
+
+def test_a_machine_that_breaks_stops_the_node(tmp_path: Path) -> None:
+    class Broken:
+        def apply(self, index: int, command: bytes) -> bytes:
+            raise ZeroDivisionError("oops")
+
+    world = World(tmp_path, 1)
+    world.elect()
+    world.servers[1]._machine = Broken()  # type: ignore[assignment]
+    submit(world.servers[1], Connection(), 1, b"x")
+    with pytest.raises(MachineError, match="ZeroDivisionError: oops"):
+        world.settle()
+
+
+def test_a_client_that_has_gone_is_forgotten(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    client = Connection()
+    submit(world.servers[1], client, 1, b"x")
+    world.servers[1].client_gone(client)
+    world.elect()
+    assert client.replies == []
+
+
+def test_events_come_before_messages_that_they_explain(tmp_path: Path) -> None:
+    """The log tells of a thing before anyone can react to it."""
+    world = World(tmp_path)
+    world.now = 1.0
+    order: list[str] = []
+    links, events = world.servers[1]._links, world.events[1]
+    send, emit = links.send, events.emit
+    links.send = lambda peer, frame: (order.append("send"), send(peer, frame))[1]  # type: ignore[method-assign]
+
+    def emitting(*args: object, **fields: object) -> None:
+        order.append(str(args[1]))
+        emit(*args, **fields)  # type: ignore[arg-type]
+
+    events.emit = emitting  # type: ignore[method-assign]
+    world.servers[1].pump(world.now)
+    assert order[0] == "election.started"
+    assert "send" in order
