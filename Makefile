@@ -1,55 +1,88 @@
-# Leeky Raft. `make up` and `make test` do all the set-up themselves; `make help` lists the rest.
-# Works with GNU make 3.81. Needs Python 3.11 or newer, and nothing else.
+# All that is needed before is make and a python3 that is 3.11 or newer: `make up`, `make test`.
+#
+# Everything runs from .venv, which is made on demand and brought up to date whenever pyproject.toml
+# or constraints.txt has changed since, or when it was copied here with the folder around it.
+# The stamps in it say what has been installed. Works with GNU make 3.81, which is what macOS has.
 
-N ?= 5
-VENV := .venv
-BIN := $(VENV)/bin
-# Whatever environment make was called from, ours is the one that counts.
-RUN := env -u VIRTUAL_ENV -u PYTHONPATH -u PYTHONHOME
-FIND_PYTHON := for p in python3 python3.13 python3.12 python3.11; do \
-	  $(RUN) $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit 0; }; \
-	done; exit 1
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help up down test soak check clean rebuild
+SHELL := /bin/sh
 
-.PHONY: help up down test check soak clean
+# Whatever the caller's environment says of other Pythons must not reach this one.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
+
+N :=
+ARGS :=
+VENV := .venv/bin/python
+RUN := .venv/.installed-run
+DEV := .venv/.installed-dev
+
+ifeq ($(origin PYTHON),command line)
+PYTHONS := $(PYTHON)
+else
+PYTHONS := python3 python3.13 python3.12 python3.11
+endif
+
+# A name on the path proves nothing (pyenv has one for each version that is not there): run it.
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+FIND_PYTHON = for python in $(PYTHONS); do \
+	    if $$python -c '$(USABLE)' >/dev/null 2>&1; then echo $$python; exit; fi; done
+
+# "good" if .venv was made here, for this folder, and its Python still runs.
+STATE := $(shell if [ "`cat .venv/.made-for 2>/dev/null`" = "`pwd -P`" ] \
+	    && PYTHONPATH= PYTHONHOME= $(VENV) -c '$(USABLE)' 2>/dev/null; then echo good; fi)
 
 help:
-	@echo 'make up [N=5]  start N nodes and open the prompt (sets everything up first)'
-	@echo 'make down      stop the cluster'
-	@echo 'make test      the fast tests, at most four minutes (sets everything up first)'
-	@echo 'make check     ruff, mypy, and the test that keeps the house in order'
-	@echo 'make soak      the long tests, some minutes each'
-	@echo 'make clean     remove the environment and caches, not data/ or logs/'
+	@echo "make up [N=5]   start a cluster and open its prompt (leaving it stops the cluster)"
+	@echo "make down       stop a cluster that was left running"
+	@echo "make test       the fast tests        (ARGS='-k name' picks some)"
+	@echo "make soak       the tests that take many minutes"
+	@echo "make check      ruff, mypy --strict and the tidy test"
+	@echo "make clean      remove .venv and caches; data/ and logs/ stay"
+	@echo "PYTHON=python3.12 picks the Python that .venv is made with"
 
-up: $(VENV)/run.stamp
-	@$(RUN) $(BIN)/python -m launcher up $(N)
+up: $(RUN)
+	@$(VENV) -m launcher up $(N)
 
-down: $(VENV)/run.stamp
-	@$(RUN) $(BIN)/python -m launcher down
+down: $(RUN)
+	@$(VENV) -m launcher down
 
-test: $(VENV)/test.stamp
-	$(RUN) $(BIN)/python -m pytest -m 'not soak'
+test: $(RUN)
+	@$(VENV) -m pytest -m "not soak" $(ARGS)
 
-soak: $(VENV)/test.stamp
-	$(RUN) $(BIN)/python -m pytest -m soak
+soak: $(RUN)
+	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)
 
-check: $(VENV)/dev.stamp
-	$(RUN) $(BIN)/ruff check .
-	$(RUN) $(BIN)/ruff format --check .
-	$(RUN) $(BIN)/mypy
-	$(RUN) $(BIN)/python -m pytest tests/test_tidy.py
+check: $(DEV)
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy
+	@$(VENV) -m pytest tests/test_tidy.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find node launcher tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# What to install grows with what is asked for: running needs no test tools, testing no linters.
-$(VENV)/run.stamp: EXTRA :=
-$(VENV)/test.stamp: EXTRA := [test]
-$(VENV)/dev.stamp: EXTRA := [dev]
+ifneq ($(STATE),good)
+$(RUN) $(DEV): rebuild
+endif
 
-$(VENV)/run.stamp $(VENV)/test.stamp $(VENV)/dev.stamp: pyproject.toml constraints.txt
-	@python=$$($(FIND_PYTHON)) || { echo 'make: Python 3.11 or newer is needed, as python3' >&2; exit 1; }; \
-	echo "setting up $(VENV) with $$python (once)"; \
-	[ -x $(BIN)/python ] || $(RUN) $$python -m venv $(VENV)
-	@$(RUN) $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.$(EXTRA)'
+rebuild:
+	@python=`$(FIND_PYTHON)`; \
+	if [ -z "$$python" ]; then \
+	    echo "make: needs Python 3.11 or newer with its venv module (tried: $(PYTHONS))" >&2; \
+	    exit 1; \
+	fi; \
+	echo "make: creating .venv with `PYTHONPATH= PYTHONHOME= $$python -V`"; \
+	rm -rf .venv && $$python -m venv .venv && pwd -P > .venv/.made-for
+
+$(RUN): pyproject.toml constraints.txt
+	@echo "make: installing into .venv (once, and when pyproject.toml or constraints.txt change)"
+	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
+
+$(DEV): pyproject.toml constraints.txt
+	@echo "make: installing the development tools into .venv (once, and when they change)"
+	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(RUN) $@

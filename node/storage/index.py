@@ -47,6 +47,7 @@ class SegmentIndex:
         return self._starts[0] if self._starts else self.last_index + 1
 
     def begin_segment(self, number: int, file: str) -> None:
+        """What is appended from here on stands in this segment."""
         self.segments.append(SegmentInfo(number, file))
 
     def follows(self, index: int) -> bool:

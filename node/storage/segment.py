@@ -118,6 +118,7 @@ class Segment(msgspec.Struct):
 
 
 def segment_name(number: int) -> str:
+    """The file name of a segment; names sort as numbers do."""
     return f"{number:010d}.wal"
 
 
@@ -142,6 +143,7 @@ def header_size(identity: Identity) -> int:
 
 
 def record_size(batches: Sequence[Batch]) -> int:
+    """How many bytes the record of these batches takes."""
     size = _FRAME.size + _STATE.size
     for batch in batches:
         size += _BATCH.size + len(batch.data)

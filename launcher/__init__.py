@@ -1,0 +1,40 @@
+"""The launcher: runs a Raft cluster of real processes on this machine, and breaks it on command.
+
+    from launcher import Cluster
+
+    with Cluster(5, machine="kv") as cluster:
+        cluster.submit("SET a 1")
+        cluster.kill("leader")
+        print(cluster.read("GET a").text)
+
+Names are loaded when they are first used: the supervisor and the node processes pass through this
+module too, and have no use for most of what hangs below it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.cluster import Cluster, DownReport
+    from launcher.config import ClusterConfig
+    from launcher.status import Chosen, ClusterStatus, NodeStatus
+
+__all__ = ["Chosen", "Cluster", "ClusterConfig", "ClusterStatus", "DownReport", "NodeStatus"]
+
+_HOMES = {
+    "Chosen": "launcher.status",
+    "Cluster": "launcher.cluster",
+    "ClusterConfig": "launcher.config",
+    "ClusterStatus": "launcher.status",
+    "DownReport": "launcher.cluster",
+    "NodeStatus": "launcher.status",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,25 @@
+"""`python -m launcher`, and the `launcher` script: argv to the command table.
+
+`_supervise` is how a launcher starts the supervisor's process. It is answered before anything else
+is imported, since every millisecond of it is a millisecond until there is a leader.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Runs one command and returns its exit status."""
+    if sys.argv[1:2] == ["_supervise"]:
+        from launcher.boot import supervise
+
+        return supervise(sys.argv[2:])
+
+    from launcher.cli import main as run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The first milliseconds of the supervisor's process: `python -m launcher _supervise`.
+
+Whoever starts it passes two pipes and the nodes' entry point:
+
+    _supervise REPORT LIFELINE ENTRY
+
+    stdin       the spec: a `launcher.spec.Spec` as JSON
+    REPORT      here we write one line of JSON: a `launcher.spec.Report`, ready or why not
+    LIFELINE    end-of-file on it: whoever started us is gone, so take the cluster down;
+                a byte on it: we have been let go of, go on alone
+
+The forkserver is started before the supervisor's own modules are imported, so that the nodes'
+modules are loaded on another core meanwhile. Everything temporary, the forkserver's socket
+included, is in one short folder that only we can enter.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+RUNTIME_PREFIX = "leeky-"
+"""A folder of this name may be removed by the next supervisor, when its owner is dead."""
+
+
+def supervise(arguments: list[str]) -> int:
+    """Runs a cluster until it is taken down. Returns the exit status."""
+    import shutil
+    import signal
+    import tempfile
+    from multiprocessing import forkserver
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    report, lifeline = int(arguments[0]), int(arguments[1])
+    entry = arguments[2]
+    runtime_dir = Path(tempfile.mkdtemp(prefix=RUNTIME_PREFIX))
+    try:
+        tempfile.tempdir = str(runtime_dir)
+        forkserver.set_forkserver_preload(["launcher.entry", entry.partition(":")[0]])
+        forkserver.ensure_running()
+
+        from launcher import supervisor
+
+        status = supervisor.run(sys.stdin.buffer.read(), report, lifeline, runtime_dir, entry)
+    except SystemExit as ended:  # a signal, before there was anything to take down
+        status = int(ended.code or 0)
+    finally:
+        shutil.rmtree(runtime_dir, ignore_errors=True)
+    # Nothing is left to be waited for: not a thread that starts a node in a forkserver that hangs.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

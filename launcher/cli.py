@@ -1,0 +1,111 @@
+"""The command line: argv to the command table, and whatever happens to an exit status.
+
+Results go to standard output, diagnostics to standard error; what failed is the last line there.
+
+    0 done    1 it failed    2 usage, or a bad config    3 no such cluster is running
+    4 timed out    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
+
+Nothing that goes wrong shows a traceback, unless LAUNCHER_TRACEBACK is set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from launcher.commands import Context, launcher
+from launcher.errors import LauncherError
+from node.errors import LeekyError
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP: unwinds like KeyboardInterrupt, so that everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command line and returns its exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whoever reads the other end of a pipe sees each line when it happens.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    try:
+        status = run(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader has seen enough. What is still buffered must not complain at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Terminated as ended:
+        return 128 + ended.number
+
+
+def run(argv: Sequence[str], context: Context | None = None) -> int:
+    """Runs one command of the table; reports what fails; returns the exit status.
+
+    context: what the prompt hands to its commands
+    """
+    try:
+        result = launcher.main(
+            list(argv), prog_name="launcher", standalone_mode=False, obj=context or Context()
+        )
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        report(_one_line_usage(error))
+        return 2
+    except LauncherError as error:
+        report(str(error))
+        return error.exit_status
+    except LeekyError as error:
+        report(str(error))
+        return 1
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if os.environ.get("LAUNCHER_TRACEBACK"):
+            traceback.print_exc()
+        report(
+            f"internal error: {type(error).__name__}: {error} "
+            "(this is a bug; LAUNCHER_TRACEBACK=1 shows where)"
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def report(text: str) -> None:
+    """Says on standard error, in one line, what went wrong."""
+    click.echo(f"launcher: {' '.join(text.split())}", err=True)
+
+
+def _one_line_usage(error: click.ClickException) -> str:
+    said = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return said
+    if isinstance(error, click.NoSuchOption) and context.info_name in ("submit", "read"):
+        said += f" Text that begins with a dash goes behind --: {context.info_name} -- TEXT."
+    return f"{said.rstrip('.')}. `{context.command_path} --help` tells more."
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)

@@ -1,0 +1,381 @@
+"""The cluster's client: finds the leader, submits entries in order and once, reads, retries.
+
+    with Client({1: Path("node-1.sock"), 2: ...}) as client:
+        client.submit(b"SET a 1").index
+        for done in client.submit_many(lines):      # pipelined; answers come in the lines' order
+            print(done.index, done.result)
+        [answer] = client.read([b"GET a"])
+
+What is sent when and to whom is decided without I/O, in `launcher/session.py` (each entry once, in
+order) and `launcher/route.py` (finding the leader); `launcher/channel.py` has the sockets, and
+`launcher/intake.py` reads input that may be slow. A call takes an idle channel, or opens one, and
+puts it back when every answer has come, so calls may overlap: a read between two answers of
+`submit_many`, or from another thread.
+
+A call that ends in any other way (a timeout, an interrupt, a generator dropped half-way) leaves
+unanswered entries behind, and its session with them: it is never used again, because entries of a
+session apply without gaps. The next call begins a new one. The entries left behind may still be
+committed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from secrets import token_bytes
+from types import TracebackType
+from typing import TypeVar
+
+from launcher.channel import Channel, roll_call
+from launcher.errors import TimedOut, UsageError
+from launcher.intake import Intake
+from launcher.route import HEDGE_S, Refused
+from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
+from node.raft.messages import NodeId
+
+__all__ = ["Client", "NoAnswer", "ReadAnswer", "Refused", "SessionLost", "Submitted"]
+
+ROLL_CALL_S = 0.2
+"""The end of a timeout, a quarter of it at most, goes to asking every node whether it is there."""
+
+_T = TypeVar("_T", Submitted, ReadAnswer)
+
+
+class NoAnswer(TimedOut):
+    """The cluster did not answer in time; what it was asked to commit, it may still commit.
+
+    unanswered: the entries (or queries) without an answer, in order
+    first_sequence: the sequence number of the first of them in its session; 0 for queries
+    missing: the nodes that did not answer a roll call either
+    """
+
+    def __init__(
+        self,
+        text: str,
+        unanswered: list[bytes],
+        *,
+        first_sequence: int = 0,
+        missing: Sequence[NodeId] = (),
+    ) -> None:
+        super().__init__(text)
+        self.unanswered = unanswered
+        self.first_sequence = first_sequence
+        self.missing = list(missing)
+
+
+class Client:
+    """Talks to a cluster. Each call waits for its answer.
+
+    sockets: where each node listens; looked up again at every attempt, so that nodes may go and
+        come back, elsewhere too
+    timeout_s: for how long a call waits when it does not say so itself
+    max_entry_bytes: a longer entry is refused before anything of it is sent
+    window, window_bytes: `submit_many` keeps at most so many entries read and unanswered, and so
+        many bytes of them but for the last entry
+    hedge_s: so long may a node be silent before another one is asked too
+
+    Every call raises NoAnswer when it is not answered in time, Refused when a node says that it
+    never will be, and SessionLost.
+    """
+
+    def __init__(
+        self,
+        sockets: Mapping[NodeId, Path],
+        *,
+        timeout_s: float = 10.0,
+        max_entry_bytes: int = 1 << 20,
+        window: int = 4096,
+        window_bytes: int = 8 << 20,
+        hedge_s: float = HEDGE_S,
+    ) -> None:
+        if not sockets:
+            raise UsageError("a client needs the socket of one node at least")
+        self._sockets = sockets
+        self._timeout_s = _checked_timeout(timeout_s)
+        self._max_entry_bytes = max_entry_bytes
+        self._window = window
+        self._window_bytes = window_bytes
+        self._hedge_s = hedge_s
+        self._random = Random()
+        self._leader: NodeId | None = None
+        self._idle_sessions: list[tuple[Channel[Submitted], Session]] = []
+        self._idle_readers: list[Channel[ReadAnswer]] = []
+        self._channels: set[Channel[Submitted] | Channel[ReadAnswer]] = set()
+        self._last_read_id = 0
+        self._closed = False
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    def submit(self, command: bytes, *, timeout_s: float | None = None) -> Submitted:
+        """Submits one entry; returns when it is committed and applied, or refused by the machine.
+
+        Raises UsageError for an entry that is empty or too long; nothing of it is sent.
+        """
+        self._check_entry(command)
+        timeout_s = self._timeout(timeout_s)
+        with self._session() as (channel, session):
+            now = time.monotonic()
+            session.add([command], now)
+            (answer,) = self._wait(channel, session, now, timeout_s)
+            return answer
+
+    def submit_many(
+        self, commands: Iterable[bytes], *, timeout_s: float | None = None
+    ) -> Iterator[Submitted]:
+        """Submits entries, many of them on the way at once; yields in their order.
+
+        commands: read in a thread of its own, no faster than the window allows, so it may block:
+            answers do not wait for it, and a lone entry is sent at once
+        timeout_s: bounds the wait for the oldest unanswered entry without any progress
+
+        A list or tuple with an entry that is empty or too long raises UsageError here. In any other
+        input such an entry ends it, and so does an exception of its own: what came before is
+        answered and yielded first, then the exception is raised.
+        """
+        if isinstance(commands, list | tuple):
+            for command in commands:
+                self._check_entry(command)
+        return self._stream(commands, self._timeout(timeout_s))
+
+    def _stream(self, commands: Iterable[bytes], timeout_s: float) -> Iterator[Submitted]:
+        intake = Intake(
+            commands, self._check_entry, window=self._window, window_bytes=self._window_bytes
+        )
+        try:
+            with self._session() as (channel, session), channel.woken_by(intake.wake):
+                intake.start()
+                patience = _Patience(timeout_s)
+                while True:
+                    new = intake.take()
+                    now = time.monotonic()
+                    if new and not session.outstanding:
+                        patience.renew(now)
+                    session.add(new, now)
+                    if not session.outstanding and intake.ended:
+                        break
+                    until = patience.give_up_at if session.outstanding else math.inf
+                    answers = channel.exchange(until)
+                    if answers:
+                        intake.answered(len(answers), sum([len(done.entry) for done in answers]))
+                        self._leader = channel.route.leader
+                        yield from answers
+                        patience.renew(time.monotonic())
+                        channel.route.look_again(time.monotonic())
+                    elif session.outstanding and time.monotonic() >= until:
+                        raise self._no_answer(channel, session, patience)
+            if intake.error is not None:
+                raise intake.error
+        finally:
+            intake.close()
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def read(
+        self,
+        queries: Sequence[bytes],
+        *,
+        stale: bool = False,
+        node: NodeId | None = None,
+        timeout_s: float | None = None,
+    ) -> list[ReadAnswer]:
+        """Asks the machine; one answer for each query, all of them at one point of the log.
+
+        A read sees every entry that was answered before it began (§8), unless it is `stale`: then
+        any node, or `node`, answers at once from its own state, however old.
+        Raises UsageError for a `node` without `stale`, or one that does not exist.
+        """
+        if node is not None and not stale:
+            raise UsageError("only a stale read can be asked of a certain node")
+        if node is not None and node not in self._sockets:
+            raise UsageError(f"there is no node {node}; there are {_names(self._sockets)}")
+        timeout_s = self._timeout(timeout_s)
+        self._last_read_id += 1
+        now = time.monotonic()
+        query = Query(self._last_read_id, queries, now, stale=stale)
+        with self._reader(query, node) as channel:
+            return self._wait(channel, query, now, timeout_s)
+
+    # -- channels --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Ends every connection. A call after that raises UsageError."""
+        self._closed = True
+        for channel in list(self._channels):
+            self._discard(channel)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _session(self) -> Iterator[tuple[Channel[Submitted], Session]]:
+        """A session with nothing outstanding; it is kept for later if it ends like that."""
+        self._check_open()
+        try:
+            channel, session = self._idle_sessions.pop()
+        except IndexError:
+            session = Session(lambda: token_bytes(16))
+            channel = self._channel(session, list(self._sockets))
+        try:
+            yield channel, session
+        except BaseException:
+            self._discard(channel)
+            raise
+        if channel.reusable:
+            self._idle_sessions.append((channel, session))
+        else:
+            self._discard(channel)
+
+    @contextmanager
+    def _reader(self, query: Query, node: NodeId | None) -> Iterator[Channel[ReadAnswer]]:
+        """A channel for one query; a channel to a certain node is not kept."""
+        self._check_open()
+        if node is None and self._idle_readers:
+            channel = self._idle_readers.pop()
+            channel.route.begin(query)
+        else:
+            channel = self._channel(query, list(self._sockets) if node is None else [node])
+        try:
+            yield channel
+        except BaseException:
+            self._discard(channel)
+            raise
+        if node is None and channel.reusable:
+            self._idle_readers.append(channel)
+        else:
+            self._discard(channel)
+
+    def _channel(self, work: Work[_T], nodes: list[NodeId]) -> Channel[_T]:
+        channel = Channel(
+            self._sockets,
+            nodes,
+            work,
+            Random(self._random.random()),
+            leader=self._leader,
+            hedge_s=self._hedge_s,
+        )
+        self._channels.add(channel)
+        return channel
+
+    def _discard(self, channel: Channel[Submitted] | Channel[ReadAnswer]) -> None:
+        self._channels.discard(channel)
+        channel.close()
+
+    # -- what every call does --------------------------------------------------------------------
+
+    def _wait(
+        self, channel: Channel[_T], work: Session | Query, now: float, timeout_s: float
+    ) -> list[_T]:
+        """All the answers to the work. Raises NoAnswer."""
+        patience = _Patience(timeout_s)
+        patience.renew(now)
+        answers: list[_T] = []
+        while work.outstanding:
+            answers += channel.exchange(patience.give_up_at)
+            if work.outstanding and time.monotonic() >= patience.give_up_at:
+                raise self._no_answer(channel, work, patience)
+        if isinstance(work, Session):
+            self._leader = channel.route.leader
+        return answers
+
+    def _check_entry(self, command: bytes) -> None:
+        if not isinstance(command, bytes):
+            raise TypeError(f"an entry is bytes, not {type(command).__name__}")
+        if not command:
+            raise UsageError("an entry is empty; it needs one byte at least")
+        if len(command) > self._max_entry_bytes:
+            raise UsageError(
+                f"an entry of {len(command)} bytes is over the limit of {self._max_entry_bytes} "
+                "(limits.entry)"
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("this client is closed; make another")
+
+    def _timeout(self, timeout_s: float | None) -> float:
+        return self._timeout_s if timeout_s is None else _checked_timeout(timeout_s)
+
+    def _no_answer(
+        self,
+        channel: Channel[Submitted] | Channel[ReadAnswer],
+        work: Session | Query,
+        patience: _Patience,
+    ) -> NoAnswer:
+        """The time is nearly up: find out why, in what is left of it."""
+        leader, asked = channel.route.leader, channel.nodes
+        channel.close()
+        there = roll_call(self._sockets, max(patience.ends_at, time.monotonic() + 0.05))
+        missing = [node for node in self._sockets if node not in there]
+        if len(asked) == 1 and len(self._sockets) > 1:
+            missing = [node for node in asked if node in missing]
+            reason = f"node {asked[0]} " + ("does not answer" if missing else "is slow to answer")
+        else:
+            reason = _quorum_situation(list(self._sockets), missing, leader)
+        text = f"not answered within {patience.timeout_s:g} s: {reason}"
+        if isinstance(work, Query):
+            return NoAnswer(text, work.queries, missing=missing)
+        unanswered = work.unanswered
+        which = "the entry" if len(unanswered) == 1 else f"{len(unanswered)} entries"
+        return NoAnswer(
+            f"{text}; {which} may still be committed",
+            unanswered,
+            first_sequence=work.lowest_unanswered,
+            missing=missing,
+        )
+
+
+class _Patience:
+    """When to give up: a while before `timeout_s` has passed without progress."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self.ends_at = math.inf
+
+    def renew(self, now: float) -> None:
+        """There was progress, or the first entry has gone out."""
+        self.ends_at = now + self.timeout_s
+
+    @property
+    def give_up_at(self) -> float:
+        """What is left until `ends_at` is for the roll call."""
+        return self.ends_at - min(ROLL_CALL_S, self.timeout_s / 4)
+
+
+def _checked_timeout(timeout_s: float) -> float:
+    if not 0 < timeout_s < math.inf:
+        raise UsageError(f"a timeout is a number of seconds above 0, not {timeout_s:g}")
+    return timeout_s
+
+
+def _quorum_situation(
+    nodes: Sequence[NodeId], missing: Sequence[NodeId], leader: NodeId | None
+) -> str:
+    """Why a cluster of `nodes` does not answer, as far as that can be seen from outside."""
+    quorum = len(nodes) // 2 + 1
+    silent = f"{_names(missing)} {'does' if len(missing) == 1 else 'do'} not answer"
+    if len(nodes) - len(missing) < quorum:
+        return f"no quorum: {silent}; {quorum} of {len(nodes)} are needed"
+    if leader is not None and leader not in missing:
+        reason = f"node {leader} leads and has not committed it (is it cut off, or too slow?)"
+    else:
+        reason = f"no leader found; {quorum} of {len(nodes)} must reach each other to elect one"
+    return f"{reason}; {silent}" if missing else reason
+
+
+def _names(nodes: Iterable[NodeId]) -> str:
+    names = [str(node) for node in sorted(nodes)]
+    if len(names) == 1:
+        return f"node {names[0]}"
+    return f"nodes {', '.join(names[:-1])} and {names[-1]}"

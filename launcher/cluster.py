@@ -1,0 +1,623 @@
+"""What an operator can do with a cluster: the Python API, and what every command calls.
+
+    with Cluster(5, machine="kv") as cluster:
+        cluster.submit("SET a 1")
+        cluster.kill("leader")
+        print(cluster.read("GET a").text)
+
+The cluster is not in this process: `up` starts a supervisor of its own (`launcher/supervisor.py`),
+and everything else talks to it, or to the nodes, over their sockets. So several processes may use
+one cluster, `Cluster.attach` reaches one that runs already, and a script needs no
+`if __name__ == "__main__"`.
+
+Every method blocks, and raises an exception of `launcher/errors.py`, whose text is one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+import psutil
+
+from launcher import claim, control
+from launcher.client import Client, ReadAnswer, Submitted
+from launcher.config import MAX_NODES, ClusterConfig, load
+from launcher.control import Reply, Request
+from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.spec import Report, Spec, encode_spec
+from launcher.status import Chosen, ClusterStatus
+from node.errors import CommandError, MachineError
+from node.raft.messages import NodeId
+
+if TYPE_CHECKING:
+    from launcher.timeline import Event, Filter
+
+UP_TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 120.0
+"""The longest that the supervisor may take over one request; a rolling restart takes longest."""
+
+STATUS_TIMEOUT_S = 5.0
+DOWN_TIMEOUT_S = 12.0
+_REPORT_TIMEOUT_S = 20.0
+_LISTEN_PATIENCE_S = 2.0
+_UNLOCK_PATIENCE_S = 5.0
+_FORCE_PATIENCE_S = 0.5
+_POLL_S = 0.02
+
+
+class DownReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `down` did.
+
+    was_running: there was a supervisor, and it has taken the cluster down
+    healed: what a dead supervisor had left behind, a phrase each
+    removed_data: the cluster's data is gone
+    """
+
+    was_running: bool
+    healed: list[str] = []
+    removed_data: bool = False
+
+
+class Cluster:
+    """A cluster of this machine, whether it runs or not.
+
+    nodes, machine: override the config's
+    config: what is in force, or the file that says so; by default the cluster.yaml of this folder
+        or of a parent, or the built-in defaults
+    name: for several clusters side by side
+    fresh: `up` begins with empty data
+
+    Raises UsageError or ConfigError.
+    """
+
+    _entry = "node.process:main"
+
+    def __init__(
+        self,
+        nodes: int | None = None,
+        *,
+        machine: str | None = None,
+        config: ClusterConfig | Path | str | None = None,
+        name: str | None = None,
+        fresh: bool = False,
+    ) -> None:
+        if not isinstance(config, ClusterConfig):
+            config = load(Path(config) if config is not None else None, name=name)
+        elif name is not None and name != config.name:
+            raise UsageError(f"the config is of the cluster {config.name}, not {name}")
+        if nodes is not None:
+            if isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= MAX_NODES:
+                raise UsageError(f"a cluster has 1 to {MAX_NODES} nodes, not {nodes!r}")
+            config = msgspec.structs.replace(config, nodes=nodes)
+        if machine is not None:
+            config = msgspec.structs.replace(config, machine=machine)
+        self.config = config
+        self.healed: list[str] = []
+        """what the last `up` found left behind by a dead supervisor, and cleaned up"""
+        self._fresh = fresh
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline: int | None = None
+        self._connection: Client | None = None
+        self._connected_to: Path | None = None
+
+    @classmethod
+    def attach(
+        cls, config: ClusterConfig | Path | str | None = None, *, name: str | None = None
+    ) -> Cluster:
+        """The cluster that runs already. Raises NotRunning."""
+        cluster = cls(config=config, name=name)
+        cluster._adopt()
+        return cluster
+
+    # -- its whole life ----------------------------------------------------------------------
+
+    def up(self, timeout_s: float = UP_TIMEOUT_S, *, detached: bool = False) -> ClusterStatus:
+        """Starts the cluster and waits until it has a leader that every node follows.
+
+        detached: it outlives this process. Otherwise it goes down with it, however that ends.
+
+        Raises LauncherError when it runs already, cannot start, or a node failed; TimedOut when
+        there is no leader in time. Then the cluster is down again, but for a detached one that has
+        a leader in spite of a failed node.
+        """
+        _check_machine(self.config.machine)
+        self._start_supervisor()
+        try:
+            status = self._wait(_is_settled, "leader", timeout_s)
+        except BaseException:
+            self._abandon()
+            raise
+        failed = [node for node in status.nodes if node.state == "failed"]
+        if failed:
+            said = "; ".join(f"n{node.id} failed: {node.reason}" for node in failed)
+            if not detached:
+                self._abandon()
+                raise LauncherError(said)
+            self._let_go()
+            raise LauncherError(f"{said}. The others run: `launcher ps` shows them")
+        if detached:
+            self._let_go()
+        return status
+
+    def down(self, *, volumes: bool = False) -> DownReport:
+        """Takes the cluster down, whatever state it is in, and cleans up after a dead supervisor.
+
+        volumes: removes its data as well; the logs stay until the next `up`
+
+        Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
+        """
+        record = claim.running(self.config)
+        if record is not None:
+            self._end(record)
+        healed: list[str] = []
+        known = claim.exists(self.config)
+        if known:
+            with claim.locked(self.config):
+                healed = claim.heal(self.config)
+                if volumes:
+                    claim.remove_data(self.config)
+                    claim.remove_folder(self.config)
+        self._forget()
+        if record is None and not healed and not (volumes and known):
+            raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
+        return DownReport(
+            was_running=record is not None, healed=healed, removed_data=volumes and known
+        )
+
+    def destroy(self) -> None:
+        """Kills the supervisor, and with it the nodes, at once; the next `up` cleans up."""
+        record = claim.running(self.config)
+        process = record.process.find() if record is not None else None
+        if process is not None:
+            process.kill()
+        self._forget()
+
+    def destroy(self) -> None:
+        """Kills every process of the cluster at once; for when `down` takes too long.
+
+        The data is none the worse for it. Raises NotRunning.
+        """
+        record = claim.running(self.config)
+        if record is None:
+            self._forget()
+            raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
+        for _ in range(2):  # the first may begin the end, the second forces it
+            process = record.process.find()
+            if process is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+            if self._is_unlocked(_FORCE_PATIENCE_S):
+                break
+        else:
+            self._kill_supervisor(record)
+        with claim.locked(self.config):
+            claim.heal(self.config)
+        self._forget()
+
+    def __enter__(self) -> Cluster:
+        """Starts the cluster, unless it runs already."""
+        if claim.is_locked(self.config):
+            self._adopt()
+        else:
+            self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(NotRunning):  # somebody has taken it down already
+            self.down()
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def status(self) -> ClusterStatus:
+        """How the nodes are now. Raises NotRunning."""
+        return self._status()[0]
+
+    def wait(
+        self,
+        *,
+        leader: bool = False,
+        commit: int | None = None,
+        converged: bool = False,
+        timeout_s: float = UP_TIMEOUT_S,
+    ) -> ClusterStatus:
+        """Waits for all that is asked for, and returns the status in which it was so.
+
+        leader: there is one, and every node that is up follows it
+        commit: this index is committed
+        converged: every node that is up has the same log, all of it committed and applied
+
+        Raises TimedOut, and LauncherError as soon as it cannot come about: too few nodes are up,
+        and none of the others is about to be restarted.
+        """
+        wanted = []
+        if commit is not None:
+            wanted.append(f"index {commit} to be committed")
+        if converged:
+            wanted.append("every node to have the same log")
+        if leader or not wanted:
+            wanted.insert(0, "leader")
+
+        def reached(status: ClusterStatus, restarting: list[NodeId]) -> bool:
+            return (
+                (not leader or status.settled)
+                and (commit is None or status.commit_index >= commit)
+                and (not converged or status.converged)
+            )
+
+        return self._wait(reached, " and ".join(wanted), timeout_s)
+
+    # -- breaking and mending ----------------------------------------------------------------
+
+    def kill(self, *targets: str | int, signal: str = "SIGKILL") -> list[Chosen]:
+        """Sends a signal; returns when the processes are gone. They stay down until started."""
+        control.parse_signal(signal)
+        return self._act(control.Kill(_words(targets), signal))
+
+    def stop(self, *targets: str | int) -> list[Chosen]:
+        """Stops nodes in good order."""
+        return self._act(control.StopNodes(_words(targets)))
+
+    def start(self, *targets: str | int) -> list[Chosen]:
+        """Starts nodes; returns when they answer."""
+        return self._act(control.StartNodes(_words(targets)))
+
+    def restart(self, *targets: str | int, rolling: bool = False) -> list[Chosen]:
+        """Stops and starts nodes. rolling: one at a time, never losing the quorum."""
+        return self._act(control.RestartNodes(_words(targets), rolling))
+
+    def pause(self, *targets: str | int) -> list[Chosen]:
+        """Stops nodes as by SIGSTOP: they are there, and do nothing."""
+        return self._act(control.Pause(_words(targets)))
+
+    def resume(self, *targets: str | int) -> list[Chosen]:
+        """Lets paused nodes go on."""
+        return self._act(control.Resume(_words(targets)))
+
+    def partition(self, spec: str) -> list[list[NodeId]]:
+        """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
+        return self._call(control.Partition(spec)).groups
+
+    def heal(self) -> None:
+        """Mends every link."""
+        self._call(control.Heal())
+
+    # -- using -------------------------------------------------------------------------------
+
+    def submit(self, entry: str | bytes, *, timeout_s: float | None = None) -> Submitted:
+        """Appends an entry to the log and returns when it is committed and applied.
+
+        Raises CommandError with the machine's answer when it refused the entry, which is committed
+        all the same; UsageError for an entry that can never be; TimedOut when it is not known to be
+        committed in time, and may yet be.
+        """
+        done = self._client().submit(_encoded(entry), timeout_s=timeout_s)
+        if done.error is not None:
+            raise CommandError(done.error)
+        return done
+
+    def submit_many(
+        self, entries: Iterable[str | bytes], *, timeout_s: float | None = None
+    ) -> Iterator[Submitted]:
+        """Appends entries, many of them on the way at once; yields in their order.
+
+        timeout_s: bounds the wait for the oldest unanswered entry
+
+        A refused entry is yielded with its error. Otherwise raises as `submit` does; what came
+        before an entry that can never be is answered first, unless `entries` is a list.
+        """
+        if isinstance(entries, list | tuple):
+            return self._client().submit_many(list(map(_encoded, entries)), timeout_s=timeout_s)
+        return self._client().submit_many(map(_encoded, entries), timeout_s=timeout_s)
+
+    def read(
+        self,
+        query: str | bytes,
+        *,
+        stale: bool = False,
+        node: NodeId | None = None,
+        timeout_s: float | None = None,
+    ) -> ReadAnswer:
+        """Asks the machine; linearizable unless `stale`, which any node (or `node`) answers.
+
+        A query that the machine refuses is answered with its error. Raises TimedOut.
+        """
+        client = self._client()
+        (answer,) = client.read([_encoded(query)], stale=stale, node=node, timeout_s=timeout_s)
+        return answer
+
+    def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
+        """What has happened, on all nodes, in one order; also when the cluster is down.
+
+        follow: goes on with what happens, until the cluster is down
+        """
+        from launcher.tail import follow_timeline, read_timeline
+        from launcher.timeline import Filter
+
+        log_dir = self.config.log_dir
+        if follow:
+            return follow_timeline(
+                log_dir, stop=lambda: not claim.is_locked(self.config), wanted=wanted
+            )
+        wanted = wanted or Filter()
+        return filter(wanted.accepts, read_timeline(log_dir, wanted.since_t))
+
+    def _client(self) -> Client:
+        """The connections to the nodes of the cluster as it runs now."""
+        runtime_dir = self._attach()
+        if self._connection is None or self._connected_to != runtime_dir:
+            self._connection = Client(
+                {n: runtime_dir / f"node-{n}.sock" for n in range(1, self.config.nodes + 1)},
+                timeout_s=self.config.client_timeout_s,
+                max_entry_bytes=self.config.entry_limit_bytes,
+            )
+            self._connected_to = runtime_dir
+        return self._connection
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def _act(self, request: Request) -> list[Chosen]:
+        return self._call(request).chosen
+
+    def _call(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
+        """Asks the supervisor. One that is just starting is given a moment to listen."""
+        give_up = time.monotonic() + _LISTEN_PATIENCE_S
+        while True:
+            path = self._attach() / control.CONTROL_SOCKET
+            try:
+                return control.call(path, request, timeout_s)
+            except NotRunning:
+                if path.exists() or time.monotonic() > give_up:
+                    raise
+            time.sleep(_POLL_S)
+
+    def _adopt(self) -> None:
+        """Takes what runs for what it is. Raises NotRunning."""
+        self._attach()
+        known = claim.read_cluster(self.config)
+        if known is not None:
+            self.config = msgspec.structs.replace(
+                self.config, nodes=known.nodes, machine=known.machine
+            )
+
+    def _attach(self) -> Path:
+        """The runtime folder of the cluster that runs. Raises NotRunning."""
+        record = claim.running(self.config)
+        if record is None:
+            raise NotRunning(
+                f"no cluster is running here (data in {self.config.data_dir}): "
+                "`launcher up` starts one"
+            )
+        return Path(record.runtime_dir)
+
+    def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
+        """The status, and the nodes that are about to come up by themselves."""
+        reply = self._call(control.AskStatus(), STATUS_TIMEOUT_S)
+        assert reply.status is not None, "a status is answered with a status"
+        return reply.status, reply.restarting
+
+    def _wait(
+        self,
+        reached: Callable[[ClusterStatus, list[NodeId]], bool],
+        what: str,
+        timeout_s: float,
+    ) -> ClusterStatus:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            status, restarting = self._status()
+            if reached(status, restarting):
+                return status
+            coming = {node.id for node in status.up} | set(restarting)
+            if len(coming) < status.quorum:
+                raise LauncherError(
+                    f"no {what}: {len(coming)} of {len(status.nodes)} nodes are up and it takes "
+                    f"{status.quorum}; {status.missing()}"
+                )
+            if time.monotonic() > deadline:
+                missing = status.missing()
+                raise TimedOut(f"no {what} in {timeout_s:g} s" + (f"; {missing}" * bool(missing)))
+            time.sleep(_POLL_S)
+
+    # -- the supervisor's process ------------------------------------------------------------
+
+    def _start_supervisor(self) -> None:
+        """Returns when the supervisor has the lock and listens; raises what it says otherwise."""
+        config = self.config
+        with claim.disk_errors(config.log_dir, "logs"):
+            config.log_dir.mkdir(parents=True, exist_ok=True)
+            printed = config.supervisor_stderr.open("ab")
+        with printed:
+            said_before = printed.seek(0, os.SEEK_END)
+            report = self._spawn(printed)
+        try:
+            answer = _read_line(report, _REPORT_TIMEOUT_S)
+        except BaseException:
+            self._forget()
+            raise
+        finally:
+            os.close(report)
+        if not answer:
+            self._forget()
+            raise LauncherError(f"the supervisor died: {_last_line(config, said_before)}")
+        said = msgspec.json.decode(answer, type=Report)
+        if not said.ok:
+            self._forget()
+            raise LauncherError(said.error)
+        self.healed = said.healed
+        self._fresh = False
+
+    def _spawn(self, printed: BinaryIO) -> int:
+        """Starts the supervisor's process; returns the pipe on which it will report."""
+        spec = Spec(config=self.config, fresh=self._fresh, python_path=list(_python_path()))
+        report, report_theirs = os.pipe()
+        lifeline_theirs, lifeline = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "launcher", "_supervise"),
+                    *(str(report_theirs), str(lifeline_theirs), self._entry),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=printed,
+                pass_fds=(report_theirs, lifeline_theirs),
+                start_new_session=True,
+                env=_environment(),
+            )
+        except OSError as error:
+            os.close(report)
+            os.close(lifeline)
+            raise LauncherError(f"the supervisor cannot be started: {error}") from error
+        finally:
+            os.close(report_theirs)
+            os.close(lifeline_theirs)
+        self._lifeline = lifeline
+        assert self._process.stdin is not None, "it was asked for"
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+            stdin.write(encode_spec(spec))  # one that has died has no report either
+        return report
+
+    def _end(self, record: claim.SupervisorRecord) -> None:
+        """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
+
+        Its nodes end with it, however it ends.
+        """
+        path = Path(record.runtime_dir) / control.CONTROL_SOCKET
+        with contextlib.suppress(NotRunning, TimedOut):
+            control.call(path, control.Down(), DOWN_TIMEOUT_S)
+        if self._is_unlocked(_UNLOCK_PATIENCE_S):
+            return
+        self._kill_supervisor(record)
+
+    def _kill_supervisor(self, record: claim.SupervisorRecord) -> None:
+        process = record.process.find()
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if not self._is_unlocked(_UNLOCK_PATIENCE_S):
+            raise LauncherError(f"the supervisor (pid {record.pid}) cannot be ended")
+
+    def _is_unlocked(self, patience_s: float) -> bool:
+        deadline = time.monotonic() + patience_s
+        while claim.is_locked(self.config):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S / 2)
+        return True
+
+    def _abandon(self) -> None:
+        """Takes down what could not be brought up."""
+        with contextlib.suppress(LauncherError):
+            self.down()
+        self._forget()
+
+    def _let_go(self) -> None:
+        """The supervisor goes on without us."""
+        if self._lifeline is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._lifeline, b"d")
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def _forget(self) -> None:
+        """What is left of a supervisor of ours: the lifeline, whose end ends it, and the zombie."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_UNLOCK_PATIENCE_S)
+            self._process = None
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def _is_settled(status: ClusterStatus, restarting: list[NodeId]) -> bool:
+    return status.settled and not restarting
+
+
+def _check_machine(name: str) -> None:
+    """Raises UsageError before anything is started for a machine that is none."""
+    from node.machines.registry import load as load_machine
+
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        load_machine(name)
+    except MachineError as error:
+        raise UsageError(str(error)) from error
+    finally:
+        sys.path.remove(here)
+
+
+def _encoded(text: str | bytes) -> bytes:
+    """As the shell would hand it over: what is no UTF-8 stays what it was."""
+    return os.fsencode(text) if isinstance(text, str) else text
+
+
+def _words(targets: Iterable[str | int]) -> list[str]:
+    return [str(target) for target in targets]
+
+
+def _python_path() -> Iterator[str]:
+    """Where this process finds modules, the current folder first: there are the user's machines."""
+    seen = set()
+    for path in ("", *sys.path):
+        absolute = os.path.abspath(path)
+        if absolute not in seen:
+            seen.add(absolute)
+            yield absolute
+
+
+def _environment() -> dict[str, str]:
+    """The supervisor finds our own packages first, whatever the current folder is called."""
+    ours = str(Path(__file__).resolve().parent.parent)
+    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _read_line(fd: int, timeout_s: float) -> bytes:
+    """What comes before a newline or the end; raises TimedOut."""
+    deadline = time.monotonic() + timeout_s
+    line = b""
+    while not line.endswith(b"\n"):
+        with selectors.DefaultSelector() as selector:
+            selector.register(fd, selectors.EVENT_READ)
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise TimedOut(f"the supervisor has not come up in {timeout_s:g} s")
+        data = os.read(fd, 1 << 16)
+        if not data:
+            return b""
+        line += data
+    return line
+
+
+def _last_line(config: ClusterConfig, offset: int) -> str:
+    """The last that the supervisor printed, for one that died without a word to us."""
+    with contextlib.suppress(OSError), config.supervisor_stderr.open("rb") as file:
+        file.seek(offset)
+        lines = file.read().decode("utf-8", "replace").split("\n")
+        for line in reversed(lines):
+            if line.strip():
+                return f"{line.strip()} (see {config.supervisor_stderr})"
+    return f"see {config.supervisor_stderr}"

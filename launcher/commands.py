@@ -1,0 +1,527 @@
+"""THE TABLE: every command, its arguments, its help, and what it runs.
+
+The shell (`cli.py`) and the prompt (`repl.py`) are two renderings of it: both hand it words, and
+both run the same functions. A command does its work through `launcher.cluster.Cluster`, prints its
+result, and raises an exception of `launcher/errors.py` when it fails.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from launcher.errors import LauncherError, UsageError
+
+if TYPE_CHECKING:
+    from launcher.client import Submitted
+    from launcher.cluster import Cluster
+    from launcher.config import ClusterConfig
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass
+class Context:
+    """What every command can reach: which cluster is meant, and whether a prompt is asking."""
+
+    config: Path | None = None
+    name: str | None = None
+    attached: Cluster | None = None
+    at_prompt: bool = False
+
+    def load_config(self) -> ClusterConfig:
+        """What is in force. Raises ConfigError."""
+        from launcher.config import load
+
+        return load(self.config, name=self.name)
+
+    def cluster(self) -> Cluster:
+        """The cluster that runs. Raises NotRunning."""
+        if self.attached is None:
+            from launcher.cluster import Cluster
+
+            self.attached = Cluster.attach(self.load_config())
+        return self.attached
+
+
+class Table(click.Group):
+    """A group that lists its commands as they stand here, knows aliases, and suggests."""
+
+    aliases = {"status": "ps"}  # noqa: RUF012 (never changed)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], [*self.commands, *self.aliases], 1)
+            hint = (
+                f"; did you mean {near[0]}?" if near else f": there are {', '.join(self.commands)}"
+            )
+            raise click.UsageError(f"no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _where(function: _F) -> _F:
+    """-c and -p may stand before the command or behind it."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        if value is not None:
+            setattr(ctx.ensure_object(Context), str(parameter.name), value)
+        return value
+
+    name = click.option(
+        "-p",
+        "--name",
+        help="Which cluster, of several side by side.",
+        expose_value=False,
+        callback=keep,
+    )
+    config = click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path),
+        help="The cluster.yaml; by default the one here or in a parent folder.",
+        expose_value=False,
+        callback=keep,
+    )
+    return config(name(function))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+timeout = click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait.")
+targets = click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+
+TARGET_HELP = (
+    "\n\nTARGET is an id (2 or n2), several of them, or leader, follower, followers, minority, "
+    "majority, all, random."
+)
+
+
+@click.group(
+    cls=Table,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A Raft cluster of real processes on this machine, and the means to break it.",
+    epilog="`launcher COMMAND --help` tells more of each. The shortest way in: launcher up 5",
+)
+@_where
+@click.version_option(package_name="leeky-raft", message="%(package)s %(version)s")
+def launcher() -> None:
+    """The group itself does nothing."""
+
+
+def command(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A row of the table."""
+
+    def add(function: Callable[..., Any]) -> click.Command:
+        return launcher.command(name, help=text)(_where(click.pass_obj(function)))
+
+    return add
+
+
+# -- the cluster's life ---------------------------------------------------------------------------
+
+
+@command(
+    "up",
+    "Start N nodes and wait for a leader.\n\nOn a terminal it then opens the prompt, and leaving "
+    "that stops the cluster. Without a terminal it prints the timeline until SIGINT or SIGTERM.",
+)
+@click.argument("nodes", required=False, metavar="[N]")
+@click.option("-d", "--detach", is_flag=True, help="Return as soon as there is a leader.")
+@click.option("--fresh", is_flag=True, help="Begin with empty data.")
+@click.option("--machine", help="The state machine: files, kv, journal, or package.module:Class.")
+@timeout
+@as_json
+def up(
+    context: Context,
+    nodes: str | None,
+    detach: bool,
+    fresh: bool,
+    machine: str | None,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    """`launcher up`."""
+    from launcher.cluster import UP_TIMEOUT_S, Cluster
+    from launcher.config import parse_node_count
+
+    if context.at_prompt:
+        raise UsageError("this cluster is up; another one needs another terminal, and -p NAME")
+    config = context.load_config()
+    count = None if nodes is None else parse_node_count(nodes)
+    cluster = Cluster(count, machine=machine, config=config, fresh=fresh)
+    begun = time.monotonic()
+    status = cluster.up(_positive(timeout, UP_TIMEOUT_S), detached=detach)
+    for line in cluster.healed:
+        click.echo(f"launcher: after a crash: {line}", err=True)
+    if as_json:
+        from launcher.output import print_json
+
+        print_json(status)
+    else:
+        up_nodes = "1 node" if len(status.nodes) == 1 else f"{len(status.nodes)} nodes"
+        click.echo(
+            f"{status.cluster}: {up_nodes} up, n{status.leader} leads in term {status.term} "
+            f"({time.monotonic() - begun:.2f} s); data in {cluster.config.data_dir}",
+            err=not detach,
+        )
+    if detach:
+        return 0
+    from launcher.foreground import run
+
+    return run(cluster, as_json=as_json)
+
+
+@command("down", "Stop the cluster, whatever state it is in.")
+@click.option("-v", "--volumes", is_flag=True, help="Remove its data as well.")
+@as_json
+def down(context: Context, volumes: bool, as_json: bool) -> None:
+    """`launcher down`."""
+    from launcher.cluster import Cluster
+    from launcher.output import print_json
+
+    config = context.load_config() if context.attached is None else context.attached.config
+    report = Cluster(config=config).down(volumes=volumes)
+    if as_json:
+        print_json(report)
+        return
+    said = ["stopped"] if report.was_running else ["was not running"]
+    said += report.healed
+    if report.removed_data:
+        said.append(f"removed {config.data_dir}")
+    click.echo(f"{config.name}: {'; '.join(said)}")
+
+
+@command("ps", "Show every node: state, role, term, indexes, process. (alias: status)")
+@click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
+@as_json
+def ps(context: Context, watch: bool, as_json: bool) -> None:
+    """`launcher ps`."""
+    from launcher.output import print_json, status_table, wants_colour
+
+    cluster = context.cluster()
+    while True:
+        status = cluster.status()
+        if as_json:
+            print_json(status)
+        else:
+            if watch and sys.stdout.isatty():
+                click.clear()
+            click.echo(status_table(status, wants_colour()))
+        if not watch:
+            return
+        time.sleep(1.0)
+
+
+@command(
+    "wait",
+    "Wait until it is so; fail at once when it cannot come about. Without an option: for a leader.",
+)
+@click.option("--leader", is_flag=True, help="There is a leader, and all that are up follow it.")
+@click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
+@click.option("--converged", is_flag=True, help="All that are up have the same log, all applied.")
+@timeout
+@as_json
+def wait(
+    context: Context,
+    leader: bool,
+    commit: int | None,
+    converged: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """`launcher wait`."""
+    from launcher.cluster import UP_TIMEOUT_S
+    from launcher.output import print_json
+
+    status = context.cluster().wait(
+        leader=leader or not (commit or converged),
+        commit=commit,
+        converged=converged,
+        timeout_s=_positive(timeout, UP_TIMEOUT_S),
+    )
+    if as_json:
+        print_json(status)
+    else:
+        leads = f"n{status.leader} leads" if status.leader else "no leader"
+        click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
+
+
+@command("config", "Print the configuration that is in force, defaults included.")
+@as_json
+def config(context: Context, as_json: bool) -> None:
+    """`launcher config`."""
+    from launcher.config import render
+    from launcher.output import print_json
+
+    config = context.load_config() if context.attached is None else context.attached.config
+    if as_json:
+        print_json(config)
+    else:
+        click.echo(render(config), nl=False)
+
+
+# -- breaking and mending -------------------------------------------------------------------------
+
+
+@command(
+    "kill", "Send a signal, SIGKILL by default. The node stays down until started." + TARGET_HELP
+)
+@targets
+@click.option("-s", "--signal", default="SIGKILL", show_default=True, help="Which signal.")
+@as_json
+def kill(context: Context, targets: tuple[str, ...], signal: str, as_json: bool) -> None:
+    """`launcher kill`."""
+    _act("killed", context.cluster().kill(*targets, signal=signal), as_json)
+
+
+@command("stop", "Stop nodes in good order." + TARGET_HELP)
+@targets
+@as_json
+def stop(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher stop`."""
+    _act("stopped", context.cluster().stop(*targets), as_json)
+
+
+@command("start", "Start nodes that are down; returns when they answer." + TARGET_HELP)
+@targets
+@as_json
+def start(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher start`."""
+    _act("started", context.cluster().start(*targets), as_json)
+
+
+@command("restart", "Stop nodes and start them again." + TARGET_HELP)
+@targets
+@click.option("--rolling", is_flag=True, help="One at a time, each caught up before the next.")
+@as_json
+def restart(context: Context, targets: tuple[str, ...], rolling: bool, as_json: bool) -> None:
+    """`launcher restart`."""
+    _act("restarted", context.cluster().restart(*targets, rolling=rolling), as_json)
+
+
+@command(
+    "pause", "Freeze nodes (SIGSTOP): their processes are there, and do nothing." + TARGET_HELP
+)
+@targets
+@as_json
+def pause(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher pause`."""
+    _act("paused", context.cluster().pause(*targets), as_json)
+
+
+@command("resume", "Let paused nodes go on (SIGCONT)." + TARGET_HELP)
+@targets
+@as_json
+def resume(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher resume`."""
+    _act("resumed", context.cluster().resume(*targets), as_json)
+
+
+@command(
+    "partition",
+    "Cut every link between the groups of SPEC: '1,2|3,4,5'. A node left out is on its own.",
+)
+@click.argument("spec")
+@as_json
+def partition(context: Context, spec: str, as_json: bool) -> None:
+    """`launcher partition`."""
+    from launcher.output import print_json
+
+    groups = context.cluster().partition(spec)
+    if as_json:
+        print_json({"groups": groups})
+    else:
+        click.echo("cut: " + " | ".join(",".join(f"n{n}" for n in group) for group in groups))
+
+
+@command("heal", "Mend every link that was cut.")
+@as_json
+def heal(context: Context, as_json: bool) -> None:
+    """`launcher heal`."""
+    from launcher.output import print_json
+
+    context.cluster().heal()
+    if as_json:
+        print_json({"healed": True})
+    else:
+        click.echo("healed")
+
+
+# -- using ----------------------------------------------------------------------------------------
+
+
+@command(
+    "submit",
+    "Submit entries, each argument one; - reads one a line from standard input.\n\n"
+    "Prints each entry's index and the machine's answer. Quote an entry that has spaces: "
+    "submit 'ADD a b'. One that begins with a dash goes behind --.",
+)
+@click.argument("entries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="ENTRY...")
+@timeout
+@as_json
+def submit(
+    context: Context, entries: tuple[str, ...], timeout: float | None, as_json: bool
+) -> None:
+    """`launcher submit`."""
+    import os
+
+    cluster = context.cluster()
+    timeout_s = None if timeout is None else _positive(timeout, 0.0)
+    if entries == ("-",):
+        source = sys.stdin.buffer
+        done = cluster.submit_many(_lines(source), timeout_s=timeout_s)
+        refused = _print_with_progress(done, source, as_json)
+    else:
+        encoded = [os.fsencode(entry) for entry in entries]
+        refused = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
+    if refused:
+        several = len(entries) > 1 and all(" " not in entry for entry in entries)
+        hint = "; one entry of several words needs quotes around it" if several else ""
+        raise LauncherError(f"{refused}{hint}")
+
+
+@command(
+    "read",
+    "Ask the state machine, each argument one query; linearizable unless --stale.\n\n"
+    "Quote a query that has spaces: read 'GET a'.",
+)
+@click.argument("queries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="QUERY...")
+@click.option("--stale", is_flag=True, help="Let any node answer at once, however old its state.")
+@click.option("--node", type=int, help="With --stale: which node.")
+@timeout
+@as_json
+def read(
+    context: Context,
+    queries: tuple[str, ...],
+    stale: bool,
+    node: int | None,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """`launcher read`."""
+    import os
+
+    from launcher.output import answer_json, print_bytes, print_json
+
+    cluster = context.cluster()
+    if node is not None and not stale:
+        raise UsageError("--node goes with --stale: a linearizable read is the leader's")
+    refused = None
+    for answer in cluster.read_many(
+        map(os.fsencode, queries),
+        stale=stale,
+        node=node,
+        timeout_s=None if timeout is None else _positive(timeout, 0.0),
+    ):
+        if as_json:
+            print_json(answer_json(answer))
+        elif answer.ok:
+            print_bytes(answer.result)
+        refused = refused or answer.error
+    if refused:
+        raise LauncherError(refused)
+
+
+@command("repl", "Open a prompt on a running cluster; from a pipe, run each line.")
+def repl(context: Context) -> int:
+    """`launcher repl`."""
+    from launcher.repl import run
+
+    if context.at_prompt:
+        raise UsageError("this is the prompt")
+    return run(context.cluster())
+
+
+@command(
+    "timeline",
+    "Show what happened, on all nodes, in one order; also after the cluster is gone.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
+@click.option("-n", "--count", type=click.IntRange(min=0), help="Only the last COUNT events.")
+@click.option("--node", type=click.IntRange(min=0), help="Only this node's; 0 is the supervisor.")
+@click.option("--since", metavar="T", help="Only what is younger: 10s, 5m, or an ISO time.")
+@click.option("--event", metavar="GLOB", help="Only events of that name: 'election.*'.")
+@click.option("--level", help="At least debug, info, warn or error.")
+@as_json
+def timeline(
+    context: Context,
+    follow: bool,
+    count: int | None,
+    node: int | None,
+    since: str | None,
+    event: str | None,
+    level: str | None,
+    as_json: bool,
+) -> None:
+    """`launcher timeline`."""
+    from launcher.foreground import show_timeline
+    from launcher.timeline import Filter
+
+    config = context.load_config() if context.attached is None else context.attached.config
+    wanted = Filter(node=node, since=since, event=event, level=level)
+    show_timeline(config, wanted, count=count, follow=follow, as_json=as_json)
+
+
+# -- what several of them share -------------------------------------------------------------------
+
+
+def _act(action: str, chosen: Any, as_json: bool) -> None:
+    from launcher.output import print_chosen
+
+    print_chosen(action, chosen, as_json)
+
+
+def _positive(seconds: float | None, default: float) -> float:
+    if seconds is None:
+        return default
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--timeout takes a number of seconds above 0, not {seconds:g}")
+    return seconds
+
+
+def _lines(source: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a stream, as they come, without their ends."""
+    for line in source:
+        entry = line.removesuffix(b"\n").removesuffix(b"\r")
+        if entry:
+            yield entry
+
+
+def _print_submitted(done: Iterator[Submitted], as_json: bool) -> str | None:
+    """Prints each as it comes; answers what the machine said of the first that it refused."""
+    from launcher.output import print_bytes, print_json, submitted_json
+
+    refused = None
+    for one in done:
+        if as_json:
+            print_json(submitted_json(one))
+        elif one.ok:
+            print_bytes(b"%d\t%s" % (one.index, one.result))
+        else:
+            print_bytes(b"%d\terror: %s" % (one.index, one.result))
+        refused = refused or one.error
+    return refused
+
+
+def _print_with_progress(done: Iterator[Submitted], source: IO[bytes], as_json: bool) -> str | None:
+    from launcher.progress import counting
+
+    if sys.stderr.isatty() and not source.isatty():
+        with counting(done, source, quiet=sys.stdout.isatty()) as counted:
+            return _print_submitted(counted, as_json)
+    return _print_submitted(done, as_json)

@@ -1,0 +1,64 @@
+"""What `up` does until it is told to end: the prompt on a terminal, the timeline anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Iterable
+
+import click
+
+from launcher import claim
+from launcher.cluster import Cluster
+from launcher.config import ClusterConfig
+from launcher.errors import LauncherError, NotRunning
+from launcher.output import wants_colour
+from launcher.tail import follow_timeline, read_timeline
+from launcher.timeline import Event, Filter, render
+
+
+def run(cluster: Cluster, *, as_json: bool) -> int:
+    """Keeps the cluster up until the prompt is left or a signal comes; then takes it down.
+
+    A second Ctrl-C does not wait for anybody.
+    """
+    try:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            from launcher.repl import run as prompt
+
+            return prompt(cluster)
+        show_timeline(cluster.config, Filter(), follow=True, as_json=as_json)
+        raise LauncherError("the cluster has been taken down from elsewhere")
+    finally:
+        take_down(cluster)
+
+
+def take_down(cluster: Cluster) -> None:
+    """Stops the cluster, at once if interrupted again meanwhile."""
+    with contextlib.suppress(NotRunning):  # somebody else was quicker
+        try:
+            cluster.down()
+        except KeyboardInterrupt:
+            click.echo("launcher: interrupted again: killing everything", err=True)
+            cluster.destroy()
+
+
+def show_timeline(
+    config: ClusterConfig,
+    wanted: Filter,
+    *,
+    count: int | None = None,
+    follow: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Prints events in one order, from the running cluster's timeline or from what it left."""
+    colour = wants_colour()
+    events: Iterable[Event]
+    if follow:
+        events = follow_timeline(config.log_dir, lambda: not claim.is_locked(config), count, wanted)
+    else:
+        events = filter(wanted.accepts, read_timeline(config.log_dir, wanted.since_t))
+        events = events if count is None else deque(events, maxlen=count)
+    for event in events:
+        click.echo(event.raw if as_json else render(event, colour=colour))

@@ -1,0 +1,108 @@
+"""Entries that may be slow to come, read in a thread of its own, no faster than they are answered.
+
+The thread reads ahead until as much as the window allows is read and not yet answered; then it
+waits. What it has read is picked up with `take`, and `wake` becomes readable when there is more, so
+that one `select` waits for answers and for entries alike: nothing is done for each entry that takes
+a system call.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+
+class Intake:
+    """A source of entries and the thread that reads it, from `start` to `close`."""
+
+    def __init__(
+        self,
+        source: Iterable[bytes],
+        check: Callable[[bytes], None],
+        *,
+        window: int,
+        window_bytes: int,
+    ) -> None:
+        """check: raises for an entry that must not be submitted, which ends the input there
+
+        window, window_bytes: at most so many entries, and bytes of them but for the last entry, are
+            read and not yet reported as `answered`
+        """
+        self.error: BaseException | None = None
+        """What ended the input before its end, once `ended`."""
+        self.wake, self._bell = socket.socketpair()
+        self.wake.setblocking(False)
+        self._bell.setblocking(False)
+        self._rung = False
+        self._source = source
+        self._check = check
+        self._queue: deque[bytes] = deque()
+        self._room = threading.Condition()
+        self._free, self._free_bytes = window, window_bytes
+        self._finished = False
+        self._closed = False
+        # A daemon: nothing can interrupt a thread that waits for a terminal.
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begins to read."""
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything that the source gives has been taken."""
+        return self._finished and not self._queue
+
+    def take(self) -> list[bytes]:
+        """What has been read since, in order."""
+        with suppress(BlockingIOError):
+            if self._rung and self.wake.recv(16):
+                self._rung = False  # before looking: what comes after this rings again
+        queue = self._queue
+        return [queue.popleft() for _ in range(len(queue))]
+
+    def answered(self, entries: int, size: int) -> None:
+        """So many entries, of `size` bytes together, make room for others."""
+        with self._room:
+            self._free += entries
+            self._free_bytes += size
+            self._room.notify()
+
+    def close(self) -> None:
+        """Ends the reading; at once, or as soon as the source gives one more entry."""
+        with self._room:
+            self._closed = True
+            self._room.notify()
+        self.wake.close()
+        self._bell.close()
+
+    def _run(self) -> None:
+        try:
+            for entry in self._source:
+                self._check(entry)
+                if self._closed:
+                    return
+                self._queue.append(entry)
+                self._ring()
+                self._wait_for_room(len(entry))
+        except BaseException as error:  # it is the caller's: raised where the entries go
+            self.error = error
+        finally:
+            self._finished = True
+            self._ring()
+
+    def _ring(self) -> None:
+        if not self._rung:
+            self._rung = True
+            with suppress(OSError):  # closed: nobody listens
+                self._bell.send(b"!")
+
+    def _wait_for_room(self, size: int) -> None:
+        with self._room:
+            self._free -= 1
+            self._free_bytes -= size
+            while (self._free <= 0 or self._free_bytes <= 0) and not self._closed:
+                self._room.wait()

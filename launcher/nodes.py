@@ -1,0 +1,428 @@
+"""The nodes of a cluster: their processes, the pipes between them, and what is known of each.
+
+A node is started the same way at first and ever after: it gets one end of a fresh pipe to each peer
+that lives, and that peer gets the other end over its control pipe (`NewLink`). The supervisor keeps
+no copy of either, so a node that dies is end-of-file at each of its peers at once.
+
+Starts come one after the other, in a thread, because the forkserver answers only when it has
+forked. Everything else happens in the event loop and waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+
+from launcher.claim import Claim, ProcessRecord
+from launcher.config import ClusterConfig
+from launcher.errors import LauncherError
+from launcher.lifecycle import End, Lifecycle, RestartPolicy
+from launcher.processes import NodeProcess, launch
+from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
+from node import wire
+from node.events import EventLog, HybridClock
+from node.raft.messages import NodeId
+
+STATUS_PATIENCE_S = 0.3
+"""How long `ps` waits for nodes that do not answer; it then shows what was last known of them."""
+
+
+@dataclass(slots=True)
+class Node:
+    """One node, whether it runs or not.
+
+    process: the one that runs; None when there is none
+    starting: a process is being started for it
+    status: the last that it said
+    """
+
+    id: NodeId
+    lifecycle: Lifecycle
+    process: NodeProcess | None = None
+    starting: bool = False
+    status: wire.Status | None = None
+
+
+class Nodes:
+    """All nodes. After `close`, nothing is started any more."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        claim: Claim,
+        clock: HybridClock,
+        events: EventLog,
+        *,
+        entry: str,
+        python_path: list[str],
+    ) -> None:
+        policy = RestartPolicy(
+            restart=config.restart_policy == "on-failure",
+            attempts=config.restart_attempts,
+            backoff_s=config.restart_backoff_s,
+        )
+        self.all = {n: Node(n, Lifecycle(policy)) for n in range(1, config.nodes + 1)}
+        self.closed = False
+        self._config = config
+        self._claim = claim
+        self._clock = clock
+        self._events = events
+        self._entry = entry
+        self._python_path = python_path
+        self._faults: list[wire.LinkFault] = []
+        self._starter = ThreadPoolExecutor(1, "starter")
+        self._one_start = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._requests = itertools.count(1)
+        self._asked: dict[int, set[NodeId]] = {}
+        self._retries: set[asyncio.Task[None]] = set()
+
+    def emit(self, level: str, event: str, **fields: object) -> None:
+        """Writes an event of the supervisor's."""
+        said = [node.status for node in self.all.values() if node.status is not None]
+        term = max((status.term for status in said), default=0)
+        commit = max((status.commit_index for status in said), default=0)
+        self._events.emit(level, event, term, "supervisor", commit, **fields)
+
+    # -- starting ----------------------------------------------------------------------------
+
+    async def start(self, node_id: NodeId, *, automatic: bool = False) -> None:
+        """Starts a process for a node that has none, and hands out the pipes. Never raises.
+
+        automatic: only if it is still to be started by itself
+        """
+        node = self.all[node_id]
+        async with self._one_start:
+            if self.closed or node.process is not None:
+                return
+            if automatic and node.lifecycle.retry_at is None:
+                return
+            node.starting = True
+            try:
+                await self._start(node)
+            except OSError as error:
+                now = asyncio.get_running_loop().time()
+                node.lifecycle.could_not_start(now, f"cannot be started: {_one_line(error)}")
+                self._after_end(node)
+            finally:
+                node.starting = False
+                self._notify()
+
+    async def _start(self, node: Node) -> None:
+        loop = asyncio.get_running_loop()
+        life = self._claim.next_life(node.id)
+        self._config.node_data_dir(node.id).mkdir(exist_ok=True)
+        self._socket(node.id).unlink(missing_ok=True)
+        peers = {peer: process for peer, process in self._running() if peer != node.id}
+        lives = {peer: process.life for peer, process in peers.items()}
+        ours, theirs = socket.socketpair()
+        near: dict[NodeId, Connection] = {}
+        far: dict[NodeId, Connection] = {}
+        try:
+            for peer in peers:
+                near[peer], far[peer] = Pipe()
+            process = await loop.run_in_executor(
+                self._starter,
+                launch,
+                self._entry,
+                f"{self._config.name} n{node.id}",
+                msgspec.msgpack.encode(self._node_config(node.id, life, lives)),
+                Connection(theirs.detach()),
+                near,
+            )
+        except BaseException:
+            ours.close()
+            theirs.close()
+            for end in (*near.values(), *far.values()):
+                end.close()
+            raise
+        node.process = NodeProcess(node.id, life, process, ours, self._clock, self, self._starter)
+        node.lifecycle.started(loop.time())
+        self.emit("info", "node.spawned", target=node.id, target_life=life, pid=process.pid)
+        for peer, end in far.items():
+            if self.all[peer].process is peers[peer]:
+                peers[peer].send_link(node.id, life, end)
+            else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
+                end.close()
+        node.process.send(wire.GetStatus(next(self._requests)))
+        if self._faults:  # they may have changed since the node's config was written
+            node.process.send(wire.SetFaults(self._faults))
+        try:
+            self._claim.record(self._records())
+        except OSError as error:  # only a supervisor that cleans up after us would miss it
+            self.emit("warn", "record.failed", reason=_one_line(error))
+
+    def _node_config(self, node: NodeId, life: int, peers: dict[NodeId, int]) -> wire.NodeConfig:
+        config = self._config
+        return wire.NodeConfig(
+            cluster_id=self._claim.cluster_id,
+            cluster_name=config.name,
+            node_id=node,
+            life=life,
+            voters=list(self.all),
+            peers=peers,
+            data_dir=str(config.node_data_dir(node)),
+            event_log=str(config.event_log(node)),
+            socket=str(self._socket(node)),
+            machine=config.machine,
+            python_path=self._python_path,
+            heartbeat_interval_s=config.heartbeat_interval_s,
+            election_timeout_min_s=config.election_timeout_min_s,
+            election_timeout_max_s=config.election_timeout_max_s,
+            failure_hint=config.failure_hint,
+            max_entry_bytes=config.entry_limit_bytes,
+            max_append_bytes=config.append_limit_bytes,
+            max_inflight_batches=config.inflight_batches,
+            max_inflight_bytes=config.inflight_bytes,
+            max_uncommitted_bytes=config.uncommitted_bytes,
+            segment_bytes=config.segment_bytes,
+            log_level=config.log_level,
+            log_rotate_bytes=config.log_rotate_bytes,
+            digest_every=config.digest_every,
+            faults=self._faults,
+        )
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """From here on nothing is started, and whoever waits for a start is told."""
+        self.closed = True
+        self._notify()
+
+    async def quiesce(self, node_id: NodeId) -> NodeProcess | None:
+        """The process of the node, waiting for the one that is just being started."""
+        while self.all[node_id].starting:
+            await self._changed.wait()
+        return self.all[node_id].process
+
+    async def end_all(self, patience_s: float, hurry: asyncio.Event) -> list[NodeId]:
+        """Stops every node; kills those that have not stopped after `patience_s`, or on `hurry`.
+
+        Returns those that had to be killed. Only after `close`.
+        """
+        assert self.closed
+        with contextlib.suppress(TimeoutError):  # a forkserver that hangs dies with us
+            async with asyncio.timeout(patience_s):
+                await self._one_start.acquire()
+        for node in self.all.values():
+            if node.process is not None:
+                node.lifecycle.expect_end("stopped")
+                node.process.send(wire.Stop())
+                node.process.signal(signal.SIGCONT)  # a paused one can read it now
+        gone = asyncio.ensure_future(self._all_gone())
+        rushed = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait({gone, rushed}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        rushed.cancel()
+        killed = [node for node, process in self._running()]
+        for _, process in self._running():
+            process.signal(signal.SIGKILL)
+        await asyncio.wait({gone}, timeout=5.0)
+        return killed
+
+    async def _all_gone(self) -> None:
+        for _, process in self._running():
+            await process.gone.wait()
+
+    def node_gone(self, node_id: NodeId, end: End) -> None:
+        """Its process is no more: say so, and decide what follows."""
+        node = self.all[node_id]
+        process, node.process = node.process, None
+        assert process is not None, f"n{node_id} ended twice"
+        ready = process.ready.is_set()
+        node.lifecycle.ended(asyncio.get_running_loop().time(), end)
+        self.emit(
+            "info"
+            if node.lifecycle.state == "down" and node.lifecycle.retry_at is None
+            else "warn",
+            "node.exited",
+            target=node_id,
+            target_life=process.life,
+            pid=process.pid,
+            **({} if end.status is None else {"status": end.status}),
+            reason=node.lifecycle.reason,
+            was_ready=ready,
+        )
+        self._after_end(node)
+        self._notify()
+
+    def _after_end(self, node: Node) -> None:
+        lifecycle = node.lifecycle
+        loop = asyncio.get_running_loop()
+        if lifecycle.state == "failed":
+            self.emit("error", "node.failed", target=node.id, reason=lifecycle.reason)
+        elif lifecycle.retry_at is not None and not self.closed:
+            wait_s = round(lifecycle.retry_at - loop.time(), 3)
+            self.emit("warn", "restart.scheduled", target=node.id, in_s=wait_s)
+            loop.call_at(lifecycle.retry_at, self._retry, node)
+
+    def _retry(self, node: Node) -> None:
+        if not self.closed and node.lifecycle.due(asyncio.get_running_loop().time()):
+            task = asyncio.ensure_future(self.start(node.id, automatic=True))
+            self._retries.add(task)
+            task.add_done_callback(self._retries.discard)
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    async def until_ready(self, node_id: NodeId, timeout_s: float) -> None:
+        """Waits until the node has answered. Raises LauncherError as soon as it will not."""
+        node = self.all[node_id]
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    if self.closed:
+                        raise LauncherError("the cluster is being taken down")
+                    if node.process is not None:
+                        await _first(node.process.ready, node.process.gone)
+                        if node.process is not None and node.process.ready.is_set():
+                            return
+                        continue
+                    if not node.starting and node.lifecycle.retry_at is None:
+                        state, reason = node.lifecycle.state, node.lifecycle.reason
+                        raise LauncherError(f"n{node_id} is {state}: {reason}")
+                    await self._changed.wait()
+        except TimeoutError:
+            raise LauncherError(
+                f"n{node_id} was started and has not answered in {timeout_s:g} s; "
+                f"its log is {self._config.event_log(node_id)}"
+            ) from None
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    # -- knowing -----------------------------------------------------------------------------
+
+    def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
+        """A node's word: its status, or why it is about to exit."""
+        node = self.all[node_id]
+        if isinstance(message, wire.Failed):
+            return  # the process keeps it for its end
+        node.status = message
+        if node.process is not None:
+            node.process.ready.set()
+        waiting = self._asked.get(message.request)
+        if waiting is not None:
+            waiting.discard(node_id)
+            if not waiting:
+                self._notify()
+
+    async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> None:
+        """Has every node that is up say its status, and so confirm what it was sent before."""
+        request = next(self._requests)
+        waiting = self._asked[request] = set()
+        for node_id, process in self._running():
+            paused = process.is_paused()
+            self.all[node_id].lifecycle.paused(paused)
+            if not paused and process.ready.is_set():
+                waiting.add(node_id)
+                process.send(wire.GetStatus(request))
+        try:
+            async with asyncio.timeout(patience_s):
+                while waiting & {node_id for node_id, _ in self._running()}:
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._asked[request]
+
+    async def status(self) -> ClusterStatus:
+        """What `ps` shows, as fresh as the nodes will say."""
+        await self.ask()
+        nodes = [self._describe(node) for node in self.all.values()]
+        return ClusterStatus(
+            cluster=self._config.name,
+            supervisor_pid=os.getpid(),
+            leader=find_leader(nodes),
+            term=max(node.term for node in nodes),
+            nodes=nodes,
+        )
+
+    def restarting(self) -> list[NodeId]:
+        """The nodes that are about to come up by themselves."""
+        return [
+            node.id
+            for node in self.all.values()
+            if node.starting
+            or node.lifecycle.retry_at is not None
+            or (node.process is not None and not node.process.ready.is_set())
+        ]
+
+    def _describe(self, node: Node) -> NodeStatus:
+        process, said = node.process, node.status
+        described = NodeStatus(
+            id=node.id,
+            state=node.lifecycle.state,
+            restarts=node.lifecycle.restarts,
+            reason=node.lifecycle.reason,
+        )
+        if said is not None:
+            described = msgspec.structs.replace(
+                described,
+                term=said.term,
+                voter=said.voter,
+                first_index=said.first_index,
+                last_index=said.last_index,
+                commit_index=said.commit_index,
+                applied_index=said.applied_index,
+                snapshot_index=said.snapshot_index,
+            )
+        if process is None:
+            return described
+        if said is not None and process.ready.is_set():
+            role = msgspec.convert(said.role, Role)
+            described = msgspec.structs.replace(described, role=role, leader=said.leader)
+        cpu, rss = process.measure() or (None, None)
+        return msgspec.structs.replace(
+            described,
+            pid=process.pid,
+            uptime_s=round(asyncio.get_running_loop().time() - process.started_at, 3),
+            cpu_percent=None if cpu is None else round(cpu, 1),
+            rss_bytes=rss,
+        )
+
+    # -- faults ------------------------------------------------------------------------------
+
+    async def set_faults(self, faults: Sequence[wire.LinkFault]) -> None:
+        """Every link does this from now on. Returns when every node that is up has heard it."""
+        self._faults = list(faults)
+        for _, process in self._running():
+            process.send(wire.SetFaults(self._faults))
+        await self.ask()
+
+    # -- small things ------------------------------------------------------------------------
+
+    def _running(self) -> list[tuple[NodeId, NodeProcess]]:
+        return [(node.id, node.process) for node in self.all.values() if node.process is not None]
+
+    def _records(self) -> dict[NodeId, ProcessRecord]:
+        records = ((node_id, process.record) for node_id, process in self._running())
+        return {node_id: record for node_id, record in records if record is not None}
+
+    def _socket(self, node: NodeId) -> Path:
+        return self._claim.runtime_dir / f"node-{node}.sock"
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Waits until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

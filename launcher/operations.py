@@ -1,0 +1,291 @@
+"""What an operator's request does to the nodes: choose, do, wait for the effect, answer.
+
+Requests may overlap. Each step on a node looks at what is there when it is taken, and each waits
+for a state of the world rather than for its own deed; so two that want the same agree, and a `kill`
+need not wait for a `start` that hangs. Only rolling restarts exclude each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TypeAlias
+
+import msgspec
+
+from launcher import control
+from launcher.control import Reply, Request
+from launcher.errors import LauncherError, TimedOut
+from launcher.lifecycle import signal_name
+from launcher.nodes import Nodes
+from launcher.status import Chosen, ClusterStatus
+from launcher.targets import Action, parse_partition, resolve
+from node.raft.messages import NodeId
+from node.wire import LinkFault, Stop
+
+START_TIMEOUT_S = 30.0
+"""A node that has not answered by then is reported; a long log takes a while to replay."""
+
+STOP_TIMEOUT_S = 3.0
+"""A node gives its disk 2 s to finish."""
+
+KILL_TIMEOUT_S = 10.0
+SIGNAL_TIMEOUT_S = 1.0
+CATCH_UP_TIMEOUT_S = 60.0
+_POLL_S = 0.01
+
+_Act: TypeAlias = Callable[[NodeId], Coroutine[None, None, str]]
+"""What is done to one node; answers with what there is to say about it."""
+
+
+class Operations:
+    """The requests that act on nodes."""
+
+    def __init__(self, nodes: Nodes, random: Random) -> None:
+        self._nodes = nodes
+        self._random = random
+        self._rolling = asyncio.Lock()
+
+    async def perform(self, request: Request) -> Reply:
+        """Does what is asked for and answers when it has come about. Raises LauncherError."""
+        match request:
+            case control.AskStatus():
+                status = await self._nodes.status()
+                return Reply(ok=True, status=status, restarting=self._nodes.restarting())
+            case control.Kill(targets, name):
+                number = control.parse_signal(name)
+                return await self._on_each("kill", targets, lambda n: self.kill(n, number))
+            case control.StopNodes(targets):
+                return await self._on_each("stop", targets, self.stop)
+            case control.StartNodes(targets):
+                return await self._on_each("start", targets, self.start)
+            case control.RestartNodes(targets, rolling):
+                if rolling:
+                    return await self._roll(targets)
+                return await self._on_each("restart", targets, self.restart)
+            case control.Pause(targets):
+                return await self._on_each("pause", targets, self.pause)
+            case control.Resume(targets):
+                return await self._on_each("resume", targets, self.resume)
+            case control.Partition(spec):
+                return await self._partition(spec)
+            case control.Heal():
+                await self._nodes.set_faults([])
+                self._nodes.emit("info", "fault.healed")
+                return Reply(ok=True)
+            case control.Down():
+                raise AssertionError("the supervisor takes itself down")
+
+    async def _on_each(self, action: Action, targets: Sequence[str], act: _Act) -> Reply:
+        status = await self._nodes.status()
+        ids = resolve(targets, status, action, self._random)
+        chosen = [_choose(status, node) for node in ids]
+        if action in ("kill", "pause"):
+            self._nodes.emit("warn", "fault.injected", fault=action, targets=ids)
+        notes = await _together([act(node) for node in ids])
+        return Reply(
+            ok=True,
+            chosen=[
+                msgspec.structs.replace(node, note=note)
+                for node, note in zip(chosen, notes, strict=True)
+            ],
+        )
+
+    # -- one node ----------------------------------------------------------------------------
+
+    async def kill(self, node_id: NodeId, number: signal.Signals) -> str:
+        """Sends a signal and waits for the end, if it is one that ends."""
+        if number == signal.SIGSTOP:
+            return await self.pause(node_id)
+        if number == signal.SIGCONT:
+            return await self.resume(node_id)
+        node = self._nodes.all[node_id]
+        process = await self._nodes.quiesce(node_id)
+        if process is None:
+            return self._is_down_already(node_id, "killed")
+        name = signal_name(number)
+        if number != signal.SIGKILL and process.is_paused():
+            raise LauncherError(
+                f"n{node_id} is paused and gets no {name} before `launcher resume {node_id}`; "
+                "SIGKILL works"
+            )
+        node.lifecycle.expect_end(f"killed with {name}")
+        process.signal(number)
+        limit_s = KILL_TIMEOUT_S if number == signal.SIGKILL else SIGNAL_TIMEOUT_S
+        if not await _within(limit_s, process.gone):
+            node.lifecycle.expect_end("")
+            raise LauncherError(f"n{node_id} lives on, {limit_s:g} s after {name}")
+        return ""
+
+    async def stop(self, node_id: NodeId) -> str:
+        """Asks it to stop, and kills it when it does not."""
+        node = self._nodes.all[node_id]
+        process = await self._nodes.quiesce(node_id)
+        if process is None:
+            return self._is_down_already(node_id, "stopped")
+        node.lifecycle.expect_end("stopped")
+        process.send(Stop())
+        process.signal(signal.SIGCONT)  # a paused one can read it now
+        if await _within(STOP_TIMEOUT_S, process.gone):
+            return ""
+        process.signal(signal.SIGKILL)
+        if not await _within(KILL_TIMEOUT_S, process.gone):
+            raise LauncherError(f"n{node_id} (pid {process.pid}) cannot be killed")
+        return f"did not stop in {STOP_TIMEOUT_S:g} s and was killed"
+
+    async def start(self, node_id: NodeId) -> str:
+        """Starts it, and waits until it answers."""
+        process = await self._nodes.quiesce(node_id)
+        if process is not None:
+            if process.is_paused():
+                raise LauncherError(f"n{node_id} is paused: `launcher resume {node_id}`")
+            if process.ready.is_set():
+                return "is up already"
+        await self._nodes.start(node_id)
+        await self._nodes.until_ready(node_id, START_TIMEOUT_S)
+        return ""
+
+    async def restart(self, node_id: NodeId) -> str:
+        """Stops it, if it runs, and starts it."""
+        note = await self.stop(node_id) if await self._nodes.quiesce(node_id) else "was down"
+        await self.start(node_id)
+        return note
+
+    async def pause(self, node_id: NodeId) -> str:
+        """Returns when the kernel says that it is stopped."""
+        process = await self._nodes.quiesce(node_id)
+        if process is None:
+            raise LauncherError(f"n{node_id} is not running: there is nothing to pause")
+        if process.is_paused():
+            return "is paused already"
+        process.signal(signal.SIGSTOP)
+        async with _limit(SIGNAL_TIMEOUT_S, f"n{node_id} does not stop at SIGSTOP"):
+            while not process.is_paused():
+                if process.gone.is_set():
+                    raise LauncherError(f"n{node_id} ended before it could be paused")
+                await asyncio.sleep(_POLL_S)
+        self._nodes.all[node_id].lifecycle.paused(True)
+        return ""
+
+    async def resume(self, node_id: NodeId) -> str:
+        """Returns when the kernel says that it runs."""
+        process = await self._nodes.quiesce(node_id)
+        if process is None:
+            raise LauncherError(f"n{node_id} is not running: `launcher start {node_id}`")
+        if not process.is_paused():
+            return "is not paused"
+        process.signal(signal.SIGCONT)
+        async with _limit(SIGNAL_TIMEOUT_S, f"n{node_id} does not go on at SIGCONT"):
+            while process.is_paused():
+                await asyncio.sleep(_POLL_S)
+        self._nodes.all[node_id].lifecycle.paused(False)
+        self._nodes.emit("info", "fault.healed", targets=[node_id])
+        return ""
+
+    def _is_down_already(self, node_id: NodeId, how: str) -> str:
+        """Nobody is there to end; but from now on nobody will come up by itself either."""
+        lifecycle = self._nodes.all[node_id].lifecycle
+        if lifecycle.retry_at is not None:
+            lifecycle.stay_down(f"{how} while it waited to be restarted")
+            return "was about to be restarted, and stays down"
+        return f"is {lifecycle.state} already"
+
+    # -- several -----------------------------------------------------------------------------
+
+    async def _roll(self, targets: Sequence[str]) -> Reply:
+        """Restarts one after the other, the leader last (thesis §3.10 would hand over first)."""
+        if self._rolling.locked():
+            raise LauncherError("a rolling restart is going on already")
+        async with self._rolling:
+            status = await self._nodes.status()
+            ids = resolve(targets, status, "restart", self._random)
+            ids.sort(key=lambda node: (status.node(node).running, node == status.leader, node))
+            for node in ids:
+                await self._roll_one(node)
+            return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
+
+    async def _roll_one(self, node_id: NodeId) -> None:
+        status = await self._nodes.status()
+        if status.node(node_id).state == "up":
+            left = len(status.up) - 1
+            if left < status.quorum:
+                missing = status.missing()
+                raise LauncherError(
+                    f"restarting n{node_id} would lose the quorum: {left} of {len(status.nodes)} "
+                    f"nodes would be up, and it takes {status.quorum}"
+                    + (f"; {missing}" if missing else "")
+                )
+        await self.restart(node_id)
+        goal = status.commit_index
+        async with _limit(
+            CATCH_UP_TIMEOUT_S, f"n{node_id} has not caught up to index {goal}", TimedOut
+        ):
+            while True:
+                status = await self._nodes.status()
+                node = status.node(node_id)
+                if not node.running:
+                    raise LauncherError(f"n{node_id} is {node.state}: {node.reason}")
+                if node.commit_index >= goal and node.leader == status.leader is not None:
+                    return
+                await asyncio.sleep(2 * _POLL_S)
+
+    async def _partition(self, spec: str) -> Reply:
+        status = await self._nodes.status()
+        groups = parse_partition(spec, status, self._random)
+        await self._nodes.set_faults(cuts(groups))
+        self._nodes.emit("warn", "fault.injected", fault="partition", groups=groups)
+        return Reply(ok=True, groups=groups)
+
+
+def cuts(groups: Sequence[Sequence[NodeId]]) -> list[LinkFault]:
+    """Both directions of every link between different groups."""
+    return [
+        LinkFault(source=source, target=target, cut=True)
+        for one in groups
+        for other in groups
+        if one is not other
+        for source in one
+        for target in other
+    ]
+
+
+def _choose(status: ClusterStatus, node_id: NodeId) -> Chosen:
+    node = status.node(node_id)
+    return Chosen(node_id, node.role, node.term, node.commit_index)
+
+
+async def _together(acts: Sequence[Coroutine[None, None, str]]) -> list[str]:
+    """All of them, whatever becomes of the others; then what failed, in one line."""
+    results = await asyncio.gather(*acts, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, LauncherError)]
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, LauncherError):
+            raise result
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise LauncherError("; ".join(str(failure) for failure in failures))
+    return [result for result in results if isinstance(result, str)]
+
+
+async def _within(limit_s: float, event: asyncio.Event) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), limit_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _limit(
+    limit_s: float, said: str, kind: type[LauncherError] = LauncherError
+) -> AsyncIterator[None]:
+    """Raises `kind` when the body takes longer."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError:
+        raise kind(f"{said} in {limit_s:g} s") from None

@@ -1,0 +1,124 @@
+"""How results look: tables for people, JSON for programs, bytes as they are for pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from launcher.client import ReadAnswer, Submitted
+from launcher.status import Chosen, ClusterStatus, NodeStatus
+
+_STATE_COLOURS = {"up": "green", "paused": "yellow", "down": "bright_black", "failed": "red"}
+
+
+def wants_colour() -> bool:
+    """Colour is for terminals whose owner has not asked to be spared (NO_COLOR)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def print_json(value: object) -> None:
+    """One JSON object, on one line. ASCII, so that bytes which are no text come through."""
+    click.echo(json.dumps(msgspec.to_builtins(value)))
+
+
+def text(data: bytes) -> str:
+    """Bytes as text; what is no UTF-8 is kept, as Python keeps such bytes in arguments."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def print_bytes(data: bytes) -> None:
+    """A machine's answer: as it is into a pipe; on a terminal without what would steer it."""
+    if sys.stdout.isatty():
+        shown = data.decode("utf-8", "backslashreplace")
+        safe = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in shown)
+        data = "".join(safe).encode("utf-8", "backslashreplace")
+    click.echo(data)
+
+
+def submitted_json(done: Submitted) -> dict[str, object]:
+    """The contract of `submit --json`."""
+    return {
+        "entry": text(done.entry),
+        "ok": done.ok,
+        "result": text(done.result),
+        "error": done.error,
+        "index": done.index,
+        "term": done.term,
+        "leader": done.leader,
+        "latency_ms": round(done.latency_ms, 3),
+    }
+
+
+def answer_json(answer: ReadAnswer) -> dict[str, object]:
+    """The contract of `read --json`."""
+    return {
+        "query": text(answer.query),
+        "ok": answer.ok,
+        "result": text(answer.result),
+        "error": answer.error,
+        "index": answer.index,
+        "term": answer.term,
+        "leader": answer.leader,
+        "latency_ms": round(answer.latency_ms, 3),
+    }
+
+
+def print_chosen(action: str, chosen: Sequence[Chosen], as_json: bool) -> None:
+    """Which nodes a command chose, and what each was when it was chosen."""
+    if as_json:
+        print_json({"action": action, "chosen": chosen})
+        return
+    for node in chosen:
+        role = node.role or "no role"
+        note = f" ({node.note})" if node.note else ""
+        was = f"{role}, term {node.term}, commit {node.commit_index}"
+        click.echo(f"{action} n{node.id}: {was}{note}")
+
+
+def status_table(status: ClusterStatus, colour: bool) -> str:
+    """What `ps` shows."""
+    from tabulate import tabulate
+
+    headers = "node state role term leader first last commit applied pid restarts uptime cpu memory"
+    rows = [_row(node, colour) for node in status.nodes]
+    return tabulate(rows, headers.split(), tablefmt="plain", disable_numparse=True, stralign="left")
+
+
+def _row(node: NodeStatus, colour: bool) -> list[str]:
+    state = node.state if not node.reason else f"{node.state}: {node.reason}"
+    if colour:
+        state = click.style(state, _STATE_COLOURS[node.state])
+    role: str = node.role or "-"
+    if colour and role == "leader":
+        role = click.style(role, bold=True)
+    return [
+        f"n{node.id}",
+        state,
+        role,
+        str(node.term),
+        f"n{node.leader}" if node.leader else "-",
+        str(node.first_index),
+        str(node.last_index),
+        str(node.commit_index),
+        str(node.applied_index),
+        str(node.pid or "-"),
+        str(node.restarts),
+        "-" if node.uptime_s is None else duration(node.uptime_s),
+        "-" if node.cpu_percent is None else f"{node.cpu_percent:.0f}%",
+        "-" if node.rss_bytes is None else f"{node.rss_bytes / 2**20:.0f}MiB",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A duration as people write it: `12s`, `3m04s`, `2h10m`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -1,0 +1,324 @@
+"""A client's side of its session: every command takes effect once, in order (thesis §6.3).
+
+A session numbers its commands 1, 2, 3, ... and keeps each until its answer has come. Commands that
+wait together are packed into one *chunk*, which is what travels in a `Submit`. A connection may die
+at any point, and then everything unanswered is sent again over the next one, from the lowest: the
+servers apply nothing twice, and give the first answers again. What has been sent over a connection
+is a *cursor*, kept by whoever owns the connection, so several may be tried at once.
+
+    add(commands)           they get the next sequence numbers
+    frames(cursor)          what a connection that is as far as `cursor` has yet to carry
+    take(reply)             what the reply answers, in order; nothing is ever answered twice
+
+Over one connection answers come in order and without gaps, beginning with the lowest sequence
+number that was unanswered when it was opened; anything else is a WireError. `OutOfOrder` means that
+a request was lost on its way to the log: the connection is to be given up, and the next begins with
+the lowest again. A session that the cluster has forgotten begins anew under a new id, by itself, if
+nothing unanswered was ever sent twice; for then the refusal proves that nothing of it was applied.
+
+`Query` is the same for reads: one request that changes nothing, so any answer will do.
+No socket, no clock and no randomness of its own here. The window, how much may be unanswered, is
+the caller's: it adds no more than that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from launcher.errors import LauncherError
+from node import wire
+from node.errors import WireError
+from node.raft.messages import NodeId
+
+CHUNK_COMMANDS = 512
+"""At most so many commands travel in one `Submit`."""
+
+CHUNK_BYTES = 256 << 10
+"""And at most so many bytes of them; a larger command travels alone."""
+
+_T = TypeVar("_T")
+
+
+class Submitted(msgspec.Struct, frozen=True, gc=False):
+    """An entry that is committed and applied.
+
+    entry: as it was submitted
+    ok: whether the machine took it; a refused entry stays committed, in its place in the log
+    result: the machine's answer, when it refused too
+    error: None, or the answer of a machine that refused, as text
+    index, term: the entry's place in the log
+    leader: the node that answered
+    latency_ms: from when it was submitted to when its answer was here
+    attempts: over how many connections it was sent
+    """
+
+    entry: bytes
+    ok: bool
+    result: bytes
+    error: str | None
+    index: int
+    term: int
+    leader: NodeId
+    latency_ms: float
+    attempts: int = 1
+
+    @property
+    def text(self) -> str:
+        """The machine's answer as text; bytes that are none are kept, as in arguments."""
+        return self.result.decode("utf-8", "surrogateescape")
+
+
+class ReadAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What the machine says to a query, from its state just after entry `index` of `term`.
+
+    ok, result, error, leader, latency_ms: as in `Submitted`; a stale read's `leader` is whichever
+        node answered
+    """
+
+    query: bytes
+    ok: bool
+    result: bytes
+    error: str | None
+    index: int
+    term: int
+    leader: NodeId
+    latency_ms: float
+
+    @property
+    def text(self) -> str:
+        """The machine's answer as text; bytes that are none are kept, as in arguments."""
+        return self.result.decode("utf-8", "surrogateescape")
+
+
+class SessionLost(LauncherError):
+    """The cluster has forgotten the session in the middle: a retry might apply an entry twice."""
+
+    def __init__(self, unanswered: list[bytes]) -> None:
+        super().__init__(
+            "the cluster no longer knows this client's session; "
+            f"{_entries(len(unanswered))} may still be committed: read the state before retrying"
+        )
+        self.unanswered = unanswered
+
+
+class Work(Protocol[_T]):
+    """What a client wants of the cluster, and how far along it is. Two do: Session and Query."""
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether any answer is missing."""
+        ...
+
+    def frames(self, cursor: int, limit: int | None = None) -> tuple[int, list[bytes]]:
+        """What a connection has yet to carry, as frames, and its cursor when it has.
+
+        cursor: 0 for a new connection, then as returned
+        limit: at most so many frames, the lowest ones
+        """
+        ...
+
+    def take(self, reply: wire.ClientReply, node: NodeId, now: float) -> list[_T] | None:
+        """What `reply`, from `node`, answers that was not answered before, in order.
+
+        None: a request was lost; this connection is to be given up and all sent over a new one.
+        Raises WireError when the reply makes no sense, SessionLost.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Consecutive unanswered commands, added together.
+
+    first_sequence: of commands[0]
+    added_at: when, in seconds
+    sends: how often it went out
+    """
+
+    first_sequence: int
+    commands: list[bytes]
+    added_at: float
+    sends: int = 0
+
+
+class Session:
+    """The commands of one client, from when they are added to when they are answered."""
+
+    def __init__(self, new_client_id: Callable[[], bytes]) -> None:
+        """new_client_id: gives an id that is unique for all time, at each call another"""
+        self._new_client_id = new_client_id
+        self.client_id = new_client_id()
+        self.lowest_unanswered = 1
+        self._next_sequence = 1
+        self._chunks: deque[_Chunk] = deque()
+        self._dropped_chunks = 0
+        """How many were answered; a cursor counts the chunks from the session's first."""
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether any answer is missing."""
+        return bool(self._chunks)
+
+    @property
+    def unanswered(self) -> list[bytes]:
+        """The commands without an answer, in order; the first has `lowest_unanswered`."""
+        return [command for chunk in self._chunks for command in chunk.commands]
+
+    def add(self, commands: Sequence[bytes], now: float) -> None:
+        """Gives `commands` the next sequence numbers. None of them is empty."""
+        chunk: list[bytes] = []
+        size = 0
+        for command in commands:
+            size += len(command)
+            if chunk and (size > CHUNK_BYTES or len(chunk) == CHUNK_COMMANDS):
+                self._append(chunk, now)
+                chunk, size = [], len(command)
+            chunk.append(command)
+        if chunk:
+            self._append(chunk, now)
+
+    def _append(self, commands: list[bytes], now: float) -> None:
+        self._chunks.append(_Chunk(self._next_sequence, commands, now))
+        self._next_sequence += len(commands)
+
+    def frames(self, cursor: int, limit: int | None = None) -> tuple[int, list[bytes]]:
+        """See `Work`. A partly answered chunk is sent again without what was answered."""
+        start = max(cursor - self._dropped_chunks, 0)
+        stop = len(self._chunks)
+        if limit is not None:
+            stop = min(stop, start + limit)
+        frames = []
+        for chunk in islice(self._chunks, start, stop):
+            chunk.sends += 1
+            request = wire.Submit(
+                self.client_id, chunk.first_sequence, self.lowest_unanswered, chunk.commands
+            )
+            frames.append(wire.frame(wire.encode_client(request)))
+        return self._dropped_chunks + stop, frames
+
+    def take(self, reply: wire.ClientReply, node: NodeId, now: float) -> list[Submitted] | None:
+        """See `Work`."""
+        if isinstance(reply, wire.Answers):
+            return self._take_answers(reply, node, now)
+        if isinstance(reply, wire.OutOfOrder):
+            self._meet_gap(reply)
+            return None
+        raise WireError(f"a {type(reply).__name__} answers no Submit")
+
+    def _take_answers(self, reply: wire.Answers, node: NodeId, now: float) -> list[Submitted]:
+        first, results = reply.first_sequence, reply.results
+        known = self.lowest_unanswered - first  # so many were answered before, by another node
+        if known < 0 or first + len(results) > self._next_sequence:
+            raise WireError(
+                f"answers to {first}..{first + len(results) - 1}; unanswered are "
+                f"{self.lowest_unanswered}..{self._next_sequence - 1}"
+            )
+        if reply.errors and not 0 <= min(reply.errors) <= max(reply.errors) < len(results):
+            raise WireError(f"an error at none of the {len(results)} results: {reply.errors}")
+        answered: list[Submitted] = []
+        position = known
+        while position < len(results):
+            chunk = self._chunks[0]
+            part = chunk.commands[: len(results) - position]
+            latency_ms = (now - chunk.added_at) * 1000
+            answered += [
+                Submitted(
+                    command, True, result, None, index, reply.term, node, latency_ms, chunk.sends
+                )
+                for index, command, result in zip(
+                    range(reply.first_index + position, reply.first_index + len(results)),
+                    part,
+                    islice(results, position, None),
+                    strict=False,  # the chunk may end before the answers
+                )
+            ]
+            self._drop(chunk, len(part))
+            position += len(part)
+        for position in reply.errors:
+            if position >= known:
+                one = answered[position - known]
+                answered[position - known] = msgspec.structs.replace(
+                    one, ok=False, error=one.result.decode("utf-8", "replace")
+                )
+        return answered
+
+    def _drop(self, chunk: _Chunk, count: int) -> None:
+        """The first `count` commands of the first chunk are answered."""
+        self.lowest_unanswered += count
+        if count == len(chunk.commands):
+            self._chunks.popleft()
+            self._dropped_chunks += 1
+        else:
+            chunk.first_sequence += count
+            chunk.commands = chunk.commands[count:]
+
+    def _meet_gap(self, reply: wire.OutOfOrder) -> None:
+        lowest = self.lowest_unanswered
+        if reply.expected >= lowest or lowest == 1 or not self._chunks:
+            return  # the cluster is where we think it is
+        # Answered commands are gone from the cluster's memory: it has expired the session, or was
+        # begun with empty data. A chunk that was sent once has now been refused, or will be by the
+        # same rule; one that was sent twice may have been applied before that.
+        first_refused = reply.first_sequence == self._chunks[0].first_sequence
+        if not first_refused or any(chunk.sends > 1 for chunk in self._chunks):
+            raise SessionLost(self.unanswered)
+        self.client_id = self._new_client_id()
+        self.lowest_unanswered = self._next_sequence = 1
+        for chunk in self._chunks:
+            chunk.first_sequence = self._next_sequence
+            self._next_sequence += len(chunk.commands)
+
+
+class Query:
+    """One read request, until it is answered."""
+
+    def __init__(
+        self, read_id: int, queries: Sequence[bytes], now: float, *, stale: bool = False
+    ) -> None:
+        """read_id: tells it from the others over the same connection; stale: see `wire.Read`"""
+        self.queries = list(queries)
+        self._request = wire.Read(read_id, self.queries, stale)
+        self._asked_at = now
+        self.outstanding = True
+
+    def frames(self, cursor: int, limit: int | None = None) -> tuple[int, list[bytes]]:
+        """See `Work`."""
+        if cursor or not self.outstanding:
+            return cursor, []
+        return 1, [wire.frame(wire.encode_client(self._request))]
+
+    def take(self, reply: wire.ClientReply, node: NodeId, now: float) -> list[ReadAnswer] | None:
+        """See `Work`. The answer to another request is no answer."""
+        if not isinstance(reply, wire.ReadResult):
+            raise WireError(f"a {type(reply).__name__} answers no Read")
+        if reply.read_id != self._request.read_id or not self.outstanding:
+            return []
+        queries = self.queries
+        if len(reply.results) != len(queries):
+            raise WireError(f"{len(reply.results)} results for {len(queries)} queries")
+        self.outstanding = False
+        latency_ms = (now - self._asked_at) * 1000
+        errors = frozenset(reply.errors)
+        return [
+            ReadAnswer(
+                query,
+                position not in errors,
+                result,
+                result.decode("utf-8", "replace") if position in errors else None,
+                reply.index,
+                reply.term,
+                node,
+                latency_ms,
+            )
+            for position, (query, result) in enumerate(zip(queries, reply.results, strict=True))
+        ]
+
+
+def _entries(count: int) -> str:
+    return "an unanswered entry" if count == 1 else f"{count} unanswered entries"

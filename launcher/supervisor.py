@@ -1,0 +1,195 @@
+"""The supervisor: the process that owns a cluster's processes, from `up` to `down`.
+
+It is always a process of its own, in a session of its own (`launcher/boot.py` is how it begins), so
+that neither Ctrl-C nor a closed terminal reaches it or its nodes behind its back. It does little:
+
+    claim      data folder and identity                    launcher/claim.py
+    nodes      start, pipes, deaths, restarts, statuses    launcher/nodes.py, processes.py
+    listener   what operators ask                          launcher/control.py, operations.py
+    timeline   the nodes' event logs, merged               launcher/tail.py
+
+Entries never pass through it: clients talk to the nodes, and the nodes to each other.
+
+It ends, and takes the nodes down in good order, on `down`, SIGINT, SIGTERM, SIGHUP, and when a
+launcher in the foreground has died (the lifeline). A second signal makes it kill at once. When it
+is itself killed, its nodes see their control pipes close, and exit; the next supervisor finds what
+is left in the temporary folder and removes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from launcher import control, listener
+from launcher.claim import Claim
+from launcher.control import CONTROL_SOCKET, Reply, Request
+from launcher.errors import LauncherError
+from launcher.nodes import Nodes
+from launcher.operations import Operations
+from launcher.spec import Report, Spec, decode_spec
+from launcher.tail import Combiner
+from node.events import EventLog, HybridClock, last_time
+
+STOP_PATIENCE_S = 2.0
+"""How long `down` waits for nodes before it kills them."""
+
+TAIL_INTERVAL_S = 0.1
+
+
+def run(spec_bytes: bytes, report_fd: int, lifeline_fd: int, runtime_dir: Path, entry: str) -> int:
+    """Runs the cluster that the spec asks for. Returns the exit status."""
+    spec = decode_spec(spec_bytes)
+    try:
+        claim = Claim.take(spec.config, runtime_dir, fresh=spec.fresh)
+    except LauncherError as error:
+        _report(report_fd, Report(ok=False, error=str(error), exit_status=error.exit_status))
+        return error.exit_status
+    try:
+        return asyncio.run(_supervise(spec, claim, report_fd, lifeline_fd, entry))
+    finally:
+        claim.release()
+
+
+async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int, entry: str) -> int:
+    try:
+        supervisor = Supervisor(spec, claim, entry)
+        server = await listener.serve(claim.runtime_dir / CONTROL_SOCKET, supervisor.answer)
+    except OSError as error:
+        said = f"the supervisor cannot start: {error}"
+        _report(report_fd, Report(ok=False, error=said, exit_status=1))
+        return 1
+    supervisor.watch_signals()
+    supervisor.watch_lifeline(lifeline_fd)
+    ready = Report(ok=True, runtime_dir=str(claim.runtime_dir), healed=claim.healed)
+    _report(report_fd, ready)
+    async with server:
+        await supervisor.run()
+    return 0
+
+
+def _report(fd: int, report: Report) -> None:
+    with contextlib.suppress(OSError):  # nobody wants to know any more
+        os.write(fd, msgspec.json.encode(report) + b"\n")
+    os.close(fd)
+
+
+class Supervisor:
+    """One cluster's supervisor, in a running event loop. Raises OSError for a log not writable."""
+
+    def __init__(self, spec: Spec, claim: Claim, entry: str) -> None:
+        config = spec.config
+        log = config.event_log(0)
+        clock = HybridClock(after=last_time(log))
+        self._events = EventLog(
+            log,
+            0,
+            claim.next_life(0),
+            clock,
+            level=config.log_level,
+            rotate_bytes=config.log_rotate_bytes,
+        )
+        self._nodes = Nodes(
+            config, claim, clock, self._events, entry=entry, python_path=spec.python_path
+        )
+        self._operations = Operations(self._nodes, Random())
+        self._combiner = Combiner(config)
+        self._trouble: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._why = ""
+        for said in claim.healed:
+            self._nodes.emit("warn", "cluster.healed", what=said)
+        self._nodes.emit(
+            "info",
+            "supervisor.started",
+            pid=os.getpid(),
+            cluster=config.name,
+            nodes=config.nodes,
+            machine=config.machine,
+        )
+
+    # -- from outside ------------------------------------------------------------------------
+
+    def watch_signals(self) -> None:
+        """The first one takes the cluster down in good order, the second at once."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._ending.is_set():
+            self._hurry.set()
+        self.end(signal.Signals(number).name)
+
+    def watch_lifeline(self, fd: int) -> None:
+        """Ends with whoever holds the other end, unless we are let go of first."""
+
+        def on_readable() -> None:
+            let_go = os.read(fd, 1)
+            self._loop.remove_reader(fd)
+            os.close(fd)
+            if not let_go:
+                self.end("the launcher has gone")
+
+        self._loop.add_reader(fd, on_readable)
+
+    async def answer(self, request: Request) -> Reply:
+        """One operator's request. Raises LauncherError."""
+        if isinstance(request, control.Down):
+            self.end("asked to")
+            await self._ended.wait()
+            return Reply(ok=True)
+        return await self._operations.perform(request)
+
+    def end(self, why: str) -> None:
+        """Begins to take the cluster down."""
+        self._why = self._why or why
+        self._nodes.close()
+        self._ending.set()
+
+    # -- the one life of it ------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Starts the nodes, waits for the end, and sees to it that nothing is left."""
+        tailing = asyncio.create_task(self._tail())
+        try:
+            for node in self._nodes.all:
+                await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
+            await self._ending.wait()
+        finally:
+            self._nodes.close()
+            self._nodes.emit("info", "supervisor.stopping", reason=self._why)
+            killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
+            tailing.cancel()
+            self._look(self._combiner.drain())
+            self._nodes.emit("info", "supervisor.stopped", reason=self._why, killed=killed)
+            self._events.close()
+            incomplete = self._combiner.finish()
+            if incomplete is not None:
+                print(incomplete, file=sys.stderr)  # the logs are closed
+            self._ended.set()
+
+    async def _tail(self) -> None:
+        while True:
+            await asyncio.sleep(TAIL_INTERVAL_S)
+            self._look(self._combiner.poll())
+
+    def _look(self, findings: list[dict[str, object]]) -> None:
+        """Says what the timeline tells, and what is wrong with the logs that it is made of."""
+        for finding in findings:
+            self._nodes.emit("error", "safety.violated", **finding)
+        for file, lines in self._combiner.take_broken().items():
+            self._nodes.emit("warn", "log.lost", file=file, lines=lines)
+        trouble = self._combiner.trouble
+        if trouble is not None and trouble != self._trouble:
+            self._nodes.emit("warn", "timeline.lagging", reason=trouble)
+        self._trouble = trouble

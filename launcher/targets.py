@@ -1,0 +1,184 @@
+"""TARGET and SPEC: the words with which an operator points at nodes. Pure.
+
+    TARGET   2   n2   1,2   leader   follower   followers   minority   majority   all   random
+
+Ids mean those nodes whatever their state. Words choose among the nodes that the command can do
+something to: `kill random` never picks a dead one, and `start random` picks nothing else. Several
+targets mean all of them together.
+
+    SPEC     1,2|3,4,5    leader,1|followers    minority|majority
+
+A partition's groups are lists of targets. Ids are taken first, then the words choose, from left to
+right, among the nodes that are left; a node that no group takes is on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Literal, TypeAlias
+
+from launcher.errors import LauncherError, UsageError
+from launcher.status import ClusterStatus, NodeStatus
+from node.raft.messages import NodeId
+
+Action: TypeAlias = Literal["kill", "stop", "start", "restart", "pause", "resume", "partition"]
+
+WORDS = ("leader", "follower", "followers", "minority", "majority", "all", "random")
+_NEEDS_ROLES = ("leader", "follower", "followers")
+
+
+def resolve(
+    targets: Sequence[str], status: ClusterStatus, action: Action, random: Random
+) -> list[NodeId]:
+    """The ids that the targets mean now, in order, each once.
+
+    Raises UsageError for a target that is none or makes no sense for `action`, and LauncherError
+    when it means nobody at the moment.
+    """
+    words = split(targets)
+    if not words:
+        raise UsageError(f"no target: {_allowed(status)}")
+    parsed = [_parse(word, status) for word in words]
+    chosen: set[NodeId] = set()
+    for target in parsed:
+        if isinstance(target, int):
+            chosen.add(target)
+        else:
+            chosen.update(_choose(target, _candidates(status, action), status, action, random))
+    return sorted(chosen)
+
+
+def parse_partition(spec: str, status: ClusterStatus, random: Random) -> list[list[NodeId]]:
+    """The groups of `spec`; with the nodes that it leaves out, each on its own, they are all nodes.
+
+    Raises UsageError for a spec that is none, LauncherError when a word means nobody now.
+    """
+    groups = [[_parse(word, status) for word in split([part])] for part in spec.split("|")]
+    if not all(groups):
+        raise UsageError(f"partition {spec!r}: a group is empty; write for example 1,2|3,4,5")
+    left = [node.id for node in status.nodes]
+    for target in (target for group in groups for target in group):
+        if isinstance(target, int):
+            if target not in left:
+                raise UsageError(f"partition {spec!r}: n{target} can be on one side only")
+            left.remove(target)
+
+    resolved = []
+    for group in groups:
+        members = [target for target in group if isinstance(target, int)]
+        for word in (target for target in group if isinstance(target, str)):
+            free = [node for node in status.nodes if node.id in left]
+            picked = _choose(word, free, status, "partition", random)
+            left = [node for node in left if node not in picked]
+            members += picked
+        resolved.append(sorted(members))
+    resolved += [[node] for node in left]
+    if len(resolved) == 1:
+        raise UsageError(
+            f"partition {spec!r} cuts no link: separate the groups with |, for example 1,2|3,4,5"
+        )
+    return resolved
+
+
+def split(targets: Sequence[str]) -> list[str]:
+    """Targets may be separated by commas as well as spaces: `1,2 leader`."""
+    return [word for target in targets for word in target.replace(",", " ").split()]
+
+
+def _parse(word: str, status: ClusterStatus) -> NodeId | str:
+    lower = word.lower()
+    if lower in WORDS:
+        return lower
+    digits = lower.removeprefix("n")
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(f"unknown target {word!r}: {_allowed(status)}")
+    if not any(node.id == int(digits) for node in status.nodes):
+        raise UsageError(f"there is no node {digits}: {_allowed(status)}")
+    return int(digits)
+
+
+def _allowed(status: ClusterStatus) -> str:
+    return f"a target is an id from 1 to {len(status.nodes)}, or {', '.join(WORDS)}"
+
+
+def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
+    """The nodes to which `action` would do something."""
+    match action:
+        case "start":
+            return [node for node in status.nodes if not node.running]
+        case "pause":
+            return status.up
+        case "resume":
+            return [node for node in status.nodes if node.state == "paused"]
+        case "kill" | "stop":
+            return [node for node in status.nodes if node.running]
+        case "restart" | "partition":
+            return status.nodes
+
+
+_IDLE = {
+    "kill": "no node is running",
+    "stop": "no node is running",
+    "start": "every node is running",
+    "restart": "there is no node",
+    "pause": "no node is running that is not paused",
+    "resume": "no node is paused",
+    "partition": "the other groups have taken every node",
+}
+
+
+def _choose(
+    word: str, among: list[NodeStatus], status: ClusterStatus, action: Action, random: Random
+) -> list[NodeId]:
+    if action in ("start", "resume") and word in _NEEDS_ROLES:
+        state = "down" if action == "start" else "paused"
+        raise UsageError(
+            f"{action} {word}: a node that is {state} has no role; "
+            f"{action} takes ids, or minority, majority, all, random among those that are {state}"
+        )
+    if word == "leader":
+        return [_leader(among, status)]
+    if not among:
+        raise LauncherError(f"{action} {word}: {_IDLE[action]}")
+    ids = [node.id for node in among]
+    size = len(status.nodes)
+    match word:
+        case "follower":
+            return [random.choice(_followers(among, status, action, word))]
+        case "followers":
+            return _followers(among, status, action, word)
+        case "minority":
+            return _sample(ids, (size - 1) // 2, action, word, random)
+        case "majority":
+            return _sample(ids, size // 2 + 1, action, word, random)
+        case "random":
+            return [random.choice(ids)]
+        case _:
+            return ids
+
+
+def _leader(among: list[NodeStatus], status: ClusterStatus) -> NodeId:
+    if status.leader is None:
+        raise LauncherError("there is no leader now: `launcher wait --leader` waits for one")
+    if all(node.id != status.leader for node in among):
+        raise LauncherError(f"the leader, n{status.leader}, is in another group")
+    return status.leader
+
+
+def _followers(
+    among: list[NodeStatus], status: ClusterStatus, action: Action, word: str
+) -> list[NodeId]:
+    """Who is running and does not lead: a candidate is a follower that has heard of no leader."""
+    found = [node.id for node in among if node.running and node.id != status.leader]
+    if action == "partition":  # a node that is down now will be on this side when it starts
+        found = [node.id for node in among if node.id != status.leader]
+    if not found:
+        raise LauncherError(f"{action} {word}: there is no follower now")
+    return found
+
+
+def _sample(ids: list[NodeId], count: int, action: Action, word: str, random: Random) -> list[int]:
+    if count == 0:
+        raise LauncherError(f"{action} {word}: a cluster this small has no {word} to choose")
+    return sorted(random.sample(ids, min(count, len(ids))))

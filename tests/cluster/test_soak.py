@@ -1,0 +1,182 @@
+"""Kills under load: real input, a leader that dies again and again, and nothing lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher import Cluster
+from launcher.errors import LauncherError
+from tests.cluster.lab import Lab, eventually
+
+pytestmark = pytest.mark.cluster
+
+
+class Breaker(threading.Thread):
+    """Kills and restarts nodes until told to stop."""
+
+    def __init__(self, lab: Lab, target: str, pause_s: float) -> None:
+        super().__init__(daemon=True)
+        self._lab = lab
+        self._target = target
+        self._pause_s = pause_s
+        self.ended = threading.Event()
+        self.kills = 0
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        cluster = Cluster.attach(self._lab.folder / "cluster.yaml")
+        try:
+            while not self.ended.wait(self._pause_s):
+                try:
+                    chosen = cluster.kill(self._target)
+                except LauncherError as error:
+                    if "leader" in str(error):
+                        continue  # none at this moment
+                    raise
+                self.kills += 1
+                cluster.start(*(node.id for node in chosen))
+        except BaseException as error:
+            self.failure = error
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.join(60)
+        assert not self.is_alive()
+        if self.failure is not None:
+            raise self.failure
+
+
+def regular_files(folder: str) -> Iterator[str]:
+    """Paths as they are, but for the few that no line can hold."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(where, name)
+            if os.path.isfile(path) and not os.path.islink(path) and "\n" not in path:
+                yield path
+
+
+def paths(limit: int | None = None) -> list[str]:
+    found = sorted(regular_files("/usr/share"), key=os.fsencode)
+    assert len(found) > 1000, "there is real input on this machine"
+    return found[:limit]
+
+
+def check_everything(lab: Lab, wanted: list[str]) -> None:
+    """The machine holds exactly what was acknowledged, and all five nodes agree."""
+    lab.launcher("start", "all", check=True)
+    lab.converge()
+    listed = lab.launcher("read", "LS", check=True).out.splitlines()
+    assert listed == wanted
+    assert len({node["applied_index"] for node in lab.ps()["nodes"]}) == 1
+    digests = lab.digests()
+    assert digests
+    agreed = [said for said in digests.values() if len(said) == 5]
+    assert agreed, "there is an index at which all five have logged their digest"
+    assert all(len(set(said.values())) == 1 for said in digests.values())
+    assert not lab.events("safety.violated")
+
+
+def submit_paths_while_the_leader_dies(lab: Lab, wanted: list[str], pause_s: float) -> int:
+    lab.up(5)
+    breaker = Breaker(lab, "leader", pause_s)
+    breaker.start()
+    data = b"".join(b"ADD " + os.fsencode(path) + b"\n" for path in wanted)
+    done = lab.launcher("submit", "-", stdin=data, timeout_s=900)
+    breaker.stop()
+    assert done.status == 0, done.err
+    lines = done.out.splitlines()
+    indexes = [int(line.split("\t")[0]) for line in lines]
+    assert len(lines) == len(wanted)
+    assert indexes == sorted(set(indexes)), "lines keep their order, and each has its own index"
+    assert all(line.endswith("\tadded") for line in lines), "each was applied once"
+    check_everything(lab, wanted)
+    return breaker.kills
+
+
+def test_real_input_while_the_leader_is_killed_every_second(lab: Lab) -> None:
+    """The issue's third point: every regular file under /usr/share."""
+    submit_paths_while_the_leader_dies(lab, paths(), 1.0)
+
+
+def test_real_input_while_the_leader_is_killed_without_pause(lab: Lab) -> None:
+    kills = submit_paths_while_the_leader_dies(lab, paths(8000), 0.1)
+    assert kills >= 1
+
+
+def cycles(lab: Lab, count: int, seed: int) -> None:
+    """SIGKILL on a random node, `count` times, under load; then everything is checked."""
+    lab.up(5)
+    rng = random.Random(seed)
+    cluster = Cluster.attach(lab.folder / "cluster.yaml")
+    writer = lab.spawn("submit", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    answers: list[bytes] = []
+    reader = threading.Thread(target=lambda: answers.extend(writer.stdout or ()), daemon=True)
+    reader.start()
+    sent = 0
+    for _ in range(count):
+        victim = rng.randint(1, 5)
+        for _ in range(rng.randint(1, 40)):
+            writer.stdin.write(f"ADD cycle {sent:07d}\n".encode())
+            sent += 1
+        writer.stdin.flush()
+        time.sleep(rng.uniform(0, 0.05))  # the kill falls somewhere into the work
+        cluster.kill(victim)
+        cluster.start(victim)
+    writer.stdin.close()
+    assert writer.wait(120) == 0, writer.stderr.read() if writer.stderr else ""
+    reader.join(30)
+    assert len(answers) == sent
+    assert all(answer.endswith(b"\tadded\n") for answer in answers)
+    if writer.stderr:
+        writer.stderr.close()
+    writer.stdout.close()
+    check_everything(lab, [f"cycle {number:07d}" for number in range(sent)])
+
+
+def test_twenty_kills_of_random_nodes(lab: Lab) -> None:
+    cycles(lab, 20, seed=20)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_two_hundred_kills_of_random_nodes(lab: Lab) -> None:
+    cycles(lab, 200, seed=200)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("hint", ["on", "off"])
+def test_failover_is_quick(tmp_path: Path, hint: str) -> None:
+    """Twenty leaders killed: the median from the kill to the next commit."""
+    lab = Lab(tmp_path, f"name: lab\nraft:\n  failure_hint: {hint}\n")
+    try:
+        lab.up(5)
+        cluster = Cluster.attach(lab.folder / "cluster.yaml")
+        took = []
+        for number in range(20):
+            cluster.submit(f"ADD before {number}")
+            cluster.wait(converged=True, timeout_s=30)
+            begun = time.monotonic()
+            (killed,) = cluster.kill("leader")
+            cluster.submit(f"ADD after {number}")
+            took.append(time.monotonic() - begun)
+            cluster.start(killed.id)
+            eventually(lambda: cluster.status().settled, "everyone follows")
+        median = sorted(took)[len(took) // 2]
+        bound = 0.1 if hint == "on" else cluster.config.election_timeout_max_s + 0.2
+        print(
+            f"failure_hint {hint}: median {median * 1000:.1f} ms, worst {max(took) * 1000:.1f} ms"
+        )
+        assert median < bound
+    finally:
+        lab.close()

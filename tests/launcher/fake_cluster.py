@@ -1,0 +1,86 @@
+"""A real supervisor over nodes of `fake_node.py`: what the tests of real processes share."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from launcher import claim
+from launcher.claim import ProcessRecord, SupervisorRecord
+from launcher.cluster import Cluster
+from launcher.config import ClusterConfig, load
+from launcher.errors import NotRunning
+
+
+class FakeCluster(Cluster):
+    """A cluster whose nodes only speak the control protocol."""
+
+    _entry = "tests.launcher.fake_node:main"
+
+    def behave(self, node: int, **what: object) -> None:
+        """From its next start the node behaves like this; nothing: like any other."""
+        folder = self.config.node_data_dir(node)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "behave").write_text(json.dumps(what))
+
+    def record(self) -> SupervisorRecord:
+        found = claim.running(self.config)
+        assert found is not None
+        return found
+
+    def processes(self) -> dict[int, ProcessRecord]:
+        """The supervisor, 0, and every node that runs."""
+        record = self.record()
+        alive = {n: p for n, p in record.nodes.items() if p.find() is not None}
+        return {0: record.process, **alive}
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the supervisor has logged under this name."""
+        lines = self.config.event_log(0).read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+def config_in(folder: Path, **settings: object) -> ClusterConfig:
+    config = load(directory=folder)
+    return msgspec.structs.replace(config, **{"restart_backoff_s": 0.02, **settings})
+
+
+@contextmanager
+def fake_cluster(
+    folder: Path, nodes: int = 3, *, start: bool = True, **settings: object
+) -> Iterator[FakeCluster]:
+    """Up, unless told otherwise; whatever a test does to it, nothing is left of it."""
+    cluster = FakeCluster(nodes, config=config_in(folder, **settings))
+    try:
+        if start:
+            cluster.up()
+        yield cluster
+    finally:
+        with suppress(NotRunning):
+            cluster.down()
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -> None:
+    """Waits for it; fails with `what` when it does not come about."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.01)
+
+
+def all_gone(processes: dict[int, ProcessRecord]) -> bool:
+    return all(process.find() is None for process in processes.values())
+
+
+def forkserver_of(supervisor: ProcessRecord) -> psutil.Process:
+    """The process that forks the nodes."""
+    children = psutil.Process(supervisor.pid).children()
+    (found,) = [p for p in children if "forkserver import main" in " ".join(p.cmdline())]
+    return found

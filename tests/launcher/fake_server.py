@@ -1,0 +1,172 @@
+"""Nodes that speak only to clients, in threads, over real sockets: what the client's tests talk to.
+
+A `FakeServer` listens where a node would and treats each connection as its `behave` says, a
+function that is given the `Peer`. What is committed is in a `Ledger` that all of them share: it
+applies requests by the very rules of `node/machines/sessions.py`.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from node import wire
+from node.errors import CommandError
+from node.machines.sessions import Sessions
+
+
+class Recorder:
+    """A machine that keeps what it applies, answers with the index, and refuses what says so."""
+
+    def __init__(self) -> None:
+        self.applied: list[bytes] = []
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        self.applied.append(command)
+        if command.startswith(b"refuse"):
+            raise CommandError("no such thing")
+        return b"at %d" % index
+
+    def query(self, request: bytes) -> bytes:
+        if request.startswith(b"refuse"):
+            raise CommandError("no such query")
+        return b"%d applied" % len(self.applied)
+
+    def snapshot(self) -> Iterator[bytes]:
+        return iter(())
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        self.applied = list(chunks)
+
+
+class Ledger:
+    """What a cluster has committed, and what its machine made of it."""
+
+    def __init__(self) -> None:
+        self.machine = Recorder()
+        self.requests: list[wire.Submit] = []
+        self._sessions = Sessions()
+        self._last_index = 0
+        self._lock = threading.Lock()
+
+    @property
+    def applied(self) -> list[bytes]:
+        return self.machine.applied
+
+    def commit(self, request: wire.Submit, term: int = 1) -> list[wire.ClientReply]:
+        with self._lock:
+            self.requests.append(request)
+            first_index = self._last_index + 1
+            self._last_index += len(request.commands)
+            outcome = self._sessions.apply(self.machine, first_index, term, request)
+            return [outcome] if isinstance(outcome, wire.OutOfOrder) else list(outcome)
+
+    def read(self, request: wire.Read) -> wire.ReadResult:
+        results, errors = [], []
+        with self._lock:
+            for position, query in enumerate(request.queries):
+                try:
+                    results.append(self.machine.query(query))
+                except CommandError as error:
+                    results.append(str(error).encode())
+                    errors.append(position)
+            return wire.ReadResult(request.read_id, self._last_index, 1, results, errors)
+
+    def answer(self, request: wire.ClientRequest) -> list[wire.ClientReply]:
+        return [self.read(request)] if isinstance(request, wire.Read) else self.commit(request)
+
+
+class Peer:
+    """A connected client, as a node sees it. Iterating gives its requests until it hangs up."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._frames = wire.FrameReader()
+
+    def __iter__(self) -> Iterator[wire.ClientRequest]:
+        with suppress(OSError):
+            while data := self._socket.recv(1 << 16):
+                for body in self._frames.feed(data):
+                    yield wire.decode_request(body)
+
+    def send(self, *replies: wire.ClientReply) -> None:
+        with suppress(OSError):
+            for reply in replies:
+                self._socket.sendall(wire.frame(wire.encode_client(reply)))
+
+
+Behaviour: TypeAlias = Callable[[Peer], None]
+
+
+def leads(ledger: Ledger) -> Behaviour:
+    """Answers everything at once."""
+
+    def behave(peer: Peer) -> None:
+        for request in peer:
+            peer.send(*ledger.answer(request))
+
+    return behave
+
+
+def redirects(leader: int | None, ledger: Ledger | None = None) -> Behaviour:
+    """A follower: sends everybody on, and answers stale reads."""
+    ledger = ledger or Ledger()
+
+    def behave(peer: Peer) -> None:
+        for request in peer:
+            if isinstance(request, wire.Read) and request.stale:
+                peer.send(ledger.read(request))
+            else:
+                peer.send(wire.Redirect(leader, "not the leader"))
+
+    return behave
+
+
+def silent(peer: Peer) -> None:
+    """A paused node: takes what it is sent, for ever, and says nothing."""
+    for _ in peer:
+        pass
+
+
+class FakeServer:
+    """Listens at `path` until it is killed. `behave` may be replaced at any time."""
+
+    def __init__(self, path: Path, behave: Behaviour) -> None:
+        self.path = path
+        self.behave = behave
+        self.connections = 0
+        self._open: list[socket.socket] = []
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen(128)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def kill(self) -> None:
+        """Every client sees an end of file, and the next one a refusal."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._open:
+            hang_up(sock)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                self.connections += 1
+                self._open.append(sock)
+                threading.Thread(target=self._serve, args=[sock], daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        self.behave(Peer(sock))
+        hang_up(sock)
+
+
+def hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()

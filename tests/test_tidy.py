@@ -1,0 +1,657 @@
+"""The house keeps itself tidy: what a reviewer would otherwise have to look for.
+
+Each check is a function from a `House` (the text of files, by path) to the problems that it finds,
+one line each. The first test runs every check on this repository. The second runs every check on
+small sources that break its rule, and on some that do not, so that no check is blind.
+
+Decisions that a reader may look for:
+- An import counts wherever it stands, in a function or under TYPE_CHECKING too, with two
+  exceptions. Under `node/raft/`, a name of the standard library may be there for the type checker
+  alone (a `random.Random` is handed in, and its type has to be called something). In `launcher/`,
+  an import within a function closes no cycle: the command table has a command that opens the
+  prompt, and the prompt renders the table.
+- A method needs no docstring of its own where a Protocol of the house or a class that its own
+  extends says what it does, and a property none where it is a single expression.
+- A package's `__init__` may import from its modules, and they from one another; it counts as
+  imported only where a name is taken from the package itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+import click
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_FUNCTION_LINES = 70
+MOST_FILE_LINES = 600
+
+IMPURE = frozenset(
+    {
+        *("asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"),
+        *("datetime", "time", "random", "secrets", "uuid", "logging"),
+        *("fcntl", "io", "mmap", "os", "pathlib", "shutil", "tempfile"),
+        *("ctypes", "select", "selectors", "signal", "socket", "subprocess"),
+    }
+)
+IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
+PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
+SERVER_MAY_IMPORT = (
+    "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors",
+)  # fmt: skip
+MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulate.py"}
+TESTS_OF_THEIR_OWN = {"tests/cluster", "tests/simulation"}
+NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, or one name out of it.
+
+    type_only: under TYPE_CHECKING
+    deferred: within a function
+    """
+
+    module: str
+    name: str | None
+    line: int
+    type_only: bool
+    deferred: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    """One Python file."""
+
+    path: str
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source, self.path)
+
+    @property
+    def name(self) -> str:
+        """As it is imported: `node.raft` for `node/raft/__init__.py`."""
+        return self.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+    @property
+    def is_product(self) -> bool:
+        return self.path.startswith(("node/", "launcher/"))
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        return list(self._imports(self.tree.body, type_only=False, deferred=False))
+
+    def _imports(
+        self, nodes: Iterable[ast.AST], type_only: bool, deferred: bool
+    ) -> Iterator[Import]:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield Import(alias.name, None, node.lineno, type_only, deferred)
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                for alias in node.names:
+                    yield Import(base, alias.name, node.lineno, type_only, deferred)
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from self._imports(node.body, True, deferred)
+                yield from self._imports(node.orelse, type_only, deferred)
+            else:
+                inside = deferred or isinstance(node, Function)
+                yield from self._imports(ast.iter_child_nodes(node), type_only, inside)
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.path.removesuffix(".py").split("/")[: -node.level]
+        return ".".join([*parts, node.module] if node.module else parts)
+
+
+@dataclass(frozen=True)
+class House:
+    """The files of a repository: path from its root, with slashes, to text."""
+
+    files: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def modules(self) -> list[Module]:
+        found = (Module(path, text) for path, text in sorted(self.files.items()))
+        return [module for module in found if module.path.endswith(".py")]
+
+    @property
+    def product(self) -> list[Module]:
+        return [module for module in self.modules if module.is_product]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(module.name for module in self.product)
+
+    def target(self, what: Import) -> str:
+        """The module that an import reaches: `from node.raft import log` is `node.raft.log`."""
+        whole = f"{what.module}.{what.name}"
+        return whole if whole in self.names else what.module
+
+
+def is_below(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def classes(module: Module) -> Iterator[ast.ClassDef]:
+    return (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef))
+
+
+def functions(module: Module) -> Iterator[Function]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, Function):
+            yield node
+
+
+def is_protocol(node: ast.ClassDef) -> bool:
+    bases = {ast.unparse(base).split("[")[0] for base in node.bases}
+    return bool(bases & {"Protocol", "typing.Protocol"})
+
+
+def inherited(node: ast.ClassDef, ours: dict[str, ast.ClassDef]) -> set[str]:
+    """The methods of the classes that this one extends: `ours` by name, a library's dotted."""
+    names: set[str] = set()
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in ours and base.id != node.name:
+            names |= inherited(ours[base.id], ours)
+            names |= {one.name for one in ours[base.id].body if isinstance(one, Function)}
+        elif isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+            with suppress(ImportError, AttributeError):
+                names.update(dir(getattr(import_module(base.value.id), base.attr)))
+    return names
+
+
+# -- arrows --------------------------------------------------------------------------------------
+
+
+def node_knows_no_launcher(house: House) -> Iterator[str]:
+    for module in house.product:
+        for what in module.imports:
+            if module.path.startswith("node/") and is_below(what.module, "launcher"):
+                yield f"{module.path}:{what.line}: node imports {what.module}"
+            if is_below(what.module, "tests", "bench"):
+                yield f"{module.path}:{what.line}: the product imports {what.module}"
+
+
+def raft_is_pure(house: House) -> Iterator[str]:
+    for module in house.product:
+        if not module.path.startswith("node/raft/"):
+            continue
+        for what in module.imports:
+            root = what.module.partition(".")[0]
+            inside = is_below(house.target(what), "node.raft", "node.errors")
+            harmless = root in sys.stdlib_module_names and (root not in IMPURE or what.type_only)
+            if not inside and not harmless and root != "msgspec":
+                yield f"{module.path}:{what.line}: node/raft imports {house.target(what)}"
+        for call in ast.walk(module.tree):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in IMPURE_CALLS:
+                yield f"{module.path}:{call.lineno}: node/raft calls {ast.unparse(call.func)}()"
+
+
+def server_is_imported_by_process_alone(house: House) -> Iterator[str]:
+    for module in house.product:
+        for what in module.imports:
+            if house.target(what) == "node.server" and module.path not in MAY_IMPORT_SERVER:
+                yield f"{module.path}:{what.line}: only {sorted(MAY_IMPORT_SERVER)} import it"
+
+
+def server_touches_only_its_ports(house: House) -> Iterator[str]:
+    allowed = [f"node.{part}" for part in SERVER_MAY_IMPORT]
+    for module in house.product:
+        if module.path != "node/server.py":
+            continue
+        for what in module.imports:
+            target = house.target(what)
+            if is_below(target, "node", "launcher") and not is_below(target, *allowed):
+                yield f"{module.path}:{what.line}: the server imports {target}"
+            if target.partition(".")[0] in IMPURE and not what.type_only:
+                yield f"{module.path}:{what.line}: the server imports {target}: that is for a port"
+
+
+def imports_form_no_cycle(house: House) -> Iterator[str]:
+    edges = {
+        module.name: house.names
+        & {
+            house.target(what)
+            for what in module.imports
+            if not (what.deferred and module.path.startswith("launcher/"))
+        }
+        for module in house.product
+    }
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> Iterator[str]:
+        if name in path:
+            yield "a cycle of imports: " + " -> ".join([*path[path.index(name) :], name])
+        elif name not in done:
+            for target in sorted(edges[name]):
+                yield from walk(target, [*path, name])
+            done.add(name)
+
+    for name in sorted(edges):
+        yield from walk(name, [])
+
+
+def nothing_is_pickled(house: House) -> Iterator[str]:
+    for module in house.modules:
+        for what in module.imports:
+            if what.module.partition(".")[0] in PICKLES:
+                yield f"{module.path}:{what.line}: imports {what.module}"
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+def names_say_what_things_are(house: House) -> Iterator[str]:
+    for module in house.modules:
+        if re.fullmatch(r"(utils?|helpers?|misc|common)\.py", PurePosixPath(module.path).name):
+            yield f"{module.path}: says nothing of what is in it"
+        for node in classes(module):
+            if re.search(r"(Manager|Handler|Helper|Utils?)$", node.name):
+                yield f"{module.path}:{node.lineno}: class {node.name}: say what it is"
+            if node.name in {"Follower", "Candidate", "Leader"}:
+                yield f"{module.path}:{node.lineno}: class {node.name}: a role is an enum's member"
+
+
+# -- docstrings and sizes ------------------------------------------------------------------------
+
+
+def public_things_have_docstrings(house: House) -> Iterator[str]:
+    ours = {node.name: node for module in house.product for node in classes(module)}
+    promised = {
+        method.name
+        for node in ours.values()
+        if is_protocol(node)
+        for method in node.body
+        if isinstance(method, Function)
+    }
+
+    def undocumented(
+        scope: ast.Module | ast.ClassDef, promised: set[str]
+    ) -> Iterator[tuple[int, str]]:
+        for node in scope.body:
+            if not isinstance(node, ast.ClassDef | Function) or node.name.startswith("_"):
+                continue
+            if isinstance(node, ast.ClassDef):
+                if not ast.get_docstring(node):
+                    yield node.lineno, node.name
+                if not is_protocol(node):
+                    yield from undocumented(node, promised | inherited(node, ours))
+            elif not ast.get_docstring(node) and not needs_no_docstring(node, scope, promised):
+                yield node.lineno, node.name
+
+    for module in house.product:
+        if module.tree.body and not ast.get_docstring(module.tree):
+            yield f"{module.path}:1: no docstring"
+        for line, name in undocumented(module.tree, promised):
+            yield f"{module.path}:{line}: {name} has no docstring"
+
+
+def needs_no_docstring(
+    node: Function, scope: ast.Module | ast.ClassDef, promised: set[str]
+) -> bool:
+    decorators = {ast.unparse(decorator).rpartition(".")[2] for decorator in node.decorator_list}
+    if decorators & {"setter", "overload"}:
+        return True
+    if decorators & {"property", "cached_property"}:
+        return len(node.body) == 1 and isinstance(node.body[0], ast.Return)
+    return isinstance(scope, ast.ClassDef) and node.name in promised
+
+
+def functions_fit_a_screen(house: House) -> Iterator[str]:
+    for module in house.product:
+        for node in functions(module):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MOST_FUNCTION_LINES:
+                yield f"{module.path}:{node.lineno}: {node.name} has {lines} lines"
+
+
+def files_are_short(house: House) -> Iterator[str]:
+    for module in house.product:
+        lines = len(module.source.splitlines())
+        if lines > MOST_FILE_LINES:
+            yield f"{module.path}: has {lines} lines"
+
+
+# -- what was put off, and what was hidden -------------------------------------------------------
+
+
+def nothing_is_put_off(house: House) -> Iterator[str]:
+    for module in house.modules:
+        if module.path == "tests/test_tidy.py":
+            continue
+        for number, line in enumerate(module.source.splitlines(), 1):
+            if found := re.search(r"\b(TODO|FIXME|XXX)\b|#\s*type:\s*ignore", line):
+                yield f"{module.path}:{number}: {found[0]}"
+        for node in ast.walk(module.tree) if module.is_product else ():
+            if isinstance(node, ast.Name) and node.id == "NotImplementedError":
+                yield f"{module.path}:{node.lineno}: {node.id}: a stub"
+
+
+def no_error_is_swallowed(house: House) -> Iterator[str]:
+    for module in house.modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ExceptHandler):
+                swallows = catches_all(node.type) and all(does_nothing(step) for step in node.body)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+                swallows = any(catches_all(argument) for argument in node.args)
+            else:
+                continue
+            if swallows:
+                yield f"{module.path}:{node.lineno}: swallows every exception"
+
+
+def catches_all(caught: ast.expr | None) -> bool:
+    if isinstance(caught, ast.Tuple):
+        return any(catches_all(one) for one in caught.elts)
+    return caught is None or ast.unparse(caught) in {"Exception", "BaseException"}
+
+
+def does_nothing(step: ast.stmt) -> bool:
+    is_constant = isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant)
+    return is_constant or isinstance(step, ast.Pass | ast.Continue)
+
+
+# -- text and folders ----------------------------------------------------------------------------
+
+REGISTRIES = re.compile(r"pypi[.]org|pythonhosted[.]|npmjs[.]|crates[.]io|anaconda[.]org")
+MACHINES = re.compile(r"(?<![\w.~/-])/(?:root|work|home|Users|opt)/\w|/tmp/(?:venv|bash_|exp\b)")
+
+
+def text_names_no_machine(house: House) -> Iterator[str]:
+    for path, text in house.files.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            for found in (*REGISTRIES.finditer(line), *MACHINES.finditer(line)):
+                yield f"{path}:{number}: {found[0]}: true on one machine only"
+
+
+def folders_of_tests_mirror_the_product(house: House) -> Iterator[str]:
+    folders = {str(parent) for path in house.files for parent in PurePosixPath(path).parents}
+    for folder in sorted(folders):
+        if folder != "tests" and not folder.startswith("tests/"):
+            continue
+        modules = [
+            path for path in house.files if PurePosixPath(path).parent == PurePosixPath(folder)
+        ]
+        if any(path.endswith(".py") for path in modules) and f"{folder}/__init__.py" not in modules:
+            yield f"{folder}: has no __init__.py, so its tests clash with others of their name"
+        if folder == "tests" or any(is_in(folder, own) for own in TESTS_OF_THEIR_OWN):
+            continue
+        if folder.removeprefix("tests/") not in folders:
+            yield f"{folder}: there is no {folder.removeprefix('tests/')} that it could test"
+
+
+def is_in(folder: str, parent: str) -> bool:
+    return folder == parent or folder.startswith(f"{parent}/")
+
+
+# -- the checks, on this repository --------------------------------------------------------------
+
+Check: TypeAlias = Callable[[House], Iterator[str]]
+CHECKS: list[Check] = [
+    node_knows_no_launcher,
+    raft_is_pure,
+    server_is_imported_by_process_alone,
+    server_touches_only_its_ports,
+    imports_form_no_cycle,
+    nothing_is_pickled,
+    names_say_what_things_are,
+    public_things_have_docstrings,
+    functions_fit_a_screen,
+    files_are_short,
+    nothing_is_put_off,
+    no_error_is_swallowed,
+    text_names_no_machine,
+    folders_of_tests_mirror_the_product,
+]
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    """This repository, without what git ignores."""
+    files: dict[str, str] = {}
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if not is_not_ours(name)]
+        for name in names:
+            path = Path(folder, name)
+            if path.is_file():
+                text = path.read_bytes().decode("utf-8", "replace")
+                files[path.relative_to(ROOT).as_posix()] = text
+    return House(files)
+
+
+def is_not_ours(folder: str) -> bool:
+    """Whether git ignores it: made by a run or by a tool."""
+    return folder in NOT_OURS or folder.endswith(("_cache", ".egg-info"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_house_is_tidy(check: Check, house: House) -> None:
+    assert list(check(house)) == []
+
+
+def test_the_house_was_found(house: House) -> None:
+    """A walk that finds nothing would make every check pass."""
+    assert {"node.raft.messages", "node.server", "launcher.config"} <= house.names
+    assert {"README.md", "Makefile", ".ci/run", "tests/test_tidy.py"} <= house.files.keys()
+
+
+def test_every_command_stands_in_the_readme(house: House) -> None:
+    commands = import_module("launcher.commands")
+    group = next(one for one in vars(commands).values() if isinstance(one, click.Group))
+    assert len(group.commands) > 15
+
+    written = house.files["README.md"]
+    missing = [name for name in group.commands if not re.search(rf"launcher {name}\b", written)]
+
+    assert missing == []
+
+
+def test_the_changelog_has_this_version(house: House) -> None:
+    version = tomllib.loads(house.files["pyproject.toml"])["project"]["version"]
+
+    assert re.search(rf"^## {re.escape(version)}\b", house.files["CHANGELOG.md"], re.MULTILINE)
+
+
+def test_constraints_pin_versions_and_nothing_else(house: House) -> None:
+    lines = [line for line in house.files["constraints.txt"].splitlines() if line[:1] != "#"]
+    project = tomllib.loads(house.files["pyproject.toml"])["project"]
+    wanted = list(chain(project["dependencies"], *project["optional-dependencies"].values()))
+    names = {re.split("[^A-Za-z0-9_-]", name)[0].lower().replace("_", "-") for name in wanted}
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9.]+", line)] == []
+    assert names - pinned == {"leeky-raft"}
+
+
+# -- the checks, on sources that break them ------------------------------------------------------
+
+SERVER = {"node/server.py": ""}
+LONG = "def long():\n" + "    pass\n" * MOST_FUNCTION_LINES
+REACH = "from __future__ import annotations\nfrom typing import TYPE_CHECKING\n"
+
+BROKEN: list[tuple[Check, dict[str, str], str]] = [
+    (node_knows_no_launcher, {"node/a.py": "import launcher.config"}, "node/a.py:1: "),
+    (node_knows_no_launcher, {"node/a.py": "def f():\n    from launcher import x"}, "node/a.py:2"),
+    (node_knows_no_launcher, {"launcher/a.py": "from tests.node import x"}, "imports tests.node"),
+    (raft_is_pure, {"node/raft/a.py": "import time"}, "imports time"),
+    (raft_is_pure, {"node/raft/a.py": "import os.path"}, "imports os.path"),
+    (raft_is_pure, {"node/raft/a.py": "from random import Random"}, "imports random"),
+    (raft_is_pure, {"node/raft/a.py": "import psutil"}, "imports psutil"),
+    (raft_is_pure, {"node/raft/a.py": "from node import wire", "node/wire.py": ""}, "node.wire"),
+    (raft_is_pure, {"node/raft/a.py": "from .. import wire", "node/wire.py": ""}, "node.wire"),
+    (raft_is_pure, {"node/raft/a.py": "def f(): print(1)"}, "calls print()"),
+    (
+        raft_is_pure,
+        {"node/raft/a.py": f"{REACH}if TYPE_CHECKING:\n    pass\nelse:\n    import time"},
+        "node/raft/a.py:6: node/raft imports time",
+    ),
+    (
+        server_is_imported_by_process_alone,
+        {**SERVER, "node/transport.py": "from node import server"},
+        "node/transport.py:1",
+    ),
+    (
+        server_is_imported_by_process_alone,
+        {**SERVER, "launcher/a.py": "from node.server import Server"},
+        "launcher/a.py:1",
+    ),
+    (server_touches_only_its_ports, {"node/server.py": "import node.process"}, "node.process"),
+    (server_touches_only_its_ports, {"node/server.py": "import node.raftlike"}, "node.raftlike"),
+    (server_touches_only_its_ports, {"node/server.py": "from time import monotonic"}, "a port"),
+    (
+        imports_form_no_cycle,
+        {
+            "node/a.py": "import node.b",
+            "node/b.py": "from node import c",
+            "node/c.py": "import node.a",
+        },
+        "a cycle of imports: node.a -> node.b -> node.c -> node.a",
+    ),
+    (
+        imports_form_no_cycle,
+        {"node/raft/__init__.py": "from .a import x", "node/raft/a.py": "from node.raft import y"},
+        "node.raft -> node.raft.a -> node.raft",
+    ),
+    (
+        imports_form_no_cycle,
+        {"launcher/a.py": "import launcher.b", "launcher/b.py": "import launcher.a"},
+        "launcher.a -> launcher.b -> launcher.a",
+    ),
+    (
+        imports_form_no_cycle,
+        {"node/a.py": "def f(): import node.b", "node/b.py": "import node.a"},
+        "node.a -> node.b -> node.a",
+    ),
+    (nothing_is_pickled, {"tests/a.py": "def f():\n    import pickle as p"}, "tests/a.py:2"),
+    (nothing_is_pickled, {"launcher/a.py": "from shelve import open"}, "imports shelve"),
+    (names_say_what_things_are, {"node/utils.py": ""}, "node/utils.py"),
+    (names_say_what_things_are, {"tests/node/helpers.py": ""}, "helpers.py"),
+    (names_say_what_things_are, {"node/a.py": "class LinkManager: ..."}, "class LinkManager"),
+    (names_say_what_things_are, {"node/a.py": "class Leader: ..."}, "class Leader"),
+    (public_things_have_docstrings, {"node/a.py": "x = 1"}, "node/a.py:1: no docstring"),
+    (public_things_have_docstrings, {"node/a.py": '"""."""\nclass A:\n    x: int'}, "2: A has no"),
+    (public_things_have_docstrings, {"node/a.py": '"""."""\nasync def f(): ...'}, "2: f has no"),
+    (
+        public_things_have_docstrings,
+        {"node/a.py": '"""."""\nclass A:\n    """."""\n    def close(self): ...'},
+        "4: close has no docstring",
+    ),
+    (
+        public_things_have_docstrings,
+        {"node/a.py": '"""."""\nclass A:\n """."""\n @property\n def f(self): x = 1; return x'},
+        "5: f has no docstring",
+    ),
+    (
+        public_things_have_docstrings,
+        {"node/a.py": '"""."""\nclass A(asyncio.Protocol):\n """."""\n def other(self): ...'},
+        "4: other has no docstring",
+    ),
+    (functions_fit_a_screen, {"launcher/a.py": LONG}, "launcher/a.py:1: long has 71 lines"),
+    (files_are_short, {"node/a.py": "x = 1\n" * (MOST_FILE_LINES + 1)}, "has 601 lines"),
+    (nothing_is_put_off, {"node/a.py": "x = 1  # TODO: two"}, "node/a.py:1"),
+    (nothing_is_put_off, {"tests/a.py": "\nx = f()  # type: ignore[misc]"}, "tests/a.py:2"),
+    (nothing_is_put_off, {"node/a.py": "def f():\n    raise NotImplementedError"}, "a stub"),
+    (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept Exception: pass"}, "node/a.py:2"),
+    (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept: ..."}, "node/a.py:2"),
+    (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept (OSError, Exception): pass"}, "a.py:2"),
+    (no_error_is_swallowed, {"node/a.py": "with suppress(BaseException): f()"}, "a.py:1"),
+    (text_names_no_machine, {"README.md": "from https://py" + "pi.org/simple"}, "README.md:1"),
+    (text_names_no_machine, {"docs/a.md": "\nin /ho" + "me/someone/x"}, "docs/a.md:2"),
+    (text_names_no_machine, {"node/a.py": "'/ro" + "ot/x'"}, "node/a.py:1"),
+    (
+        folders_of_tests_mirror_the_product,
+        {"tests/raft/__init__.py": ""},
+        "tests/raft: there is no raft",
+    ),
+    (
+        folders_of_tests_mirror_the_product,
+        {"node/a.py": "", "tests/node/test_a.py": ""},
+        "tests/node: has no __init__.py",
+    ),
+]
+
+FINE: list[tuple[Check, dict[str, str]]] = [
+    (node_knows_no_launcher, {"launcher/a.py": "import node.wire, launcher.config"}),
+    (node_knows_no_launcher, {"node/a.py": "import launchers"}),
+    (raft_is_pure, {"node/raft/a.py": "import bisect, msgspec\nfrom node.errors import RaftError"}),
+    (raft_is_pure, {"node/raft/a.py": "from . import b\nfrom .b import x", "node/raft/b.py": ""}),
+    (
+        raft_is_pure,
+        {"node/raft/a.py": f"{REACH}if TYPE_CHECKING:\n    from random import Random"},
+    ),
+    (raft_is_pure, {"node/process.py": "import time"}),
+    (server_is_imported_by_process_alone, {**SERVER, "node/process.py": "import node.server"}),
+    (server_touches_only_its_ports, {"node/server.py": "from node.raft.raft import Raft"}),
+    (
+        imports_form_no_cycle,
+        {"node/raft/__init__.py": "from .a import x", "node/raft/a.py": "import node.raft.b",
+         "node/raft/b.py": ""},
+    ),
+    (
+        imports_form_no_cycle,
+        {"launcher/a.py": "def f(): import launcher.b", "launcher/b.py": "import launcher.a"},
+    ),
+    (names_say_what_things_are, {"node/a.py": "class LeaderElection: ..."}),
+    (public_things_have_docstrings, {"node/__init__.py": ""}),
+    (public_things_have_docstrings, {"node/a.py": '"""."""\ndef _f():\n    def g(): ...'}),
+    (
+        public_things_have_docstrings,
+        {"node/ports.py": '"""."""\nclass P(Protocol):\n    """."""\n    def close(self): ...',
+         "node/a.py": '"""."""\nclass A:\n    """."""\n    def close(self): ...'},
+    ),
+    (
+        public_things_have_docstrings,
+        {"node/a.py": '"""."""\nclass A:\n """."""\n @property\n def f(self): return 1'},
+    ),
+    (
+        public_things_have_docstrings,
+        {
+            "node/a.py": '"""."""\nclass A(B):\n """."""\n def eof_received(self): ...',
+            "node/b.py": '"""."""\nclass B(asyncio.Protocol):\n """."""',
+        },
+    ),
+    (functions_fit_a_screen, {"launcher/a.py": LONG[: -len("    pass\n")]}),
+    (files_are_short, {"node/a.py": "x = 1\n" * MOST_FILE_LINES}),
+    (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept OSError: pass"}),
+    (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept Exception: tell()"}),
+    (text_names_no_machine, {"README.md": "find /usr/share; cd ~/work/x; see lib/home/x, /tmp/x"}),
+    (folders_of_tests_mirror_the_product, {"node/a.py": "", "tests/node/__init__.py": ""}),
+    (folders_of_tests_mirror_the_product, {"tests/cluster/deep/__init__.py": ""}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "files", "expected"), BROKEN)
+def test_a_broken_house_is_found_out(check: Check, files: dict[str, str], expected: str) -> None:
+    problems = list(check(House(files)))
+
+    assert len(problems) == 1
+    assert expected in problems[0]
+
+
+@pytest.mark.parametrize(("check", "files"), FINE)
+def test_a_fine_house_is_left_alone(check: Check, files: dict[str, str]) -> None:
+    assert list(check(House(files))) == []
+
+
+def test_every_check_has_been_seen_to_fail() -> None:
+    assert {check for check, _, _ in BROKEN} == set(CHECKS)
