@@ -70,7 +70,17 @@ class Channel(Generic[_T]):
         now = time.monotonic()
         self.route.advance(now)
         wait_s = min(self.route.deadline, until) - now
-        events = self._selector.select(None if wait_s == math.inf else max(0.0, wait_s))
+        answers = self._wait(None if wait_s == math.inf else max(0.0, wait_s))
+        if self._error is not None and not answers:
+            raise self._error
+        return answers
+
+    def catch_up(self) -> None:
+        """Hears what has happened while nobody listened: a node may have hung up."""
+        self._wait(0.0)
+
+    def _wait(self, wait_s: float | None) -> list[_T]:
+        events = self._selector.select(wait_s)
         now = time.monotonic()
         answers: list[_T] = []
         for key, ready in events:
@@ -81,8 +91,6 @@ class Channel(Generic[_T]):
                 connection.flush()
             if ready & selectors.EVENT_READ:
                 self._receive(connection, now, answers)
-        if self._error is not None and not answers:
-            raise self._error
         return answers
 
     def _receive(self, connection: SocketConnection, now: float, answers: list[_T]) -> None:
@@ -107,11 +115,6 @@ class Channel(Generic[_T]):
         finally:
             if not self._closed:
                 self._selector.unregister(bell)
-
-    @property
-    def reusable(self) -> bool:
-        """Whether it can carry another conversation."""
-        return not self._closed and self._error is None
 
     def close(self) -> None:
         """Ends the connections."""

@@ -40,9 +40,13 @@ from node.raft.messages import NodeId
 __all__ = ["Client", "NoAnswer", "ReadAnswer", "Refused", "SessionLost", "Submitted"]
 
 ROLL_CALL_S = 0.2
-"""The end of a timeout, a quarter of it at most, goes to asking every node whether it is there."""
+"""The end of a timeout, a quarter of it at most, goes to asking every node whether it is there.
+
+So long are the silent ones waited for, even if that makes a short timeout a little longer.
+"""
 
 _T = TypeVar("_T", Submitted, ReadAnswer)
+_Idle = TypeVar("_Idle")
 
 
 class NoAnswer(TimedOut):
@@ -222,39 +226,41 @@ class Client:
     def _session(self) -> Iterator[tuple[Channel[Submitted], Session]]:
         """A session with nothing outstanding; it is kept for later if it ends like that."""
         self._check_open()
-        try:
-            channel, session = self._idle_sessions.pop()
-        except IndexError:
+        found = _pop(self._idle_sessions)
+        if found is None:
             session = Session(lambda: token_bytes(16))
-            channel = self._channel(session, list(self._sockets))
-        try:
-            yield channel, session
-        except BaseException:
-            self._discard(channel)
-            raise
-        if channel.reusable:
-            self._idle_sessions.append((channel, session))
-        else:
-            self._discard(channel)
+            found = self._channel(session, list(self._sockets)), session
+        channel, _ = found
+        with self._discarded_on_error(channel):
+            channel.catch_up()
+            yield found
+            self._idle_sessions.append(found)
 
     @contextmanager
     def _reader(self, query: Query, node: NodeId | None) -> Iterator[Channel[ReadAnswer]]:
         """A channel for one query; a channel to a certain node is not kept."""
         self._check_open()
-        if node is None and self._idle_readers:
-            channel = self._idle_readers.pop()
-            channel.route.begin(query)
-        else:
-            channel = self._channel(query, list(self._sockets) if node is None else [node])
-        try:
+        idle = None if node is not None else _pop(self._idle_readers)
+        channel = idle or self._channel(query, list(self._sockets) if node is None else [node])
+        with self._discarded_on_error(channel):
+            if idle is not None:
+                channel.catch_up()
+                channel.route.begin(query)
             yield channel
+            if node is None:
+                self._idle_readers.append(channel)
+            else:
+                self._discard(channel)
+
+    @contextmanager
+    def _discarded_on_error(
+        self, channel: Channel[Submitted] | Channel[ReadAnswer]
+    ) -> Iterator[None]:
+        try:
+            yield
         except BaseException:
             self._discard(channel)
             raise
-        if node is None and channel.reusable:
-            self._idle_readers.append(channel)
-        else:
-            self._discard(channel)
 
     def _channel(self, work: Work[_T], nodes: list[NodeId]) -> Channel[_T]:
         channel = Channel(
@@ -316,7 +322,7 @@ class Client:
         """The time is nearly up: find out why, in what is left of it."""
         leader, asked = channel.route.leader, channel.nodes
         channel.close()
-        there = roll_call(self._sockets, max(patience.ends_at, time.monotonic() + 0.05))
+        there = roll_call(self._sockets, max(patience.ends_at, time.monotonic() + ROLL_CALL_S))
         missing = [node for node in self._sockets if node not in there]
         if len(asked) == 1 and len(self._sockets) > 1:
             missing = [node for node in asked if node in missing]
@@ -353,6 +359,13 @@ class _Patience:
         return self.ends_at - min(ROLL_CALL_S, self.timeout_s / 4)
 
 
+def _pop(idle: list[_Idle]) -> _Idle | None:
+    try:
+        return idle.pop()
+    except IndexError:  # asked in this order, another thread cannot come between
+        return None
+
+
 def _checked_timeout(timeout_s: float) -> float:
     if not 0 < timeout_s < math.inf:
         raise UsageError(f"a timeout is a number of seconds above 0, not {timeout_s:g}")
@@ -364,7 +377,9 @@ def _quorum_situation(
 ) -> str:
     """Why a cluster of `nodes` does not answer, as far as that can be seen from outside."""
     quorum = len(nodes) // 2 + 1
-    silent = f"{_names(missing)} {'does' if len(missing) == 1 else 'do'} not answer"
+    silent = ""
+    if missing:
+        silent = f"{_names(missing)} {'does' if len(missing) == 1 else 'do'} not answer"
     if len(nodes) - len(missing) < quorum:
         return f"no quorum: {silent}; {quorum} of {len(nodes)} are needed"
     if leader is not None and leader not in missing:

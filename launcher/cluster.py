@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
@@ -34,8 +32,8 @@ from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
-from launcher.spec import Report, Spec, encode_spec
 from launcher.status import Chosen, ClusterStatus
+from launcher.supervision import OwnSupervisor
 from node.errors import CommandError, MachineError
 from node.raft.messages import NodeId
 
@@ -48,7 +46,6 @@ CALL_TIMEOUT_S = 120.0
 
 STATUS_TIMEOUT_S = 5.0
 DOWN_TIMEOUT_S = 12.0
-_REPORT_TIMEOUT_S = 20.0
 _LISTEN_PATIENCE_S = 2.0
 _UNLOCK_PATIENCE_S = 5.0
 _FORCE_PATIENCE_S = 0.5
@@ -105,8 +102,7 @@ class Cluster:
         self.healed: list[str] = []
         """what the last `up` found left behind by a dead supervisor, and cleaned up"""
         self._fresh = fresh
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline: int | None = None
+        self._own: OwnSupervisor | None = None
         self._connection: Client | None = None
         self._connected_to: Path | None = None
 
@@ -131,7 +127,9 @@ class Cluster:
         a leader in spite of a failed node.
         """
         _check_machine(self.config.machine)
-        self._start_supervisor()
+        self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
+        self.healed = self._own.healed
+        self._fresh = False
         try:
             status = self._wait(_is_settled, "leader", timeout_s)
         except BaseException:
@@ -143,10 +141,10 @@ class Cluster:
             if not detached:
                 self._abandon()
                 raise LauncherError(said)
-            self._let_go()
+            self._own.let_go()
             raise LauncherError(f"{said}. The others run: `launcher ps` shows them")
         if detached:
-            self._let_go()
+            self._own.let_go()
         return status
 
     def down(self, *, volumes: bool = False) -> DownReport:
@@ -173,14 +171,6 @@ class Cluster:
         return DownReport(
             was_running=record is not None, healed=healed, removed_data=volumes and known
         )
-
-    def destroy(self) -> None:
-        """Kills the supervisor, and with it the nodes, at once; the next `up` cleans up."""
-        record = claim.running(self.config)
-        process = record.process.find() if record is not None else None
-        if process is not None:
-            process.kill()
-        self._forget()
 
     def destroy(self) -> None:
         """Kills every process of the cluster at once; for when `down` takes too long.
@@ -336,9 +326,20 @@ class Cluster:
 
         A query that the machine refuses is answered with its error. Raises TimedOut.
         """
-        client = self._client()
-        (answer,) = client.read([_encoded(query)], stale=stale, node=node, timeout_s=timeout_s)
+        (answer,) = self.read_many([query], stale=stale, node=node, timeout_s=timeout_s)
         return answer
+
+    def read_many(
+        self,
+        queries: Iterable[str | bytes],
+        *,
+        stale: bool = False,
+        node: NodeId | None = None,
+        timeout_s: float | None = None,
+    ) -> list[ReadAnswer]:
+        """As `read`: an answer for each query, all of them at one point of the log."""
+        encoded = list(map(_encoded, queries))
+        return self._client().read(encoded, stale=stale, node=node, timeout_s=timeout_s)
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """What has happened, on all nodes, in one order; also when the cluster is down.
@@ -434,63 +435,6 @@ class Cluster:
 
     # -- the supervisor's process ------------------------------------------------------------
 
-    def _start_supervisor(self) -> None:
-        """Returns when the supervisor has the lock and listens; raises what it says otherwise."""
-        config = self.config
-        with claim.disk_errors(config.log_dir, "logs"):
-            config.log_dir.mkdir(parents=True, exist_ok=True)
-            printed = config.supervisor_stderr.open("ab")
-        with printed:
-            said_before = printed.seek(0, os.SEEK_END)
-            report = self._spawn(printed)
-        try:
-            answer = _read_line(report, _REPORT_TIMEOUT_S)
-        except BaseException:
-            self._forget()
-            raise
-        finally:
-            os.close(report)
-        if not answer:
-            self._forget()
-            raise LauncherError(f"the supervisor died: {_last_line(config, said_before)}")
-        said = msgspec.json.decode(answer, type=Report)
-        if not said.ok:
-            self._forget()
-            raise LauncherError(said.error)
-        self.healed = said.healed
-        self._fresh = False
-
-    def _spawn(self, printed: BinaryIO) -> int:
-        """Starts the supervisor's process; returns the pipe on which it will report."""
-        spec = Spec(config=self.config, fresh=self._fresh, python_path=list(_python_path()))
-        report, report_theirs = os.pipe()
-        lifeline_theirs, lifeline = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "launcher", "_supervise"),
-                    *(str(report_theirs), str(lifeline_theirs), self._entry),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=printed,
-                stderr=printed,
-                pass_fds=(report_theirs, lifeline_theirs),
-                start_new_session=True,
-                env=_environment(),
-            )
-        except OSError as error:
-            os.close(report)
-            os.close(lifeline)
-            raise LauncherError(f"the supervisor cannot be started: {error}") from error
-        finally:
-            os.close(report_theirs)
-            os.close(lifeline_theirs)
-        self._lifeline = lifeline
-        assert self._process.stdin is not None, "it was asked for"
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(encode_spec(spec))  # one that has died has no report either
-        return report
-
     def _end(self, record: claim.SupervisorRecord) -> None:
         """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
 
@@ -525,30 +469,14 @@ class Cluster:
             self.down()
         self._forget()
 
-    def _let_go(self) -> None:
-        """The supervisor goes on without us."""
-        if self._lifeline is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._lifeline, b"d")
-            os.close(self._lifeline)
-            self._lifeline = None
-
     def _forget(self) -> None:
-        """What is left of a supervisor of ours: the lifeline, whose end ends it, and the zombie."""
+        """Keeps nothing of a cluster that is down; a supervisor that depends on us ends."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_UNLOCK_PATIENCE_S)
-            self._process = None
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        if self._own is not None:
+            self._own.end()
+            self._own = None
 
 
 def _is_settled(status: ClusterStatus, restarting: list[NodeId]) -> bool:
@@ -571,53 +499,8 @@ def _check_machine(name: str) -> None:
 
 def _encoded(text: str | bytes) -> bytes:
     """As the shell would hand it over: what is no UTF-8 stays what it was."""
-    return os.fsencode(text) if isinstance(text, str) else text
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
 
 
 def _words(targets: Iterable[str | int]) -> list[str]:
     return [str(target) for target in targets]
-
-
-def _python_path() -> Iterator[str]:
-    """Where this process finds modules, the current folder first: there are the user's machines."""
-    seen = set()
-    for path in ("", *sys.path):
-        absolute = os.path.abspath(path)
-        if absolute not in seen:
-            seen.add(absolute)
-            yield absolute
-
-
-def _environment() -> dict[str, str]:
-    """The supervisor finds our own packages first, whatever the current folder is called."""
-    ours = str(Path(__file__).resolve().parent.parent)
-    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _read_line(fd: int, timeout_s: float) -> bytes:
-    """What comes before a newline or the end; raises TimedOut."""
-    deadline = time.monotonic() + timeout_s
-    line = b""
-    while not line.endswith(b"\n"):
-        with selectors.DefaultSelector() as selector:
-            selector.register(fd, selectors.EVENT_READ)
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise TimedOut(f"the supervisor has not come up in {timeout_s:g} s")
-        data = os.read(fd, 1 << 16)
-        if not data:
-            return b""
-        line += data
-    return line
-
-
-def _last_line(config: ClusterConfig, offset: int) -> str:
-    """The last that the supervisor printed, for one that died without a word to us."""
-    with contextlib.suppress(OSError), config.supervisor_stderr.open("rb") as file:
-        file.seek(offset)
-        lines = file.read().decode("utf-8", "replace").split("\n")
-        for line in reversed(lines):
-            if line.strip():
-                return f"{line.strip()} (see {config.supervisor_stderr})"
-    return f"see {config.supervisor_stderr}"

@@ -430,8 +430,8 @@ def read(
     ):
         if as_json:
             print_json(answer_json(answer))
-        elif answer.ok:
-            print_bytes(answer.result)
+        elif answer.result and answer.ok:
+            print_bytes(answer.result)  # an empty list has no lines, not an empty one
         refused = refused or answer.error
     if refused:
         raise LauncherError(refused)

@@ -83,11 +83,11 @@ class Intake:
         try:
             for entry in self._source:
                 self._check(entry)
-                if self._closed:
-                    return
                 self._queue.append(entry)
                 self._ring()
                 self._wait_for_room(len(entry))
+                if self._closed:
+                    return
         except BaseException as error:  # it is the caller's: raised where the entries go
             self.error = error
         finally:

@@ -354,7 +354,7 @@ class Tail:
         if file.size() > file.seen:  # written after we had looked, and before it was rotated
             following.close()
             return []
-        last = file.leftover()
+        last = file.leftover() if known else None
         if known:
             self.left.append((rotated[here], self.count + (last is not None)))
         self._leave(file)
@@ -436,6 +436,7 @@ class SortedLog:
         return before - 1 if before else None
 
     def path_of(self, place: int) -> Path:
+        """Of a file, by its number."""
         return self._paths[place]
 
     def open_after(self, key: Key) -> LogFile | None:

@@ -23,7 +23,7 @@ def wants_colour() -> bool:
 
 def print_json(value: object) -> None:
     """One JSON object, on one line. ASCII, so that bytes which are no text come through."""
-    click.echo(json.dumps(msgspec.to_builtins(value)))
+    click.echo(json.dumps(msgspec.to_builtins(value, enc_hook=str)))
 
 
 def text(data: bytes) -> str:

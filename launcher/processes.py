@@ -146,6 +146,7 @@ class NodeProcess:
 
     @property
     def record(self) -> ProcessRecord | None:
+        """Which process this is, by pid and start time, for who must find it later."""
         if self._psutil is None:
             return None
         with contextlib.suppress(psutil.Error):

@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 import sys
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +32,7 @@ from launcher import cli
 from launcher.commands import Context, launcher
 from launcher.errors import LauncherError, NotRunning
 from launcher.status import ClusterStatus
+from launcher.targets import WORDS as TARGET_WORDS
 from node.errors import LeekyError
 
 if TYPE_CHECKING:
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
 REFRESH_S = 0.5
 LEAVE = ("quit", "exit", "q")
 _NOT_AT_PROMPT = ("up", "repl")
-_TARGETS = (*("leader", "follower", "followers", "minority", "majority", "all", "random"),)
 
 
 def run(cluster: Cluster) -> int:
@@ -107,11 +110,15 @@ def _run_script(context: Context) -> int:
 
 
 class Glance:
-    """What the prompt says of the cluster, kept fresh by a thread of its own."""
+    """What the prompt says of the cluster, kept fresh by a thread of its own.
 
-    def __init__(self, cluster: Cluster) -> None:
+    changed: called, in that thread, when it says something new
+    """
+
+    def __init__(self, cluster: Cluster, changed: Callable[[], None]) -> None:
         self._cluster = cluster
-        self._text = "..."
+        self._changed = changed
+        self._text = ""
         self._ended = threading.Event()
         self.refresh()
         threading.Thread(target=self._watch, name="prompt", daemon=True).start()
@@ -134,7 +141,10 @@ class Glance:
 
     def _watch(self) -> None:
         while not self._ended.wait(REFRESH_S):
+            before = self._text
             self.refresh()
+            if self._text != before:
+                self._changed()
 
 
 def summary(status: ClusterStatus) -> str:
@@ -146,13 +156,14 @@ def summary(status: ClusterStatus) -> str:
 
 def _run_prompt(context: Context) -> int:
     cluster = context.cluster()
-    glance = Glance(cluster)
     session = _session(cluster)
+    glance = Glance(cluster, session.app.invalidate)
     click.echo("A plain line is an entry; :help lists commands; Ctrl-D leaves.")
     try:
         while True:
             try:
-                line = session.prompt(lambda: f"[{glance}] > ", refresh_interval=REFRESH_S)
+                with _signals_end(session):
+                    line = session.prompt(lambda: [("", f"[{glance}] "), ("ansigreen", "> ")])
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -165,6 +176,27 @@ def _run_prompt(context: Context) -> int:
             glance.refresh()
     finally:
         glance.close()
+
+
+@contextlib.contextmanager
+def _signals_end(session: PromptSession[str]) -> Iterator[None]:
+    """While the prompt waits, signals must not raise in the middle of its event loop, which would
+    swallow what they raise: they make it return, and then raise."""
+    before = {}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        app = session.app
+        if app.loop is not None:
+            ended = partial(app.exit, exception=cli.Terminated(number))
+            app.loop.call_soon_threadsafe(ended)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_over(cluster: Cluster) -> bool:
@@ -182,6 +214,7 @@ def _session(cluster: Cluster) -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
     from prompt_toolkit.history import FileHistory
+    from prompt_toolkit.shortcuts import CompleteStyle
 
     cluster.config.log_dir.mkdir(parents=True, exist_ok=True)
     history = FileHistory(str(cluster.config.log_dir / "history"))
@@ -190,6 +223,8 @@ def _session(cluster: Cluster) -> PromptSession[str]:
         auto_suggest=AutoSuggestFromHistory(),
         completer=completer(cluster.config.nodes, list(history.load_history_strings())),
         complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
+        reserve_space_for_menu=0,
         enable_history_search=True,
     )
 
@@ -228,7 +263,7 @@ def _offers(name: str, ids: list[str]) -> list[str]:
         return []
     options = [text for parameter in row.params for text in parameter.opts if text.startswith("--")]
     takes_targets = any(parameter.name == "targets" for parameter in row.params)
-    return [*_TARGETS, *ids, *options] if takes_targets else options
+    return [*TARGET_WORDS, *ids, *options] if takes_targets else options
 
 
 @contextlib.contextmanager

@@ -185,11 +185,15 @@ class Route(Generic[_T]):
     def lost(self, connection: Connection, now: float) -> None:
         """A connection has ended, or is not to be trusted any more."""
         link = self._link(connection)
-        if link is not None:
+        if link is None:
+            return
+        if self.leader == link.node:
+            self.leader = None
+        if self.work.outstanding:
             self._unreached_at[link.node] = now
-            if self.leader == link.node:
-                self.leader = None
             self._forsake(link, None, now)
+        else:
+            self._drop(link)  # some time ago, for all we know: the node may be back already
 
     def close(self) -> None:
         """Ends every connection."""

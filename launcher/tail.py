@@ -9,8 +9,9 @@ The supervisor owns a `Combiner` and polls it; readers need no supervisor:
 **The file never goes back.** The combiner writes an event when it has lain there for HOLD_S and
 nothing earlier is to be seen in any log. A process may still be stopped between stamping an event
 and writing it. Such a *late* event, whose place has already been passed, goes to
-`timeline.jsonl.late` at once, and into its place when the cluster goes down, or comes up again: each file of the
-timeline that has to take some in is written anew beside the old one and renamed over it.
+`timeline.jsonl.late` at once, and into its place when the cluster goes down, or comes up again:
+each file of the timeline that has to take some in is written anew beside the old one and renamed
+over it.
 
 **Nothing is lost or doubled, whenever the supervisor dies.** There is no record of how far the
 combiner has come, because the timeline is that record: each event of a log is written, to the one
@@ -33,7 +34,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from heapq import heapify, heappop, heapreplace
 from pathlib import Path
 
@@ -113,15 +114,19 @@ class Combiner:
             source.read_leftover(self._now())
         self.drain()
         complete = not any(source.queue for source in self._sources)
-        for source in self._sources:
-            source.tail.close()
-        self._timeline.close()
-        self._late.close()
+        self.close()
         try:
             _repair(self._directory)
         except OSError as error:
             return _said("the timeline is not in order", error)
         return None if complete else self.trouble
+
+    def close(self) -> None:
+        """Lets go of the files, wherever the timeline stands; the next `Combiner` goes on there."""
+        for source in self._sources:
+            source.tail.close()
+        self._timeline.close()
+        self._late.close()
 
     def take_broken(self) -> dict[str, int]:
         """The names of the logs in which broken lines were skipped since this was last asked, and
@@ -332,32 +337,38 @@ def _repair(directory: Path) -> None:
     late_log = directory / _LATE
     if not late_log.exists():
         return
-    with LogFile(late_log) as file:
-        late = sorted(file.events(), key=lambda event: event.key)
-    places: dict[Path, list[Event]] = {}
-    with SortedLog(directory / _TIMELINE) as timeline:
-        if timeline.last_key() is None:  # late for a timeline that is no more
-            late_log.unlink()
-            return
-        for event in late:
-            place = timeline.place(event.key) or 0
-            places.setdefault(timeline.path_of(place), []).append(event)
-    for path, events in places.items():
-        beside = path.with_name(path.name + _BESIDE)
-        try:
-            with LogFile(path) as old, beside.open("wb") as new:
-                for event in merge([old.events(), events]):
-                    new.write(event.raw + b"\n")
-                new.flush()
-                os.fsync(new.fileno())
-            beside.replace(path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
-    # Kept until the next time, for those who follow the timeline and have not seen them yet.
-    for old_late in rotated_files(late_log):
-        old_late.unlink()
-    _Output(late_log).rotate()
+    # Opening them cuts torn lines, which no reader has taken for events.
+    with closing(_Output(directory / _TIMELINE)), closing(_Output(late_log)) as output:
+        with LogFile(late_log) as file:
+            late = sorted(file.events(), key=lambda event: event.key)
+        places: dict[Path, list[Event]] = {}
+        with SortedLog(directory / _TIMELINE) as timeline:
+            if timeline.last_key() is None:  # late for a timeline that is no more
+                late_log.unlink()
+                return
+            for event in late:
+                place = timeline.place(event.key) or 0
+                places.setdefault(timeline.path_of(place), []).append(event)
+        for path, events in places.items():
+            _insert(path, events)
+        # Kept until the next time, for those who follow and have not seen them yet.
+        for old_late in rotated_files(late_log):
+            old_late.unlink()
+        output.rotate()
+
+
+def _insert(path: Path, events: list[Event]) -> None:
+    beside = path.with_name(path.name + _BESIDE)
+    try:
+        with LogFile(path) as old, beside.open("wb") as new:
+            for event in merge([old.events(), events]):
+                new.write(event.raw + b"\n")
+            new.flush()
+            os.fsync(new.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _said(what: str, error: OSError) -> str:
@@ -485,19 +496,18 @@ class _Follower:
 
     def poll(self) -> list[Event]:
         """The next events; [] when there are none now. Raises OSError."""
+        # The late first: they may be put into their places at any moment, and what is then read
+        # there must be known as what was late. What is never read there comes when its place has
+        # been passed.
+        while late := self._late.read():
+            self._waiting.update((event.key, event) for event in late)
         events = self._timeline.read()
         for event in events:
             self._waiting.pop(event.key, None)
             self._last = event.key
-        if events:
-            return events
-        # A late one comes when what it was late for has come. Until then it may yet turn up in its
-        # place, if the timeline is repaired before we get there.
-        for event in self._late.read():
-            self._waiting[event.key] = event
         last = self._last
-        ready = sorted(key for key in self._waiting if last is not None and key <= last)
-        return [self._waiting.pop(key) for key in ready]
+        passed = sorted(key for key in self._waiting if last is not None and key <= last)
+        return events + [self._waiting.pop(key) for key in passed]
 
     def unmerged(self) -> Iterator[Event]:
         """What a supervisor that died has left in the logs, beyond the timeline's end."""

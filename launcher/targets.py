@@ -139,6 +139,8 @@ def _choose(
         )
     if word == "leader":
         return [_leader(among, status)]
+    if not among and word == "all":
+        return [node.id for node in status.nodes]  # it is so already: no reason to fail
     if not among:
         raise LauncherError(f"{action} {word}: {_IDLE[action]}")
     ids = [node.id for node in among]

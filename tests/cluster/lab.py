@@ -50,7 +50,7 @@ class Lab:
     def __init__(self, folder: Path, settings: str = "") -> None:
         self.folder = folder
         self.seen: dict[int, float] = {}
-        (folder / "cluster.yaml").write_text(settings or "name: lab\n")
+        (folder / "cluster.yaml").write_text(settings or "name: lab\nlog:\n  digest_every: 50\n")
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -162,14 +162,15 @@ class Lab:
     def close(self) -> None:
         """Ends everything."""
         self.remember()
-        subprocess.run(
-            self.command("down"),
-            cwd=self.folder,
-            env=self.environment(None),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        if self.left():
+            subprocess.run(
+                self.command("down"),
+                cwd=self.folder,
+                env=self.environment(None),
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
         for process in self.left():
             process.kill()
 

@@ -19,7 +19,7 @@ BUSY = """\
 name: lab
 log:
   level: debug
-  rotate: 64KiB
+  rotate: 4KiB
   keep: 1000
 """
 

@@ -7,13 +7,18 @@ applies requests by the very rules of `node/machines/sessions.py`.
 
 from __future__ import annotations
 
+import shutil
 import socket
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from launcher.client import Client
+from launcher.session import Submitted
 from node import wire
 from node.errors import CommandError
 from node.machines.sessions import Sessions
@@ -101,6 +106,9 @@ class Peer:
 
 Behaviour: TypeAlias = Callable[[Peer], None]
 
+PATIENT_S = 30.0
+"""For what is expected to come: a bound, never waited for."""
+
 
 def leads(ledger: Ledger) -> Behaviour:
     """Answers everything at once."""
@@ -170,3 +178,59 @@ def hang_up(sock: socket.socket) -> None:
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
+
+
+class Nodes:
+    """Five places for nodes; those that a test starts are there, the others are dead."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sockets = {n: folder / f"{n}.sock" for n in range(1, 6)}
+        self.servers: dict[int, FakeServer] = {}
+        self.ledger = Ledger()
+
+    def start(self, node: int, behave: Behaviour) -> FakeServer:
+        server = self.servers[node] = FakeServer(self.sockets[node], behave)
+        return server
+
+    def lead(self, node: int = 1) -> FakeServer:
+        return self.start(node, leads(self.ledger))
+
+    def client(self, **settings: float) -> Client:
+        """Of a client of these nodes; quick to hedge, slow to give up, unless told otherwise."""
+        timeout_s = settings.pop("timeout_s", PATIENT_S)
+        hedge_s = settings.pop("hedge_s", 0.05)
+        sizes = {name: int(size) for name, size in settings.items()}
+        return Client(self.sockets, timeout_s=timeout_s, hedge_s=hedge_s, **sizes)
+
+    def sessions(self) -> list[bytes]:
+        """The client ids that have been heard of, in order."""
+        return list(dict.fromkeys(request.client_id for request in self.ledger.requests))
+
+
+@contextmanager
+def five_places() -> Iterator[Nodes]:
+    """In a folder whose path is short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="lk"))
+    nodes = Nodes(folder)
+    yield nodes
+    for server in nodes.servers.values():
+        server.kill()
+    shutil.rmtree(folder)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENT_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.002)
+
+
+def numbered(count: int) -> list[bytes]:
+    return [b"entry %d" % n for n in range(count)]
+
+
+def assert_all(done: list[Submitted], nodes: Nodes, commands: list[bytes]) -> None:
+    """Applied exactly once, in order, and answered with the first answer."""
+    assert [one.entry for one in done] == commands
+    assert nodes.ledger.applied == commands
+    assert all(one.result == b"at %d" % one.index for one in done)

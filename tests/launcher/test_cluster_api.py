@@ -18,6 +18,7 @@ from launcher import claim
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.status import ClusterStatus, NodeStatus
+from launcher.timeline import Filter
 from tests.launcher.fake_cluster import FakeCluster, all_gone, config_in, fake_cluster, until
 
 ROOT = Path(launcher.__file__).parent.parent
@@ -328,6 +329,39 @@ def test_down_when_the_supervisor_does_not_react(
         cluster.down()
 
         until(lambda: all_gone(processes), "every process to be gone")
+
+
+@cluster_test
+def test_destroy_waits_for_nobody(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.stop(1)
+        cluster.behave(1, stubborn=True)
+        cluster.start(1)
+        processes = cluster.processes()
+        began = time.monotonic()
+
+        cluster.destroy()
+
+        assert time.monotonic() - began < 1.9  # `down` would give node 1 two seconds
+        assert all_gone(processes)
+        assert not claim.is_locked(cluster.config)
+        with pytest.raises(NotRunning):
+            cluster.destroy()
+
+
+@cluster_test
+def test_the_timeline_is_there_when_the_cluster_is_not(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.kill(2)
+        cluster.down()
+
+        events = list(cluster.timeline())
+
+        assert [event.key for event in events] == sorted(event.key for event in events)
+        assert (events[0].event, events[-1].event) == ("supervisor.started", "supervisor.stopped")
+        started = [event.node for event in cluster.timeline(Filter(event="node.started"))]
+        assert sorted(started) == [1, 2, 3]
+        assert list(cluster.timeline(follow=True)) == events
 
 
 @cluster_test

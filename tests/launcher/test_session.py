@@ -137,7 +137,10 @@ def test_a_cursor_outlives_the_chunks_that_it_has_passed() -> None:
     session.take(answers(1, [b"A"]), 1, 0.0)
     session.add([b"b"], 0.0)
 
-    assert unsent(session, cursor) == [wire.Submit(b"client 1", 2, 2, [b"b"])]
+    cursor, frames = session.frames(cursor)
+
+    assert decoded(frames) == [wire.Submit(b"client 1", 2, 2, [b"b"])]
+    assert session.frames(cursor) == (cursor, [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""A launcher's own supervisor: starting its process, and what ties the two together.
+
+Three things join them, and `launcher/boot.py` has the other ends: the spec on its standard input;
+the pipe on which it reports, once, that it is ready or why not; and the lifeline, a pipe whose end
+tells it that the launcher has gone. Letting go of it is one byte on the lifeline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from launcher.claim import disk_errors
+from launcher.config import ClusterConfig
+from launcher.errors import LauncherError, TimedOut
+from launcher.spec import Report, Spec, encode_spec
+
+REPORT_TIMEOUT_S = 20.0
+_REAP_TIMEOUT_S = 5.0
+
+
+class OwnSupervisor:
+    """A supervisor that this process has started, and that ends with it unless it is let go of.
+
+    healed: what a dead predecessor had left behind, a phrase each
+    """
+
+    def __init__(self, config: ClusterConfig, *, fresh: bool, entry: str) -> None:
+        """Returns when it has the lock and listens. Raises LauncherError with what it says."""
+        with disk_errors(config.log_dir, "logs"):
+            config.log_dir.mkdir(parents=True, exist_ok=True)
+            printed = config.supervisor_stderr.open("ab")
+        spec = Spec(config=config, fresh=fresh, python_path=list(_python_path()))
+        self._lifeline: int | None = None
+        with printed:
+            said_before = printed.seek(0, os.SEEK_END)
+            report = self._spawn(spec, entry, printed)
+        try:
+            self.healed = _await_report(report, config, said_before)
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            os.close(report)
+
+    def let_go(self) -> None:
+        """It goes on without us."""
+        if self._lifeline is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._lifeline, b"d")
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def end(self) -> None:
+        """Lets the lifeline end, and so the supervisor, unless it was let go of; leaves no zombie
+        of one that ends by itself soon."""
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP_TIMEOUT_S)
+
+    def _spawn(self, spec: Spec, entry: str, printed: BinaryIO) -> int:
+        """Starts the process; returns the pipe on which it will report."""
+        report, report_theirs = os.pipe()
+        lifeline_theirs, lifeline = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "launcher", "_supervise"),
+                    *(str(report_theirs), str(lifeline_theirs), entry),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=printed,
+                pass_fds=(report_theirs, lifeline_theirs),
+                start_new_session=True,
+                env=_environment(),
+            )
+        except OSError as error:
+            os.close(report)
+            os.close(lifeline)
+            raise LauncherError(f"the supervisor cannot be started: {error}") from error
+        finally:
+            os.close(report_theirs)
+            os.close(lifeline_theirs)
+        self._lifeline = lifeline
+        assert self._process.stdin is not None, "it was asked for"
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+            stdin.write(encode_spec(spec))  # one that has died has no report either
+        return report
+
+
+def _await_report(report: int, config: ClusterConfig, said_before: int) -> list[str]:
+    """What was healed. Raises LauncherError."""
+    line = _read_line(report, REPORT_TIMEOUT_S)
+    if not line:
+        raise LauncherError(f"the supervisor died: {_last_words(config, said_before)}")
+    said = msgspec.json.decode(line, type=Report)
+    if not said.ok:
+        raise LauncherError(said.error)
+    return said.healed
+
+
+def _python_path() -> Iterator[str]:
+    """Where this process finds modules, the current folder first: there are the user's machines."""
+    seen = set()
+    for path in ("", *sys.path):
+        absolute = os.path.abspath(path)
+        if absolute not in seen:
+            seen.add(absolute)
+            yield absolute
+
+
+def _environment() -> dict[str, str]:
+    """The supervisor finds our own packages first, whatever the current folder is called."""
+    ours = str(Path(__file__).resolve().parent.parent)
+    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _read_line(fd: int, timeout_s: float) -> bytes:
+    """What comes before a newline; nothing when the end comes first. Raises TimedOut."""
+    deadline = time.monotonic() + timeout_s
+    line = b""
+    while not line.endswith(b"\n"):
+        with selectors.DefaultSelector() as selector:
+            selector.register(fd, selectors.EVENT_READ)
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise TimedOut(f"the supervisor has not come up in {timeout_s:g} s")
+        data = os.read(fd, 1 << 16)
+        if not data:
+            return b""
+        line += data
+    return line
+
+
+def _last_words(config: ClusterConfig, offset: int) -> str:
+    """The last that the supervisor printed, for one that died without a word to us."""
+    with contextlib.suppress(OSError), config.supervisor_stderr.open("rb") as file:
+        file.seek(offset)
+        lines = file.read().decode("utf-8", "replace").split("\n")
+        for line in reversed(lines):
+            if line.strip():
+                return f"{line.strip()} (see {config.supervisor_stderr})"
+    return f"see {config.supervisor_stderr}"
