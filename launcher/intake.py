@@ -8,11 +8,33 @@ a system call.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+
+_READ_BYTES = 64 << 10
+
+
+def lines(descriptor: int) -> Iterator[bytes]:
+    """The lines that come in over a file descriptor, as they come, without their ends.
+
+    Read it like this where an `Intake` is to read standard input: a thread that waits inside
+    `sys.stdin` holds its lock, and the interpreter aborts on that lock when it exits (status 134).
+    """
+    begun: list[bytes] = []
+    while data := os.read(descriptor, _READ_BYTES):
+        *whole, rest = data.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*begun, whole[0]])
+            begun.clear()
+            for line in whole:
+                yield line.removesuffix(b"\r")
+        begun.append(rest)
+    if last := b"".join(begun):
+        yield last.removesuffix(b"\r")
 
 
 class Intake:

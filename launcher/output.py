@@ -86,11 +86,15 @@ def status_table(status: ClusterStatus, colour: bool) -> str:
 
     headers = "node state role term leader first last commit applied pid restarts uptime cpu memory"
     rows = [_row(node, colour) for node in status.nodes]
-    return tabulate(rows, headers.split(), tablefmt="plain", disable_numparse=True, stralign="left")
+    titles = headers.split()
+    if any(node.reason for node in status.nodes):
+        titles.append("why")
+        rows = [[*row, node.reason] for row, node in zip(rows, status.nodes, strict=True)]
+    return tabulate(rows, titles, tablefmt="plain", disable_numparse=True, stralign="left")
 
 
 def _row(node: NodeStatus, colour: bool) -> list[str]:
-    state = node.state if not node.reason else f"{node.state}: {node.reason}"
+    state: str = node.state
     if colour:
         state = click.style(state, _STATE_COLOURS[node.state])
     role: str = node.role or "-"

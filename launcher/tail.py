@@ -17,7 +17,8 @@ over it.
 combiner has come, because the timeline is that record: each event of a log is written, to the one
 file or the other, before the next one of the same log. So what has been merged is always a
 beginning of every log; where it ends is found by bisection, asking of an event whether the timeline
-has it. Merging late events again is harmless, because what is there already comes once. This holds
+has it. While some are late, that may find too early an end, never one too late; and merging late
+events again is harmless, because what is there already comes once. This holds
 against the death of any process; against power failure it is only as good as the file system.
 
 **The logs' old files** are deleted, all but the newest few, once every event in them is in the
@@ -84,8 +85,7 @@ class Combiner:
         logs |= {config.event_log(node) for node in range(config.nodes + 1)}
         with SortedLog(self._timeline.path) as merged:
             self._last = merged.last_key()
-            is_merged = _merged_before(merged, _read_late(self._directory))
-            self._sources = [_Source(log, is_merged) for log in sorted(logs)]
+            self._sources = [_Source(log, merged) for log in sorted(logs)]
 
     def poll(self) -> list[dict[str, object]]:
         """Merges what is new and old enough. Gives what is wrong with it (`DigestCheck`): one
@@ -220,12 +220,12 @@ class Combiner:
 class _Source:
     """One event log, and what of it is read but not merged: events with their time of arrival."""
 
-    def __init__(self, path: Path, is_merged: Callable[[Event], bool]) -> None:
+    def __init__(self, path: Path, timeline: SortedLog) -> None:
         self.tail = Tail(path)
         self.queue: deque[tuple[float, Event]] = deque()
         self.written = 0
         self.merged: set[Path] = set()
-        files = open_log(path, lambda event: not is_merged(event))
+        files = open_log(path, lambda event: not timeline.contains(event.key))
         for file in files[1:]:
             file.close()
         if files:
@@ -335,26 +335,25 @@ class _Output:
 def _repair(directory: Path) -> None:
     """Puts late events into their places. Raises OSError; whenever it ends, it can be repeated."""
     late_log = directory / _LATE
-    if not late_log.exists():
-        return
-    # Opening them cuts torn lines, which no reader has taken for events.
-    with closing(_Output(directory / _TIMELINE)), closing(_Output(late_log)) as output:
-        with LogFile(late_log) as file:
+    with SortedLog(directory / _TIMELINE) as timeline:
+        if timeline.last_key() is None:  # late for a timeline that is no more
+            for stale in (late_log, *rotated_files(late_log)):
+                stale.unlink(missing_ok=True)
+        if not late_log.exists():
+            return
+        # Opening it cuts a torn line, which no reader has taken for an event.
+        with closing(_Output(late_log)) as output, LogFile(late_log) as file:
             late = sorted(file.events(), key=lambda event: event.key)
-        places: dict[Path, list[Event]] = {}
-        with SortedLog(directory / _TIMELINE) as timeline:
-            if timeline.last_key() is None:  # late for a timeline that is no more
-                late_log.unlink()
-                return
+            places: dict[Path, list[Event]] = {}
             for event in late:
                 place = timeline.place(event.key) or 0
                 places.setdefault(timeline.path_of(place), []).append(event)
-        for path, events in places.items():
-            _insert(path, events)
-        # Kept until the next time, for those who follow and have not seen them yet.
-        for old_late in rotated_files(late_log):
-            old_late.unlink()
-        output.rotate()
+            for path, events in places.items():
+                _insert(path, events)
+            # Kept until the next time, for those who follow and have not seen them yet.
+            for earlier in rotated_files(late_log):
+                earlier.unlink()
+            output.rotate()
 
 
 def _insert(path: Path, events: list[Event]) -> None:
@@ -389,15 +388,6 @@ def _read_late(directory: Path) -> list[Event]:
     return sorted(late, key=lambda event: event.key)
 
 
-def _merged_before(merged: SortedLog, late: list[Event]) -> Callable[[Event], bool]:
-    """Whether an event is in the timeline or among the late: True up to some event of each log."""
-    last = merged.last_key()
-    # Those beyond the end were late for what has been merged since `merged` was opened, and what
-    # their logs have before them may have been merged since then too.
-    keys = {event.key for event in late if last is not None and event.key <= last}
-    return lambda event: event.key in keys or merged.contains(event.key)
-
-
 # -- the readers' side -----------------------------------------------------------------------------
 
 
@@ -409,12 +399,11 @@ def read_timeline(log_dir: Path, since_t: int = 0) -> Iterator[Event]:
     """
     with ExitStack() as opened:
         timeline = opened.enter_context(SortedLog(log_dir / _TIMELINE))
-        # After the timeline: what is in it depends on nothing that is late and unread.
+        # After the timeline: what a log has before an event that is there, is there or here.
         late = _read_late(log_dir) if timeline.last_key() is not None else []
-        is_merged = _merged_before(timeline, late)
         logs: list[Iterator[Event]] = []
         for path in sorted(_event_logs(log_dir)):
-            files = open_log(path, lambda event: not is_merged(event))
+            files = open_log(path, lambda event: not timeline.contains(event.key))
             for file in files:
                 opened.enter_context(file)
                 file.freeze()
@@ -477,15 +466,6 @@ class _Follower:
         self._waiting: dict[Key, Event] = {}
         self._timeline = Tail(log_dir / _TIMELINE, self._find_place)
         self._late = Tail(log_dir / _LATE)
-        # What was late once and is already in its place is read there.
-        files = open_log(log_dir / _LATE)
-        current = files.pop() if files else None
-        for file in files:
-            file.close()
-        if current is not None:
-            if current.path.name != _LATE:
-                current.offset = current.size()
-            self._late.start(current)
 
     def __enter__(self) -> _Follower:
         return self
@@ -496,15 +476,14 @@ class _Follower:
 
     def poll(self) -> list[Event]:
         """The next events; [] when there are none now. Raises OSError."""
-        # The late first: they may be put into their places at any moment, and what is then read
-        # there must be known as what was late. What is never read there comes when its place has
-        # been passed.
+        events = self._timeline.read()
+        # The late afterwards: one that has just been read in its place has been late before.
         while late := self._late.read():
             self._waiting.update((event.key, event) for event in late)
-        events = self._timeline.read()
         for event in events:
             self._waiting.pop(event.key, None)
             self._last = event.key
+        # What was not read in its place comes when its place has been passed.
         last = self._last
         passed = sorted(key for key in self._waiting if last is not None and key <= last)
         return events + [self._waiting.pop(key) for key in passed]
@@ -521,4 +500,5 @@ class _Follower:
         with SortedLog(self._directory / _TIMELINE) as timeline:
             if self._last is not None and timeline.contains(self._last):
                 return timeline.open_after(self._last)
+            self._waiting.clear()
             return timeline.open_after((self._since_t, -1)) if self._since_t else None

@@ -314,8 +314,34 @@ def test_a_late_event_comes_into_its_place_at_the_end(world: World) -> None:
     assert world.timeline == passed
     world.check_reading()
 
+    # It is not needed any more where it came from.
+    late = world.written[-1]
+    for _ in range(3):
+        world.rotate(1)
+        world.emit(1)
+        world.poll()
+        world.poll()
+    assert late not in lines_of(world.config.event_log(1))
+    world.check_reading()
+
     world.end()
-    assert world.timeline[0] == world.written[-1]
+    assert world.timeline[0] == late
+    assert raw(follow_timeline(world.folder, stop=lambda: True)) == world.timeline
+    world.restart()
+    world.end()
+
+
+@pytest.mark.parametrize("budget", range(0, 500, 25))
+def test_a_log_whose_clock_has_gone_back_loses_nothing(world: World, budget: int) -> None:
+    """It cannot happen, but a log may be edited by hand."""
+    world.emit(1)
+    world.combiner.drain()
+    for t in (5, 3, 7, 6):
+        world.t = t - 1
+        world.emit(1)
+    world.poll(0)
+    world.kill_within(budget)
+    world.end()
 
 
 @pytest.mark.parametrize("step", range(3))
@@ -419,17 +445,20 @@ def test_a_timeline_begun_anew_is_followed_and_old_late_events_are_forgotten(
     world.poll()
     world.poll()
     assert (world.folder / "timeline.jsonl.late").exists()
-    follower = tail._Follower(world.folder)
-    with follower:
-        assert len([*follower.poll(), *follower.poll()]) == 2
+    with tail._Follower(world.folder) as follower:
+        assert len(follower.poll()) == 2
+        world.restart()
+        assert [path.suffix for path in world.folder.glob("timeline.jsonl.late*")] == [".000001"]
         # As `--fresh` does it, which knows nothing of late events.
         for log in (*(world.config.event_log(n) for n in (1, 2)), world.config.timeline_file):
             log.unlink()
         world.written.clear()
+        world.t = 0
         world.restart()
         world.emit(2)
         world.end()
         assert raw(follower.poll()) == world.written
+        world.check_reading()
 
 
 def test_an_unreadable_log_holds_up_the_others_only(world: World) -> None:
@@ -556,8 +585,9 @@ def test_following_goes_on_behind_a_repair(world: World) -> None:
     assert Counter(followed) == Counter(world.written)
 
 
-def test_a_late_event_that_turns_up_in_its_place_is_shown_once(world: World) -> None:
-    """The follower has heard of it, and gets to its place only when it has been put there."""
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_late_event_that_turns_up_in_its_place_is_shown_once(world: World, heard: bool) -> None:
+    """The follower gets to its place when it is there; it may have heard of it before."""
     for _ in range(6):
         world.emit(1)
     world.combiner.drain()
@@ -570,8 +600,9 @@ def test_a_late_event_that_turns_up_in_its_place_is_shown_once(world: World) -> 
         world.combiner.drain()
         world.write(1)
         world.combiner.drain()
-        with mock.patch.object(follower._timeline, "read", return_value=[]):
-            assert follower.poll() == []
+        if heard:
+            with mock.patch.object(follower._timeline, "read", return_value=[]):
+                assert follower.poll() == []
         world.end()
         while events := follower.poll():
             followed += raw(events)
@@ -621,6 +652,18 @@ def test_lines_longer_than_any_chunk(tmp_path: Path) -> None:
         assert last.t == 2
 
 
+def test_a_rescued_event_begins_where_its_line_does(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    rescued = line_of(1, 1).replace(b" ", b"")
+    path.write_bytes(b"torn" + rescued + b"\n" + line_of(2, 1) + b"\n")
+    with LogFile(path) as file:
+        for offset, t in [(0, 1), (1, 2), (4, 2), (5 + len(rescued), 2)]:
+            found = file.event_at(offset)
+            assert found is not None
+            assert found[2].t == t
+        assert file.event_at(6 + len(rescued)) is None
+
+
 def test_several_rotations_between_two_reads(world: World) -> None:
     log = world.config.event_log(1)
     with closing(Tail(log)) as reader:
@@ -637,6 +680,44 @@ def test_several_rotations_between_two_reads(world: World) -> None:
                 found += raw(events)
             assert found == world.written[seen:]
         assert reader.count == len(world.written)
+
+
+def test_what_is_written_just_before_a_rotation_is_not_overlooked(world: World) -> None:
+    log = world.config.event_log(1)
+    real = LogFile.read
+    rotations = iter(range(1))
+
+    def read(file: LogFile) -> list[Event] | None:
+        events = real(file)
+        if events is None and next(rotations, None) is not None:
+            world.emit(1)
+            world.rotate(1)
+            world.emit(1)
+        return events
+
+    with closing(Tail(log)) as reader, mock.patch.object(LogFile, "read", read):
+        world.emit(1)
+        found = [*reader.read(), *reader.read(), *reader.read()]
+    assert raw(found) == world.written
+
+
+def test_a_log_that_is_rotated_while_it_is_opened_is_opened_whole(world: World) -> None:
+    log = world.config.event_log(1)
+    world.emit(1)
+    world.rotate(1)
+    world.emit(1)
+
+    def rotated(path: Path) -> list[Path]:
+        world.rotate(1)
+        world.emit(1)
+        return rotated_files(path)
+
+    with mock.patch("launcher.logfiles.rotated_files", rotated):
+        files = open_log(log)
+    found = [event for file in files for event in file.events()]
+    for file in files:
+        file.close()
+    assert raw(found) == world.written[:2]
 
 
 def test_an_idle_log_costs_one_stat(world: World) -> None:
