@@ -416,18 +416,23 @@ def read(
     """`launcher read`."""
     import os
 
-    from launcher.output import answer_json, print_bytes, print_json
+    from launcher.client import NoAnswer
+    from launcher.output import answer_json, print_bytes, print_json, unanswered_json
 
     cluster = context.cluster()
     if node is not None and not stale:
         raise UsageError("--node goes with --stale: a linearizable read is the leader's")
     refused = None
-    for answer in cluster.read_many(
-        map(os.fsencode, queries),
-        stale=stale,
-        node=node,
-        timeout_s=None if timeout is None else _positive(timeout, 0.0),
-    ):
+    timeout_s = None if timeout is None else _positive(timeout, 0.0)
+    asked = [os.fsencode(query) for query in queries]
+    try:
+        answers = cluster.read_many(asked, stale=stale, node=node, timeout_s=timeout_s)
+    except NoAnswer as error:
+        if as_json:
+            for query in asked:
+                print_json(unanswered_json("query", query, str(error)))
+        raise
+    for answer in answers:
         if as_json:
             print_json(answer_json(answer))
         elif answer.result and answer.ok:
@@ -495,26 +500,32 @@ def _positive(seconds: float | None, default: float) -> float:
 
 
 def _lines(source: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a stream, as they come, without their ends."""
-    for line in source:
-        entry = line.removesuffix(b"\n").removesuffix(b"\r")
-        if entry:
-            yield entry
+    """The lines of a stream, as they come, without their ends; empty ones are none."""
+    from launcher.intake import lines
+
+    return filter(None, lines(source.fileno()))
 
 
 def _print_submitted(done: Iterator[Submitted], as_json: bool) -> str | None:
     """Prints each as it comes; answers what the machine said of the first that it refused."""
-    from launcher.output import print_bytes, print_json, submitted_json
+    from launcher.client import NoAnswer
+    from launcher.output import print_bytes, print_json, submitted_json, unanswered_json
 
     refused = None
-    for one in done:
+    try:
+        for one in done:
+            if as_json:
+                print_json(submitted_json(one))
+            elif one.ok:
+                print_bytes(b"%d\t%s" % (one.index, one.result))
+            else:
+                print_bytes(b"%d\terror: %s" % (one.index, one.result))
+            refused = refused or one.error
+    except NoAnswer as error:
         if as_json:
-            print_json(submitted_json(one))
-        elif one.ok:
-            print_bytes(b"%d\t%s" % (one.index, one.result))
-        else:
-            print_bytes(b"%d\terror: %s" % (one.index, one.result))
-        refused = refused or one.error
+            for entry in error.unanswered:
+                print_json(unanswered_json("entry", entry, str(error)))
+        raise
     return refused
 
 

@@ -68,6 +68,15 @@ def answer_json(answer: ReadAnswer) -> dict[str, object]:
     }
 
 
+def unanswered_json(kind: str, text_of: bytes, error: str) -> dict[str, object]:
+    """The same contracts, for what was not answered in time: it may still come about.
+
+    kind: "entry" or "query"
+    """
+    nothing = dict.fromkeys(("index", "term", "leader", "latency_ms"))
+    return {kind: text(text_of), "ok": False, "result": None, "error": error, **nothing}
+
+
 def print_chosen(action: str, chosen: Sequence[Chosen], as_json: bool) -> None:
     """Which nodes a command chose, and what each was when it was chosen."""
     if as_json:

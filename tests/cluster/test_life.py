@@ -68,9 +68,13 @@ def test_without_a_quorum_submit_gives_up_and_says_so(lab: Lab) -> None:
     assert "quorum" in done.last_error
     for node_id in (1, 2, 3):
         assert str(node_id) in done.last_error
+    said = lab.launcher("submit", "ADD later still", "--timeout", "1", "--json").json
+    assert (said["entry"], said["ok"], said["index"]) == ("ADD later still", False, None)
+    assert "may still be committed" in said["error"]
+    assert lab.launcher("read", "LS", "--timeout", "1", "--json").json["ok"] is False
     lab.launcher("start", "2", check=True)
     kept += submitted(lab, 5, "ADD after")
-    assert set(kept) <= set(listed(lab)) <= {*kept, "later"}
+    assert set(kept) <= set(listed(lab)) <= {*kept, "later", "later still"}
 
 
 def test_all_killed_at_once_and_nothing_acknowledged_is_lost(lab: Lab) -> None:

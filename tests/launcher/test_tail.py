@@ -328,7 +328,12 @@ def test_a_late_event_comes_into_its_place_at_the_end(world: World) -> None:
     assert world.timeline[0] == late
     assert raw(follow_timeline(world.folder, stop=lambda: True)) == world.timeline
     world.restart()
+    world.stamp(1)
+    world.emit(2)
+    world.combiner.drain()
+    world.write(1)
     world.end()
+    assert len(list(world.folder.glob("timeline.jsonl.late*"))) == 1, "the earlier ones are gone"
 
 
 @pytest.mark.parametrize("budget", range(0, 500, 25))
@@ -391,6 +396,19 @@ def test_old_files_are_deleted_once_they_are_merged_and_not_needed_again(world: 
 
     world.restart()
     world.check_reading()
+    world.end()
+
+
+def test_old_files_that_are_read_but_not_merged_are_kept(world: World) -> None:
+    log = world.config.event_log(1)
+    world.emit(1)
+    world.combiner.drain()
+    for _ in range(3):
+        world.rotate(1)
+        world.emit(1)
+    world.poll(0)
+    assert len(world.timeline) == 1
+    assert [path.suffix for path in rotated_files(log)] == [".000002", ".000003"]
     world.end()
 
 
