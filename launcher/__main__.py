@@ -7,6 +7,10 @@ is imported, since every millisecond of it is a millisecond until there is a lea
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.cluster import Cluster
 
 
 def main() -> int:
@@ -18,7 +22,13 @@ def main() -> int:
 
     from launcher.cli import main as run
 
-    return run(sys.argv[1:])
+    return run(sys.argv[1:], _open_prompt)
+
+
+def _open_prompt(cluster: Cluster) -> int:
+    from launcher.repl import run
+
+    return run(cluster)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ Whoever starts it passes two pipes and the nodes' entry point:
 
 The forkserver is started before the supervisor's own modules are imported, so that the nodes'
 modules are loaded on another core meanwhile. Everything temporary, the forkserver's socket
-included, is in one short folder that only we can enter.
+included, is in one short folder that only we can enter (`launcher/runtime.py`).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-RUNTIME_PREFIX = "leeky-"
-"""A folder of this name may be removed by the next supervisor, when its owner is dead."""
+from launcher import runtime
 
 
 def supervise(arguments: list[str]) -> int:
@@ -35,7 +33,7 @@ def supervise(arguments: list[str]) -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     report, lifeline = int(arguments[0]), int(arguments[1])
     entry = arguments[2]
-    runtime_dir = Path(tempfile.mkdtemp(prefix=RUNTIME_PREFIX))
+    runtime_dir = runtime.make()
     try:
         tempfile.tempdir = str(runtime_dir)
         forkserver.set_forkserver_preload(["launcher.entry", entry.partition(":")[0]])

@@ -27,7 +27,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 
-from launcher.boot import RUNTIME_PREFIX
+from launcher import runtime
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
 from node.raft.messages import NodeId
@@ -248,7 +248,7 @@ def heal(config: ClusterConfig) -> list[str]:
             continue
     psutil.wait_procs(list(alive.values()), timeout=_KILL_PATIENCE_S)
     folder = Path(left.runtime_dir)
-    if folder.name.startswith(RUNTIME_PREFIX) and folder.is_dir() and not folder.is_symlink():
+    if runtime.is_one(folder):
         shutil.rmtree(folder, ignore_errors=True)
         healed.append(f"removed the sockets of the dead supervisor {left.pid}")
     config.supervisor_file.unlink(missing_ok=True)

@@ -16,14 +16,18 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from launcher.commands import Context, launcher
 from launcher.errors import LauncherError
 from node.errors import LeekyError
+
+if TYPE_CHECKING:
+    from launcher.cluster import Cluster
 
 
 class Terminated(BaseException):
@@ -34,8 +38,11 @@ class Terminated(BaseException):
         self.number = number
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs one command line and returns its exit status."""
+def main(argv: Sequence[str], open_prompt: Callable[[Cluster], int]) -> int:
+    """Runs one command line and returns its exit status.
+
+    open_prompt: see `commands.Context`
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, _terminate)
@@ -43,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         # Whoever reads the other end of a pipe sees each line when it happens.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        status = run(argv)
+        status = run(argv, Context(open_prompt=open_prompt))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -57,15 +64,13 @@ def main(argv: Sequence[str]) -> int:
         return 128 + ended.number
 
 
-def run(argv: Sequence[str], context: Context | None = None) -> int:
+def run(argv: Sequence[str], context: Context) -> int:
     """Runs one command of the table; reports what fails; returns the exit status.
 
-    context: what the prompt hands to its commands
+    context: what the command can reach
     """
     try:
-        result = launcher.main(
-            list(argv), prog_name="launcher", standalone_mode=False, obj=context or Context()
-        )
+        result = launcher.main(list(argv), prog_name="launcher", standalone_mode=False, obj=context)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:

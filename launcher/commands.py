@@ -28,12 +28,16 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass
 class Context:
-    """What every command can reach: which cluster is meant, and whether a prompt is asking."""
+    """What every command can reach: which cluster is meant, and how a prompt is opened.
+
+    open_prompt: reads lines for a cluster until it is left, and answers the exit status; None
+        where a prompt is what runs the commands. The table does not know its renderings.
+    """
 
     config: Path | None = None
     name: str | None = None
     attached: Cluster | None = None
-    at_prompt: bool = False
+    open_prompt: Callable[[Cluster], int] | None = None
 
     def load_config(self) -> ClusterConfig:
         """What is in force. Raises ConfigError."""
@@ -159,7 +163,7 @@ def up(
     from launcher.cluster import UP_TIMEOUT_S, Cluster
     from launcher.config import parse_node_count
 
-    if context.at_prompt:
+    if context.open_prompt is None:
         raise UsageError("this cluster is up; another one needs another terminal, and -p NAME")
     config = context.load_config()
     count = None if nodes is None else parse_node_count(nodes)
@@ -183,7 +187,7 @@ def up(
         return 0
     from launcher.foreground import run
 
-    return run(cluster, as_json=as_json)
+    return run(cluster, context.open_prompt, as_json=as_json)
 
 
 @command("down", "Stop the cluster, whatever state it is in.")
@@ -445,11 +449,9 @@ def read(
 @command("repl", "Open a prompt on a running cluster; from a pipe, run each line.")
 def repl(context: Context) -> int:
     """`launcher repl`."""
-    from launcher.repl import run
-
-    if context.at_prompt:
+    if context.open_prompt is None:
         raise UsageError("this is the prompt")
-    return run(context.cluster())
+    return context.open_prompt(context.cluster())
 
 
 @command(

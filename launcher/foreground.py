@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import click
 
@@ -18,16 +18,14 @@ from launcher.tail import follow_timeline, read_timeline
 from launcher.timeline import Event, Filter, render
 
 
-def run(cluster: Cluster, *, as_json: bool) -> int:
+def run(cluster: Cluster, open_prompt: Callable[[Cluster], int], *, as_json: bool) -> int:
     """Keeps the cluster up until the prompt is left or a signal comes; then takes it down.
 
     A second Ctrl-C does not wait for anybody.
     """
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            from launcher.repl import run as prompt
-
-            return prompt(cluster)
+            return open_prompt(cluster)
         show_timeline(cluster.config, Filter(), follow=True, as_json=as_json)
         raise LauncherError("the cluster has been taken down from elsewhere")
     finally:

@@ -48,7 +48,7 @@ _NOT_AT_PROMPT = ("up", "repl")
 
 def run(cluster: Cluster) -> int:
     """Reads lines until the end of the input; returns the exit status."""
-    context = Context(attached=cluster, at_prompt=True)
+    context = Context(attached=cluster)
     if not sys.stdin.isatty():
         return _run_script(context)
     with _terminal_as_it_was():

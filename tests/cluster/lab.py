@@ -162,7 +162,7 @@ class Lab:
     def close(self) -> None:
         """Ends everything."""
         self.remember()
-        if self.left():
+        if self.left() or (self.folder / "data" / "supervisor.json").exists():
             subprocess.run(
                 self.command("down"),
                 cwd=self.folder,

@@ -119,7 +119,7 @@ class World:
             return
         line = self.stamped[node][0] + b"\n"
         rest = line[len(self.half[node]) :]
-        part = rest[: len(rest) // 2] if half else rest
+        part = rest[: (len(rest) - 1) // 2] if half else rest  # never all but the newline
         with self.config.event_log(node).open("ab") as log:
             log.write(part)
         if half:
