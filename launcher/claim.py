@@ -40,7 +40,7 @@ _SAME_START_S = 0.1
 """The kernel counts start times in ticks of 10 ms."""
 
 _NODE_FOLDER = re.compile(r"node-[0-9]+")
-_LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.[0-9]+)?")
+_LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.late)?(\.[0-9]+)?")
 _T = TypeVar("_T")
 
 

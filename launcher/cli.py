@@ -86,6 +86,9 @@ def run(argv: Sequence[str], context: Context) -> int:
         return 1
     except BrokenPipeError:
         raise
+    except OSError as error:
+        report(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return 1
     except Exception as error:
         if os.environ.get("LAUNCHER_TRACEBACK"):
             traceback.print_exc()

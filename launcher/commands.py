@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -168,7 +169,7 @@ def up(
     config = context.load_config()
     count = None if nodes is None else parse_node_count(nodes)
     cluster = Cluster(count, machine=machine, config=config, fresh=fresh)
-    begun = time.monotonic()
+    begun, asked_at = time.monotonic(), datetime.now()
     status = cluster.up(_positive(timeout, UP_TIMEOUT_S), detached=detach)
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
@@ -187,7 +188,7 @@ def up(
         return 0
     from launcher.foreground import run
 
-    return run(cluster, context.open_prompt, as_json=as_json)
+    return run(cluster, context.open_prompt, asked_at, as_json=as_json)
 
 
 @command("down", "Stop the cluster, whatever state it is in.")

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 import click
 
@@ -18,15 +19,20 @@ from launcher.tail import follow_timeline, read_timeline
 from launcher.timeline import Event, Filter, render
 
 
-def run(cluster: Cluster, open_prompt: Callable[[Cluster], int], *, as_json: bool) -> int:
+def run(
+    cluster: Cluster, open_prompt: Callable[[Cluster], int], begun: datetime, *, as_json: bool
+) -> int:
     """Keeps the cluster up until the prompt is left or a signal comes; then takes it down.
+
+    begun: when `up` was asked for; the timeline is shown from there on
 
     A second Ctrl-C does not wait for anybody.
     """
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
             return open_prompt(cluster)
-        show_timeline(cluster.config, Filter(), follow=True, as_json=as_json)
+        since_up = Filter(since=begun.isoformat())
+        show_timeline(cluster.config, since_up, follow=True, as_json=as_json)
         raise LauncherError("the cluster has been taken down from elsewhere")
     finally:
         take_down(cluster)

@@ -117,7 +117,7 @@ class Client(FrameStream):
     """One connected client: the `ClientConnection` port."""
 
     def __init__(self, node: Node) -> None:
-        super().__init__()
+        super().__init__(wire.MAX_REQUEST_BYTES)
         self._node = node
 
     def send(self, body: bytes) -> None:
@@ -127,7 +127,7 @@ class Client(FrameStream):
     def on_frame(self, body: bytes) -> None:
         self._node.on_request(self, body)
 
-    def on_closed(self, reason: str) -> None:
+    def on_closed(self, reason: str, *, gone: bool) -> None:
         self._node.on_client_gone(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -174,8 +174,12 @@ class Node:
         )
         self._random = random.Random(config.seed)
         self._faults = FaultFilter(config.faults, rng=self._random)
+        self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(config.node_id, self._faults, self._on_frame, self._on_lost)
+        self._peer_lives: dict[NodeId, int] = {}
         self._server: Server | None = None
+        self._stopping = False
+        self._at_rest: Done | None = None
         self._pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._reported: tuple[str, int, NodeId | None] | None = None
@@ -202,7 +206,7 @@ class Node:
             config,
             machine=load(config.machine),
             disk=OsDisk(Path(config.data_dir)),
-            disk_queue=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
+            disk_queue=self._disk,
             links=self._links,
             events=self._events,
             clock=self._clock,
@@ -210,7 +214,7 @@ class Node:
             now=self._loop.time(),
         )
         for peer, pipe in self._pipes.items():
-            await self._attach(peer, pipe)
+            await self._attach(peer, config.peers.get(peer, 0), pipe)
         Path(config.socket).unlink(missing_ok=True)
         await self._loop.create_unix_server(lambda: Client(self), config.socket, backlog=1024)
         gc.collect()
@@ -219,16 +223,16 @@ class Node:
         self._schedule_pump()
 
     def _stop(self, reason: str) -> None:
-        """Ends the process in good order: what is being written is finished first."""
-        if not self._exit_status.done():
-            self._run_task(self._finish(reason))
+        """Ends the process in good order: what is being written is finished, nothing is begun."""
+        if self._stopping or self._exit_status.done():
+            return
+        self._stopping = True
+        self._loop.call_later(STOP_TIMEOUT_S, self._finish, reason)
+        # Behind all that is under way: the disk does its work in order.
+        self._at_rest = lambda _: self._finish(reason)
+        self._disk.run(lambda: None, self._at_rest)
 
-    async def _finish(self, reason: str) -> None:
-        give_up = self._loop.time() + STOP_TIMEOUT_S
-        while self._server is not None and self._server.is_writing:
-            if self._loop.time() > give_up:
-                break
-            await asyncio.sleep(0.005)
+    def _finish(self, reason: str) -> None:
         if not self._exit_status.done():
             self._note("info", "node.stopped", reason=reason)
             self._exit_status.set_result(0)
@@ -253,10 +257,20 @@ class Node:
         else:
             self._events.emit(level, event, 0, "follower", 0, **fields)
 
+    @property
+    def _ends(self) -> bool:
+        """Nothing new is to be begun."""
+        return self._stopping or self._exit_status.done()
+
     def _run_task(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     # -- the pump --------------------------------------------------------------------------------
 
@@ -268,7 +282,7 @@ class Node:
     def _pump(self) -> None:
         self._pump_scheduled = False
         server = self._server
-        if server is None or self._exit_status.done():
+        if server is None or self._ends:
             return
         try:
             more = server.pump(self._loop.time())
@@ -299,16 +313,23 @@ class Node:
     def _on_disk_done(
         self, done: Callable[[BaseException | None], None], failure: BaseException | None
     ) -> None:
+        if self._stopping and done is not self._at_rest:
+            return  # finished, as it had to be; what it would let begin is not begun
         try:
             done(failure)
-        except Exception as error:
+        except BaseException as error:
             self._fail(error)
             return
         self._pump()
 
     # -- peers -----------------------------------------------------------------------------------
 
-    async def _attach(self, peer: NodeId, pipe: socket.socket) -> None:
+    async def _attach(self, peer: NodeId, life: int, pipe: socket.socket) -> None:
+        """Opens a link, unless one to a later life of the peer has overtaken it."""
+        if life < self._peer_lives.get(peer, 0):
+            pipe.close()
+            return
+        self._peer_lives[peer] = life
         await self._links.attach(peer, pipe)
         self._note("debug", "link.opened", peer=peer)
         if self._server is not None:
@@ -316,7 +337,7 @@ class Node:
             self._schedule_pump()
 
     def _on_frame(self, peer: NodeId, body: bytes) -> None:
-        if self._server is None or self._exit_status.done():
+        if self._server is None or self._ends:
             return
         try:
             self._server.receive(peer, body, self._loop.time())
@@ -328,7 +349,8 @@ class Node:
         self._schedule_pump()
 
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
-        self._note("debug", "link.closed", peer=peer, reason=reason)
+        # A link that is closed for what came over it stays closed until one of the two restarts.
+        self._note("debug" if dead else "warn", "link.closed", peer=peer, reason=reason)
         if dead and self._server is not None:
             self._server.peer_died(peer, self._loop.time())
             self._schedule_pump()
@@ -337,7 +359,7 @@ class Node:
 
     def on_request(self, client: Client, body: bytes) -> None:
         """A client has sent a request."""
-        if self._server is None or self._exit_status.done():
+        if self._server is None or self._ends:
             return
         try:
             self._server.request(client, body)
@@ -365,7 +387,7 @@ class Node:
                     self._faults.set(message.faults)
                 case NewLink():
                     pipe = self._control.take_descriptor()
-                    self._run_task(self._attach(message.peer, pipe))
+                    self._run_task(self._attach(message.peer, message.life, pipe))
                 case GetStatus():
                     if self._server is not None:
                         self._tell_supervisor(self._server.status(message.request))

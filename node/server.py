@@ -207,11 +207,6 @@ class Server:
             digest=self._digest.hex(),
         )
 
-    @property
-    def is_writing(self) -> bool:
-        """Whether something is on its way to the disk."""
-        return self._writing is not None
-
     # -- what the core says ----------------------------------------------------------------------
 
     def _carry_out(self, ready: Ready) -> None:

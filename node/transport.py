@@ -34,8 +34,8 @@ MAX_UNREAD_STATUS_BYTES = 1 << 20
 class FrameStream(asyncio.Protocol):
     """A stream of frames over one connected socket, which it gathers and reads for its owner."""
 
-    def __init__(self) -> None:
-        self._reader = wire.FrameReader()
+    def __init__(self, max_frame_bytes: int = wire.MAX_FRAME_BYTES) -> None:
+        self._reader = wire.FrameReader(max_frame_bytes)
         self._gathered: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self.dropped = 0
@@ -43,8 +43,8 @@ class FrameStream(asyncio.Protocol):
     def on_frame(self, body: bytes) -> None:
         """A whole frame has arrived. May raise WireError: then the stream is closed."""
 
-    def on_closed(self, reason: str) -> None:
-        """The other end is gone, or has sent what is no frame of ours."""
+    def on_closed(self, reason: str, *, gone: bool) -> None:
+        """The other end is gone; or, not `gone`, it has sent what is no frame of ours."""
 
     def send(self, body: bytes) -> None:
         """Gathers a frame; it leaves with the next `flush`."""
@@ -81,12 +81,12 @@ class FrameStream(asyncio.Protocol):
                 self.on_frame(body)
         except WireError as error:
             self.close()
-            self.on_closed(str(error))
+            self.on_closed(str(error), gone=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
             self._transport = None
-            self.on_closed("end of file" if exc is None else str(exc))
+            self.on_closed("end of file" if exc is None else str(exc), gone=True)
 
 
 class Link(FrameStream):
@@ -100,8 +100,8 @@ class Link(FrameStream):
     def on_frame(self, body: bytes) -> None:
         self._owner.arrived(self, body)
 
-    def on_closed(self, reason: str) -> None:
-        self._owner.lost(self, reason)
+    def on_closed(self, reason: str, *, gone: bool) -> None:
+        self._owner.lost(self, reason, gone=gone)
 
 
 class PipeLinks:
@@ -130,10 +130,12 @@ class PipeLinks:
         previous = self._links.get(peer)
         if previous is not None:
             previous.close()
-            self.lost(previous, "replaced")
+            self.lost(previous, "replaced", gone=True)
         pipe.setblocking(False)
         link = self._links[peer] = Link(peer, self)
         await asyncio.get_running_loop().create_connection(lambda: link, sock=pipe)
+        if self._links.get(peer) is not link:
+            link.close()  # replaced while it was being opened
 
     def send(self, peer: NodeId, body: bytes) -> None:
         """The port's `send`: as the filter says; lost when there is no open link."""
@@ -157,11 +159,11 @@ class PipeLinks:
         if self._links.get(link.peer) is link and not self._faults.is_cut(link.peer, self._node_id):
             self._on_frame(link.peer, body)
 
-    def lost(self, link: Link, reason: str) -> None:
-        """`link` is closed, from either side."""
+    def lost(self, link: Link, reason: str, *, gone: bool) -> None:
+        """`link` is closed, because its other end is gone or because it is not to be trusted."""
         if self._links.get(link.peer) is link:
             del self._links[link.peer]
-            dead = not self._faults.is_cut(link.peer, self._node_id)
+            dead = gone and not self._faults.is_cut(link.peer, self._node_id)
             self._on_lost(link.peer, reason, dead)
 
     def _send_late(self, link: Link, body: bytes) -> None:

@@ -27,19 +27,26 @@ MAX_FRAME_BYTES = 256 << 20
 """No frame is longer; a peer that announces more is out of step, and its link is closed."""
 
 _T = TypeVar("_T")
+MAX_REQUEST_BYTES = 64 << 20
+"""No client's frame is longer: what it asks for travels on, inside a frame between nodes."""
+
 _LENGTH = struct.Struct("!i")
 
 
 # -- client <-> node -----------------------------------------------------------------------------
 
 
-class Submit(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+class Submit(
+    msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False, forbid_unknown_fields=True
+):
     """Consecutive commands of one client session, to be applied in order, each once (thesis §6.3).
 
     client_id: the session, chosen by the client, unique for all time
     first_sequence: the sequence number of `commands[0]`; a session begins with 1
     lowest_unanswered: every answer below it has reached the client and may be forgotten
     commands: each at least one byte long
+
+    It goes into the log as it came, so it must hold nothing that is not checked when it comes.
     """
 
     client_id: bytes

@@ -20,7 +20,8 @@ def test_the_tour_names_places() -> None:
 def test_a_place_on_the_tour_exists(file: str, name: str) -> None:
     text = (ROOT / file).read_text()
     for part in name.split("."):
-        assert re.search(rf"^\s*(?:async )?(?:def|class) {part}\b", text, re.M), f"{file}: {part}"
+        defined = rf"(?m)^\s*(?:async )?(?:def|class) {part}\b"
+        assert re.search(defined, text), f"{file}: {part}"
 
 
 @pytest.mark.parametrize("file", sorted(set(re.findall(r"`((?:node|launcher)/[\w/]+\.py)`", TOUR))))

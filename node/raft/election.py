@@ -71,7 +71,9 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
         _answer_pre_vote(raft, message, recent)
         return
     assert message.term == raft.current_term
-    granted = recent and raft.voted_for in (None, message.candidate_id)
+    # Who follows this term's leader already has no use for another candidate of the term.
+    free = raft.voted_for is None and raft.leader_id is None
+    granted = recent and (free or raft.voted_for == message.candidate_id)
     if granted:
         assert raft.role is not Role.LEADER, "a leader has voted for itself"
         raft.become_follower(None, "voted for another")
@@ -79,7 +81,8 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
         raft.reset_election_timer()
         raft.note("info", "vote.granted", candidate=message.candidate_id)
     else:
-        why = "its log is behind ours" if not recent else f"voted for {raft.voted_for}"
+        chosen = raft.voted_for or raft.leader_id
+        why = "its log is behind ours" if not recent else f"for {chosen} already"
         raft.note("info", "vote.denied", candidate=message.candidate_id, reason=why)
     reply = RequestVoteReply(raft.current_term, vote_granted=granted)
     raft.send_after_persist(message.candidate_id, reply)

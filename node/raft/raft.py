@@ -12,8 +12,8 @@ The caller's duties:
 3. Send `messages` at once; that is safe before anything is durable. Send
    `messages_after_persist` only when this Ready and all before it are durable.
 4. Apply `committed` in order. Answer `reads` when everything up to their index is applied.
-5. Call `elapse` when `deadline` has come. Hand each message to `step` at most once; losing,
-   delaying or reordering messages is safe.
+5. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
+   delaying, doubling or reordering them is safe.
 
 Nobody may know of a term, a vote or an entry that a crash could take back: duty 3 is what keeps
 that promise, and `messages` holds only what does not depend on it. A leader's AppendEntries may
@@ -162,11 +162,9 @@ class Raft:
         raft = self.state
         if ready.hard_state is not None:
             raft.persisted_hard_state = ready.hard_state
-        # A later conflict may have replaced these very entries in memory: then they prove nothing.
-        if (
-            ready.last_index > raft.persisted_index
-            and raft.log.term_at(ready.last_index) == ready.last_term
-        ):
+        # A conflict since then has taken back what this Ready was the proof of, even where the same
+        # entries have come again: the disk may be about to lose them. A later Ready tells.
+        if ready.truncations == raft.truncations and ready.last_index > raft.persisted_index:
             raft.persisted_index = ready.last_index
             if raft.role is Role.LEADER:
                 replication.advance_commit(raft)
@@ -192,7 +190,7 @@ class Raft:
             hard_state=hard_state,
             batches=batches,
             last_index=raft.log.last_index,
-            last_term=raft.log.last_term,
+            truncations=raft.truncations,
             messages=out[0],
             messages_after_persist=out[1],
             committed=committed,

@@ -221,6 +221,7 @@ def _splice(raft: RaftState, missing: list[Batch]) -> None:
     before = raft.log.last_index
     truncated = raft.log.splice(missing)
     if truncated is not None:
+        raft.truncations += 1
         raft.handed_index = min(raft.handed_index, truncated - 1)
         raft.persisted_index = min(raft.persisted_index, truncated - 1)
         raft.note("info", "log.truncated", first_index=truncated, last_index=before)

@@ -122,7 +122,7 @@ class Ready:
 
     hard_state, batches: to be made durable together; a batch at or below the end of what is
         stored replaces everything from there on
-    last_index, last_term: of the log when this was made, for `Raft.persisted`
+    last_index, truncations: of the log when this was made, for `Raft.persisted`
     messages: to be sent at once
     messages_after_persist: to be sent when this Ready, and all before it, are durable
     committed: to be applied in order
@@ -132,7 +132,7 @@ class Ready:
     hard_state: HardState | None
     batches: list[Batch]
     last_index: int
-    last_term: int
+    truncations: int
     messages: list[tuple[NodeId, Message]]
     messages_after_persist: list[tuple[NodeId, Message]]
     committed: list[Batch]
@@ -200,6 +200,7 @@ class RaftState:
         # How far the disk has caught up with memory: handed out, and confirmed.
         self.handed_index = log.last_index
         self.persisted_index = log.last_index
+        self.truncations = 0
         self.handed_hard_state = hard_state
         self.persisted_hard_state = hard_state
 
@@ -287,6 +288,7 @@ class RaftState:
             self.progress = {}
             self.reads_waiting = []
             self.read_round = None
+            self.reads_ready = []  # the server has sent those who asked elsewhere
             self.notice_deadline = None
             self.reset_election_timer()
             self.note("info", "leader.stepped_down", reason=reason)

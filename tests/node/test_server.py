@@ -19,7 +19,14 @@ from node.errors import DiskFailed, MachineError
 from node.events import HybridClock
 from node.machines.journal import Journal
 from node.machines.registry import load
-from node.raft.messages import NodeId
+from node.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Batch,
+    BatchKind,
+    NodeId,
+    RequestVote,
+)
 from node.server import Server
 from node.storage.disk import OsDisk
 from node.wire import Answers, OutOfOrder, Read, ReadResult, Redirect, Refused, Submit
@@ -456,3 +463,55 @@ def test_events_come_before_messages_that_they_explain(tmp_path: Path) -> None:
     world.order.clear()
     world.servers[1].pump(world.now)
     assert world.order == ["election.started", "send", "send"]
+
+
+def test_a_read_confirmed_in_the_turn_in_which_leadership_is_lost(tmp_path: Path) -> None:
+    """Both frames wait in the pipes of a leader that was paused."""
+    world = World(tmp_path)
+    leader = world.elect()
+    server = world.servers[leader]
+    peer = next(n for n in world.servers if n != leader)
+    reader = Connection()
+    server.request(reader, wire.encode_client(Read(1, [b"COUNT"])))
+    server.pump(world.now)
+    state = server._raft.state
+    term, commit = state.current_term, state.commit_index
+    for reply in (
+        AppendEntriesReply(term, True, commit, commit, round=state.round),
+        AppendEntriesReply(term + 1, False, 0, 0),
+    ):
+        server.receive(peer, wire.encode(0, reply), world.now)
+    world.run(3.0)
+    assert all(isinstance(reply, Redirect) for reply in reader.replies)
+    assert reader.replies
+
+
+def test_entries_that_come_again_after_a_conflict_prove_nothing_yet(tmp_path: Path) -> None:
+    """One write holds entries and the conflict that took them back; they come again meanwhile."""
+    world = World(tmp_path)
+    server, queue = world.servers[1], world.queues[1]
+
+    def noop(index: int, term: int) -> Batch:
+        return Batch(index, term, BatchKind.NOOP, 1, b"")
+
+    def hear(peer: NodeId, message: AppendEntries | RequestVote) -> None:
+        server.receive(peer, wire.encode(0, message), world.now)
+        server.pump(world.now)
+
+    hear(2, AppendEntries(1, 2, 0, 0, (noop(1, 1),), 0))  # keeps the disk busy; the rest gathers
+    hear(2, AppendEntries(2, 2, 1, 1, (noop(2, 2), noop(3, 2)), 0))
+    hear(3, AppendEntries(3, 3, 1, 1, (noop(2, 3),), 0))
+    world.now += 1.0
+    server._raft.state.election_deadline = world.now + 1.0
+    hear(2, RequestVote(4, 2, 3, 3))
+    queue.do_one()
+    hear(2, AppendEntries(4, 2, 1, 1, (noop(2, 2), noop(3, 2)), 0))
+    queue.do_one()  # now the disk holds 1 of term 1 and 2 of term 3
+    world.mail.clear()
+    hear(2, AppendEntries(4, 2, 3, 2, (), 0))
+    replies = [wire.decode_rpc(frame)[1] for _, _, frame in world.mail]
+    (claimed,) = [reply.match_index for reply in replies if isinstance(reply, AppendEntriesReply)]
+    assert claimed <= 1, "the leader's entries 2 and 3 are not on this disk"
+    while queue.work:
+        queue.do_one()
+    assert server._raft.state.persisted_index == 3

@@ -303,3 +303,12 @@ def test_frames_are_those_of_multiprocessing_connection() -> None:
         assert wire.FrameReader().feed(os.read(ours.fileno(), 100)) == [b"a reply"]
         os.write(ours.fileno(), wire.frame(b"a request"))
         assert theirs.recv_bytes() == b"a request"
+
+
+@pytest.mark.parametrize("depth", [1, 5, 900, 957, 990])
+def test_a_submit_holds_nothing_that_is_not_checked(depth: int) -> None:
+    """It goes into the log as it came: what only fails a list deeper would stop every node."""
+    body = bytearray(wire.encode_client(wire.Submit(b"id", 1, 1, [b"x"])))
+    body[0] += 1  # one more element than there is
+    with pytest.raises(WireError):
+        wire.decode_request(bytes(body) + b"\x91" * depth + b"\x90")

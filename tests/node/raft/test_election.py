@@ -225,3 +225,14 @@ def test_without_a_quorum_hints_do_not_hasten_for_ever() -> None:
     net.servers[4].events.clear()
     net.run(10.0)
     assert net.servers[4].events.count("election.started") <= 25
+
+
+def test_who_follows_a_leader_does_not_vote_in_its_term() -> None:
+    """The loser's request may come late, to a server that has not voted but heard the winner."""
+    net = Network(3)
+    net[3].step(1, AppendEntries(5, 1, 0, 0, (), 0), net.now)
+    net.collect(3)
+    net[3].step(2, RequestVote(5, 2, 0, 0), net.now)
+    net.collect(3)
+    assert net[3].state.voted_for is None
+    assert net[3].state.leader_id == 1

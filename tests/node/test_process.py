@@ -1,0 +1,114 @@
+"""The process's own part: links that overtake each other, and the end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from node import wire
+from node.faults import FaultFilter
+from node.process import Node
+from node.transport import PipeLinks
+from node.wire import NewLink, Stop
+from tests.node.test_server import config
+
+PATIENCE_S = 20.0
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < give_up, "it never came about"
+        await asyncio.sleep(0.005)
+
+
+def is_closed(end: socket.socket) -> bool:
+    """Whether the other end is gone; reads away what it has sent."""
+    end.setblocking(False)
+    try:
+        while end.recv(1 << 16):
+            pass
+    except BlockingIOError:
+        return False
+    return True
+
+
+def events(log: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in log.read_text().splitlines()]
+
+
+def test_a_link_that_came_during_recovery_outlives_the_one_from_the_start(tmp_path: Path) -> None:
+    """Node 2 dies and starts again while node 3 recovers: the pipe to its first life is stale."""
+
+    async def scenario() -> None:
+        ours, _theirs = socket.socketpair()
+        old, old_peer = socket.socketpair()
+        new, new_peer = socket.socketpair()
+        control, supervisor = socket.socketpair()
+        log = tmp_path / "log.jsonl"
+        settings = config(
+            tmp_path,
+            3,
+            3,
+            event_log=str(log),
+            socket=str(tmp_path / "s"),
+            peers={1: 1, 2: 1},
+            log_level="debug",
+        )
+        frame = wire.frame(wire.encode(1, NewLink(2, 2)))
+        socket.send_fds(supervisor, [frame], [new.fileno()])
+        new.close()
+        old_peer.close()
+        node = Node(settings, control, {1: ours, 2: old})
+        running = asyncio.create_task(node.run())
+        await until(lambda: log.exists() and events(log).count("link.opened") == 2)
+        await until(lambda: "node.ready" in events(log))
+        assert not is_closed(new_peer)
+        supervisor.send(wire.frame(wire.encode(2, Stop())))
+        assert await running == 0
+        assert events(log)[-1] == "node.stopped"
+
+    asyncio.run(scenario())
+
+
+def test_of_two_links_at_once_one_stays_open(tmp_path: Path) -> None:
+    """A socket that is left open would hide that its process is dead."""
+
+    async def scenario() -> None:
+        first, first_peer = socket.socketpair()
+        second, second_peer = socket.socketpair()
+        links = PipeLinks(
+            1, FaultFilter(rng=Random(1)), lambda peer, body: None, lambda peer, reason, dead: None
+        )
+        await asyncio.gather(links.attach(2, first), links.attach(2, second))
+        await until(lambda: is_closed(first_peer))
+        assert not is_closed(second_peer)
+
+    asyncio.run(scenario())
+
+
+def test_a_stop_waits_for_what_is_being_written_and_begins_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        control, supervisor = socket.socketpair()
+        log = tmp_path / "log.jsonl"
+        settings = config(tmp_path, 1, 1, event_log=str(log), socket=str(tmp_path / "s"))
+        node = Node(settings, control, {})
+        running = asyncio.create_task(node.run())
+        await until(lambda: log.exists() and "leader.elected" in events(log))
+        finished: list[int] = []
+
+        def slow() -> None:
+            time.sleep(0.2)
+            finished.append(1)
+
+        node._disk.run(slow, lambda error: finished.append(2))
+        supervisor.send(wire.frame(wire.encode(2, Stop())))
+        assert await running == 0
+        assert finished == [1]
+
+    asyncio.run(scenario())
