@@ -69,12 +69,17 @@ def run(argv: Sequence[str], context: Context) -> int:
 
     context: what the command can reach
     """
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
     try:
         result = launcher.main(list(argv), prog_name="launcher", standalone_mode=False, obj=context)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:
         return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
     except click.ClickException as error:
         report(_one_line_usage(error))
         return 2
@@ -112,7 +117,8 @@ def _one_line_usage(error: click.ClickException) -> str:
         return said
     if isinstance(error, click.NoSuchOption) and context.info_name in ("submit", "read"):
         said += f" Text that begins with a dash goes behind --: {context.info_name} -- TEXT."
-    return f"{said.rstrip('.')}. `{context.command_path} --help` tells more."
+    ended = said if said.endswith(("?", ".")) else f"{said}."
+    return f"{ended} `{context.command_path} --help` tells more"
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

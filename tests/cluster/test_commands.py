@@ -114,6 +114,11 @@ def test_config_prints_what_it_accepts(lab: Lab) -> None:
 
 def test_every_command_has_help(lab: Lab) -> None:
     assert "up" in lab.launcher("--help", check=True).out
+    assert lab.launcher("help", check=True).out == lab.launcher("--help", check=True).out
+    assert lab.launcher("help", "kill", check=True).out.startswith("Usage: launcher kill")
+    alone = lab.launcher()
+    assert alone.status == 2
+    assert "Commands:" in alone.err
     for name in ("up", "ps", "kill", "submit", "timeline", "repl"):
         assert lab.launcher(name, "--help", check=True).out.startswith("Usage")
 
