@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -13,8 +14,7 @@ import click
 
 from launcher.client import Submitted
 
-_EVERY = 64
-"""Redrawing is rare next to what is counted."""
+REDRAW_S = 0.05
 
 
 @contextmanager
@@ -27,28 +27,28 @@ def counting(
     yielded goes to the same terminal (`quiet`), the bar's line is cleared before each line.
     """
     size = _size(source)
-    nothing: Iterator[str] = iter(())
+    nothing = (item for item in list[str]())  # a generator: of no known length
     with click.progressbar(
         nothing,  # counted here, not by the bar: what it would iterate over is what we yield
         length=size,
         label="submitting",
         file=sys.stderr,
-        show_pos=size is None,
         item_show_func=lambda item: None if item is None else f"{item} entries",
         update_min_steps=1,
     ) as bar:
 
         def count() -> Iterator[Submitted]:
-            entries, steps = 0, 0
+            entries, steps, drawn, drawn_at = 0, 0, False, 0.0
             for one in done:
                 entries += 1
                 steps += 1 if size is None else len(one.entry) + 1
-                if quiet:
+                if drawn and quiet:
                     click.echo("\r\x1b[K", err=True, nl=False)
                 yield one
-                if entries % _EVERY == 1 or steps >= 1 << 16:
+                drawn = time.monotonic() - drawn_at >= REDRAW_S
+                if drawn:
                     bar.update(steps, str(entries))
-                    steps = 0
+                    steps, drawn_at = 0, time.monotonic()
             bar.update(steps, str(entries))
 
         yield count()
