@@ -83,7 +83,7 @@ class Operations:
         status = await self._nodes.status()
         ids = resolve(targets, status, action, self._random)
         chosen = [_choose(status, node) for node in ids]
-        if action in ("kill", "pause"):
+        if ids and action in ("kill", "pause"):
             self._nodes.emit("warn", "fault.injected", fault=action, targets=ids)
         notes = await _together([act(node) for node in ids])
         return Reply(

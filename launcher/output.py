@@ -82,6 +82,8 @@ def print_chosen(action: str, chosen: Sequence[Chosen], as_json: bool) -> None:
     if as_json:
         print_json({"action": action, "chosen": chosen})
         return
+    if not chosen:
+        click.echo("nothing to do: every node that is meant is so already", err=True)
     for node in chosen:
         role = node.role or "no role"
         note = f" ({node.note})" if node.note else ""

@@ -31,7 +31,7 @@ _NEEDS_ROLES = ("leader", "follower", "followers")
 def resolve(
     targets: Sequence[str], status: ClusterStatus, action: Action, random: Random
 ) -> list[NodeId]:
-    """The ids that the targets mean now, in order, each once.
+    """The ids that the targets mean now, in order, each once; none for `all` when it is so already.
 
     Raises UsageError for a target that is none or makes no sense for `action`, and LauncherError
     when it means nobody at the moment.
@@ -140,7 +140,7 @@ def _choose(
     if word == "leader":
         return [_leader(among, status)]
     if not among and word == "all":
-        return [node.id for node in status.nodes]  # it is so already: no reason to fail
+        return []  # it is so already: no reason to fail
     if not among:
         raise LauncherError(f"{action} {word}: {_IDLE[action]}")
     ids = [node.id for node in among]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Cluster
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, TimedOut
 from tests.cluster.lab import Lab, eventually
 
 pytestmark = pytest.mark.cluster
@@ -180,3 +180,106 @@ def test_failover_is_quick(tmp_path: Path, hint: str) -> None:
         assert median < bound
     finally:
         lab.close()
+
+
+class Writer(threading.Thread):
+    """Submits names of its own, many at once, and reads back what it knows to be there."""
+
+    def __init__(self, lab: Lab, number: int) -> None:
+        super().__init__(daemon=True)
+        self._lab = lab
+        self._number = number
+        self.ended = threading.Event()
+        self.acknowledged: list[str] = []
+        self.in_doubt: list[str] = []
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        cluster = Cluster.attach(self._lab.folder / "cluster.yaml")
+        try:
+            while not self.ended.is_set():
+                self._submit(cluster, 20)
+                if random.random() < 0.1:
+                    self._read_back(cluster)
+        except BaseException as error:
+            self.failure = error
+
+    def _submit(self, cluster: Cluster, count: int) -> None:
+        first = len(self.acknowledged) + len(self.in_doubt)
+        names = [f"writer {self._number} {first + place:08d}" for place in range(count)]
+        answered = 0
+        try:
+            for done in cluster.submit_many([f"ADD {name}" for name in names], timeout_s=10):
+                assert done.ok, done.error
+                self.acknowledged.append(names[answered])
+                answered += 1
+        except TimedOut:
+            self.in_doubt += names[answered:]
+
+    def _read_back(self, cluster: Cluster) -> None:
+        known = set(self.acknowledged)
+        try:
+            seen = set(cluster.read("LS", timeout_s=10).text.splitlines())
+        except TimedOut:
+            return
+        assert known <= seen, "a linearizable read misses what was acknowledged before it"
+
+
+def disturb(cluster: Cluster, rng: random.Random) -> None:
+    """One operation of an operator who means no good."""
+    whom = rng.choice(["leader", "follower", "random", "minority"])
+    try:
+        match rng.choice(
+            ["kill", "kill", "stop", "pause", "restart", "cut", "heal", "mend", "mend"]
+        ):
+            case "kill":
+                cluster.kill(whom)
+            case "stop":
+                cluster.stop(whom)
+            case "pause":
+                cluster.pause(whom)
+            case "restart":
+                cluster.restart(whom)
+            case "cut":
+                cluster.partition(rng.choice(["leader|followers", "1,2|3,4,5", "1|2|3,4,5"]))
+            case "heal":
+                cluster.heal()
+            case _:
+                cluster.resume("all")
+                cluster.start("all")
+    except LauncherError as error:
+        if error.exit_status != 1:  # 1: nobody is there whom it could be done to
+            raise
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_operation_at_random_under_load(lab: Lab, seed: int) -> None:
+    lab.up(5)
+    rng = random.Random(seed)
+    cluster = Cluster.attach(lab.folder / "cluster.yaml")
+    writers = [Writer(lab, number) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    ends = time.monotonic() + 40
+    while time.monotonic() < ends:
+        disturb(cluster, rng)
+        time.sleep(rng.uniform(0, 0.5))  # the next one falls somewhere into the work
+    cluster.heal()
+    cluster.resume("all")
+    cluster.start("all")
+    for writer in writers:
+        writer.ended.set()
+        writer.join(60)
+        assert writer.failure is None, writer.failure
+    cluster.wait(converged=True, timeout_s=60)
+    listed = cluster.read("LS").text.splitlines()
+    acknowledged = {name for writer in writers for name in writer.acknowledged}
+    in_doubt = {name for writer in writers for name in writer.in_doubt}
+    assert len(listed) == len(set(listed))
+    assert acknowledged <= set(listed) <= acknowledged | in_doubt
+    assert len(acknowledged) > 1000
+    digests = lab.digests()
+    assert all(len(set(said.values())) == 1 for said in digests.values())
+    assert not lab.events("safety.violated")
