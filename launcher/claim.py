@@ -147,10 +147,16 @@ class Claim:
         )
         _write(self._config.supervisor_file, record)
 
+    @property
+    def holds(self) -> bool:
+        """The data is still ours: nobody has removed its folder from under us."""
+        return _is_file(self._lock, self._config.supervisor_lock)
+
     def release(self) -> None:
         """Leaves nothing but the data. The lock goes last."""
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
-        self._config.supervisor_file.unlink(missing_ok=True)
+        if self.holds:
+            self._config.supervisor_file.unlink(missing_ok=True)
         os.close(self._lock)
 
     def _identify(self) -> None:
@@ -329,7 +335,7 @@ def _lock(config: ClusterConfig) -> int:
 
 
 def _is_file(fd: int, path: Path) -> bool:
-    """It was not removed between being opened and being locked."""
+    """It was not removed, or replaced by another, since it was opened."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:

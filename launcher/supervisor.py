@@ -100,6 +100,7 @@ class Supervisor:
             config, claim, clock, self._events, entry=entry, python_path=spec.python_path
         )
         self._operations = Operations(self._nodes, Random())
+        self._claim = claim
         self._combiner = Combiner(config)
         self._trouble: str | None = None
         self._loop = asyncio.get_running_loop()
@@ -170,17 +171,25 @@ class Supervisor:
             self._nodes.emit("info", "supervisor.stopping", reason=self._why)
             killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
             tailing.cancel()
-            self._look(self._combiner.drain())
-            self._nodes.emit("info", "supervisor.stopped", reason=self._why, killed=killed)
-            self._events.close()
-            incomplete = self._combiner.finish()
-            if incomplete is not None:
-                print(incomplete, file=sys.stderr)  # the logs are closed
+            if self._claim.holds:  # else the logs may be another's by now
+                self._complete_timeline(killed)
             self._ended.set()
+
+    def _complete_timeline(self, killed: list[int]) -> None:
+        self._look(self._combiner.drain())
+        self._nodes.emit("info", "supervisor.stopped", reason=self._why, killed=killed)
+        self._events.close()
+        incomplete = self._combiner.finish()
+        if incomplete is not None:
+            print(incomplete, file=sys.stderr)  # the logs are closed
 
     async def _tail(self) -> None:
         while True:
             await asyncio.sleep(TAIL_INTERVAL_S)
+            if not self._claim.holds:
+                # Nobody could find this cluster any more, and the next `up` would be beside it.
+                self.end("its data folder was removed")
+                return
             self._look(self._combiner.poll())
 
     def _look(self, findings: list[dict[str, object]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -259,3 +260,16 @@ def test_rolling_restart_keeps_the_cluster_writable(lab: Lab) -> None:
     writer.stdout.close()
     assert listed(lab) == sorted([*kept, *(f"rolling {n:06d}" for n in range(sent))])
     assert all(node["restarts"] == 1 for node in lab.ps()["nodes"])
+
+
+@pytest.mark.parametrize("also_logs", [False, True])
+def test_a_cluster_whose_data_is_removed_goes_down_by_itself(lab: Lab, also_logs: bool) -> None:
+    """Pitfall 14: it must not run on unreachable, beside the next one."""
+    lab.up(3)
+    lab.remember()
+    shutil.rmtree(lab.folder / "data")
+    if also_logs:
+        shutil.rmtree(lab.folder / "logs")
+    eventually(lambda: not lab.left(), "all processes gone")
+    lab.up(5)
+    assert len(lab.ps()["nodes"]) == 5
