@@ -485,6 +485,36 @@ def timeline(
     show_timeline(config, wanted, count=count, follow=follow, as_json=as_json)
 
 
+@command(
+    "simulate",
+    "Run a cluster in a simulated world, many times as fast as real time, under faults, and check "
+    "every property at every step. A seed that fails is shrunk and explained; the same seed is the "
+    "same run.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="One run.")
+@click.option("--seeds", metavar="A..B", help="Many. By default 1..100.")
+@click.option("--nodes", type=int, default=5, show_default=True, help="How many servers.")
+@click.option("--time", default="60s", show_default=True, help="How long faults happen, simulated.")
+@click.option("--faults", default="all", show_default=True, help="all, none, or kinds with commas.")
+@click.option("--rate", type=float, default=100.0, show_default=True, help="Operations a second.")
+@click.option("--clients", type=int, default=8, show_default=True, help="How many ask at once.")
+@click.option("--only", metavar="N,N...", help="Of the seed's schedule only these faults.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. By default one a core.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write every event of one run here.")
+@click.option("--no-shrink", "shrink", flag_value=False, default=True, help="Report it as it is.")
+@click.option("--scenario", metavar="NAME", help="Play figure7 or figure8 of the paper instead.")
+@as_json
+def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
+    """`launcher simulate`."""
+    from launcher.simulate import Request, play
+    from launcher.simulate import simulate as run
+
+    if scenario is not None:
+        return play(scenario)
+    return run(Request(**asked))
+
+
 # -- what several of them share -------------------------------------------------------------------
 
 

@@ -102,6 +102,16 @@ def _within(value: Any, least: Any, most: Any) -> Any:
     return value
 
 
+def parse_duration_s(text: str) -> float:
+    """Seconds, of a duration with a unit: `150ms`, `2s`, `10m`. Raises ValueError."""
+    return _quantity(text, _DURATION_UNITS) / 1_000_000
+
+
+def write_duration(seconds: float) -> str:
+    """The inverse of `parse_duration_s`, to the microsecond."""
+    return _write_quantity(round(seconds * 1_000_000), _DURATION_UNITS)
+
+
 # -- kinds of settings ---------------------------------------------------------------------------
 
 

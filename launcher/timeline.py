@@ -301,7 +301,7 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "cluster.down": ("the cluster is down",),
     "cluster.leader": ("{leader:node} leads the cluster",),
     "cluster.healed": ("cleaned up after an earlier run: {what}",),
-    "node.spawned": ("{target:node} was started, as process {pid}",),
+    "node.spawned": ("{target:node} was started, as process {pid}", "{target:node} was started"),
     "node.exited": (
         "{target:node} exited with status {status}: {reason}",
         "{target:node} exited with status {status}",
@@ -310,6 +310,9 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "node.restarting": ("{target:node} will be started again in {in_s} s",),
     "restart.scheduled": ("{target:node} will be started again in {in_s} s",),
     "node.gave_up": ("{target:node} will not be started again: {reason}",),
+    "faults.stopped": ("no more faults from here on",),
+    "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
+    "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "fault.injected": (
         "injected: {fault} {groups:groups}",
         "injected: {fault} {targets:nodes}",
@@ -339,12 +342,14 @@ def render(
     colour: bool = False,
     width: int | None = None,
     names: Mapping[int, str] | None = None,
+    clock: Callable[[int], str] | None = None,
 ) -> str:
     """One line that says when, who, in which term, role and commit index, and what happened.
 
     colour: with ANSI colours, one for each node
     width: columns; what is longer is cut
     names: what to call nodes; by default `n1`, `n2`, ... and `sup` for the supervisor
+    clock: how to say a time; by default as the wall clock here shows it
     """
 
     def name(node: int) -> str:
@@ -353,7 +358,7 @@ def render(
 
     said, rest = _sentence(event, name)
     parts = [
-        (_clock(event.t), _DIM),
+        ((clock or _clock)(event.t), _DIM),
         (f"{name(event.node):<4}", _node_colour(event.node)),
         (f"t{event.term:<3}", ""),
         (f"{event.role:<10}", ""),

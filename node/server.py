@@ -30,7 +30,7 @@ from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Links
 from node.raft.messages import Batch, BatchKind, HardState, Message, NodeId
 from node.raft.raft import Raft
-from node.raft.state import Limits, Randomness, Ready, Role, Timing
+from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
 from node.storage.wal import Identity, WriteAheadLog
 from node.wire import NodeConfig, Read, Submit
 
@@ -166,15 +166,20 @@ class Server:
         raft = self._raft
         if now >= raft.deadline:
             raft.elapse(now)
-        self._give_up_lost_leadership(now)
-        self._take_requests(now)
+        state = raft.state
+        if self._led_term is not None:
+            self._give_up_lost_leadership(now)
+        if self._submits or self._reads or self._led_term is None:
+            self._take_requests(now)
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
-            if raft.state.last_applied < raft.state.commit_index:
+            if state.last_applied < state.commit_index:
                 break  # a long way to go: let heartbeats in between
-        self._give_up_lost_leadership(now)
-        self._send_away_parked(now)
-        return raft.state.last_applied < raft.state.commit_index
+        if self._led_term is not None:
+            self._give_up_lost_leadership(now)
+        if self._parked:
+            self._send_away_parked(now)
+        return state.last_applied < state.commit_index
 
     @property
     def deadline(self) -> float:
@@ -182,6 +187,16 @@ class Server:
         if self._parked:
             return min(self._raft.deadline, min(self._parked.values()))
         return self._raft.deadline
+
+    @property
+    def state(self) -> RaftState:
+        """The core's state, for those who watch over it; only to be read."""
+        return self._raft.state
+
+    @property
+    def applied(self) -> tuple[int, bytes]:
+        """Up to which entry it has applied the log, and the running hash of what it applied."""
+        return self._applied_index, self._digest
 
     def note(self, level: str, event: str, **fields: object) -> None:
         """Writes an event of this node's."""
@@ -224,8 +239,10 @@ class Server:
             self._send(ready.messages_after_persist)
         for batch in ready.committed:
             self._apply(batch)
-        self._confirmed_reads.extend(ready.reads)
-        self._answer_confirmed_reads()
+        if ready.reads:
+            self._confirmed_reads.extend(ready.reads)
+        if self._confirmed_reads:
+            self._answer_confirmed_reads()
 
     def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
         for peer, message in messages:

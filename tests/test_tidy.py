@@ -52,8 +52,8 @@ PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill"
 SERVER_MAY_IMPORT = (
     "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors",
 )  # fmt: skip
-MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulate.py"}
-TESTS_OF_THEIR_OWN = {"tests/cluster", "tests/simulation"}
+MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulation/node.py"}
+TESTS_OF_THEIR_OWN = {"tests/cluster", "tests/simulation", "tests/node/raft/scripts"}
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,40 +1,55 @@
 """What must hold: of one server before and after every step, and of a cluster at any moment.
 
 `ServerWatch` looks at one server (LogCabin does the same, at every step, in its debug build);
-`ClusterWatch` remembers what any server has ever led, committed or applied and compares them all:
-the five properties of Figure 3. Both raise `InvariantBroken`, and say what was believed.
+`ClusterWatch` remembers what any server has ever led, held, committed or applied and compares them
+all: the five properties of Figure 3. Both raise `InvariantBroken`, which names the property and
+says what was believed.
 
-Tests and simulations call them. They read the core's state and change nothing.
+Tests and simulations call them after every step. They read the core's state, change nothing, and
+look only at what is new since they looked last, so that a run of many thousand steps can afford it:
+
+- Log Matching is proved by induction. Each batch that appears in any log is compared with the
+  first one seen of that index and term, and so is the term of the entry before it.
+- Leader Completeness is checked when a leader appears, against all that was committed before its
+  term; and when something is committed, against the leaders of later terms that live.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from node.raft.messages import Batch, NodeId
 from node.raft.state import RaftState, Ready, Role
 
+ELECTION_SAFETY = "election-safety"
+LEADER_APPEND_ONLY = "leader-append-only"
+LOG_MATCHING = "log-matching"
+LEADER_COMPLETENESS = "leader-completeness"
+STATE_MACHINE_SAFETY = "state-machine-safety"
+MONOTONIC = "monotonic"
+"""Terms, votes within a term, commit and applied indexes never go back."""
+CONSISTENT = "consistent"
+"""What one server believes at one moment fits together."""
+BOUNDS = "bounds"
+"""What is bounded stays within its bound."""
+
 
 class InvariantBroken(AssertionError):
-    """Raft's safety does not hold; nothing after this moment can be trusted."""
+    """A property does not hold; nothing after this moment can be trusted.
+
+    broken: the property's name
+    """
+
+    def __init__(self, broken: str, belief: str) -> None:
+        super().__init__(f"{broken}: {belief}")
+        self.broken = broken
+        self.belief = belief
 
 
-def require(holds: bool, belief: str) -> None:
+def require(holds: bool, broken: str, belief: str) -> None:
     """Raises InvariantBroken unless `holds`."""
     if not holds:
-        raise InvariantBroken(belief)
-
-
-@dataclass(frozen=True)
-class _Before:
-    current_term: int
-    voted_for: NodeId | None
-    role: Role
-    commit_index: int
-    last_applied: int
-    last_index: int
-    last_term: int
+        raise InvariantBroken(broken, belief)
 
 
 class ServerWatch:
@@ -42,104 +57,226 @@ class ServerWatch:
 
     def __init__(self, raft: RaftState) -> None:
         self._raft = raft
-        self._before = self._look()
+        self._remember()
 
     def check(self) -> None:
         """What holds within a moment, and from the last moment to this one."""
-        raft, before, now = self._raft, self._before, self._look()
-        self._before = now
-        require(raft.log.base_index <= raft.last_applied, "nothing below the log is applied anew")
-        require(raft.last_applied <= raft.commit_index, "only what is committed is applied")
-        require(raft.commit_index <= raft.log.last_index, "what is committed is in the log")
-        require(raft.log.last_term <= raft.current_term, "no entry is of a term to come")
-        require(raft.persisted_index <= raft.handed_index, "only what was handed out is durable")
-        require(raft.handed_index <= raft.log.last_index, "only what is in the log is handed out")
-        require(now.current_term >= before.current_term, "terms never go back")
-        require(now.commit_index >= before.commit_index, "the commit index never goes back")
-        require(now.last_applied >= before.last_applied, "applied entries stay applied")
-        if now.current_term == before.current_term:
-            kept = before.voted_for in (None, now.voted_for)
-            require(kept, "one vote in a term, never taken back (§5.2)")
-            if before.role is Role.LEADER and now.role is Role.LEADER:
-                same = raft.log.term_at(before.last_index) == before.last_term
-                require(same, "a leader only appends (Leader Append-Only, §5.3)")
+        raft = self._raft
+        log = raft.log
+        last_index = log.last_index
+        if not log.base_index <= raft.last_applied <= raft.commit_index <= last_index:
+            self._explain_indexes()
+        if not raft.persisted_index <= raft.handed_index <= last_index:
+            believed = f"{raft.persisted_index} <= {raft.handed_index} <= {last_index}"
+            raise InvariantBroken(CONSISTENT, f"durable <= handed out <= in the log: {believed}")
+        if log.last_term > raft.current_term:
+            raise InvariantBroken(CONSISTENT, f"no entry is of a term to come ({log.last_term})")
+        if raft.commit_index < self._commit_index:
+            raise InvariantBroken(MONOTONIC, "the commit index never goes back")
+        if raft.last_applied < self._last_applied:
+            raise InvariantBroken(MONOTONIC, "applied entries stay applied")
+        if raft.current_term != self._term:
+            if raft.current_term < self._term:
+                raise InvariantBroken(MONOTONIC, "terms never go back")
+        elif self._voted_for is not None and raft.voted_for != self._voted_for:
+            raise InvariantBroken(MONOTONIC, "one vote in a term, never taken back (§5.2)")
         if raft.role is Role.LEADER:
-            require(raft.voted_for == raft.node_id, "a leader has voted for itself")
-            for peer, progress in raft.progress.items():
-                known = progress.match_index < progress.next_index <= raft.log.last_index + 1
-                require(known, f"the guess for {peer} is above its proof and within the log")
+            self._check_leader()
+        self._remember()
 
     def check_ready(self, ready: Ready) -> None:
         """What the caller is told is in order."""
         raft = self._raft
         for batch in ready.committed:
-            require(batch.last_index <= raft.commit_index, "only what is committed is applied")
+            committed = batch.last_index <= raft.commit_index
+            require(committed, CONSISTENT, "only what is committed is applied")
         for batch, following in zip(ready.batches, ready.batches[1:], strict=False):
-            require(following.first_index == batch.last_index + 1, "what is stored has no gaps")
+            joined = following.first_index == batch.last_index + 1
+            require(joined, CONSISTENT, "what is stored has no gaps")
 
-    def _look(self) -> _Before:
+    def _check_leader(self) -> None:
         raft = self._raft
-        return _Before(
-            raft.current_term,
-            raft.voted_for,
-            raft.role,
-            raft.commit_index,
-            raft.last_applied,
-            raft.log.last_index,
-            raft.log.last_term,
-        )
+        if raft.voted_for != raft.node_id:
+            raise InvariantBroken(ELECTION_SAFETY, "a leader has voted for itself")
+        if (
+            self._role is Role.LEADER
+            and self._term == raft.current_term
+            and raft.truncations != self._truncations
+        ):
+            raise InvariantBroken(LEADER_APPEND_ONLY, "a leader only appends (§5.3)")
+        last_index, limits = raft.log.last_index, raft.limits
+        for peer, progress in raft.progress.items():
+            if not progress.match_index < progress.next_index <= last_index + 1:
+                known = f"{progress.match_index} < {progress.next_index} <= {last_index + 1}"
+                belief = f"the guess for {peer} is above its proof and within the log: {known}"
+                raise InvariantBroken(CONSISTENT, belief)
+            if len(progress.inflight) > limits.max_inflight_messages:
+                belief = f"{len(progress.inflight)} messages are on their way to {peer}"
+                raise InvariantBroken(BOUNDS, belief)
+        if raft.commit_index != last_index:
+            self._check_tail()
+
+    def _check_tail(self) -> None:
+        """The uncommitted tail: the limit, or one proposal, and the no-op."""
+        raft = self._raft
+        tail = raft.log.bytes_after(raft.commit_index)
+        if tail > raft.limits.max_uncommitted_bytes:
+            first = raft.log.batches_from(raft.commit_index + 1)
+            own = [batch for batch in first if batch.term == raft.current_term and batch.data]
+            over = sum(len(batch.data) for batch in own)
+            if over > raft.limits.max_uncommitted_bytes and len(own) > 1:
+                raise InvariantBroken(BOUNDS, f"the uncommitted tail has {tail} bytes")
+
+    def _explain_indexes(self) -> None:
+        raft = self._raft
+        require(raft.log.base_index <= raft.last_applied, CONSISTENT, "applied is above the base")
+        require(raft.last_applied <= raft.commit_index, CONSISTENT, "what is applied is committed")
+        in_log = raft.commit_index <= raft.log.last_index
+        require(in_log, CONSISTENT, f"what is committed is in the log ({raft.commit_index})")
+
+    def _remember(self) -> None:
+        raft = self._raft
+        self._term = raft.current_term
+        self._voted_for = raft.voted_for
+        self._role = raft.role
+        self._commit_index = raft.commit_index
+        self._last_applied = raft.last_applied
+        self._truncations = raft.truncations
+
+
+class _Seen:
+    """How far one life of one server has been looked at."""
+
+    __slots__ = ("checked_index", "commit_index", "led_term", "raft", "truncations")
+
+    def __init__(self, raft: RaftState) -> None:
+        self.raft = raft
+        self.truncations = raft.truncations
+        self.checked_index = raft.log.base_index
+        self.commit_index = raft.log.base_index
+        self.led_term = 0
 
 
 class ClusterWatch:
-    """All servers of one cluster, through all their lives (Figure 3)."""
+    """All servers of one cluster, through all their lives (Figure 3).
+
+    leaders: who led each term
+    committed_end: the highest index that anybody has known to be committed
+    """
 
     def __init__(self) -> None:
-        self._leaders: dict[int, NodeId] = {}
+        self.leaders: dict[int, NodeId] = {}
+        self.committed_end = 0
         self._committed: dict[int, Batch] = {}
         self._committed_in: dict[int, int] = {}
         """the term in which each was first seen committed"""
-        self._committed_end = 0
         self._applied: dict[int, Batch] = {}
+        self._held: dict[tuple[int, int], tuple[Batch, int | None]] = {}
+        """of each first index and term: the batch, and the term of the entry before it"""
+        self._seen: dict[NodeId, _Seen] = {}
 
     def check(self, servers: Iterable[RaftState]) -> None:
-        """Election Safety, Leader Completeness, Log Matching and State Machine Safety."""
-        alive = list(servers)
-        for raft in alive:
-            if raft.role is Role.LEADER:
-                leader = self._leaders.setdefault(raft.current_term, raft.node_id)
-                require(
-                    leader == raft.node_id,
-                    f"term {raft.current_term} has one leader: {leader}, not {raft.node_id} too",
-                )
-            self._check_committed(raft)
-        for raft in alive:
-            if raft.role is Role.LEADER:
-                self._check_complete(raft)
+        """`look` at each."""
+        for raft in servers:
+            self.look(raft)
+
+    def look(self, raft: RaftState) -> None:
+        """Election Safety, Log Matching, Leader Completeness and State Machine Safety, as far as
+        they concern what is new of this server."""
+        seen = self._seen.get(raft.node_id)
+        if seen is None or seen.raft is not raft:
+            seen = self._seen[raft.node_id] = _Seen(raft)
+        log = raft.log
+        if raft.truncations != seen.truncations:
+            seen.truncations = raft.truncations
+            seen.checked_index = seen.commit_index
+        if log.last_index > seen.checked_index:
+            self._check_matching(raft, seen)
+        if raft.commit_index > seen.commit_index:
+            self._check_committed(raft, seen)
+        if raft.role is Role.LEADER:
+            if seen.led_term != raft.current_term:
+                seen.led_term = raft.current_term
+                self._check_elected(raft)
+        else:
+            seen.led_term = 0
+
+    def forget(self, node_id: NodeId) -> None:
+        """This server is dead: what it holds in memory counts no more."""
+        self._seen.pop(node_id, None)
 
     def applied(self, node_id: NodeId, batch: Batch) -> None:
         """`node_id` applies `batch`."""
         first = self._applied.setdefault(batch.first_index, batch)
-        require(first == batch, f"all apply the same at {batch.first_index} (node {node_id})")
+        if first != batch:
+            belief = f"all apply the same at {batch.first_index} (node {node_id})"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
 
-    def _check_committed(self, raft: RaftState) -> None:
+    def term_of(self, index: int) -> int | None:
+        """The term of the committed batch that begins at `index`."""
+        batch = self._committed.get(index)
+        return None if batch is None else batch.term
+
+    def _check_matching(self, raft: RaftState, seen: _Seen) -> None:
+        log = raft.log
+        before = log.term_at(seen.checked_index)
+        for batch in log.batches_from(seen.checked_index + 1):
+            key = (batch.first_index, batch.term)
+            known = self._held.get(key)
+            if known is None:
+                self._held[key] = (batch, before)
+            elif known[1] != before or (known[0] is not batch and known[0] != batch):
+                belief = (
+                    f"logs that hold an entry {batch.first_index} of term {batch.term} are the "
+                    f"same up to there; that of node {raft.node_id} is another"
+                )
+                raise InvariantBroken(LOG_MATCHING, belief)
+            before = batch.term
+        seen.checked_index = log.last_index
+
+    def _check_committed(self, raft: RaftState, seen: _Seen) -> None:
         """What one server holds committed no other ever holds otherwise."""
-        if raft.commit_index > self._committed_end:
-            for batch in raft.log.batches_from(self._committed_end + 1):
-                if batch.last_index <= raft.commit_index:
-                    self._committed[batch.first_index] = batch
-                    self._committed_in[batch.first_index] = raft.current_term
-                    self._committed_end = batch.last_index
-        if raft.commit_index > raft.log.base_index:
-            start = raft.log.batch_start(raft.commit_index)
-            (held, *_) = raft.log.batches_from(start)
-            agreed = self._committed.get(start)
-            require(agreed == held, f"a committed entry is for ever ({start}, {raft.node_id})")
+        end = seen.commit_index
+        for batch in raft.log.batches_from(seen.commit_index + 1):
+            if batch.last_index > raft.commit_index:
+                break
+            end = batch.last_index
+            agreed = self._committed.get(batch.first_index)
+            if agreed is None and batch.first_index == self.committed_end + 1:
+                self._committed[batch.first_index] = batch
+                self._committed_in[batch.first_index] = raft.current_term
+                self.committed_end = end
+                self._check_later_leaders(raft.current_term, batch)
+            elif agreed is not batch and agreed != batch:
+                there = "another batch" if agreed is None else f"that of term {agreed.term}"
+                belief = (
+                    f"committed is for ever: at {batch.first_index} it was {there}, and node "
+                    f"{raft.node_id} commits that of term {batch.term}"
+                )
+                raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+        seen.commit_index = end
 
-    def _check_complete(self, raft: RaftState) -> None:
+    def _check_later_leaders(self, term: int, batch: Batch) -> None:
+        for seen in self._seen.values():
+            leader = seen.raft
+            if seen.led_term > term and leader.log.term_at(batch.first_index) != batch.term:
+                self._incomplete(leader, batch)
+
+    def _check_elected(self, raft: RaftState) -> None:
+        term = raft.current_term
+        leader = self.leaders.setdefault(term, raft.node_id)
+        if leader != raft.node_id:
+            belief = f"term {term} has one leader: {leader}, and not {raft.node_id} too"
+            raise InvariantBroken(ELECTION_SAFETY, belief)
         for start, batch in self._committed.items():
-            held = raft.log.term_at(start)
-            require(
-                held == batch.term or raft.current_term < self._committed_in[start],
-                f"leader {raft.node_id} of term {raft.current_term} holds all that is committed: "
-                f"at {start} it has term {held}, not {batch.term}",
-            )
+            if self._committed_in[start] < term and raft.log.term_at(start) != batch.term:
+                self._incomplete(raft, batch)
+
+    def _incomplete(self, raft: RaftState, batch: Batch) -> None:
+        held = raft.log.term_at(batch.first_index)
+        has = "nothing" if held is None else f"an entry of term {held}"
+        raise InvariantBroken(
+            LEADER_COMPLETENESS,
+            f"a leader holds all that was committed before: n{raft.node_id}, leader of term "
+            f"{raft.current_term}, has {has} at {batch.first_index} instead of term {batch.term}",
+        )

@@ -25,6 +25,9 @@ class Log:
     def __init__(self, batches: Iterable[Batch] = ()) -> None:
         self.base_index = 0
         self.base_term = 0
+        # Of the last entry, or of the base: kept, because every step asks for them.
+        self.last_index = 0
+        self.last_term = 0
         self._batches: list[Batch] = []
         self._firsts: list[int] = []
         self._bytes_through: list[int] = []
@@ -37,14 +40,6 @@ class Log:
     def first_index(self) -> int:
         """The index of the first entry that it holds, or would hold."""
         return self.base_index + 1
-
-    @property
-    def last_index(self) -> int:
-        return self._batches[-1].last_index if self._batches else self.base_index
-
-    @property
-    def last_term(self) -> int:
-        return self._batches[-1].term if self._batches else self.base_term
 
     def term_at(self, index: int) -> int | None:
         """The term of the entry at `index`; None where the log knows of none."""
@@ -97,6 +92,8 @@ class Log:
         self._bytes_through.append(self._bytes_before(len(self._batches)) + len(batch.data))
         self._batches.append(batch)
         self._firsts.append(batch.first_index)
+        self.last_index = batch.last_index
+        self.last_term = batch.term
 
     def missing(self, batches: Iterable[Batch]) -> list[Batch]:
         """What of `batches`, which are consecutive, this log does not hold yet.
@@ -174,3 +171,5 @@ class Log:
         del self._batches[position:]
         del self._firsts[position:]
         del self._bytes_through[position:]
+        self.last_index = self._batches[-1].last_index if self._batches else self.base_index
+        self.last_term = self._batches[-1].term if self._batches else self.base_term

@@ -176,20 +176,28 @@ class Raft:
         raft = self.state
         if raft.role is Role.LEADER:
             replication.replicate(raft)
-            reads.begin_round(raft)
-        hard_state = None if raft.hard_state == raft.handed_hard_state else raft.hard_state
-        batches = raft.log.batches_from(raft.handed_index + 1)
-        committed = self._take_committed()
+            if raft.reads_waiting:
+                reads.begin_round(raft)
+        handed, last_index = raft.handed_hard_state, raft.log.last_index
+        changed = handed.current_term != raft.current_term or handed.voted_for != raft.voted_for
+        hard_state = raft.hard_state if changed else None
+        batches: list[Batch] = []
+        if raft.handed_index < last_index:
+            batches = raft.log.batches_from(raft.handed_index + 1)
+        committed: list[Batch] = []
+        if raft.last_applied != raft.commit_index:
+            committed = self._take_committed()
         out = (raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes)
-        if not (hard_state or batches or committed or any(out)):
+        if not (changed or batches or committed or out[0] or out[1] or out[2] or out[3]):
             return None
         raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes = [], [], [], []
-        raft.handed_hard_state = raft.hard_state
-        raft.handed_index = raft.log.last_index
+        if hard_state is not None:
+            raft.handed_hard_state = hard_state
+        raft.handed_index = last_index
         return Ready(
             hard_state=hard_state,
             batches=batches,
-            last_index=raft.log.last_index,
+            last_index=last_index,
             truncations=raft.truncations,
             messages=out[0],
             messages_after_persist=out[1],
@@ -248,8 +256,6 @@ class Raft:
 
     def _take_committed(self) -> list[Batch]:
         raft = self.state
-        if raft.last_applied == raft.commit_index:
-            return []
         batches = raft.log.batches_from(raft.last_applied + 1, raft.limits.max_apply_bytes)
         committed = [batch for batch in batches if batch.last_index <= raft.commit_index]
         raft.last_applied = committed[-1].last_index

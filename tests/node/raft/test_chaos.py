@@ -2,7 +2,8 @@
 
 Messages are lost, doubled and reordered, links are cut, disks lag, servers crash with what they
 had not persisted, time jumps. Every step is followed by the invariants of `invariants.py` (the
-network of `network.py` calls them); afterwards the faults stop and the cluster must agree.
+network of `launcher/simulation/cores.py` calls them); afterwards the faults stop and the cluster
+must agree.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from random import Random
 
 import pytest
 
+from launcher.simulation.cores import Network
 from node.errors import Busy, NotLeader
 from node.raft.state import Limits, Timing
-from tests.node.raft.network import Network
 
 SEEDS = range(80)
 STEPS = 2500

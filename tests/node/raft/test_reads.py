@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from launcher.simulation.cores import Network
 from node.errors import NotLeader
 from node.raft.messages import AppendEntries, AppendEntriesReply
-from tests.node.raft.network import Network
 
 
 def ask(net: Network, node_id: int, *contexts: int) -> None:

@@ -9,12 +9,12 @@ import zlib
 
 import pytest
 
+from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import DiskFailed, WrongDirectory
 from node.raft.messages import Batch, HardState
 from node.storage.segment import Identity
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
-from tests.node.storage.simulated_disk import PowerCut, SimulatedDisk
 
 SEGMENT_BYTES = 2048
 
@@ -118,7 +118,7 @@ def test_a_term_or_vote_that_goes_back_is_the_callers_mistake(wrong: HardState) 
 def test_an_append_is_one_write_one_sync_and_one_mark() -> None:
     disk = SimulatedDisk()
     log, _ = open_log(disk)
-    disk.history.clear()
+    disk.restart()
 
     log.append(HardState(2, 1), [batch(1), batch(2, 5), batch(7)])
 
@@ -129,7 +129,7 @@ def test_nothing_new_costs_nothing() -> None:
     disk = SimulatedDisk()
     log, _ = open_log(disk)
     log.append(HardState(2, 1), [])
-    disk.history.clear()
+    disk.restart()
 
     log.append(None, [])
     log.append(HardState(2, 1), [])
@@ -231,7 +231,7 @@ def test_nothing_to_drop_costs_nothing() -> None:
     disk = SimulatedDisk()
     log, _ = open_log(disk)
     fill(log, 1, 9)
-    disk.history.clear()
+    disk.restart()
 
     log.drop_before(4)
 
@@ -244,7 +244,7 @@ def test_dropped_segments_are_used_again_and_only_a_few_are_kept() -> None:
     batches = fill(log, 1, 21)
     log.drop_before(21)
     assert len([n for n in disk.list() if n.startswith("spare-")]) == 2
-    disk.history.clear()
+    disk.restart()
 
     batches += fill(log, 22, 29)
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import StorageError
 from node.raft.messages import HardState
 from node.storage.wal import WriteAheadLog
 from tests.node.storage.model import IDENTITY, Append, Drop, Model, batch
-from tests.node.storage.simulated_disk import PowerCut, SimulatedDisk
 
 SEGMENT_BYTES = 1024
 

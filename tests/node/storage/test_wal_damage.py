@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.simulation.disk import SimulatedDisk
 from node.errors import DamagedLog
 from node.raft.messages import Batch, HardState
 from node.storage.disk import OsDisk
@@ -17,7 +18,6 @@ from node.storage.mark import MARK_FILE, Mark, MarkFile, read_mark
 from node.storage.segment import Identity, State, encode_record, read_segment, segment_number
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
-from tests.node.storage.simulated_disk import SimulatedDisk
 
 SEGMENT_BYTES = 1024
 FIRST, SECOND, THIRD = (f"000000000{number}.wal" for number in (1, 2, 3))

@@ -7,14 +7,21 @@ did not cover stay as they were. A process that is killed loses nothing of this:
 
 Each operation that changes something counts as one, and at `crash_at` the disk raises `PowerCut`:
 before the operation, or, for a write, with a part of it done. From then on everything raises it.
+
+A sync that fails does what kernels do: the pages it should have written are called clean, and are
+lost when the power goes, though until then everyone reads what was written.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import random
 
 SECTOR_BYTES = 512
+
+MOST_VERSIONS = 8
+"""So many versions of an unsynced sector are kept: the oldest, and the newest ones."""
 
 
 class PowerCut(Exception):
@@ -24,52 +31,95 @@ class PowerCut(Exception):
 class Inode:
     """A file's content: in the page cache, and on the medium."""
 
+    __slots__ = ("cached", "called_clean", "durable", "name", "unsynced")
+
     def __init__(self, name: str) -> None:
         self.name = name  # the latest
         self.cached = bytearray()
         self.durable = bytearray()
         self.unsynced: dict[int, list[bytes]] = {}  # the versions of each sector since the sync
+        self.called_clean = False  # a sync has failed: what is cached may never be durable
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether a loss of power would change nothing."""
+        same_size = len(self.cached) == len(self.durable)
+        return same_size and not self.unsynced and not self.called_clean
 
     def write(self, offset: int, data: bytes) -> None:
+        """Into the page cache."""
+        cached = self.cached
         end = offset + len(data)
-        if end > len(self.cached):
-            self.cached.extend(bytes(end - len(self.cached)))
-        self.cached[offset:end] = data
+        if end > len(cached):
+            cached.extend(bytes(end - len(cached)))
+        cached[offset:end] = data
         for sector in range(offset // SECTOR_BYTES, -(-end // SECTOR_BYTES)):
-            self.unsynced.setdefault(sector, []).append(self.sector(self.cached, sector))
+            at = sector * SECTOR_BYTES
+            versions = self.unsynced.setdefault(sector, [])
+            versions.append(bytes(cached[at : at + SECTOR_BYTES]))
+            if len(versions) > MOST_VERSIONS:
+                del versions[1]
+
+    def truncate(self, size: int) -> None:
+        """In the page cache; the medium follows with the next sync."""
+        del self.cached[size:]
+        self.cached.extend(bytes(size - len(self.cached)))
+        last = -(-size // SECTOR_BYTES)
+        self.unsynced = {s: versions for s, versions in self.unsynced.items() if s < last}
 
     def sync(self) -> None:
-        # Only what is dirty reaches the medium: pages that a failed sync called clean do not.
-        self._resize_durable(len(self.cached))
+        """Makes durable what is dirty, and no more: pages that a failed sync called clean do not
+        reach the medium."""
+        durable = self.durable
+        if len(durable) != len(self.cached):
+            self._resize_durable(len(self.cached))
         for sector, versions in self.unsynced.items():
             at = sector * SECTOR_BYTES
-            self.durable[at : at + len(versions[-1])] = versions[-1]
+            durable[at : at + len(versions[-1])] = versions[-1]
+        self.unsynced.clear()
+
+    def fail_to_sync(self) -> None:
+        """As kernels do: the dirty pages are called clean, and are lost."""
+        self.called_clean = self.called_clean or bool(self.unsynced)
         self.unsynced.clear()
 
     def lose_power(self, chance: random.Random) -> None:
+        """What was not synced is there, or is not, sector by sector."""
+        if self.is_clean:
+            return
         if len(self.cached) != len(self.durable):
             self._resize_durable(chance.choice([len(self.cached), len(self.durable)]))
         for sector, versions in self.unsynced.items():
             at = sector * SECTOR_BYTES
-            old = self.sector(self.durable, sector)
+            old = bytes(self.durable[at : at + SECTOR_BYTES])
             kept = chance.choice([old, *versions])[: len(old)]
             if chance.random() < 0.3:
                 tear = chance.randrange(len(old) + 1)
                 kept = kept[:tear] + old[tear:]
             self.durable[at : at + len(kept)] = kept
         self.unsynced.clear()
+        self.called_clean = False
         self.cached = bytearray(self.durable)
+
+    def copy(self) -> Inode:
+        """Another one, as it is now: cached, durable and dirty alike."""
+        twin = Inode(self.name)
+        twin.cached = self.cached[:]
+        twin.durable = self.durable[:]
+        twin.unsynced = {sector: versions[:] for sector, versions in self.unsynced.items()}
+        twin.called_clean = self.called_clean
+        return twin
 
     def _resize_durable(self, size: int) -> None:
         del self.durable[size:]
         self.durable.extend(bytes(size - len(self.durable)))
 
-    @staticmethod
-    def sector(content: bytearray, sector: int) -> bytes:
-        return bytes(content[sector * SECTOR_BYTES : (sector + 1) * SECTOR_BYTES])
-
 
 class SimulatedFile:
+    """An open file: the `DiskFile` port in memory."""
+
+    __slots__ = ("_disk", "_inode")
+
     def __init__(self, disk: SimulatedDisk, inode: Inode) -> None:
         self._disk = disk
         self._inode = inode
@@ -93,13 +143,14 @@ class SimulatedFile:
         self._inode.write(offset, data)
 
     def truncate(self, size: int) -> None:
-        raise NotImplementedError("the log never truncates a file")
+        self._disk.step("truncate", self._inode.name)
+        self._inode.truncate(size)
 
     def sync(self) -> None:
         try:
             self._disk.step("sync", self._inode.name)
         except OSError:
-            self._inode.unsynced.clear()  # as kernels do: the pages are called clean, and are lost
+            self._inode.fail_to_sync()
             raise
         self._inode.sync()
 
@@ -111,17 +162,26 @@ class SimulatedDisk:
     """The `Disk` port in memory.
 
     crash_at: the number of the operation that is interrupted by PowerCut, from 1; 0 for never
-    fail_at: the number of the operation that fails with OSError; 0 for never
-    history: each operation so far, as "write NAME", "sync NAME", "create NAME", ...
+    fail_at: the number of the operation that fails with `fail_with`; 0 for never
+    failing: kinds of operation ("write", "sync", "create", ...) that all fail at present, each with
+        its error number; with `fails_once`, until one has failed
+    failures: how many operations have failed, ever
+    operations: how many there were since the last start
+    history: each of them, as "write NAME", "sync NAME", ..., where it is kept
     """
 
-    def __init__(self, chance: random.Random | None = None) -> None:
+    def __init__(self, chance: random.Random | None = None, *, keeps_history: bool = True) -> None:
         self.chance = chance or random.Random(0)
         self.names: dict[str, Inode] = {}
         self.crash_at = 0
         self.fail_at = 0
         self.fail_with = errno.EIO
+        self.failing: dict[str, int] = {}
+        self.fails_once = False
+        self.failures = 0
+        self.operations = 0
         self.history: list[str] = []
+        self._keeps_history = keeps_history
         self._durable_names: dict[str, Inode] = {}
         self._unsynced_names: list[tuple[str | None, str | None, Inode]] = []  # old, new
 
@@ -157,18 +217,28 @@ class SimulatedDisk:
 
     def step(self, operation: str, name: str) -> None:
         """Counts an operation, and stops or fails it when it is its turn."""
-        self.history.append(f"{operation} {name}")
-        if self.crash_at and len(self.history) >= self.crash_at:
-            raise PowerCut(f"at operation {len(self.history)}: {self.history[-1]}")
-        if len(self.history) == self.fail_at:
-            raise OSError(self.fail_with, "Input/output error")
+        self.operations += 1
+        if self._keeps_history:
+            self.history.append(f"{operation} {name}")
+        if self.crash_at and self.operations >= self.crash_at:
+            raise PowerCut(f"at operation {self.operations}: {operation} {name}")
+        error = self.failing.get(operation) if self.failing else None
+        if self.operations == self.fail_at:
+            error = self.fail_with
+        if error is not None:
+            self.failures += 1
+            if self.fails_once:
+                self.failing = {}
+            raise OSError(error, os.strerror(error))
 
     def restart(self) -> None:
         """The process begins anew; the page cache is as it was."""
         self.crash_at = self.fail_at = 0
+        self.operations = 0
         self.history.clear()
 
     def lose_power(self) -> None:
+        """What was not synced is lost, or is not; nobody knows before."""
         self.restart()
         names = dict(self._durable_names)
         for old, new, inode in self._unsynced_names:
@@ -184,6 +254,7 @@ class SimulatedDisk:
         self._unsynced_names.clear()
 
     def files(self) -> dict[str, bytes]:
+        """Every file's content, as a process sees it."""
         return {name: bytes(inode.cached) for name, inode in self.names.items()}
 
     def put(self, name: str, content: bytes) -> None:
@@ -198,11 +269,37 @@ class SimulatedDisk:
         del self.names[name]
         self._durable_names.pop(name, None)
 
+    def flip(self, name: str, bit: int) -> None:
+        """The medium goes bad: one bit of a file is another one, cached and durable alike."""
+        inode = self.names[name]
+        for content in (inode.cached, inode.durable):
+            if bit // 8 < len(content):
+                content[bit // 8] ^= 1 << bit % 8
+
     def copy(self) -> SimulatedDisk:
         """Another disk with the same files, all durable."""
         disk = SimulatedDisk(self.chance)
         for name, content in self.files().items():
             disk.put(name, content)
+        return disk
+
+    def twin(self, chance: random.Random) -> SimulatedDisk:
+        """Another disk in this very state, what is unsynced included: to see what would be.
+
+        It shares the files that a loss of power would leave alone: read it, do not write to it.
+        """
+        disk = SimulatedDisk(chance, keeps_history=False)
+        inodes = {id(inode): inode for inode in self.names.values()}
+        inodes |= {id(inode): inode for inode in self._durable_names.values()}
+        inodes |= {id(inode): inode for _, _, inode in self._unsynced_names}
+        twins = {
+            number: inode if inode.is_clean else inode.copy() for number, inode in inodes.items()
+        }
+        disk.names = {name: twins[id(inode)] for name, inode in self.names.items()}
+        disk._durable_names = {n: twins[id(inode)] for n, inode in self._durable_names.items()}
+        disk._unsynced_names = [
+            (old, new, twins[id(inode)]) for old, new, inode in self._unsynced_names
+        ]
         return disk
 
     def _change(self, old: str | None, new: str | None, inode: Inode) -> None:

@@ -1,24 +1,31 @@
-"""A cluster of cores wired in memory: the vocabulary of the core's tests.
+"""A cluster of cores wired in memory, and moved by hand.
 
 Each server is a real `Raft` between two buffers: what it has sent, and what it has been told to
-make durable. Nothing moves by itself: a test delivers, persists, loses and crashes by name, or
-asks for `settle`, which does it all until nothing is left to do. Every call into a core is
-followed by its invariants, and the cluster's.
+make durable. Nothing moves by itself: who uses it delivers, persists, loses and crashes by name,
+or asks for `settle`, which does it all until nothing is left to do. Every call into a core is
+followed by its invariants, and the cluster's. A `Witness` is told of everything that happens.
+
+What needs nothing from the disk leaves at once, as it does in `node/server.py`; all else waits for
+`persist`, in the order of the Readys.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
 from node.raft.invariants import ClusterWatch, ServerWatch
 from node.raft.messages import Batch, BatchKind, HardState, Message, NodeId
 from node.raft.raft import Raft
-from node.raft.state import Limits, Ready, Role, Timing
+from node.raft.state import Limits, Note, Ready, Role, Timing
 
 TIMING = Timing(0.1, 0.5, 1.0, failure_hint=False)
+"""Without the hint, an election begins when a test says so."""
+
+MOST_STEPS = 100_000
+"""Longer than anything that settles."""
 
 
 def batches(terms: Iterable[int], data: bytes = b"") -> list[Batch]:
@@ -29,6 +36,34 @@ def batches(terms: Iterable[int], data: bytes = b"") -> list[Batch]:
     ]
 
 
+class Witness:
+    """Is told of what happens, as it happens. This one forgets it all."""
+
+    def noted(self, node_id: NodeId, note: Note) -> None:
+        """A server's event."""
+
+    def sent(self, sender: NodeId, to: NodeId, message: Message) -> None:
+        """A message is in flight."""
+
+    def delivered(self, sender: NodeId, to: NodeId, message: Message) -> None:
+        """A message has arrived, and is about to be acted on."""
+
+    def lost(self, sender: NodeId, to: NodeId, message: Message, reason: str) -> None:
+        """A message will never arrive."""
+
+    def persisted(self, node_id: NodeId, ready: Ready, stored: Stored) -> None:
+        """A Ready is about to be written over what is `stored`."""
+
+    def applied(self, node_id: NodeId, batch: Batch) -> None:
+        """A server has been told to apply a batch."""
+
+    def read(self, node_id: NodeId, index: int, contexts: list[int]) -> None:
+        """A server may answer these reads from its state at `index`."""
+
+    def elapsed(self, now: float) -> None:
+        """It is later now, in seconds, and a timer is due."""
+
+
 @dataclass
 class Stored:
     """What a server's disk holds."""
@@ -37,6 +72,7 @@ class Stored:
     batches: list[Batch] = field(default_factory=list)
 
     def write(self, ready: Ready) -> None:
+        """Takes what a Ready asks to be made durable."""
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
         for batch in ready.batches:
@@ -46,6 +82,12 @@ class Stored:
 
 @dataclass
 class Server:
+    """One life of one server.
+
+    unsaved: the Readys that are not durable yet, oldest first
+    applied, reads, events: all that it has been told to apply, to answer, and has noted
+    """
+
     raft: Raft
     stored: Stored
     watch: ServerWatch
@@ -56,7 +98,12 @@ class Server:
 
 
 class Network:
-    """Servers 1..n and the messages between them."""
+    """Servers 1..n and the messages between them.
+
+    mail: (sender, receiver, message) in flight, in the order of sending
+    cut: the links, (sender, receiver), on which nothing arrives
+    disks: what each server finds when it starts again
+    """
 
     def __init__(
         self,
@@ -67,7 +114,9 @@ class Network:
         timing: Timing = TIMING,
         limits: Limits | None = None,
         seed: int = 1,
+        witness: Witness | None = None,
     ) -> None:
+        """`logs` gives the terms of the entries that a server starts with, one by one."""
         self.now = 0.0
         self.timing = timing
         self.limits = limits or Limits()
@@ -77,6 +126,7 @@ class Network:
         self.mail: deque[tuple[NodeId, NodeId, Message]] = deque()
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.cluster_watch = ClusterWatch()
+        self.witness = witness or Witness()
         self.disks: dict[NodeId, Stored] = {}
         for node_id in self.voters:
             log = batches((logs or {}).get(node_id, []))
@@ -108,6 +158,9 @@ class Network:
     def crash(self, node_id: NodeId) -> None:
         """What was not persisted is gone, and so is what was sent to it."""
         del self.servers[node_id]
+        for sender, to, message in self.mail:
+            if to == node_id:
+                self.witness.lost(sender, to, message, "it is down")
         self.mail = deque(item for item in self.mail if item[1] != node_id)
 
     # -- one step at a time ----------------------------------------------------------------------
@@ -122,14 +175,10 @@ class Network:
         while (ready := server.raft.ready()) is not None:
             server.watch.check()
             server.watch.check_ready(ready)
-            server.events += [note.event for note in ready.notes]
-            self.mail.extend((node_id, to, message) for to, message in ready.messages)
-            for batch in ready.committed:
-                self.cluster_watch.applied(node_id, batch)
-                server.applied.append(batch)
-            server.reads += ready.reads
-            server.unsaved.append(ready)
+            self._take(node_id, server, ready)
         self.cluster_watch.check(s.raft.state for s in self.servers.values())
+        while server.unsaved and not server.unsaved[0].must_persist:
+            self._send(node_id, server.unsaved.popleft().messages_after_persist)
 
     def persist(self, node_id: NodeId) -> bool:
         """Makes the oldest unsaved Ready durable; whether there was one."""
@@ -137,10 +186,11 @@ class Network:
         if not server.unsaved:
             return False
         ready = server.unsaved.popleft()
+        assert ready.must_persist, "all else has left already"
+        self.witness.persisted(node_id, ready, server.stored)
         server.stored.write(ready)
-        if ready.must_persist:
-            server.raft.persisted(ready)
-        self.mail.extend((node_id, to, message) for to, message in ready.messages_after_persist)
+        server.raft.persisted(ready)
+        self._send(node_id, ready.messages_after_persist)
         self.collect(node_id)
         return True
 
@@ -154,7 +204,12 @@ class Network:
             return False
         sender, to, message = self.mail[position]
         del self.mail[position]
-        if (sender, to) not in self.cut and to in self.servers:
+        if (sender, to) in self.cut:
+            self.witness.lost(sender, to, message, "the link is cut")
+        elif to not in self.servers:
+            self.witness.lost(sender, to, message, "it is down")
+        else:
+            self.witness.delivered(sender, to, message)
             self.servers[to].raft.step(sender, message, self.now)
             self.collect(to)
         return True
@@ -166,24 +221,40 @@ class Network:
 
     # -- many steps ------------------------------------------------------------------------------
 
-    def settle(self) -> None:
-        """Delivers and persists until there is nothing left to do."""
-        for _ in range(100_000):
-            delivered = self.deliver()
-            if not self.persist_all() and not delivered:
+    def settle(self, only: Collection[NodeId] | None = None) -> None:
+        """Delivers and persists until there is nothing left to do.
+
+        only: the servers among whom it happens; the others neither send, receive, nor persist
+        """
+        group = self.voters if only is None else only
+        for _ in range(MOST_STEPS):
+            mail = enumerate(self.mail)
+            near = next((at for at, (a, b, _) in mail if a in group and b in group), None)
+            delivered = near is not None and self.deliver(near)
+            persisted = [
+                self.persist(node_id) for node_id in list(self.servers) if node_id in group
+            ]
+            if not delivered and not any(persisted):
                 return
         raise AssertionError("the messages never end")
 
-    def run(self, duration_s: float, settle: bool = True) -> None:
-        """Lets time pass, timer by timer, everything settling in between."""
+    def run(
+        self, duration_s: float, settle: bool = True, only: Collection[NodeId] | None = None
+    ) -> None:
+        """Lets time pass, timer by timer, everything settling in between.
+
+        only: the servers that see it pass; the others seem to be paused
+        """
         end = self.now + duration_s
         while True:
-            due = min(server.raft.deadline for server in self.servers.values())
-            if due > end:
+            seeing = [n for n in self.servers if only is None or n in only]
+            due = min((self.servers[n].raft.deadline for n in seeing), default=end)
+            if due > end or not seeing:
                 self.now = end
                 return
             self.now = max(self.now, due)
-            for node_id in list(self.servers):
+            self.witness.elapsed(self.now)
+            for node_id in seeing:
                 if self.servers[node_id].raft.deadline <= self.now:
                     self.elapse(node_id)
             if settle:
@@ -217,6 +288,7 @@ class Network:
                 self.cut |= {(a, b), (b, a)}
 
     def heal(self) -> None:
+        """Mends every link."""
         self.cut.clear()
 
     # -- what is true ----------------------------------------------------------------------------
@@ -233,8 +305,30 @@ class Network:
 
     def log_terms(self, node_id: NodeId) -> list[int]:
         """The terms of a server's entries."""
-        return [
-            batch.term
-            for batch in self[node_id].state.log.batches_from(1)
-            for _ in range(batch.count)
-        ]
+        return terms_of(self[node_id].state.log.batches_from(1))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _take(self, node_id: NodeId, server: Server, ready: Ready) -> None:
+        for note in ready.notes:
+            server.events.append(note.event)
+            self.witness.noted(node_id, note)
+        self._send(node_id, ready.messages)
+        for batch in ready.committed:
+            self.cluster_watch.applied(node_id, batch)
+            server.applied.append(batch)
+            self.witness.applied(node_id, batch)
+        server.reads += ready.reads
+        for index, contexts in ready.reads:
+            self.witness.read(node_id, index, contexts)
+        server.unsaved.append(ready)
+
+    def _send(self, sender: NodeId, messages: Iterable[tuple[NodeId, Message]]) -> None:
+        for to, message in messages:
+            self.witness.sent(sender, to, message)
+            self.mail.append((sender, to, message))
+
+
+def terms_of(log: Iterable[Batch]) -> list[int]:
+    """The term of every entry, one by one."""
+    return [batch.term for batch in log for _ in range(batch.count)]

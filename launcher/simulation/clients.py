@@ -1,0 +1,333 @@
+"""Simulated clients: the product's own client protocol, many times over, in simulated time.
+
+Each has a `Session` and a `Route` for entries and a `Route` for reads, as `launcher/client.py` has,
+and in place of sockets the connections of `network.py`. A client does one call at a time, which is
+one read, or a few commands that are submitted together; when a call is not answered in time it
+gives up, as `Client` does: what it submitted may still be committed, its session is never used
+again, and it begins another.
+
+What every operation did and when goes into a history for the checker. Written values are unique, so
+that a command which takes effect twice shows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
+
+from launcher.checker import Kind, Operation
+from launcher.route import Refused, Route
+from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
+from launcher.simulation.network import Connection, Time
+from node import wire
+from node.errors import WireError
+from node.raft.invariants import InvariantBroken
+from node.raft.messages import NodeId
+
+if TYPE_CHECKING:
+    from launcher.simulation.node import SimulatedNode
+
+EXACTLY_ONCE = "exactly-once"
+"""A command takes effect once, however often it is sent, and its answer tells where."""
+
+TIMEOUTS_S = (0.4, 1.0, 3.0)
+"""A call that is not answered for one of these is given up."""
+
+MOST_BEHIND_S = 1.0
+"""What a client was kept from asking for so long, it asks once it can."""
+
+LATENCY_S = 0.0001
+
+_T = TypeVar("_T", Submitted, ReadAnswer)
+
+
+class Asked(msgspec.Struct):
+    """One operation that has begun."""
+
+    kind: Kind
+    key: bytes
+    command: bytes
+    invoked_s: float
+    value: bytes | None = None
+    expected: bytes | None = None
+
+
+class Listener(Protocol):
+    """Who is told what clients learn."""
+
+    def acknowledged(self, index: int, term: int, command: bytes) -> None:
+        """An entry's answer has reached its client."""
+        ...
+
+
+class _Way(Generic[_T]):
+    """A route, with the world's time and connections around it: what `channel.py` is elsewhere."""
+
+    def __init__(
+        self, client: SimulatedClient, route_random: random.Random, work: Work[_T]
+    ) -> None:
+        self._client: SimulatedClient = client
+        nodes = list(client.nodes)
+        self.route: Route[_T] = Route(nodes, work, self, route_random, leader=client.leader)
+        self._timer_at = float("inf")
+        self._closed = False
+
+    def close(self) -> None:
+        """Ends its connections, for good."""
+        self._closed = True
+        self.route.close()
+
+    def open(self, node: NodeId) -> Connection | None:
+        """The `Dial` port."""
+        there = self._client.nodes[node]
+        if there.server is None:
+            return None
+        connection = Connection(self._client.time, self, there, LATENCY_S)
+        there.connect(connection)
+        return connection
+
+    def advance(self) -> None:
+        """Sends what is to be sent, and comes back when it is time to ask elsewhere."""
+        if self._closed:
+            return
+        now = self._client.time.now
+        self.route.advance(now)
+        due = self.route.deadline
+        if due < self._timer_at:
+            self._timer_at = due if due > now else now + 1e-6
+            self._client.time.at(self._timer_at, self._on_timer, self._timer_at)
+
+    def _on_timer(self, when: float) -> None:
+        if when == self._timer_at:
+            self._timer_at = float("inf")
+            self.advance()
+
+    def received(self, connection: Connection, frames: list[bytes]) -> None:
+        """The `Caller` port."""
+        now = self._client.time.now
+        answers: list[_T] = []
+        for frame in frames:
+            try:
+                answers += self.route.received(connection, wire.decode_reply(frame), now)
+            except (Refused, SessionLost, WireError) as error:
+                belief = f"client {self._client.number} was told: {error}"
+                raise InvariantBroken(EXACTLY_ONCE, belief) from error
+        if answers:
+            self._client.leader = self.route.leader
+            self._client.answered(answers)
+        self.advance()
+
+    def lost(self, connection: Connection) -> None:
+        """The `Caller` port."""
+        self.route.lost(connection, self._client.time.now)
+        self.advance()
+
+
+class SimulatedClient:
+    """One client and its history."""
+
+    def __init__(
+        self,
+        number: int,
+        nodes: dict[NodeId, SimulatedNode],
+        time: Time,
+        listener: Listener,
+        chance: random.Random,
+        *,
+        keys: int,
+        rate: float,
+    ) -> None:
+        """rate: operations a second that it begins, if it is not held up"""
+        self.number = number
+        self.nodes = nodes
+        self.time = time
+        self.leader: NodeId | None = None
+        self.history: list[Operation] = []
+        self.idle = True
+        self._listener = listener
+        self._chance = chance
+        self._keys = [b"k%d" % key for key in range(keys)]
+        self._rate = rate
+        self._values = 0
+        self._sessions = 0
+        self._reads = 0
+        self._last_seen: dict[bytes, bytes] = {}
+        self._asked: deque[Asked] = deque()
+        self._call = 0
+        self._last_index = 0
+        self._submits: _Way[Submitted]
+        self._queries: _Way[ReadAnswer] | None = None
+        self._begin_session()
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def work(self, until_s: float) -> None:
+        """Makes calls, with pauses in between, until then."""
+        self._until_s = until_s
+        self._due_s = self.time.now
+        self._think(1)
+
+    def submit(self, asked: Sequence[Asked]) -> None:
+        """Submits commands together."""
+        self._begin_call(asked)
+        self._session.add([one.command for one in asked], self.time.now)
+        self._submits.advance()
+
+    def read(self, key: bytes) -> None:
+        """Reads a key, linearizably, without an entry."""
+        command = b"GET " + key
+        self._begin_call([Asked(Kind.READ, key, command, self.time.now)])
+        self._reads += 1
+        query = Query(self._reads, [command], self.time.now)
+        if self._queries is None:
+            self._queries = _Way(self, self._route_random(), query)
+        else:
+            self._queries.route.begin(query)
+        self._queries.advance()
+
+    def write(self, key: bytes) -> Asked:
+        """A command that sets a key to a value which nobody else ever writes."""
+        value = self._new_value()
+        command = b"SET %s %s" % (key, value)
+        return Asked(Kind.WRITE, key, command, self.time.now, value)
+
+    def _begin_call(self, asked: Sequence[Asked]) -> None:
+        assert self.idle, "one call at a time"
+        self.idle = False
+        self._asked.extend(asked)
+        self._call += 1
+        timeout_s = self._chance.choice(TIMEOUTS_S)
+        self.time.at(self.time.now + timeout_s, self._give_up, self._call)
+
+    def _give_up(self, call: int) -> None:
+        if call != self._call or self.idle:
+            return
+        for one in self._asked:
+            self._record(one, None)
+        self._asked.clear()
+        self._submits.close()
+        if self._queries is not None:
+            self._queries.close()
+            self._queries = None
+        self._begin_session()
+        self._end_call(1)
+
+    def _end_call(self, operations: int) -> None:
+        self.idle = True
+        if self.time.now < self._until_s:
+            self._think(operations)
+
+    def _think(self, operations: int) -> None:
+        """Pauses so long that the rate comes out; after a delay of up to a second, all at once."""
+        now = self.time.now
+        pause_s = self._chance.expovariate(self._rate) * operations
+        self._due_s = max(self._due_s + pause_s, now - MOST_BEHIND_S)
+        self.time.at(max(self._due_s, now), self._next_call)
+
+    def _next_call(self) -> None:
+        if not self.idle or self.time.now >= self._until_s:
+            return
+        key = self._key()
+        if self._chance.random() < 0.35:
+            self.read(key)
+            return
+        count = 1 + int(self._chance.random() ** 2 * 8)
+        self.submit([self._command(self._key()) for _ in range(count)])
+
+    def _command(self, key: bytes) -> Asked:
+        choice = self._chance.random()
+        if choice < 0.55:
+            return self.write(key)
+        if choice < 0.85:
+            value = self._new_value()
+            old = self._last_seen.get(key, b"none")
+            command = b"CAS %s %s %s" % (key, old, value)
+            return Asked(Kind.CAS, key, command, self.time.now, value, old)
+        if choice < 0.93:
+            return Asked(Kind.READ, key, b"GET " + key, self.time.now)
+        return Asked(Kind.DELETE, key, b"DEL " + key, self.time.now)
+
+    def _key(self) -> bytes:
+        return self._keys[int(self._chance.random() * len(self._keys))]
+
+    def _new_value(self) -> bytes:
+        self._values += 1
+        return b"c%d-%d" % (self.number, self._values)
+
+    def _begin_session(self) -> None:
+        def new_client_id() -> bytes:
+            self._sessions += 1
+            return b"client %d.%d" % (self.number, self._sessions)
+
+        self._session = Session(new_client_id)
+        self._last_index = 0
+        self._submits = _Way(self, self._route_random(), self._session)
+
+    def _route_random(self) -> random.Random:
+        return random.Random(self._chance.random())
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def answered(self, answers: Sequence[Submitted] | Sequence[ReadAnswer]) -> None:
+        """The next operations of this call are done."""
+        for answer in answers:
+            asked = self._asked.popleft()
+            if isinstance(answer, Submitted):
+                self._take_submitted(asked, answer)
+            self._record(asked, answer)
+        if not self._asked:
+            self._end_call(len(answers))
+
+    def _take_submitted(self, asked: Asked, answer: Submitted) -> None:
+        if answer.entry != asked.command or answer.index <= self._last_index:
+            belief = f"client {self.number} gets its answers in order: {answer} for {asked}"
+            raise InvariantBroken(EXACTLY_ONCE, belief)
+        self._last_index = answer.index
+        self._listener.acknowledged(answer.index, answer.term, asked.command)
+
+    def _record(self, asked: Asked, answer: Submitted | ReadAnswer | None) -> None:
+        observed: bytes | None = None
+        ok = True
+        if answer is not None:
+            ok = answer.ok
+            if not ok:
+                observed = _held(asked, answer)
+                ok = asked.kind is Kind.READ
+            elif asked.kind is Kind.READ:
+                observed = answer.result
+            self._note(asked, ok, observed)
+        self.history.append(
+            Operation(
+                client=self.number,
+                kind=asked.kind,
+                key=asked.key,
+                invoked_s=asked.invoked_s,
+                completed_s=None if answer is None else self.time.now,
+                ok=ok,
+                value=asked.value,
+                expected=asked.expected,
+                observed=observed,
+            )
+        )
+
+    def _note(self, asked: Asked, ok: bool, observed: bytes | None) -> None:
+        seen = asked.value if ok and asked.value is not None else observed
+        if seen is None:
+            self._last_seen.pop(asked.key, None)
+        else:
+            self._last_seen[asked.key] = seen
+
+
+def _held(asked: Asked, answer: Submitted | ReadAnswer) -> bytes | None:
+    """What the key held, by a refusal of the kv machine; None when there was no such key."""
+    if answer.result == b"no key " + asked.key:
+        return None
+    lost_race = b"CAS failed: %s is " % asked.key
+    if asked.kind is Kind.CAS and answer.result.startswith(lost_race):
+        return answer.result[len(lost_race) :]
+    belief = f"{asked.command!r} was answered with {answer.result!r}"
+    raise InvariantBroken(EXACTLY_ONCE, belief)

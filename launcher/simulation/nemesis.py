@@ -1,0 +1,316 @@
+"""The nemesis (Jepsen's word): makes a schedule's faults happen, and takes them back.
+
+Each kind of `schedule.py` has one function here that begins it and answers what ends it. The
+choices that a fault still has to make (who leads now, which groups) are drawn from randomness of
+its own, so that they do not depend on which other faults there are.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from launcher.simulation.network import Network, Time
+from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, Fault
+from launcher.simulation.situation import Situation
+from node.faults import partition
+from node.raft.messages import NodeId
+from node.raft.state import Role
+from node.storage.mark import MARK_FILE
+from node.wire import LinkFault
+
+if TYPE_CHECKING:
+    from launcher.simulation.node import SimulatedNode
+
+End: TypeAlias = Callable[[], None]
+
+
+class Nemesis:
+    """Breaks one cluster, by schedule.
+
+    on_fault: told of each fault that begins: the fault, and the nodes it was aimed at
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[SimulatedNode],
+        network: Network,
+        time: Time,
+        situation: Situation,
+        on_fault: Callable[[Fault, list[NodeId]], None],
+    ) -> None:
+        self._nodes = list(nodes)
+        self._network = network
+        self._time = time
+        self._situation = situation
+        self._on_fault = on_fault
+        # A disk that rots is lost for good; where all but a majority are, nothing else can happen.
+        lost = situation.chance("rot").choice([0, 1, 1, 2])
+        self._most_lost = min((len(self._nodes) - 1) // 2, lost)
+        self._over = False
+
+    def follow(self, schedule: Sequence[Fault]) -> None:
+        """From now on these happen."""
+        for fault in schedule:
+            self._time.at(fault.at_s, self._begin, fault)
+
+    def stop(self) -> None:
+        """Every fault is over: links are whole, clocks right, disks well, nodes up."""
+        self._over = True
+        self._network.heal()
+        for node in self._nodes:
+            node.clock.run_at(1.0, self._time.now)
+            node.arm_timer()
+            node.slow_disk_s = node.disk_hangs_until = 0.0
+            node.disk.failing = {}
+            node.resume()
+            node.start()
+
+    def _begin(self, fault: Fault) -> None:
+        if self._over:
+            return
+        chance = self._situation.chance(f"fault {fault.number}")
+        targets = self._targets(fault.target, chance)
+        self._on_fault(fault, [node.node_id for node in targets])
+        end = _BEGIN[fault.kind](self, fault, targets, chance)
+        if end is not None:
+            self._time.at(self._time.now + fault.duration_s, self._end, end)
+
+    def _end(self, end: End) -> None:
+        if not self._over:
+            end()
+
+    def _targets(self, target: str, chance: random.Random) -> list[SimulatedNode]:
+        if target == ALL:
+            return self._nodes
+        alive = [node for node in self._nodes if node.server is not None]
+        leader = current_leader(alive)
+        if target == LEADER and leader is not None:
+            return [leader]
+        if target == FOLLOWER:
+            alive = [node for node in alive if node is not leader]
+        return [chance.choice(alive or self._nodes)]
+
+    # -- links -----------------------------------------------------------------------------------
+
+    def _partition(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        ids = [node.node_id for node in self._nodes]
+        chance.shuffle(ids)
+        cuts = sorted(
+            chance.sample(range(1, len(ids)), min(len(ids) - 1, chance.choice([1, 1, 2])))
+        )
+        groups = [ids[a:b] for a, b in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
+        return self._disturb(fault, partition(groups))
+
+    def _isolate(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        return self._disturb(fault, [*self._from(targets), *self._to(targets)])
+
+    def _deafen(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        return self._disturb(fault, self._to(targets))
+
+    def _mute(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        return self._disturb(fault, self._from(targets))
+
+    def _cut(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        share = 0.1 + 0.5 * fault.amount
+        every = self._every_link()
+        cuts = [
+            LinkFault(source=a, target=b, cut=True) for a, b in every if chance.random() < share
+        ]
+        return self._disturb(fault, cuts)
+
+    def _flaky(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        loss, double = 0.4 * fault.amount, 0.3 * chance.random()
+        return self._disturb(
+            fault,
+            [
+                LinkFault(source=a, target=b, loss=loss, duplicate=double, jitter_s=0.01)
+                for a, b in self._every_link()
+            ],
+        )
+
+    def _reorder(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        jitter_s = chance.choice([0.005, 0.05, 0.5]) * fault.amount
+        return self._disturb(
+            fault,
+            [
+                LinkFault(source=a, target=b, reorder=0.3, duplicate=0.1, jitter_s=jitter_s)
+                for a, b in self._every_link()
+            ],
+        )
+
+    def _slow_link(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        delay_s = 0.5 * fault.amount**2
+        links = [*self._from(targets), *self._to(targets)]
+        return self._disturb(
+            fault,
+            [LinkFault(source=x.source, target=x.target, delay_s=delay_s) for x in links],
+        )
+
+    def _disturb(self, fault: Fault, faults: Sequence[LinkFault]) -> End:
+        self._network.disturb(fault.number, faults)
+        return lambda: self._network.mend(fault.number)
+
+    def _every_link(self) -> list[tuple[NodeId, NodeId]]:
+        ids = [node.node_id for node in self._nodes]
+        return [(a, b) for a in ids for b in ids if a != b]
+
+    def _from(self, targets: list[SimulatedNode]) -> list[LinkFault]:
+        chosen = {node.node_id for node in targets}
+        return [
+            LinkFault(source=a, target=b, cut=True) for a, b in self._every_link() if a in chosen
+        ]
+
+    def _to(self, targets: list[SimulatedNode]) -> list[LinkFault]:
+        chosen = {node.node_id for node in targets}
+        return [
+            LinkFault(source=a, target=b, cut=True) for a, b in self._every_link() if b in chosen
+        ]
+
+    # -- processes -------------------------------------------------------------------------------
+
+    def _kill(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        for node in targets:
+            node.crash(power=False, reason="killed")
+        return self._start(targets, chance)
+
+    def _kill_twice(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        for node in targets:
+            node.crash(power=chance.random() < 0.5, reason="killed")
+
+        def end() -> None:
+            for node in targets:
+                node.start(interrupted_at=1 + int(fault.amount * 12))
+
+        return end
+
+    def _power(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        for node in targets:
+            node.crash(power=True, reason="the power is gone")
+        return self._start(targets, chance)
+
+    def _start(self, targets: list[SimulatedNode], chance: random.Random) -> End:
+        later = [chance.random() * 0.3 for _ in targets]
+
+        def end() -> None:
+            for node, delay_s in zip(targets, later, strict=True):
+                self._time.at(self._time.now + delay_s, node.start)
+
+        return end
+
+    def _pause(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        for node in targets:
+            node.pause()
+
+        def end() -> None:
+            for node in targets:
+                node.resume()
+
+        return end
+
+    def _clock(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        rate = 4.0 ** (2 * fault.amount - 1)
+        for node in targets:
+            node.clock.run_at(rate, self._time.now)
+            node.clock.wall_offset_s += chance.uniform(-5.0, 5.0)
+            node.arm_timer()
+
+        def end() -> None:
+            for node in targets:
+                node.clock.run_at(1.0, self._time.now)
+                node.arm_timer()
+
+        return end
+
+    # -- disks -----------------------------------------------------------------------------------
+
+    def _slow_disk(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        for node in targets:
+            node.slow_disk_s = 0.2 * fault.amount**2
+
+        def end() -> None:
+            for node in targets:
+                node.slow_disk_s = 0.0
+
+        return end
+
+    def _hang_disk(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        for node in targets:
+            node.disk_hangs_until = self._time.now + fault.duration_s
+
+    def _full_disk(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        return self._fail(targets, {"write": errno.ENOSPC, "create": errno.ENOSPC}, once=False)
+
+    def _fail_write(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        return self._fail(targets, {"write": errno.EIO}, once=True)
+
+    def _fail_sync(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        return self._fail(targets, {"sync": errno.EIO}, once=True)
+
+    def _fail(self, targets: list[SimulatedNode], errors: dict[str, int], *, once: bool) -> End:
+        for node in targets:
+            node.disk.failing, node.disk.fails_once = dict(errors), once
+
+        def end() -> None:
+            for node in targets:
+                node.disk.failing = {}
+
+        return end
+
+    def _flip_bit(
+        self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
+    ) -> End | None:
+        (node,) = targets
+        rotten = sum(other.lost or other.flipped for other in self._nodes)
+        if node.server is None or rotten >= self._most_lost:
+            return None
+        node.crash(power=False, reason="killed; a bit of its disk flips")
+        names = sorted(node.disk.names)
+        # What is written is what matters: behind it a segment is full of zeros.
+        name = chance.choice([name for name in names if name != MARK_FILE] or names)
+        content = bytes(node.disk.names[name].cached).rstrip(b"\0")
+        node.disk.flip(name, int(fault.amount * 8 * len(content)))
+        node.flipped = True
+        return self._start(targets, chance)
+
+
+def current_leader(nodes: Sequence[SimulatedNode]) -> SimulatedNode | None:
+    """The leader of the newest term that has one, among these."""
+    best: SimulatedNode | None = None
+    best_term = -1
+    for node in nodes:
+        if node.server is None:
+            continue
+        state = node.server.state
+        if state.role is Role.LEADER and state.current_term > best_term:
+            best, best_term = node, state.current_term
+    return best
+
+
+_Begin: TypeAlias = Callable[[Nemesis, Fault, list["SimulatedNode"], random.Random], End | None]
+
+_BEGIN: dict[str, _Begin] = {
+    "partition": Nemesis._partition,
+    "isolate": Nemesis._isolate,
+    "deafen": Nemesis._deafen,
+    "mute": Nemesis._mute,
+    "cut": Nemesis._cut,
+    "flaky": Nemesis._flaky,
+    "reorder": Nemesis._reorder,
+    "slow-link": Nemesis._slow_link,
+    "kill": Nemesis._kill,
+    "kill-twice": Nemesis._kill_twice,
+    "kill-all": Nemesis._kill,
+    "power": Nemesis._power,
+    "blackout": Nemesis._power,
+    "pause": Nemesis._pause,
+    "clock": Nemesis._clock,
+    "slow-disk": Nemesis._slow_disk,
+    "hang-disk": Nemesis._hang_disk,
+    "full-disk": Nemesis._full_disk,
+    "fail-write": Nemesis._fail_write,
+    "fail-sync": Nemesis._fail_sync,
+    "flip-bit": Nemesis._flip_bit,
+}

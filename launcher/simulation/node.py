@@ -1,0 +1,428 @@
+"""A simulated process around the product's own server: what `node/process.py` is in the world.
+
+It hands the server what comes, calls `pump` a moment later, once everything else that came
+meanwhile is handed over too, and lets go what was sent. It is killed, loses its power, is stopped
+and goes on; its clock runs fast or slow; its disk takes its time. The write-ahead log, its recovery
+and the order of *persist, send, apply* are the product's own.
+
+A crash finds a disk at work: what it was doing is then done up to some operation and no further
+(`PowerCut`), within a write too. After a SIGKILL the page cache is still there; after a loss of
+power only what the disk of `disk.py` lets survive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from launcher.simulation.disk import PowerCut, SimulatedDisk
+from launcher.simulation.network import Connection, Network, Time
+from launcher.simulation.situation import Situation
+from node.errors import DamagedLog, DiskFailed, MachineError
+from node.events import HybridClock
+from node.machines.protocol import Machine
+from node.raft.invariants import InvariantBroken
+from node.raft.messages import NodeId
+from node.server import Server
+
+EPOCH_NS = 1_000_000_000 * 10**9
+"""The wall clock's time, in nanoseconds, when a simulation begins."""
+
+CRASH = "crash"
+"""No server dies of an error of its own."""
+
+RECOVERY = "recovery"
+"""What a crash has left, a server recovers."""
+
+Done = Callable[[BaseException | None], None]
+
+
+class Observer(Protocol):
+    """Who is told what a node does."""
+
+    def machine(self, node: SimulatedNode) -> Machine:
+        """A new state machine for a new life."""
+        ...
+
+    def started(self, node: SimulatedNode) -> None:
+        """A new life has recovered its log, and has said nothing yet."""
+        ...
+
+    def stepped(self, node: SimulatedNode) -> None:
+        """The server has done all that was to be done."""
+        ...
+
+    def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
+        """A frame leaves."""
+        ...
+
+    def died(self, node: SimulatedNode, reason: str) -> None:
+        """This life is over."""
+        ...
+
+    def happened(
+        self, node: SimulatedNode, level: str, event: str, term: int, role: str, commit: int,
+        fields: dict[str, object],
+    ) -> None:  # fmt: skip
+        """An event for the log."""
+        ...
+
+
+class Clock:
+    """A clock that may run fast or slow. Simulated seconds in, its own seconds out."""
+
+    def __init__(self) -> None:
+        self.rate = 1.0
+        self.wall_offset_s = 0.0
+        self._since = 0.0
+        self._then = 0.0
+
+    def read(self, now: float) -> float:
+        """What it shows."""
+        return self._then + (now - self._since) * self.rate
+
+    def when(self, shows: float) -> float:
+        """When it will show that."""
+        return self._since + (shows - self._then) / self.rate
+
+    def run_at(self, rate: float, now: float) -> None:
+        """From now on it runs so many seconds in a second."""
+        self._then, self._since, self.rate = self.read(now), now, rate
+
+
+class SimulatedNode:
+    """One node through all its lives. Ports of the server: Links, DiskQueue, EventSink."""
+
+    def __init__(
+        self, node_id: NodeId, situation: Situation, time: Time, observer: Observer
+    ) -> None:
+        self.node_id = node_id
+        self.life = 0
+        self.epoch = 0
+        """another at each start and at each end: what was meant for one finds no other"""
+        self.server: Server | None = None
+        self.lost = False
+        """its disk is beyond repair: it never starts again"""
+        self.flipped = False
+        """a bit of its disk has flipped, and it has not recovered since"""
+        self.clock = Clock()
+        self.disk = SimulatedDisk(situation.chance(f"disk {node_id}"), keeps_history=False)
+        self.unflushed: list[Connection] = []
+        self.paused = False
+        self.slow_disk_s = 0.0
+        self.disk_hangs_until = 0.0
+        self.network: Network
+        self.peers: list[SimulatedNode] = []
+
+        self._situation = situation
+        self._time = time
+        self._observer = observer
+        self._chance = situation.chance(f"process {node_id}")
+        self._wall = HybridClock(self._read_wall_clock)
+        self._outbox: dict[NodeId, list[bytes]] = {}
+        self._connections: list[Connection] = []
+        self._work: deque[tuple[Callable[[], None], Done]] = deque()
+        self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self._pump_due = False
+        self._timer_at = float("inf")
+        self._failures_before = 0
+
+    @property
+    def local_now(self) -> float:
+        return self.clock.read(self._time.now)
+
+    # -- lives -----------------------------------------------------------------------------------
+
+    def start(self, interrupted_at: int = 0) -> None:
+        """Begins a life, unless one is under way; at that operation of the disk it ends again."""
+        if self.server is not None or self.lost:
+            return
+        self.life += 1
+        self.epoch += 1
+        self.paused = False
+        disk = self.disk
+        disk.restart()
+        disk.crash_at = interrupted_at
+        self._failures_before = disk.failures
+        try:
+            self.server = Server(
+                self._situation.node_config(self.node_id, self.life),
+                machine=self._observer.machine(self),
+                disk=disk,
+                disk_queue=self,
+                links=self,
+                events=self,
+                clock=self._wall,
+                random=self._situation.chance(f"core {self.node_id} {self.life}"),
+                now=self.local_now,
+            )
+        except PowerCut:
+            disk.restart()
+            self._time.at(self._time.now + 0.05, self.start)
+            return
+        except DamagedLog as error:
+            if not self.flipped:
+                raise InvariantBroken(RECOVERY, f"n{self.node_id} refuses: {error}") from error
+            self.lost = True
+            return
+        except DiskFailed as error:
+            self._fail(error)
+            return
+        disk.crash_at = 0
+        self.flipped = False
+        self._observer.started(self)
+        for peer in self.peers:
+            if peer.server is not None:
+                self.server.link_opened(peer.node_id, self.local_now)
+                peer.meet(self.node_id)
+        self._schedule_pump()
+
+    def crash(self, *, power: bool, reason: str) -> None:
+        """Ends a life as SIGKILL does, or as the end of the power does."""
+        if power or self.server is not None:
+            self._end(reason)
+        if power:
+            self.disk.lose_power()
+
+    def _end(self, reason: str) -> None:
+        was, self.server = self.server, None
+        if was is None:
+            return
+        self._interrupt_disk()
+        self._observer.died(self, reason)
+        self.epoch += 1
+        self._outbox.clear()
+        self._waiting.clear()
+        self.unflushed.clear()
+        self.paused = self._pump_due = False
+        self._timer_at = float("inf")
+        for connection in self._connections:
+            connection.end()
+        self._connections.clear()
+        for peer in self.peers:
+            if not self.network.is_cut(self.node_id, peer.node_id):
+                when = self.network.next_arrival(self.node_id, peer.node_id)
+                self._time.at(when, peer.hear_of_death, self.node_id)
+
+    def _interrupt_disk(self) -> None:
+        """What the disk was at is done up to some operation."""
+        work, self._work = self._work, deque()
+        if not work or self._chance.random() < 0.3:
+            return
+        self.disk.crash_at = self.disk.operations + 1 + int(self._chance.random() * 6)
+        with contextlib.suppress(PowerCut, DiskFailed):
+            work[0][0]()
+        self.disk.crash_at = 0
+
+    def _fail(self, error: BaseException) -> None:
+        """The server has raised: the process ends, and whoever looks after it starts it again."""
+        excused = isinstance(error, DiskFailed) and self.disk.failures > self._failures_before
+        if not excused:
+            cause = error.__cause__ if isinstance(error, MachineError) else error
+            if isinstance(cause, InvariantBroken):
+                raise cause
+            belief = f"n{self.node_id} died of {type(error).__name__}: {error}"
+            raise InvariantBroken(CRASH, belief) from error
+        self._work.clear()
+        self._end(str(error))
+        self._time.at(self._time.now + self._chance.uniform(0.1, 0.4), self.start)
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.paused = self.server is not None
+
+    def resume(self) -> None:
+        """SIGCONT: what has come meanwhile is there, all at once."""
+        if not self.paused:
+            return
+        self.paused = False
+        waiting, self._waiting = self._waiting, []
+        for what, arguments in waiting:
+            what(*arguments)
+        self._schedule_pump()
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def receive(self, peer: NodeId, frames: list[bytes]) -> None:
+        """The Process port."""
+        server = self.server
+        if server is None:
+            return
+        if self.paused:
+            self._waiting.append((self.receive, (peer, frames)))
+            return
+        now = self.clock.read(self._time.now)
+        try:
+            for frame in frames:
+                server.receive(peer, frame, now)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._schedule_pump()
+
+    def meet(self, peer: NodeId) -> None:
+        """There is a new life of a peer."""
+        self._tell(lambda server: server.link_opened(peer, self.local_now))
+
+    def hear_of_death(self, peer: NodeId) -> None:
+        """A peer's process has died, and the link was whole when it did."""
+        if not self.network.is_cut(peer, self.node_id):
+            self._tell(lambda server: server.peer_died(peer, self.local_now))
+
+    def connect(self, connection: Connection) -> None:
+        """A client has connected."""
+        self._connections.append(connection)
+
+    def take_requests(self, connection: Connection, bodies: list[bytes] | None) -> None:
+        """The Process port."""
+
+        def take(server: Server) -> None:
+            if bodies is None:
+                if connection in self._connections:
+                    self._connections.remove(connection)
+                server.client_gone(connection.server_end)
+                return
+            for body in bodies:
+                server.request(connection.server_end, body)
+
+        self._tell(take)
+
+    def _tell(self, what: Callable[[Server], None]) -> None:
+        if self.server is None:
+            return
+        if self.paused:
+            self._waiting.append((self._tell, (what,)))
+            return
+        try:
+            what(self.server)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._schedule_pump()
+
+    # -- the pump --------------------------------------------------------------------------------
+
+    def _schedule_pump(self) -> None:
+        if not self._pump_due:
+            self._pump_due = True
+            self._time.at(self._time.now + self._situation.turn_s, self._on_turn, self.epoch)
+
+    def _on_turn(self, epoch: int) -> None:
+        if epoch == self.epoch and self._pump_due:  # a finished write has not pumped meanwhile
+            self._pump()
+
+    def _pump(self) -> None:
+        server = self.server
+        self._pump_due = False
+        if self.paused or server is None:
+            return  # `resume` schedules another
+        try:
+            more = server.pump(self.clock.read(self._time.now))
+        except Exception as error:
+            self._fail(error)
+            return
+        if self._outbox:
+            outbox, self._outbox = self._outbox, {}
+            for peer, frames in outbox.items():
+                self.network.send(self.node_id, peer, frames)
+        if self.unflushed:
+            unflushed, self.unflushed = self.unflushed, []
+            for connection in unflushed:
+                connection.flush()
+        self._observer.stepped(self)
+        if more:
+            self._schedule_pump()
+        self.arm_timer()
+
+    def arm_timer(self) -> None:
+        """Deadlines mostly move away: a timer that fires early only looks again."""
+        if self.server is None:
+            return
+        when = self.clock.when(self.server.deadline) + 1e-7
+        if when < self._timer_at:
+            self._timer_at = max(when, self._time.now)
+            self._time.at(self._timer_at, self._on_timer, self.epoch, self._timer_at)
+
+    def _on_timer(self, epoch: int, when: float) -> None:
+        if epoch != self.epoch or when != self._timer_at or self.server is None:
+            return
+        self._timer_at = float("inf")
+        if self.clock.read(self._time.now) >= self.server.deadline:
+            self._schedule_pump()
+        else:
+            self.arm_timer()
+
+    # -- the server's ports ----------------------------------------------------------------------
+
+    def send(self, peer: NodeId, frame: bytes) -> None:
+        """The Links port."""
+        self._observer.sending(self, peer, frame)
+        frames = self._outbox.get(peer)
+        if frames is None:
+            self._outbox[peer] = [frame]
+        else:
+            frames.append(frame)
+
+    def run(self, work: Callable[[], None], done: Done) -> None:
+        """The DiskQueue port."""
+        self._work.append((work, done))
+        if len(self._work) == 1:
+            self._begin_work()
+
+    def _begin_work(self) -> None:
+        least_s, most_s = self._situation.sync_s
+        takes_s = least_s + (most_s - least_s) * self._chance.random()
+        if self.slow_disk_s:
+            takes_s += self.slow_disk_s * self._chance.random()
+        self._time.at(self._time.now + takes_s, self._finish_work, self.epoch)
+
+    def _finish_work(self, epoch: int) -> None:
+        if epoch != self.epoch or self.server is None:
+            return
+        if self._time.now < self.disk_hangs_until:
+            self._time.at(self.disk_hangs_until, self._finish_work, epoch)
+            return
+        work, done = self._work.popleft()
+        failure: BaseException | None = None
+        try:
+            work()
+        except Exception as error:
+            failure = error
+        if self._work:
+            self._begin_work()
+        self._report(done, failure)
+
+    def _report(self, done: Done, failure: BaseException | None) -> None:
+        if self.paused:
+            self._waiting.append((self._report, (done, failure)))
+            return
+        try:
+            done(failure)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._pump()
+
+    def emit(
+        self, level: str, event: str, term: int, role: str, commit: int, **fields: object
+    ) -> None:
+        """The EventSink port."""
+        self._observer.happened(self, level, event, term, role, commit, fields)
+
+    def tick(self) -> int:
+        """The time of something that happens here now, on the hybrid logical clock."""
+        return self._wall.tick()
+
+    def _read_wall_clock(self) -> int:
+        seconds = self.clock.read(self._time.now) + self.clock.wall_offset_s
+        return EPOCH_NS + int(seconds * 1e9)
+
+
+def link(nodes: Iterable[SimulatedNode], network: Network) -> None:
+    """Makes nodes each other's peers."""
+    everyone = list(nodes)
+    for node in everyone:
+        node.network = network
+        node.peers = [peer for peer in everyone if peer is not node]

@@ -1,0 +1,134 @@
+"""How a transcript writes messages, entries, events and logs: compact, and the same every time.
+
+`3@2` is the entry at index 3, of term 2; `3@2:x` says that its command is `x`; `3..5@2:x,y,z` is a
+batch of three. In a table of logs, as in the paper's Figure 7, each number is an entry's term; what
+stands left of the bar is known to be committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from node.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Batch,
+    BatchKind,
+    Message,
+    NodeId,
+    RequestVote,
+    RequestVoteReply,
+)
+from node.raft.state import Note, Ready
+
+PEOPLE = {"candidate", "leader", "votes"}
+"""The fields of events that name servers."""
+
+
+def of_batch(batch: Batch) -> str:
+    """Index, term and commands: `3@2:x`."""
+    first, last = batch.first_index, batch.last_index
+    span = f"{first}@{batch.term}" if first == last else f"{first}..{last}@{batch.term}"
+    if batch.kind is BatchKind.NOOP:
+        return f"{span}:no-op"
+    data = batch.data.decode("utf-8", "replace")
+    return span if data == span else f"{span}:{','.join(data.split())}"
+
+
+def of_batches(batches: Iterable[Batch]) -> str:
+    """All of them, in brackets."""
+    return f"[{' '.join(of_batch(batch) for batch in batches)}]"
+
+
+def of_message(message: Message) -> str:
+    """A message with its fields."""
+    match message:
+        case RequestVote():
+            words = [f"last={message.last_log_index}@{message.last_log_term}"]
+            words += ["pre-vote"] * message.pre_vote
+        case RequestVoteReply():
+            words = ["granted" if message.vote_granted else "denied"]
+            words += ["pre-vote"] * message.pre_vote
+        case AppendEntries():
+            words = [
+                f"prev={message.prev_log_index}@{message.prev_log_term}",
+                f"entries={of_batches(message.batches)}",
+                f"commit={message.leader_commit}",
+            ]
+        case AppendEntriesReply() if message.success:
+            words = [f"success match={message.match_index}"]
+        case AppendEntriesReply():
+            words = [f"refused prev={message.prev_log_index}"]
+            words += [f"hint={message.hint_index}@{message.hint_term}"]
+    if isinstance(message, AppendEntries | AppendEntriesReply) and message.round:
+        words.append(f"round={message.round}")
+    return " ".join([type(message).__name__, f"term={message.term}", *words])
+
+
+def of_note(note: Note, names: Mapping[NodeId, str]) -> str:
+    """A core's event with its level, its term and its fields."""
+    words = [f"{note.level} {note.event} term={note.term}"]
+    if note.event == "commit.advanced":
+        words.append(f"commit={note.commit}")
+    for key, value in note.fields.items():
+        match value:
+            case bool():
+                text = "yes" if value else "no"
+            case list():
+                text = ",".join(names[one] if key in PEOPLE else str(one) for one in value)
+            case int() if key in PEOPLE:
+                text = names[value]
+            case str() if " " in value:
+                text = f'"{value}"'
+            case _:
+                text = str(value)
+        words.append(f"{key}={text}")
+    return " ".join(words)
+
+
+def of_write(ready: Ready, last_index: int, names: Mapping[NodeId, str]) -> str:
+    """What a Ready puts on a disk whose log ends at `last_index`."""
+    words = []
+    if ready.hard_state is not None:
+        voted_for = ready.hard_state.voted_for
+        vote = "none" if voted_for is None else names[voted_for]
+        words.append(f"term={ready.hard_state.current_term} vote={vote}")
+    if ready.batches:
+        words.append(f"entries={of_batches(ready.batches)}")
+        first = ready.batches[0].first_index
+        if first <= last_index:
+            words.append(f"in the place of {first}..{last_index}")
+    return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server in a table of logs; `terms` is one number for each entry."""
+
+    name: str
+    role: str
+    term: int
+    vote: str
+    commit: int
+    terms: Sequence[int]
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """The servers below each other, their entries under their indexes."""
+    length = max((len(row.terms) for row in rows), default=0)
+    widest = max([length, *(term for row in rows for term in row.terms)])
+    width = len(str(widest)) + 1
+    name = max(len("server"), *(len(row.name) for row in rows))
+    vote = max(len("vote"), *(len(row.vote) for row in rows))
+    indexes = "".join(f"{index:>{width}} " for index in range(1, length + 1))
+    head = f"{'server':{name}}  {'role':10} term  {'vote':{vote}}  commit  log {indexes}"
+    lines = [head.rstrip()]
+    for row in rows:
+        cells = "".join(
+            f"{term:>{width}}{'|' if index == row.commit else ' '}"
+            for index, term in enumerate(row.terms, 1)
+        )
+        left = f"{row.name:{name}}  {row.role:10} {row.term:4}  {row.vote:{vote}}  {row.commit:6}"
+        lines.append(f"{left}      {cells}".rstrip())
+    return lines

@@ -1,0 +1,164 @@
+"""What a failed run looks like to people: the property, the events before, a smaller schedule, and
+how to see it again.
+
+A run is repeated by its seed, so all of this is found out afterwards: the run itself keeps nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from launcher.settings import write_duration
+from launcher.simulation.runner import run_seed
+from launcher.simulation.schedule import FAULTS, Fault, make_schedule, only, shrink
+from launcher.simulation.situation import Options, situation
+from launcher.simulation.trace import Trace
+from launcher.simulation.world import Failure, Outcome
+from launcher.timeline import parse_line, render
+
+EVENTS_OF_A_NODE = 6
+"""So many events of each node are shown."""
+
+
+UNREMARKABLE = ("applied.digest", "leader.heard")
+"""Events that would push out others which tell more."""
+
+
+class Shrunk(msgspec.Struct, frozen=True):
+    """A smaller schedule that breaks the same property.
+
+    options: with the faults that are left in `only`, and no longer than it needs to be
+    failure: how it fails
+    runs: how many runs it took to find it
+    """
+
+    options: Options
+    schedule: list[Fault]
+    failure: Failure
+    runs: int
+
+
+def shrink_failure(
+    options: Options,
+    outcome: Outcome,
+    *,
+    most_runs: int = 150,
+    progress: Callable[[int], None] = lambda runs: None,
+) -> Shrunk:
+    """The smallest part of the seed's schedule, as far as found, that breaks the same property."""
+    failure = outcome.failure
+    assert failure is not None, "only a failure can be shrunk"
+    shorter = _no_longer_than(options, failure)
+    full = make_schedule(
+        options.faults, options.time_s, situation(options, outcome.seed).chance("schedule")
+    )
+    if options.only is not None:
+        full = only(full, options.only)
+    begun = [fault for fault in full if fault.at_s <= failure.at_s]
+    runs = 0
+    found = failure
+    kept = options
+
+    def attempt(part: Sequence[Fault]) -> bool:
+        nonlocal runs, found, kept
+        runs += 1
+        progress(runs)
+        numbers = tuple(fault.number for fault in part)
+        tried = msgspec.structs.replace(shorter, only=numbers)
+        again = run_seed(tried, outcome.seed).failure
+        if again is None or again.broken != failure.broken:
+            return False
+        found, kept = again, tried
+        return True
+
+    schedule = begun if attempt(begun) else full
+    if schedule is begun:
+        schedule = shrink(begun, attempt, most_runs=most_runs)
+    return Shrunk(_no_longer_than(kept, found), schedule, found, runs)
+
+
+def _no_longer_than(options: Options, failure: Failure) -> Options:
+    """Ends the disturbed part soon after the failure; one that came in calm needs all of it."""
+    end_s = failure.at_s + 0.1
+    if end_s >= options.time_s:
+        return options
+    return msgspec.structs.replace(options, time_s=round(end_s, 3))
+
+
+def last_events(options: Options, seed: int) -> list[str]:
+    """The last events before a failure, some of each node, in one order, as lines."""
+    kept: dict[int, deque[tuple[float, int, str]]] = {}
+    number = 0
+
+    def keep(line: str) -> None:
+        nonlocal number
+        record = json.loads(line)
+        if record["level"] == "debug" or record["event"] in UNREMARKABLE:
+            return
+        number += 1
+        at_s = record.pop("at_s")
+        record["t"] = int(at_s * 1e9)
+        event = parse_line(json.dumps(record).encode())
+        assert event is not None, "a trace is made of events"
+        text = render(event, clock=_seconds, names={0: "world"})
+        queue = kept.setdefault(event.node, deque(maxlen=EVENTS_OF_A_NODE))
+        queue.append((at_s, number, text))
+
+    run_seed(options, seed, Trace(keep, messages=False))
+    return [text for _, _, text in sorted(item for queue in kept.values() for item in queue)]
+
+
+def describe_failure(options: Options, outcome: Outcome, shrunk: Shrunk | None) -> Iterator[str]:
+    """The report, line by line."""
+    failure = outcome.failure
+    assert failure is not None, "only a failure is reported"
+    yield f"seed {outcome.seed} breaks {failure.broken} at {failure.at_s:.3f} s (simulated):"
+    yield f"  {failure.belief}"
+    for line in failure.detail.splitlines():
+        yield f"  {line}"
+    told = options if shrunk is None else shrunk.options
+    if shrunk is not None:
+        yield ""
+        yield f"{_faults(len(shrunk.schedule))} of {outcome.faults} suffice ({shrunk.runs} runs):"
+        for fault in shrunk.schedule:
+            yield f"  {fault}: {FAULTS[fault.kind].text}"
+        if shrunk.failure.belief != failure.belief:
+            yield f"  at {shrunk.failure.at_s:.3f} s: {shrunk.failure.belief}"
+    yield ""
+    yield "the last events before it:"
+    for line in last_events(told, outcome.seed):
+        yield f"  {line}"
+    yield ""
+    yield f"again:   {command(options, outcome.seed)}"
+    if shrunk is not None and shrunk.options != options:
+        yield f"smaller: {command(shrunk.options, outcome.seed)}"
+
+
+def command(options: Options, seed: int) -> str:
+    """What to type to see this run again."""
+    default = Options()
+    words = ["launcher", "simulate", "--seed", str(seed)]
+    if options.nodes != default.nodes:
+        words += ["--nodes", str(options.nodes)]
+    words += ["--time", write_duration(options.time_s)]
+    if options.faults != default.faults:
+        words += ["--faults", ",".join(options.faults) or "none"]
+    if options.rate != default.rate:
+        words += ["--rate", f"{options.rate:g}"]
+    if options.clients != default.clients:
+        words += ["--clients", str(options.clients)]
+    if options.only is not None:
+        words += ["--only", ",".join(map(str, options.only)) or "none"]
+    return " ".join(words)
+
+
+def _faults(count: int) -> str:
+    return "1 fault" if count == 1 else f"{count} faults" if count else "no faults"
+
+
+def _seconds(t: int) -> str:
+    return f"{t / 1e9:10.4f}"

@@ -1,0 +1,171 @@
+"""What goes wrong when: a seed's fault schedule, as plain data.
+
+A schedule is made before the run and does not depend on it: a list of `Fault`s, each with a time, a
+duration, a target and an amount. So any part of it can be left out (`--only`, and the shrinking of
+a failure), and the rest still means the same. Who is meant by `leader` is decided when it happens.
+
+Not every seed uses every fault: each draws a subset of those that are allowed, and how often they
+come ("swarm testing", Groce et al., ISSTA 2012). What always happens at once hides what needs
+quiet.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from launcher.errors import UsageError
+
+LEADER = "leader"
+FOLLOWER = "follower"
+ANY = "any"
+ALL = "all"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something that goes wrong.
+
+    number: its place in the seed's schedule, from 1
+    at_s, duration_s: when it begins, and how long it lasts; simulated seconds
+    kind: one of `FAULTS`
+    target: leader, follower, any or all; who that is, is decided at `at_s`
+    amount: how much, from 0 to 1; what of is the kind's matter
+    """
+
+    number: int
+    at_s: float
+    duration_s: float
+    kind: str
+    target: str
+    amount: float
+
+    def __str__(self) -> str:
+        return (
+            f"#{self.number} {self.at_s:.3f} s: {self.kind} ({self.target}) for "
+            f"{self.duration_s:.3f} s, amount {self.amount:.2f}"
+        )
+
+
+class FaultKind(msgspec.Struct, frozen=True):
+    """One kind of fault.
+
+    targets: what it may be aimed at, each as likely
+    weight: how often it is chosen, beside the others
+    lasts_s: between these it lasts
+    """
+
+    text: str
+    targets: tuple[str, ...]
+    weight: float = 1.0
+    lasts_s: tuple[float, float] = (0.1, 3.0)
+
+
+_ONE = (LEADER, FOLLOWER, ANY)
+
+FAULTS: dict[str, FaultKind] = {
+    "partition": FaultKind("the nodes fall into two or three groups", (ALL,)),
+    "isolate": FaultKind("one node hears nobody and is not heard", _ONE),
+    "deafen": FaultKind("one node is heard but hears nobody", _ONE),
+    "mute": FaultKind("one node hears but is not heard", _ONE),
+    "cut": FaultKind("some directed links lose everything", (ALL,)),
+    "flaky": FaultKind("messages are lost and doubled", (ALL,)),
+    "reorder": FaultKind("messages overtake each other", (ALL,)),
+    "slow-link": FaultKind("the messages of one node take long", _ONE),
+    "kill": FaultKind("SIGKILL; what was written and not synced survives", _ONE, 2.0),
+    "kill-twice": FaultKind("SIGKILL, and again during the recovery", _ONE, 0.5),
+    "kill-all": FaultKind("SIGKILL of every node", (ALL,), 0.3, (0.1, 1.5)),
+    "power": FaultKind("the power goes; what was not synced is lost, or torn", _ONE, 2.0),
+    "blackout": FaultKind("the power of every node goes", (ALL,), 0.5, (0.1, 1.5)),
+    "pause": FaultKind("SIGSTOP, then SIGCONT", _ONE, 1.5),
+    "clock": FaultKind("one node's clock runs fast or slow", (ANY,), 0.7, (0.5, 5.0)),
+    "slow-disk": FaultKind("syncs take long", (*_ONE, ALL)),
+    "hang-disk": FaultKind("the disk does nothing, then goes on", _ONE),
+    "full-disk": FaultKind("no write finds space", _ONE, 0.5),
+    "fail-write": FaultKind("the next write fails", _ONE, 0.5),
+    "fail-sync": FaultKind("the next sync fails, and its pages are called clean", _ONE, 0.5),
+    "flip-bit": FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
+}
+"""Every kind, by name."""
+
+
+def parse_faults(text: str) -> tuple[str, ...]:
+    """The kinds that `all`, `none` or a list with commas names. Raises UsageError."""
+    if text == "all":
+        return tuple(FAULTS)
+    if text == "none":
+        return ()
+    kinds = [part.strip() for part in text.split(",") if part.strip()]
+    for kind in kinds:
+        if kind not in FAULTS:
+            known = ", ".join(FAULTS)
+            raise UsageError(f"--faults {text}: no fault is called {kind!r}; there are {known}")
+    return tuple(kind for kind in FAULTS if kind in kinds)
+
+
+def make_schedule(kinds: Sequence[str], time_s: float, chance: random.Random) -> list[Fault]:
+    """The faults of one run of `time_s` seconds, in the order in which they begin."""
+    chosen = _subset(kinds, chance)
+    if not chosen:
+        return []
+    weights = [FAULTS[kind].weight for kind in chosen]
+    gap_s = chance.choice([0.3, 0.8, 2.0])
+    schedule: list[Fault] = []
+    at_s = 0.5 + chance.expovariate(1 / gap_s)
+    while at_s < time_s:
+        kind = chance.choices(chosen, weights)[0]
+        traits = FAULTS[kind]
+        duration_s = chance.uniform(*traits.lasts_s) * chance.choice([0.2, 1.0, 1.0])
+        target = chance.choice(traits.targets)
+        schedule.append(Fault(len(schedule) + 1, at_s, duration_s, kind, target, chance.random()))
+        at_s += chance.expovariate(1 / gap_s)
+    return schedule
+
+
+def only(schedule: Sequence[Fault], numbers: Sequence[int]) -> list[Fault]:
+    """The part of a schedule that bears these numbers. Raises UsageError for one that is not."""
+    known = {fault.number for fault in schedule}
+    if unknown := [number for number in numbers if number not in known]:
+        raise UsageError(f"--only {unknown[0]}: this seed's schedule has {len(known)} faults")
+    wanted = set(numbers)
+    return [fault for fault in schedule if fault.number in wanted]
+
+
+def _subset(kinds: Sequence[str], chance: random.Random) -> list[str]:
+    share = chance.choice([0.25, 0.5, 1.0])
+    chosen = [kind for kind in kinds if chance.random() < share]
+    return chosen or list(kinds)
+
+
+def shrink(
+    schedule: list[Fault], fails: Callable[[list[Fault]], bool], *, most_runs: int = 200
+) -> list[Fault]:
+    """The smallest part found that still fails (`ddmin`, Zeller and Hildebrandt, TSE 2002).
+
+    fails: whether a run with this part of the schedule fails as the whole does; it is asked at most
+        `most_runs` times. A part without any one of its faults passes, if the runs sufficed.
+    """
+    runs = 0
+
+    def asked(part: list[Fault]) -> bool:
+        nonlocal runs
+        runs += 1
+        return fails(part)
+
+    if runs < most_runs and asked([]):
+        return []
+    pieces = 2
+    while len(schedule) >= 2 and runs < most_runs:
+        size = -(-len(schedule) // pieces)
+        parts = [schedule[at : at + size] for at in range(0, len(schedule), size)]
+        for position in range(len(parts)):
+            rest = [f for other, part in enumerate(parts) if other != position for f in part]
+            if runs < most_runs and asked(rest):
+                schedule, pieces = rest, max(pieces - 1, 2)
+                break
+        else:
+            if size == 1:
+                break
+            pieces = min(pieces * 2, len(schedule))
+    return schedule

@@ -1,0 +1,427 @@
+"""A small language for scenarios, played on real cores: what the tests and the students read.
+
+A script is lines. Each is a command, a comment (`#`) or empty. Its *transcript* is the script with
+what each line caused beneath it, on lines that begin with a bar. A script's own such lines are
+ignored, so a transcript is a script too, and playing it gives itself again.
+
+`quietly` before a command hides what it caused. Setting the stage, before anything has happened:
+
+    start N [named A B ..] [failure_hint on] [BOUND n ..]   BOUND: a field of `Limits`, in bytes
+                                            or messages. Servers are 1..N, written S1..SN;
+                                            a second `start` begins another story
+    log S 1 1 4                             the terms of the entries that S starts with
+    term S 7                                the term in which S starts
+
+What a server does:
+
+    time-out S [early]                      it has heard no leader for long enough; early: only its
+                                            own clock says so, no time passes for the others
+    elect S                                 time-out, then settle; it must win
+    propose S x [y z]                       one batch of commands
+    read S                                  a linearizable read; they are numbered 1, 2, ..
+    persist [S] [once]                      its disk writes all that waits, or only the oldest write
+    crash S, restart S                      what was not persisted is lost
+    hint S died [at S,S]                    the others are told, over links that are not cut
+
+What happens in between:
+
+    deliver [one|last] [KIND] [from S] [to S]   what is in flight now; without words, all of it
+    drop .., duplicate .., delay ..         the same words; a duplicate is a second copy, in flight;
+                                            what is delayed is out of reach until `release`
+    release                                 all that was delayed is in flight again
+    settle [S,S]                            deliver and persist until nothing is left to do;
+                                            with servers, only among these
+    cut S|S,S, cut S->S                     both ways between the sides, or one way
+    heal [S|S, S->S]                        all links, or some
+    elapse 200ms [S,S]                      time passes: timers fire, nothing is delivered;
+                                            with servers, only they see it pass
+    run 2s                                  time passes, and everything settles in between
+
+What must be so (`all` and `S,S` name many servers):
+
+    expect leader S, expect no leader
+    expect role|term|commit|vote S ..       of one server or many
+    expect log|disk S 1 1 4                 the terms in its memory, or on its disk
+    expect applied S x y                    the commands that it has applied since it started
+    expect next|match S S 4                 what a leader believes of another server
+    expect read 1 at 3, expect read 1 unanswered
+    expect refused NotLeader|Busy           what the last `propose` or `read` was told
+    expect event S NAME, expect no event S NAME     since it started
+    expect in-flight 2 [KIND] [from S] [to S]
+    expect agreement                        all that run have the same log
+    show                                    every server's term, vote and log, as in Figure 7
+
+KIND is RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, or one of their uses:
+PreVote, PreVoteReply, Heartbeat. After every step the invariants of `node/raft/invariants.py` are
+checked; one that is broken fails the script.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from importlib.resources import files
+from typing import TypeAlias
+
+from launcher.errors import LauncherError, UsageError
+from launcher.simulation import notation
+from launcher.simulation.cores import TIMING, Network, Stored, batches, terms_of
+from launcher.simulation.expectations import expect, expect_leader
+from launcher.simulation.stage import (
+    Mail,
+    Play,
+    Unmet,
+    Words,
+    Wrong,
+    alone,
+    duration,
+    first,
+    nothing,
+    number,
+    numbers,
+)
+from node.errors import Busy, NotLeader
+from node.raft.messages import HardState, NodeId
+from node.raft.state import Limits, Role
+
+MARGIN = "  | "
+"""Begins the lines that tell what a command caused."""
+
+MOST_SERVERS = 25
+NAME = r"(?!all$|S\d+$)[A-Za-z]\w*"
+BOUNDS = [bound.name for bound in fields(Limits)]
+SETTING = {"start", "log", "term", "show", "expect"}
+"""The commands that move nothing."""
+
+
+class ScenarioFailed(LauncherError):
+    """Something is not as the script expects: the line, and what was found."""
+
+
+def run_script(text: str, *, seed: int = 1) -> Iterator[str]:
+    """The transcript, line by line; the same for the same text and seed (of the timeouts drawn).
+
+    Raises UsageError for a line that makes no sense, and ScenarioFailed for an expectation that is
+    not met or an invariant that is broken, after having yielded what went before.
+    """
+    play = Play(seed)
+    for at, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith(MARGIN.strip()):
+            continue
+        yield line.rstrip()
+        words = re.sub(r"(^|\s)#.*", "", line).split()
+        if not words:
+            continue
+        failure = _perform(play, words)
+        yield from (f"{MARGIN}{told}".rstrip() for told in play.told)
+        play.told.clear()
+        if isinstance(failure, Wrong):
+            raise UsageError(f"line {at}: {failure}") from failure
+        if failure is not None:
+            raise ScenarioFailed(f"line {at}: {' '.join(words)}: {failure}") from failure
+
+
+def scenarios() -> list[str]:
+    """The names of the scenarios that come with the launcher."""
+    folder = files("launcher.simulation") / "scenarios"
+    found = (entry.name for entry in folder.iterdir())
+    return sorted(name.removesuffix(".txt") for name in found if name.endswith(".txt"))
+
+
+def scenario(name: str) -> str:
+    """The script of one of `scenarios`. Raises UsageError where there is none of that name."""
+    if name not in scenarios():
+        raise UsageError(f"no scenario {name!r}; there are {', '.join(scenarios())}")
+    return (files("launcher.simulation") / "scenarios" / f"{name}.txt").read_text("utf-8")
+
+
+def _perform(play: Play, words: Words) -> Exception | None:
+    """Obeys one line; the reason why it could not."""
+    quietly = words[0] == "quietly" and len(words) > 1
+    name, *rest = words[1:] if quietly else words
+    if name not in COMMANDS:
+        return Wrong(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+    usage, command = COMMANDS[name]
+    if play.network is None and name != "start":
+        return Wrong("a script begins with: start N")
+    play.moved = play.moved or name not in SETTING
+    try:
+        command(play, rest)
+    except Wrong as error:
+        return Wrong(f"{name}: {error}; write: {usage}")
+    except Unmet as error:
+        return error
+    except AssertionError as error:
+        broken = Unmet(f"an invariant is broken: {error}")
+        broken.__cause__ = error
+        return broken
+    if quietly:
+        play.told.clear()
+    return None
+
+
+# -- setting the stage ---------------------------------------------------------------------------
+
+
+def _start(play: Play, words: Words) -> None:
+    size = number(words.pop(0)) if words else 0
+    if not 1 <= size <= MOST_SERVERS:
+        raise Wrong(f"N is 1..{MOST_SERVERS}")
+    play.names = {node_id: f"S{node_id}" for node_id in range(1, size + 1)}
+    if words[:1] == ["named"]:
+        names, words = words[1 : size + 1], words[size + 1 :]
+        if len(set(names)) < size:
+            raise Wrong(f"{size} servers need {size} names")
+        if unfit := [name for name in names if not re.fullmatch(NAME, name)]:
+            raise Wrong(f"{unfit[0]!r} is no name: a word of letters that is not all or S1")
+        play.names = dict(enumerate(names, 1))
+    timing, limits = TIMING, Limits()
+    if len(words) % 2:
+        raise Wrong(f"{words[-1]} has no value")
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        if option == "failure_hint" and value in {"on", "off"}:
+            timing = replace(timing, failure_hint=value == "on")
+        elif option in BOUNDS:
+            limits = replace(limits, **{option: number(value)})
+        else:
+            raise Wrong(f"no option {option} {value}; BOUND is {', '.join(BOUNDS)}")
+    play.moved, play.refusal, play.reads = False, None, 0
+    play.delayed.clear()
+    play.answers.clear()
+    play.network = Network(size, timing=timing, limits=limits, seed=play.seed, witness=play)
+
+
+def _log(play: Play, words: Words) -> None:
+    node_id, terms = _set_up(play, words), numbers(words[1:])
+    if terms != sorted(terms) or 0 in terms:
+        raise Wrong("terms are 1 or more, and never fall along a log")
+    term = max([play.net.disks[node_id].hard_state.current_term, *terms])
+    play.net.disks[node_id] = Stored(HardState(term), batches(terms))
+    play.net.start(node_id)
+
+
+def _term(play: Play, words: Words) -> None:
+    node_id, term = _set_up(play, words), number(alone(words[1:]))
+    disk = play.net.disks[node_id]
+    if term < max(terms_of(disk.batches), default=0):
+        raise Wrong("no entry is of a term to come")
+    disk.hard_state = HardState(term)
+    play.net.start(node_id)
+
+
+def _set_up(play: Play, words: Words) -> NodeId:
+    if play.moved:
+        raise Wrong("the stage is set before anything happens")
+    return play.server(first(words))
+
+
+# -- what a server does --------------------------------------------------------------------------
+
+
+def _time_out(play: Play, words: Words) -> None:
+    node_id = play.running(first(words))
+    if words[1:] not in ([], ["early"]):
+        raise Wrong(f"cannot make sense of {words[1]!r}")
+    state = play.net[node_id].state
+    if state.role is Role.LEADER:
+        raise Unmet("it leads, and waits for no leader")
+    if words[1:]:
+        state.election_deadline = play.net.now
+        play.net.elapse(node_id)
+    else:
+        play.net.time_out(node_id)
+
+
+def _elect(play: Play, words: Words) -> None:
+    alone(words)
+    _time_out(play, words)
+    play.net.settle()
+    expect_leader(play, words)
+
+
+def _propose(play: Play, words: Words) -> None:
+    node_id, commands = play.running(first(words)), words[1:]
+    if not commands:
+        raise Wrong("nothing is proposed")
+    raft, play.refusal = play.net[node_id], None
+    try:
+        index = raft.propose(len(commands), " ".join(commands).encode(), play.net.now)
+    except (NotLeader, Busy) as error:
+        _refuse(play, node_id, error)
+        return
+    (batch,) = raft.state.log.batches_from(index)
+    play.tell(f"{play.names[node_id]} appends {notation.of_batch(batch)}")
+    play.net.collect(node_id)
+
+
+def _ask(play: Play, words: Words) -> None:
+    node_id = play.running(alone(words))
+    play.refusal = None
+    try:
+        play.net[node_id].read(play.reads + 1, play.net.now)
+    except NotLeader as error:
+        _refuse(play, node_id, error)
+        return
+    play.reads += 1
+    play.tell(f"{play.names[node_id]} is asked for read {play.reads}")
+    play.net.collect(node_id)
+
+
+def _refuse(play: Play, node_id: NodeId, error: NotLeader | Busy) -> None:
+    play.refusal = type(error).__name__
+    reason = str(error)
+    if isinstance(error, NotLeader) and error.leader_id is not None:
+        reason = f"the leader is {play.names[error.leader_id]}"
+    play.tell(f"{play.names[node_id]} refuses: {play.refusal}, {reason}")
+
+
+def _persist(play: Play, words: Words) -> None:
+    once = words[-1:] == ["once"]
+    named = words[:-1] if once else words
+    chosen = [play.running(alone(named))] if named else list(play.net.servers)
+    wrote = [play.net.persist(node_id) for node_id in chosen]
+    if not any(wrote):
+        raise Unmet("nothing waits to be written")
+    for node_id in () if once else chosen:
+        while play.net.persist(node_id):
+            pass
+
+
+def _crash(play: Play, words: Words) -> None:
+    node_id = play.running(alone(words))
+    lost = sum(ready.must_persist for ready in play.net.servers[node_id].unsaved)
+    play.tell(f"{play.names[node_id]} is down; {lost} of its writes had not reached its disk")
+    play.net.crash(node_id)
+
+
+def _restart(play: Play, words: Words) -> None:
+    node_id = play.server(alone(words))
+    if node_id in play.net.servers:
+        raise Wrong(f"{play.names[node_id]} is up; crash it first")
+    disk = play.net.disks[node_id]
+    vote = play.vote_of(disk.hard_state.voted_for)
+    held = f"term={disk.hard_state.current_term} vote={vote}"
+    log = notation.of_batches(disk.batches)
+    play.tell(f"{play.names[node_id]} starts with {held} entries={log}")
+    play.net.start(node_id)
+
+
+def _hint(play: Play, words: Words) -> None:
+    if len(words) not in (2, 4) or words[1] != "died" or words[2:3] not in ([], ["at"]):
+        raise Wrong("cannot make sense of it")
+    dead = play.server(words[0])
+    if dead in play.net.servers:
+        raise Wrong(f"{play.names[dead]} is up; crash it first")
+    told = words[3].split(",") if words[3:] else [play.names[peer] for peer in play.net.servers]
+    for node_id in map(play.running, told):
+        if (dead, node_id) in play.net.cut:
+            play.tell(f"{play.names[node_id]} is not told: the link is cut")
+            continue
+        play.tell(f"{play.names[node_id]} is told that {play.names[dead]} has died")
+        play.net[node_id].hint_failure(dead, play.net.now)
+        play.net.collect(node_id)
+
+
+# -- what happens in between ---------------------------------------------------------------------
+
+
+def _deliver(play: Play, words: Words) -> None:
+    for before, position in enumerate(play.positions(words)):
+        play.net.deliver(position - before)
+
+
+def _drop(play: Play, words: Words) -> None:
+    for sender, to, message in _take(play, words):
+        play.lost(sender, to, message, "dropped")
+
+
+def _duplicate(play: Play, words: Words) -> None:
+    for position in play.positions(words):
+        sender, to, message = play.net.mail[position]
+        link = f"{play.names[sender]} => {play.names[to]}"
+        play.tell(f"{link} {notation.of_message(message)} (a duplicate)")
+        play.net.mail.append((sender, to, message))
+
+
+def _delay(play: Play, words: Words) -> None:
+    for sender, to, message in _take(play, words):
+        link = f"{play.names[sender]} .. {play.names[to]}"
+        play.tell(f"{link} {notation.of_message(message)} (delayed)")
+        play.delayed.append((sender, to, message))
+
+
+def _take(play: Play, words: Words) -> list[Mail]:
+    positions = play.positions(words)
+    taken = [play.net.mail[position] for position in positions]
+    for position in reversed(positions):
+        del play.net.mail[position]
+    return taken
+
+
+def _release(play: Play, words: Words) -> None:
+    nothing(words)
+    if not play.delayed:
+        raise Unmet("nothing is delayed")
+    for sender, to, message in play.delayed:
+        play.sent(sender, to, message)
+    play.net.mail.extend(play.delayed)
+    play.delayed.clear()
+
+
+def _settle(play: Play, words: Words) -> None:
+    play.net.settle(play.servers(alone(words)) if words else None)
+
+
+def _cut(play: Play, words: Words) -> None:
+    if not words:
+        raise Wrong("no link is named")
+    play.net.cut |= play.links(words)
+
+
+def _heal(play: Play, words: Words) -> None:
+    play.net.cut -= play.links(words) if words else set(play.net.cut)
+
+
+def _elapse(play: Play, words: Words) -> None:
+    only = None if len(words) == 1 else play.servers(alone(words[1:]))
+    play.net.run(duration(first(words)), settle=False, only=only)
+
+
+def _run(play: Play, words: Words) -> None:
+    play.net.run(duration(alone(words)))
+
+
+def _show(play: Play, words: Words) -> None:
+    nothing(words)
+    play.told += notation.table([play.row(node_id) for node_id in play.names])
+
+
+Command: TypeAlias = Callable[[Play, Words], None]
+CHOICE = "[one|last] [KIND] [from S] [to S]"
+COMMANDS: dict[str, tuple[str, Command]] = {
+    "start": ("start N [named A B ..] [failure_hint on] [BOUND n ..]", _start),
+    "log": ("log S 1 1 4", _log),
+    "term": ("term S 7", _term),
+    "time-out": ("time-out S [early]", _time_out),
+    "elect": ("elect S", _elect),
+    "propose": ("propose S x [y z]", _propose),
+    "read": ("read S", _ask),
+    "persist": ("persist [S] [once]", _persist),
+    "crash": ("crash S", _crash),
+    "restart": ("restart S", _restart),
+    "hint": ("hint S died [at S,S]", _hint),
+    "deliver": (f"deliver {CHOICE}", _deliver),
+    "drop": (f"drop {CHOICE}", _drop),
+    "duplicate": (f"duplicate {CHOICE}", _duplicate),
+    "delay": (f"delay {CHOICE}", _delay),
+    "release": ("release", _release),
+    "settle": ("settle [S,S]", _settle),
+    "cut": ("cut S|S,S or cut S->S", _cut),
+    "heal": ("heal [S|S, S->S]", _heal),
+    "elapse": ("elapse 200ms [S,S]", _elapse),
+    "run": ("run 2s", _run),
+    "expect": ("expect WHAT ..", expect),
+    "show": ("show", _show),
+}
+"""What each command is called, how it is written, and what it does."""

@@ -1,0 +1,117 @@
+"""The circumstances of one simulated run: what its seed decides before anything happens.
+
+Limits are drawn small as often as large, so that a run of seconds comes to them; latencies and
+disks are fast or slow; the failure hint is on or off. `Options` is what the user says, `Situation`
+what the seed makes of it.
+"""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from launcher.simulation.schedule import FAULTS
+from node.raft.messages import NodeId
+from node.wire import NodeConfig
+
+CLUSTER_ID = "simulated"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be simulated.
+
+    nodes: how many servers
+    time_s: for how many simulated seconds faults happen; the liveness phase comes after them
+    faults: the kinds that are allowed, names of `FAULTS`
+    rate: operations a simulated second that all clients together begin, if they are not held up
+    clients: how many there are
+    only: of the seed's schedule only the faults with these numbers; None for all
+    """
+
+    nodes: int = 5
+    time_s: float = 60.0
+    faults: tuple[str, ...] = tuple(FAULTS)
+    rate: float = 100.0
+    clients: int = 8
+    only: tuple[int, ...] | None = None
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's circumstances. Seconds and bytes.
+
+    latency_s: between these a message takes from one node to another
+    sync_s: between these an append takes
+    turn_s: how long a process gathers what comes before it acts
+    keys: over how many keys the clients quarrel
+    """
+
+    seed: int
+    options: Options
+    latency_s: tuple[float, float]
+    sync_s: tuple[float, float]
+    turn_s: float
+    failure_hint: bool
+    max_append_bytes: int
+    max_inflight_batches: int
+    max_uncommitted_bytes: int
+    segment_bytes: int
+    keys: int
+
+    @property
+    def voters(self) -> list[NodeId]:
+        return list(range(1, self.options.nodes + 1))
+
+    def chance(self, purpose: str) -> random.Random:
+        """The randomness for one purpose. What one purpose draws never moves another."""
+        return random.Random(f"{self.seed}/{purpose}")
+
+    def node_config(self, node_id: NodeId, life: int) -> NodeConfig:
+        """What a node of this cluster is told when it starts."""
+        return NodeConfig(
+            cluster_id=CLUSTER_ID,
+            cluster_name=CLUSTER_ID,
+            node_id=node_id,
+            life=life,
+            voters=self.voters,
+            peers={},
+            data_dir="",
+            event_log="",
+            socket="",
+            machine="kv",
+            python_path=[],
+            heartbeat_interval_s=0.1,
+            election_timeout_min_s=0.5,
+            election_timeout_max_s=1.0,
+            failure_hint=self.failure_hint,
+            max_entry_bytes=1 << 20,
+            max_append_bytes=self.max_append_bytes,
+            max_inflight_batches=self.max_inflight_batches,
+            max_inflight_bytes=8 << 20,
+            max_uncommitted_bytes=self.max_uncommitted_bytes,
+            segment_bytes=self.segment_bytes,
+            log_level="debug",
+            log_rotate_bytes=1 << 30,
+            digest_every=100,
+            faults=[],
+        )
+
+
+def situation(options: Options, seed: int) -> Situation:
+    """What this seed makes of the options."""
+    chance = random.Random(f"{seed}/situation")
+    latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
+    sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
+    return Situation(
+        seed=seed,
+        options=options,
+        latency_s=(latency_s, latency_s * chance.choice([1.5, 4.0])),
+        sync_s=(sync_s, sync_s * chance.choice([1.5, 5.0])),
+        turn_s=chance.choice([0.0001, 0.0005, 0.001]),
+        failure_hint=chance.random() < 0.5,
+        max_append_bytes=chance.choice([300, 4000, 1 << 20]),
+        max_inflight_batches=chance.choice([1, 4, 64]),
+        max_uncommitted_bytes=chance.choice([1500, 1 << 20]),
+        segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
+        keys=chance.choice([2, 5, 8]),
+    )

@@ -1,0 +1,329 @@
+"""What must hold in a simulated cluster, beyond what each core and their logs show.
+
+`Watch` sits between the nodes and the clients, and looks at every step:
+
+promises        What a node has said, its disk must be able to keep: the term it was in, the vote
+                it gave, the entries it acknowledged. That is checked whenever a node recovers, by
+                what the product's own recovery finds. And now and then, just after a promise, by
+                asking what would be found if the power went now: on a twin of the disk.
+durability      An entry whose client has its answer would be found on a majority of the disks if
+                the power of all nodes went now.
+exactly-once    A command takes effect once in a life, at one index in all lives, and that is where
+                its client is told that it stands.
+state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
+safety          whenever they have applied as much.
+
+The five properties of Figure 3 are `node/raft/invariants.py`'s. All raise `InvariantBroken`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from launcher.simulation.clients import EXACTLY_ONCE
+from launcher.simulation.disk import SimulatedDisk
+from launcher.simulation.situation import CLUSTER_ID
+from node import wire
+from node.errors import StorageError
+from node.machines.kv import KeyValue
+from node.raft.invariants import STATE_MACHINE_SAFETY, ClusterWatch, InvariantBroken, ServerWatch
+from node.raft.messages import AppendEntriesReply, HardState, NodeId, RequestVote, RequestVoteReply
+from node.raft.state import RaftState
+from node.storage.mark import read_mark
+from node.storage.recovery import Found, recover
+from node.storage.segment import Identity
+
+if TYPE_CHECKING:
+    from launcher.simulation.node import SimulatedNode
+
+PROMISES = "promises"
+DURABILITY = "durability"
+
+PROBE_ENTRIES = 200
+"""Logs up to so long are probed freely; longer ones more rarely, so that a probe costs as much."""
+
+_TAG_AT = 11
+"""Where a frame between nodes says what it is: behind an array, a 64-bit time, and an array."""
+
+_APPEND_ENTRIES = 3
+
+
+class Promises:
+    """What one node has told others, through all its lives."""
+
+    def __init__(self, node_id: NodeId) -> None:
+        self.node_id = node_id
+        self.term = 0
+        self.vote = HardState()
+        self.acknowledged = (0, 0)
+        """index and term of the last entry that it said its disk holds"""
+        self._state: RaftState | None = None
+        self._truncations = 0
+
+    def live(self, state: RaftState) -> None:
+        """A new life has recovered this; it must not have forgotten anything."""
+        vote = state.hard_state
+        self.check(vote, state.log.term_at, state.log.last_index)
+        index, term = self.acknowledged
+        if state.log.term_at(index) != term:
+            self.acknowledged = (0, 0)
+        self._state, self._truncations = state, state.truncations
+
+    def note(self, message: object) -> bool:
+        """Takes note of what a message says of its sender; whether that is anything new."""
+        if isinstance(message, RequestVote):
+            return not message.pre_vote and self._note_vote(message.term, message.candidate_id)
+        if isinstance(message, AppendEntriesReply):
+            new = self._note_term(message.term)
+            return (message.success and self._note_entries(message)) or new
+        return False
+
+    def note_vote(self, message: RequestVoteReply, candidate: NodeId) -> bool:
+        """The same for a vote, which does not say to whom it is given."""
+        if message.pre_vote:
+            return False
+        if message.vote_granted:
+            return self._note_vote(message.term, candidate)
+        return self._note_term(message.term)
+
+    def _note_term(self, term: int) -> bool:
+        if term <= self.term:
+            return False
+        self.term = term
+        return True
+
+    def _note_vote(self, term: int, candidate: NodeId) -> bool:
+        vote = HardState(term, candidate)
+        if vote == self.vote:
+            return False
+        if term == self.vote.current_term:
+            belief = (
+                f"n{self.node_id} votes once in term {term}, for n{self.vote.voted_for}, "
+                f"and not for n{candidate} too"
+            )
+            raise InvariantBroken(PROMISES, belief)
+        if term > self.vote.current_term:
+            self.vote = vote
+        self._note_term(term)
+        return True
+
+    def _note_entries(self, message: AppendEntriesReply) -> bool:
+        state = self._state
+        if state is None or message.term != state.current_term:
+            return False  # a later leader may have taken the entries back since
+        index, _ = self.acknowledged
+        if state.truncations == self._truncations and message.match_index <= index:
+            return False
+        term = state.log.term_at(message.match_index)
+        if term is None:
+            belief = f"n{self.node_id} acknowledges {message.match_index}, which it does not hold"
+            raise InvariantBroken(PROMISES, belief)
+        self.acknowledged = (message.match_index, term)
+        self._truncations = state.truncations
+        return True
+
+    def check(self, vote: HardState, term_at: Callable[[int], int | None], last_index: int) -> None:
+        """Whether a disk that holds this can keep what was said. Raises InvariantBroken."""
+        name = f"n{self.node_id}"
+        if vote.current_term < self.term:
+            belief = f"{name} was in term {self.term}, and its disk says {vote.current_term}"
+            raise InvariantBroken(PROMISES, belief)
+        given = self.vote
+        if vote.current_term == given.current_term and vote.voted_for != given.voted_for:
+            belief = (
+                f"{name} voted for n{given.voted_for} in term {given.current_term}, and its disk "
+                f"says {vote.voted_for}"
+            )
+            raise InvariantBroken(PROMISES, belief)
+        index, term = self.acknowledged
+        state = self._state
+        if state is not None and state.truncations == self._truncations and index:
+            held = term_at(index)
+            if held != term:
+                belief = (
+                    f"{name} acknowledged entry {index} of term {term}, and its disk has "
+                    f"{'nothing' if held is None else f'one of term {held}'} there "
+                    f"(it ends at {last_index})"
+                )
+                raise InvariantBroken(PROMISES, belief)
+
+
+class TermAt:
+    """The term at an index of a recovered log."""
+
+    def __init__(self, found: Found | None) -> None:
+        self._batches = [] if found is None else found.batches
+
+    def __call__(self, index: int) -> int | None:
+        low, high = 0, len(self._batches)
+        while low < high:
+            middle = (low + high) // 2
+            if self._batches[middle].last_index < index:
+                low = middle + 1
+            else:
+                high = middle
+        if low == len(self._batches) or self._batches[low].first_index > index:
+            return None
+        return self._batches[low].term
+
+
+class WatchedMachine:
+    """The kv machine of one life, watched."""
+
+    def __init__(self, watch: Watch, node_id: NodeId) -> None:
+        self._machine = KeyValue()
+        self.query = self._machine.query
+        self.snapshot = self._machine.snapshot
+        self.restore = self._machine.restore
+        self._watch = watch
+        self._node_id = node_id
+        self._seen: set[bytes] = set()
+        self._last_index = 0
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        if index <= self._last_index:
+            belief = f"n{self._node_id} applies {index} after {self._last_index}"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+        self._last_index = index
+        if command[:3] in (b"SET", b"CAS"):  # each of them bears a value of its own
+            if command in self._seen:
+                belief = f"n{self._node_id} applies {command!r} a second time, at {index}"
+                raise InvariantBroken(EXACTLY_ONCE, belief)
+            self._seen.add(command)
+        self._watch.applies(self._node_id, index, command)
+        return self._machine.apply(index, command)
+
+
+class Watch:
+    """Looks at everything that happens in one simulated cluster."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.cluster = ClusterWatch()
+        self.promises: dict[NodeId, Promises] = {}
+        self.acknowledged_count = 0
+        self.probes = 0
+        self._chance = chance
+        self._servers: dict[NodeId, ServerWatch] = {}
+        self._applied: dict[int, bytes] = {}
+        self._digests: dict[int, bytes] = {}
+        self._digested: dict[NodeId, int] = {}
+        self._due: dict[NodeId, bool] = {}
+        self._nodes: list[SimulatedNode] = []
+
+    def begin(self, nodes: Iterable[SimulatedNode]) -> None:
+        """These are to be watched."""
+        self._nodes = list(nodes)
+        self.promises = {node.node_id: Promises(node.node_id) for node in self._nodes}
+
+    # -- what nodes do ---------------------------------------------------------------------------
+
+    def started(self, node: SimulatedNode) -> None:
+        """A life has recovered."""
+        assert node.server is not None
+        state = node.server.state
+        self.promises[node.node_id].live(state)
+        self._servers[node.node_id] = ServerWatch(state)
+        self._digested[node.node_id] = 0
+        self.cluster.look(state)
+
+    def died(self, node: SimulatedNode) -> None:
+        """A life is over."""
+        self.cluster.forget(node.node_id)
+        del self._servers[node.node_id]
+
+    def stepped(self, node: SimulatedNode) -> None:
+        """A server has done all that was to be done."""
+        server = node.server
+        assert server is not None
+        self._servers[node.node_id].check()
+        state = server.state
+        self.cluster.look(state)
+        if state.last_applied != self._digested[node.node_id]:
+            self._digested[node.node_id] = state.last_applied
+            self._compare_digest(node)
+
+    def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
+        """A frame leaves: what does it promise?"""
+        if frame[_TAG_AT] == _APPEND_ENTRIES:
+            return
+        _, message = wire.decode_rpc(frame)
+        promises = self.promises[node.node_id]
+        if isinstance(message, RequestVoteReply):
+            new = promises.note_vote(message, peer)
+            often = 0.2
+        else:
+            new = promises.note(message)
+            often = 0.003 if isinstance(message, AppendEntriesReply) else 0.2
+        if new and self._chance.random() < often * self._affordable(node):
+            self.check_promises(node)
+
+    def applies(self, node_id: NodeId, index: int, command: bytes) -> None:
+        """A machine is handed a command."""
+        first = self._applied.setdefault(index, command)
+        if first != command:
+            belief = f"all apply {first!r} at {index}, and n{node_id} applies {command!r}"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+
+    def _compare_digest(self, node: SimulatedNode) -> None:
+        assert node.server is not None
+        index, digest = node.server.applied
+        if self._digests.setdefault(index, digest) != digest:
+            belief = f"all have one digest at {index}, and n{node.node_id} has another"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+
+    # -- what clients learn ----------------------------------------------------------------------
+
+    def acknowledged(self, index: int, term: int, command: bytes) -> None:
+        """A client has the answer to an entry."""
+        self.acknowledged_count += 1
+        if self._applied.get(index) != command:
+            belief = (
+                f"{command!r} was acknowledged at {index}, where {self._applied.get(index)!r} is"
+            )
+            raise InvariantBroken(EXACTLY_ONCE, belief)
+        if self._chance.random() < 0.002 * self._affordable(self._nodes[0]):
+            self.check_durable(index, term)
+
+    # -- if the power went now -------------------------------------------------------------------
+
+    def check_promises(self, node: SimulatedNode) -> None:
+        """Whether this node could keep its promises if its power went now."""
+        if node.flipped or node.lost:
+            return
+        found = self._after_power_loss(node)
+        vote = HardState() if found is None else found.state.hard_state
+        last_index = 0 if found is None else found.index.last_index
+        self.promises[node.node_id].check(vote, TermAt(found), last_index)
+
+    def check_durable(self, index: int, term: int) -> None:
+        """Whether an entry would be found on a majority of disks if all power went now."""
+        holders = []
+        for node in self._nodes:
+            # Of a disk that rotted since, nobody can tell.
+            spoilt = node.lost or node.flipped
+            if spoilt or TermAt(self._after_power_loss(node))(index) == term:
+                holders.append(node.node_id)
+        if len(holders) <= len(self._nodes) // 2:
+            belief = (
+                f"entry {index} of term {term} was acknowledged, and would be found on "
+                f"{len(holders)} of {len(self._nodes)} disks if all power went: {holders}"
+            )
+            raise InvariantBroken(DURABILITY, belief)
+
+    def _affordable(self, node: SimulatedNode) -> float:
+        """A share of 1: reading a long log again takes long."""
+        return min(1.0, PROBE_ENTRIES / (1 + self._digested.get(node.node_id, 0)))
+
+    def _after_power_loss(self, node: SimulatedNode) -> Found | None:
+        self.probes += 1
+        twin: SimulatedDisk = node.disk.twin(self._chance)
+        twin.lose_power()
+        identity = Identity(CLUSTER_ID, node.node_id)
+        names = twin.list()
+        try:
+            return recover(twin, names, identity, read_mark(twin, names, identity.salt()))
+        except StorageError as error:
+            belief = f"n{node.node_id} would not recover if its power went now: {error}"
+            raise InvariantBroken(PROMISES, belief) from error

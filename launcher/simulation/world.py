@@ -1,0 +1,391 @@
+"""The world: one cluster in simulated time, from its first start to its verdict, by seed.
+
+    outcome = World(situation(options, seed)).run()
+
+Nothing in it waits, and nothing is random but by the seed: events stand in a heap with their times,
+and the next one is always next. So a run is some fifty times as fast as what it simulates, and the
+same seed is the same run, to the last byte of its trace.
+
+A run has two parts. While there are faults (`nemesis.py`), clients quarrel over a few keys, and
+every step is watched (`watch.py`, `node/raft/invariants.py`). Then the faults stop, and the cluster
+has to show that it lives (`_live`):
+
+1. within `LIVENESS_TIMEOUTS` election timeouts there is a leader, a new entry is answered, and all
+   nodes that have a disk left have applied the same;
+2. the leader grows deaf: it can send and hear nothing. Within as much again others have elected
+   another, and a new entry is answered;
+3. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
+   stays, and so does the leader.
+
+In the end the clients' histories go to the checker (`launcher/checker.py`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import zlib
+from collections.abc import Callable
+
+import msgspec
+
+from launcher.checker import Operation, Validity, check, explain
+from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.nemesis import Nemesis, current_leader
+from launcher.simulation.network import Network
+from launcher.simulation.node import SimulatedNode, link
+from launcher.simulation.schedule import Fault, make_schedule, only
+from launcher.simulation.situation import Situation
+from launcher.simulation.trace import Trace
+from launcher.simulation.watch import Watch, WatchedMachine
+from node.raft.invariants import InvariantBroken
+from node.raft.messages import NodeId
+from node.wire import LinkFault
+
+LIVENESS_TIMEOUTS = 10
+"""So many times the longest election timeout the cluster has to recover once the faults stop."""
+
+ELECTION_TIMEOUT_S = 1.0
+"""The longest that a simulated node waits for a leader."""
+
+SETTLE_S = LIVENESS_TIMEOUTS * ELECTION_TIMEOUT_S
+
+LIVENESS = "liveness"
+STABILITY = "stability"
+LINEARIZABILITY = "linearizability"
+
+CHECK_TIMEOUT_S = 20.0
+"""So long may the checker take for one run's history."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A property that does not hold.
+
+    broken: its name
+    belief: what was believed, and what was found instead
+    at_s: when, in simulated seconds
+    detail: more lines, for people
+    """
+
+    broken: str
+    belief: str
+    at_s: float
+    detail: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run came to.
+
+    undecided: why the checker could not tell, if it could not
+    simulated_s: how long the run was, in its own time
+    operations: how many the clients began
+    faults: how many happened
+    elections: how many terms had a leader
+    fingerprint: a checksum of every frame that was delivered and when; the same for the same run
+    """
+
+    seed: int
+    failure: Failure | None
+    undecided: str
+    simulated_s: float
+    operations: int
+    acknowledged: int
+    faults: int
+    crashes: int
+    elections: int
+    events: int
+    fingerprint: int
+
+
+class World:
+    """One simulated cluster. Observer of its nodes, and their time."""
+
+    def __init__(self, situation: Situation, *, trace: Trace | None = None) -> None:
+        self.now = 0.0
+        self.situation = situation
+        options = situation.options
+        self.schedule: list[Fault] = make_schedule(
+            options.faults, options.time_s, situation.chance("schedule")
+        )
+        if options.only is not None:
+            self.schedule = only(self.schedule, options.only)
+        self.faults = 0
+        self.crashes = 0
+        self.events = 0
+        self.fingerprint = 0
+        self._trace = trace
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
+        self._number = itertools.count()
+        self._watch = Watch(situation.chance("watch"))
+        self._nodes = {
+            node_id: SimulatedNode(node_id, situation, self, self) for node_id in situation.voters
+        }
+        self._watch.begin(self._nodes.values())
+        self._network = Network(self, self._nodes, situation.latency_s, situation.chance("network"))
+        link(self._nodes.values(), self._network)
+        self._nemesis = Nemesis(
+            list(self._nodes.values()), self._network, self, situation, self._note_fault
+        )
+        self._clients = [self._client(number) for number in range(1, options.clients + 1)]
+
+    def _client(self, number: int) -> SimulatedClient:
+        options = self.situation.options
+        return SimulatedClient(
+            number,
+            self._nodes,
+            self,
+            self._watch,
+            self.situation.chance(f"client {number}"),
+            keys=self.situation.keys,
+            rate=options.rate / options.clients,
+        )
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
+        """The Time port."""
+        heapq.heappush(self._heap, (when, next(self._number), what, arguments))
+
+    def run_until(self, end_s: float, enough: Callable[[], bool] | None = None) -> bool:
+        """Lets things happen until then, or until it is `enough`, which is asked now and then."""
+        heap, pop = self._heap, heapq.heappop
+        ask_at = self.now
+        while heap and heap[0][0] <= end_s:
+            when, _, what, arguments = pop(heap)
+            if enough is not None and when >= ask_at:
+                if enough():
+                    heapq.heappush(heap, (when, next(self._number), what, arguments))
+                    return True
+                ask_at = when + 0.01
+            self.now = when
+            self.events += 1
+            what(*arguments)
+        self.now = end_s
+        return enough is not None and enough()
+
+    # -- the run ---------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """From the first start to the verdict."""
+        failure: Failure | None = None
+        undecided = ""
+        try:
+            self._disturbed()
+            self._live()
+        except InvariantBroken as error:
+            failure = Failure(error.broken, error.belief, self.now)
+        if failure is None:
+            failure, undecided = self._check_history()
+        return Outcome(
+            seed=self.situation.seed,
+            failure=failure,
+            undecided=undecided,
+            simulated_s=self.now,
+            operations=sum(len(client.history) for client in self._clients),
+            acknowledged=self._watch.acknowledged_count,
+            faults=self.faults,
+            crashes=self.crashes,
+            elections=len(self._watch.cluster.leaders),
+            events=self.events,
+            fingerprint=self.fingerprint,
+        )
+
+    def _disturbed(self) -> None:
+        time_s = self.situation.options.time_s
+        self._nemesis.follow(self.schedule)
+        for node in self._nodes.values():
+            self.at(0.0, node.start)
+        for client in self._clients:
+            client.work(until_s=time_s)
+        self.run_until(time_s)
+
+    def _check_history(self) -> tuple[Failure | None, str]:
+        history: list[Operation] = []
+        for client in self._clients:
+            history += client.history
+        verdict = check(history, timeout_s=CHECK_TIMEOUT_S)
+        if verdict.validity is Validity.INVALID:
+            at_s = max(
+                (one.completed_s or one.invoked_s for one in verdict.window), default=self.now
+            )
+            return Failure(LINEARIZABILITY, verdict.reason, at_s, explain(verdict)), ""
+        return None, verdict.reason if verdict.validity is Validity.UNKNOWN else ""
+
+    # -- liveness --------------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        self._nemesis.stop()
+        self._note("faults.stopped")
+        self._recover("once the faults have stopped")
+        voters = len(self.situation.voters)
+        if len(self._alive()) <= voters // 2 + 1 or voters < 3:
+            return  # with fewer, one deaf node is one too few
+        self._survive_a_deaf_leader()
+        self._recover("once the leader hears again")
+        self._suffer_a_deaf_follower()
+
+    def _alive(self) -> list[SimulatedNode]:
+        return [node for node in self._nodes.values() if not node.lost]
+
+    def _recover(self, when: str) -> None:
+        """There is a leader, it commits, and all agree."""
+        began = self.now
+        self._commit(began + SETTLE_S, when)
+        if not self.run_until(began + SETTLE_S, self._converged):
+            found = ", ".join(map(self._describe, self._nodes.values()))
+            self._fail(LIVENESS, f"no agreement {SETTLE_S:g} s {when}: {found}")
+
+    def _survive_a_deaf_leader(self) -> None:
+        leader = self._leader()
+        deaf = leader.node_id
+        self._note("leader.deafened", leader=deaf)
+        others = [node for node in self._nodes if node != deaf]
+        self._network.disturb(
+            "deaf leader", [LinkFault(source=node, target=deaf, cut=True) for node in others]
+        )
+
+        def replaced() -> bool:
+            return any(node.node_id != deaf for node in self._leaders())
+
+        if not self.run_until(self.now + SETTLE_S, replaced):
+            self._fail(LIVENESS, f"n{deaf} hears nobody and nobody has replaced it as leader")
+        self._commit(self.now + SETTLE_S, "while the old leader is deaf")
+        self._network.mend("deaf leader")
+
+    def _suffer_a_deaf_follower(self) -> None:
+        leader = self._leader()
+        assert leader.server is not None
+        term = leader.server.state.current_term
+        deaf = next(node.node_id for node in self._alive() if node is not leader)
+        self._note("follower.deafened", follower=deaf)
+        self._network.disturb(
+            "deaf follower", [LinkFault(source=leader.node_id, target=deaf, cut=True)]
+        )
+        self.run_until(self.now + 3 * ELECTION_TIMEOUT_S)
+        self._network.mend("deaf follower")
+        self._recover("once the follower hears the leader again")
+        now_leads = self._leader()
+        assert now_leads.server is not None
+        if now_leads is not leader or now_leads.server.state.current_term != term:
+            self._fail(
+                STABILITY,
+                f"n{deaf} could not hear the leader, and that deposed it: n{leader.node_id} led "
+                f"term {term}, and n{now_leads.node_id} leads "
+                f"{now_leads.server.state.current_term}",
+            )
+
+    def _commit(self, deadline: float, when: str) -> None:
+        """A client that asks once, and goes on asking, has its answer by then."""
+        client = self._client(len(self._clients) + 1)
+        self._clients.append(client)
+
+        def done() -> bool:
+            if client.idle and not _answered(client):
+                client.submit([client.write(b"k0")])
+            return _answered(client)
+
+        client.work(until_s=0.0)
+        if not self.run_until(deadline, done):
+            found = ", ".join(map(self._describe, self._nodes.values()))
+            self._fail(LIVENESS, f"a new entry has no answer by {deadline:.3f} s {when}: {found}")
+
+    def _converged(self) -> bool:
+        alive = self._alive()
+        leader = current_leader(alive)
+        if leader is None or leader.server is None:
+            return False
+        state = leader.server.state
+        if state.commit_index != state.log.last_index:
+            return False
+        for node in alive:
+            if node.server is None or node.server.applied != leader.server.applied:
+                return False
+            if node.server.state.leader_id != leader.node_id:
+                return False
+            if node.server.state.log.last_index != state.log.last_index:
+                return False
+        return True
+
+    def _leaders(self) -> list[SimulatedNode]:
+        leaders = [current_leader([node]) for node in self._alive()]
+        return [node for node in leaders if node is not None]
+
+    def _leader(self) -> SimulatedNode:
+        leader = current_leader(self._alive())
+        assert leader is not None, "they agree on one"
+        return leader
+
+    def _fail(self, broken: str, belief: str) -> None:
+        raise InvariantBroken(broken, belief)
+
+    def _describe(self, node: SimulatedNode) -> str:
+        if node.server is None:
+            return f"n{node.node_id} {'lost' if node.lost else 'down'}"
+        state = node.server.state
+        return (
+            f"n{node.node_id} {state.role.value} of term {state.current_term} at "
+            f"{state.commit_index}/{state.log.last_index}"
+        )
+
+    # -- the observer ----------------------------------------------------------------------------
+
+    def machine(self, node: SimulatedNode) -> WatchedMachine:
+        """The Observer port."""
+        return WatchedMachine(self._watch, node.node_id)
+
+    def started(self, node: SimulatedNode) -> None:
+        """The Observer port."""
+        self._watch.started(node)
+        self._note("node.spawned", target=node.node_id)
+
+    def stepped(self, node: SimulatedNode) -> None:
+        """The Observer port."""
+        self._watch.stepped(node)
+
+    def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
+        """The Observer port."""
+        self.fingerprint = zlib.crc32(frame, self.fingerprint)
+        self._watch.sending(node, peer, frame)
+        if self._trace is not None:
+            self._trace.message(self.now, node, peer, frame)
+
+    def died(self, node: SimulatedNode, reason: str) -> None:
+        """The Observer port."""
+        self.crashes += 1
+        self._watch.died(node)
+        self._note("node.exited", level="warn", target=node.node_id, reason=reason)
+
+    def happened(
+        self,
+        node: SimulatedNode,
+        level: str,
+        event: str,
+        term: int,
+        role: str,
+        commit: int,
+        fields: dict[str, object],
+    ) -> None:
+        """The Observer port."""
+        t = node.tick()
+        if self._trace is not None:
+            self._trace.event(self.now, t, node, level, event, term, role, commit, fields)
+
+    def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:
+        self.faults += 1
+        self._note(
+            "fault.injected",
+            level="warn",
+            fault=fault.kind,
+            targets=targets,
+            number=fault.number,
+            duration_s=round(fault.duration_s, 6),
+            amount=round(fault.amount, 6),
+        )
+
+    def _note(self, event: str, level: str = "info", **fields: object) -> None:
+        if self._trace is not None:
+            self._trace.world(self.now, level, event, fields)
+
+
+def _answered(client: SimulatedClient) -> bool:
+    return any(one.completed_s is not None for one in client.history)

@@ -1,0 +1,161 @@
+"""The simulated disk: what a loss of power takes, and what a failed sync has taken already."""
+
+from __future__ import annotations
+
+import errno
+from random import Random
+
+import pytest
+
+from launcher.simulation.disk import SECTOR_BYTES, PowerCut, SimulatedDisk
+
+
+def written(seed: int = 1) -> SimulatedDisk:
+    """A disk with one file, `old` durable in it and `new` written over it."""
+    disk = SimulatedDisk(Random(seed))
+    file = disk.open("f", create=True)
+    file.write_at(0, b"old" * SECTOR_BYTES)
+    file.sync()
+    disk.sync_directory()
+    file.write_at(0, b"new" * SECTOR_BYTES)
+    return disk
+
+
+def test_what_was_synced_survives() -> None:
+    for seed in range(50):
+        disk = written(seed)
+        disk.open("f").sync()
+        disk.lose_power()
+        assert disk.files() == {"f": b"new" * SECTOR_BYTES}
+
+
+def test_what_was_not_synced_is_there_or_not_sector_by_sector() -> None:
+    outcomes = set()
+    for seed in range(200):
+        disk = written(seed)
+        disk.lose_power()
+        content = disk.files()["f"]
+        assert len(content) == 3 * SECTOR_BYTES
+        sectors = [content[at : at + SECTOR_BYTES] for at in range(0, len(content), SECTOR_BYTES)]
+        old, new = b"old" * SECTOR_BYTES, b"new" * SECTOR_BYTES
+        kinds = []
+        for position, sector in enumerate(sectors):
+            at = position * SECTOR_BYTES
+            kinds.append(
+                "old"
+                if sector == old[at : at + SECTOR_BYTES]
+                else "new"
+                if sector == new[at : at + SECTOR_BYTES]
+                else "torn"
+            )
+        outcomes.add(tuple(kinds))
+    assert {("old",) * 3, ("new",) * 3, ("old", "new", "old")} <= outcomes
+    assert any("torn" in kinds for kinds in outcomes)
+
+
+def test_a_name_that_was_not_synced_may_be_gone() -> None:
+    there = set()
+    for seed in range(50):
+        disk = SimulatedDisk(Random(seed))
+        disk.open("f", create=True)
+        disk.lose_power()
+        there.add("f" in disk.list())
+    assert there == {True, False}
+
+
+def test_a_failed_sync_has_lost_its_pages_though_they_can_be_read() -> None:
+    """What kernels do: the pages are called clean, and the next sync has nothing to do."""
+    disk = written()
+    disk.failing = {"sync": errno.EIO}
+    with pytest.raises(OSError, match="Input/output error"):
+        disk.open("f").sync()
+    disk.failing = {}
+    assert disk.files()["f"] == b"new" * SECTOR_BYTES
+    disk.open("f").sync()  # and it says that all is well
+    disk.lose_power()
+    assert disk.files()["f"] == b"old" * SECTOR_BYTES
+
+
+def test_an_error_that_comes_once_comes_once() -> None:
+    disk = written()
+    disk.failing, disk.fails_once = {"write": errno.EIO}, True
+    with pytest.raises(OSError, match="Input/output"):
+        disk.open("f").write_at(0, b"x")
+    disk.open("f").write_at(0, b"y")
+    assert disk.failures == 1
+
+
+def test_a_full_disk_goes_on_being_full() -> None:
+    disk = written()
+    disk.failing = {"write": errno.ENOSPC, "create": errno.ENOSPC}
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            disk.open("f").write_at(0, b"x")
+    with pytest.raises(OSError, match="No space left"):
+        disk.open("g", create=True)
+
+
+def test_a_twin_loses_its_power_alone() -> None:
+    for seed in range(30):
+        disk = written(seed)
+        before = disk.files()
+        twin = disk.twin(Random(seed))
+        assert twin.files() == before
+        twin.lose_power()
+        assert disk.files() == before
+        disk.open("f").sync()
+        disk.lose_power()
+        assert disk.files() == before
+
+
+def test_a_twin_after_a_failed_sync_knows_what_is_lost() -> None:
+    disk = written()
+    disk.failing, disk.fails_once = {"sync": errno.EIO}, True
+    with pytest.raises(OSError, match="Input/output"):
+        disk.open("f").sync()
+    twin = disk.twin(Random(1))
+    twin.lose_power()
+    assert twin.files()["f"] == b"old" * SECTOR_BYTES
+
+
+def test_a_flipped_bit_is_durable() -> None:
+    disk = written()
+    disk.open("f").sync()
+    disk.flip("f", 8 * 5 + 3)
+    disk.lose_power()
+    content = disk.files()["f"]
+    assert content[5] == b"new"[5 % 3] ^ 8
+    assert content[:5] + content[6:] == (b"new" * SECTOR_BYTES)[:5] + (b"new" * SECTOR_BYTES)[6:]
+
+
+def test_truncation_gives_up_the_end() -> None:
+    disk = written()
+    file = disk.open("f")
+    file.sync()
+    file.truncate(10)
+    assert file.size() == 10
+    file.sync()
+    disk.lose_power()
+    assert disk.files()["f"] == (b"new" * 4)[:10]
+
+
+def test_the_power_may_go_within_a_write() -> None:
+    seen = set()
+    for seed in range(40):
+        disk = written(seed)
+        disk.restart()
+        disk.crash_at = 1
+        with pytest.raises(PowerCut):
+            disk.open("f").write_at(0, b"abc")
+        seen.add(disk.files()["f"][:3])
+    assert seen == {b"new", b"aew", b"abw", b"abc"}
+
+
+def test_versions_of_a_sector_that_is_never_synced_do_not_pile_up() -> None:
+    disk = written()
+    file = disk.open("f")
+    for number in range(1000):
+        file.write_at(0, b"%03d" % number)
+    assert len(disk.names["f"].unsynced[0]) < 20
+    oldest = disk.names["f"].unsynced[0][0]
+    assert oldest.startswith(b"new"), "the oldest version is among those that may come back"

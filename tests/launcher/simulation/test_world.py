@@ -1,0 +1,219 @@
+"""The world: the same seed is the same run; faults do what they say; the properties have eyes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from launcher.simulation.runner import run_seed
+from launcher.simulation.schedule import FAULTS
+from launcher.simulation.situation import Options, situation
+from launcher.simulation.trace import Trace
+from launcher.simulation.world import World
+from node.server import Server
+from node.storage.wal import WriteAheadLog
+
+SHORT = Options(time_s=6.0)
+
+
+def traced(options: Options, seed: int) -> tuple[list[dict[str, Any]], str]:
+    """A run's trace: its events, and its text."""
+    lines: list[str] = []
+    outcome = run_seed(options, seed, Trace(lines.append))
+    assert outcome.failure is None, outcome.failure
+    return [json.loads(line) for line in lines], "".join(lines)
+
+
+# -- determinism ---------------------------------------------------------------------------------
+
+PROGRAM = """
+import sys
+from launcher.simulation.runner import run_seed
+from launcher.simulation.situation import Options
+from launcher.simulation.trace import Trace
+
+print(run_seed(Options(time_s=6.0), 5, Trace(sys.stdout.write)))
+"""
+
+
+def test_the_same_seed_is_the_same_run_byte_by_byte_in_any_process() -> None:
+    """Under another hash seed, with another clock, with and without a trace."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env=os.environ | {"PYTHONHASHSEED": seed, "TZ": zone},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed, zone in (("0", "UTC"), ("1", "Asia/Tokyo"), ("12345", "America/Lima"))
+    ]
+    assert runs[0] == runs[1] == runs[2]
+    assert len(runs[0]) > 100_000
+    assert runs[0].rstrip().endswith(str(run_seed(SHORT, 5)))
+
+
+def test_other_seeds_are_other_runs() -> None:
+    outcomes = {run_seed(Options(time_s=2.0), seed).fingerprint for seed in range(1, 11)}
+    assert len(outcomes) == 10
+
+
+def test_a_trace_changes_nothing() -> None:
+    lines: list[str] = []
+    assert run_seed(SHORT, 9, Trace(lines.append)) == run_seed(SHORT, 9)
+
+
+# -- what a run is made of -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7])
+def test_clusters_of_any_size_work(nodes: int) -> None:
+    for seed in (1, 2):
+        outcome = run_seed(Options(nodes=nodes, time_s=5.0), seed)
+        assert outcome.failure is None, outcome.failure
+        assert outcome.acknowledged > 50
+
+
+def test_without_faults_every_operation_is_answered() -> None:
+    world = World(situation(Options(time_s=10.0, faults=()), 1))
+    outcome = world.run()
+    assert outcome.failure is None
+    assert (outcome.faults, outcome.crashes) == (0, 0)
+    history = [one for client in world._clients for one in client.history]
+    assert all(one.completed_s is not None for one in history)
+    assert outcome.operations == pytest.approx(1000, rel=0.25)
+
+
+def test_clients_do_all_that_the_checker_knows_and_meet_refusals() -> None:
+    history = []
+    for seed in range(1, 5):
+        world = World(situation(Options(time_s=15.0), seed))
+        assert world.run().failure is None
+        history += [one for client in world._clients for one in client.history]
+    seen = Counter((one.kind.value, one.ok, one.completed_s is not None) for one in history)
+    for kind, ok in [
+        ("write", True),
+        ("read", True),
+        ("cas", True),
+        ("cas", False),
+        ("delete", True),
+        ("delete", False),
+    ]:
+        assert seen[(kind, ok, True)] > 0, (kind, ok)
+    assert sum(count for (_, _, done), count in seen.items() if not done) > 0, "none indeterminate"
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_each_fault_alone_is_survived(kind: str) -> None:
+    began = 0
+    for seed in (1, 2):
+        outcome = run_seed(Options(time_s=8.0, faults=(kind,)), seed)
+        assert outcome.failure is None, outcome.failure
+        began += outcome.faults
+    assert began > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("kill", "node.exited"),
+        ("power", "node.exited"),
+        ("full-disk", "node.exited"),
+        ("fail-write", "node.exited"),
+        ("fail-sync", "node.exited"),
+        ("isolate", "leader.stepped_down"),
+        ("pause", "leader.stepped_down"),
+        ("power", "log.torn_tail_dropped"),
+        ("isolate", "log.truncated"),
+    ],
+)
+def test_a_fault_shows(kind: str, event: str) -> None:
+    """What it does is seen in some run, and is not seen without it."""
+
+    def seen(options: Options) -> bool:
+        for seed in range(1, 13):
+            events, _ = traced(options, seed)
+            if any(one["event"] == event for one in events if one["at_s"] < options.time_s):
+                return True
+        return False
+
+    assert seen(Options(time_s=10.0, faults=(kind,)))
+    assert not seen(Options(time_s=3.0, faults=()))
+
+
+def test_only_a_part_of_the_schedule() -> None:
+    full = World(situation(SHORT, 2)).schedule
+    assert len(full) >= 2
+    part = Options(time_s=SHORT.time_s, only=(full[1].number,))
+    assert World(situation(part, 2)).schedule == [full[1]]
+    events, _ = traced(part, 2)
+    assert [one["number"] for one in events if one["event"] == "fault.injected"] == [full[1].number]
+
+
+def test_a_trace_has_the_form_of_an_event_log() -> None:
+    from launcher.timeline import parse_line
+
+    events, text = traced(Options(time_s=3.0), 4)
+    assert all(parse_line(line.encode()) is not None for line in text.splitlines())
+    times = [one["at_s"] for one in events]
+    assert times == sorted(times)
+    assert {one["node"] for one in events} == {0, 1, 2, 3, 4, 5}
+    sent = [one["message"] for one in events if one["event"] == "message.sent"]
+    assert any("AppendEntries term 1, entries 1 to 1" in message for message in sent)
+    assert any(message.startswith("RequestVote (pre-vote)") for message in sent)
+
+
+# -- properties have eyes: each is made to fail ----------------------------------------------------
+
+
+def broken_by(options: Options, seeds: range) -> set[str]:
+    """Which properties runs break."""
+    found = (run_seed(options, seed).failure for seed in seeds)
+    return {failure.broken for failure in found if failure is not None}
+
+
+def test_a_log_that_never_syncs_breaks_promises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulated power loss, through the product's own recovery."""
+    from launcher.simulation.disk import SimulatedFile
+
+    monkeypatch.setattr(SimulatedFile, "sync", lambda self: None)
+    assert broken_by(Options(time_s=5.0), range(1, 6)) & {"promises", "durability"}
+
+
+def test_a_server_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_it(self: Server, *arguments: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(Server, "_answer_read", raise_it)
+    failure = run_seed(Options(time_s=5.0), 1).failure
+    assert failure is not None
+    assert failure.broken == "crash"
+    assert "a bug of ours" in failure.belief
+
+
+def test_a_disk_error_that_no_fault_explains_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from node.errors import DiskFailed
+
+    def fail(self: WriteAheadLog, *arguments: object) -> None:
+        raise DiskFailed("write", "f", OSError(5, "no fault injected this"))
+
+    monkeypatch.setattr(WriteAheadLog, "append", fail)
+    failure = run_seed(Options(time_s=5.0, faults=()), 1).failure
+    assert failure is not None
+    assert failure.broken == "crash"
+
+
+def test_a_cluster_that_never_elects_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from node.raft import election
+
+    monkeypatch.setattr(election, "count_votes", lambda raft: False)
+    failure = run_seed(Options(time_s=1.0), 1).failure
+    assert failure is not None
+    assert failure.broken == "liveness"
+    assert "candidate of term" in failure.belief, "it tells how the nodes stand"

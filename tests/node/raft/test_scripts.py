@@ -1,0 +1,177 @@
+"""Golden scripts: small stories played on real cores, with all that each line causes.
+
+Each file in `scripts/` is a transcript: a script in the language of `launcher/simulation/script.py`
+with what happened beneath each line, after a bar. Playing it must give it again, byte for byte.
+`figure7.txt` and `figure8.txt` are the transcripts of the scenarios that come with the launcher.
+
+A new story is a file with the script alone. To have the transcripts written, or written anew after
+a change that is meant to change them:
+
+    REWRITE_SCRIPTS=1 python -m pytest tests/node/raft/test_scripts.py
+
+and then read the difference against the paper: a wrong transcript is worse than none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import UsageError
+from launcher.simulation import script
+from launcher.simulation.expectations import EXPECTATIONS
+from launcher.simulation.script import ScenarioFailed, run_script, scenario, scenarios
+from launcher.simulation.stage import KINDS
+from node.raft import replication
+from node.raft.state import RaftState
+
+SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
+
+
+def play(text: str, seed: int = 1) -> str:
+    return "".join(f"{line}\n" for line in run_script(text, seed=seed))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_gives_its_transcript(path: Path) -> None:
+    written = path.read_text("utf-8")
+    transcript = play(scenario(path.stem) if path.stem in scenarios() else written)
+    if os.environ.get("REWRITE_SCRIPTS"):
+        path.write_text(transcript, "utf-8")
+    else:
+        assert transcript == written
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a script that do something."""
+    return [line for line in text.splitlines() if re.match(r"\w", line)]
+
+
+def test_there_are_a_few_dozen_and_each_expects_something() -> None:
+    assert len(SCRIPTS) >= 40
+    assert set(scenarios()) <= {path.stem for path in SCRIPTS}
+    for path in SCRIPTS:
+        assert any(line.startswith("expect") for line in commands(path.read_text("utf-8"))), path
+
+
+def test_every_word_of_the_language_is_spoken_and_told() -> None:
+    """Some script uses each command, expectation and kind; the module's docstring has them all."""
+    spoken = "\n".join(line for path in SCRIPTS for line in commands(path.read_text("utf-8")))
+    words = [*script.COMMANDS, *(f"expect {what}" for what in EXPECTATIONS), *KINDS]
+    unused = {word for word in words if not re.search(rf"\b{word}\b", spoken)}
+    assert unused == set()
+    told = str(script.__doc__)
+    for word in [*script.COMMANDS, *KINDS, *(" ".join(EXPECTATIONS).split())]:
+        assert re.search(rf"\b{word}\b", told), word
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_a_scenario_is_the_same_every_time_and_with_other_timeouts(name: str) -> None:
+    first = play(scenario(name))
+    assert play(scenario(name)) == first
+    assert commands(play(scenario(name), seed=2)) == commands(first)
+
+
+def test_the_seed_draws_the_timeouts() -> None:
+    text = "start 3\nrun 2s"
+    assert len({play(text, seed) for seed in range(5)}) == 5
+    assert play(text, 3) == play(text, 3)
+
+
+WRONG = [
+    ("elect 1", "line 1: a script begins with: start N"),
+    ("start 0", "line 1: start: N is 1..25; write: start N"),
+    ("start many", "'many' is not a number"),
+    ("start 2 named a a", "2 servers need 2 names"),
+    ("start 2 named a 2", "'2' is no name"),
+    ("start 3 max_speed 3", "BOUND is max_append_bytes, "),
+    ("start 3 failure_hint", "failure_hint has no value"),
+    ("start 3\n\nfly 1", "line 3: no command 'fly'; there are start, log, "),
+    ("start 3\nelect 4", "line 2: elect: no server '4'; there are S1, S2, S3; write: elect S"),
+    ("start 3\nelect", "line 2: elect: there is a word missing"),
+    ("start 3\nelect 1 2", "cannot make sense of '2'"),
+    ("start 3\nlog 1 2 1", "terms are 1 or more, and never fall along a log"),
+    ("start 3\nelect 1\nlog 1 1", "the stage is set before anything happens"),
+    ("start 3\nlog 1 3\nterm 1 2", "no entry is of a term to come"),
+    ("start 3\npropose 1", "nothing is proposed"),
+    ("start 3\ncrash 1\ncrash 1", "line 3: crash: S1 is down"),
+    ("start 3\nrestart 1", "S1 is up; crash it first"),
+    ("start 3\nhint 1 died", "S1 is up; crash it first"),
+    ("start 3\ncut 1", "'1' names no link; write: cut S|S,S or cut S->S"),
+    ("start 3\ntime-out 1\ndeliver Vote", "cannot make sense of 'Vote'; KIND is RequestVote, "),
+    ("start 3\nrun fast", "'fast' is not a duration such as 200ms or 1.5s"),
+    ("start 3\nrun 61s", "61s is too long: at most 60s at a time"),
+    ("start 3\nexpect luck", "nothing is called 'luck'; there are leader, no leader, "),
+    ("start 3\nexpect role 1 boss", "no role 'boss'; there are follower, candidate, leader, "),
+    ("start 3\nexpect term 1", "there is a word missing, in: expect term S 2"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG)
+def test_a_line_that_makes_no_sense_says_what_does(text: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(problem)) as wrong:
+        play(text)
+    assert re.match(r"line \d+: [^\n]+$", str(wrong.value))
+
+
+UNMET = [
+    ("start 3\nexpect leader 1", "line 2: expect leader 1: there is no leader"),
+    ("start 3\nelect 1\nexpect leader 2", "the leader of term 1 is S1, not S2"),
+    ("start 3\nelect 1\nexpect no leader", "S1 leads"),
+    ("start 3\nexpect term all 4", "the term of S1 is '0', not '4'"),
+    ("start 3\nlog 2 1 1\nexpect log 2 1 2", "the log of S2 is '1 1', not '1 2'"),
+    ("start 3\nlog 2 1 1\nexpect log 2", "the log of S2 is '1 1', not ''"),
+    ("start 3\nlog 2 1 1\nexpect agreement", "S1 and S2 have not the same log"),
+    ("start 3\nexpect vote 1 2", "the vote of S1 is 'none', not 'S2'"),
+    ("start 3\nexpect match 1 2 0", "S1 does not lead S2"),
+    ("start 3\nelect 1\nexpect next 1 2 9", "next_index for S2 is 2, not 9"),
+    ("start 3\nexpect read 1 at 3", "0 reads have been asked for"),
+    ("start 1\nelect 1\nread 1\nexpect read 1 unanswered", "the answer to read 1 is 1, not None"),
+    ("start 3\nexpect refused Busy", "what it was told is None, not Busy"),
+    ("start 3\nexpect event 1 vote.granted", "it has not happened"),
+    ("start 3\nelect 1\nexpect no event 2 vote.granted", "it has happened"),
+    ("start 3\nexpect in-flight 1", "the number in flight is 0, not 1"),
+    ("start 3\ndeliver", "no such message is in flight, but none"),
+    ("start 3\nelect 1\npropose 1 x\ndrop to 1", "but S1 -> S2 AppendEntries; S1 -> S3 Append"),
+    ("start 3\npersist", "nothing waits to be written"),
+    ("start 3\nrelease", "nothing is delayed"),
+    ("start 3\nelect 1\ntime-out 1", "it leads, and waits for no leader"),
+    ("start 3\ncut 1|2,3\nelect 1", "line 3: elect 1: there is no leader"),
+]
+
+
+@pytest.mark.parametrize(("text", "found"), UNMET)
+def test_an_expectation_that_is_not_met_says_what_was_found(text: str, found: str) -> None:
+    with pytest.raises(ScenarioFailed, match=re.escape(found)) as failed:
+        play(text)
+    assert re.match(r"line \d+: [^\n]+$", str(failed.value))
+
+
+def test_what_went_before_a_failure_is_told() -> None:
+    told: list[str] = []
+    with pytest.raises(ScenarioFailed):
+        told.extend(run_script("start 1\ntime-out 1\nexpect leader 1\nexpect term 1 2\nshow"))
+    assert told[0] == "start 1"
+    assert told[-3:] == ["expect leader 1", "  | ok", "expect term 1 2"]
+
+
+def count_alone(raft: RaftState) -> None:
+    """`replication.advance_commit` without the rule of §5.4.2, and without the leader's disk."""
+    matches = sorted([raft.log.last_index, *(p.match_index for p in raft.progress.values())])
+    raft.commit_index = max(raft.commit_index, matches[len(matches) // 2])
+
+
+def test_a_broken_invariant_fails_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figure 8, without the rule: somebody's committed entry is overwritten, and it is noticed."""
+    monkeypatch.setattr(replication, "advance_commit", count_alone)
+    text = re.sub(r"expect.*\n", "", scenario("figure8"))
+    with pytest.raises(ScenarioFailed, match=r"line \d+: .*an invariant is broken: "):
+        play(text)
+
+
+def test_a_name_that_no_scenario_has() -> None:
+    with pytest.raises(UsageError, match="no scenario 'figure9'; there are figure7, figure8"):
+        scenario("figure9")
