@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up down test soak check clean rebuild
+.PHONY: help up down test soak bench check clean rebuild
 SHELL := /bin/sh
 
 # Whatever the caller's environment says of other Pythons must not reach this one.
@@ -38,6 +38,7 @@ help:
 	@echo "make down       stop a cluster that was left running"
 	@echo "make test       the fast tests        (ARGS='-k name' picks some)"
 	@echo "make soak       the tests that take many minutes"
+	@echo "make bench      the benchmarks: each prints ratios (BENCH=simulation picks one)"
 	@echo "make check      ruff, mypy --strict and the tidy test"
 	@echo "make clean      remove .venv and caches; data/ and logs/ stay"
 	@echo "PYTHON=python3.12 picks the Python that .venv is made with"
@@ -53,6 +54,11 @@ test: $(RUN)
 
 soak: $(RUN)
 	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)
+
+BENCH := $(basename $(notdir $(filter-out %/__init__.py,$(wildcard bench/*.py))))
+
+bench: $(RUN)
+	@set -e; for bench in $(BENCH); do echo "== $$bench"; $(VENV) -m bench.$$bench; done
 
 check: $(DEV)
 	@$(VENV) -m ruff check .

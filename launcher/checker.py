@@ -47,6 +47,7 @@ import time
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -162,7 +163,7 @@ def check(
                 budget = _Budget(states, clock, deadline)
                 failed = _first_failure(by_key[key], budget)
             except _Exhausted as exhausted:
-                hard[key] = f"{_shown(key)}: {exhausted.why}"
+                hard[key] = f"{_shown(key)}: {exhausted}"
                 continue
             if failed is not None:
                 budget = _Budget(max_states, clock, deadline)
@@ -177,17 +178,11 @@ def check(
 
 
 class _Exhausted(Exception):
-    """The search has reached one of its bounds: `why`."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    """The search has reached one of its bounds; says which."""
 
 
 class _Budget:
-    """What a search may still use."""
-
-    __slots__ = ("_clock", "_deadline", "_max_states", "_ticks")
+    """What a search may still use. Both methods raise _Exhausted."""
 
     def __init__(self, max_states: int, clock: Callable[[], float], deadline: float) -> None:
         self._max_states = max_states
@@ -196,7 +191,7 @@ class _Budget:
         self._ticks = 1
 
     def tick(self) -> None:
-        """One step of the search; raises _Exhausted when its time is over."""
+        """One step of the search."""
         self._ticks -= 1
         if not self._ticks:
             self._ticks = TICKS
@@ -204,7 +199,7 @@ class _Budget:
                 raise _Exhausted("not decided in the time given")
 
     def hold(self, states: int, width_bits: int) -> None:
-        """So many configurations are held at once; raises _Exhausted if it is too many."""
+        """So many configurations are held at once."""
         if states * (1 + width_bits // WIDE_BITS) > self._max_states:
             raise _Exhausted(f"more possible states than may be held at once ({self._max_states})")
 
@@ -212,81 +207,67 @@ class _Budget:
 # -- operations as the search sees them ----------------------------------------------------------
 
 
-class _Step:
+class _Step(msgspec.Struct, eq=False):
     """An operation by what it needs and what it makes of the value.
 
     READ needs a value, which may be None: also a refusal, which saw one, and a CAS of a value to
-    itself. WRITE needs nothing. DELETE needs any value but None. CAS needs one value, and makes
-    another. `completed` is infinite for an indeterminate operation.
+    itself. WRITE needs nothing, DELETE any value but None. CAS needs one value and makes another.
+    `completed` is infinite for an indeterminate operation.
     """
 
-    __slots__ = ("bit", "completed", "invoked", "kind", "makes", "needs", "operation")
-
-    def __init__(
-        self,
-        operation: Operation,
-        kind: Kind,
-        completed: float,
-        needs: bytes | None = None,
-        makes: bytes | None = None,
-    ) -> None:
-        self.operation = operation
-        self.kind = kind
-        self.invoked = operation.invoked_s
-        self.completed = completed
-        self.needs = needs
-        self.makes = makes
-        self.bit = 0
+    operation: Operation
+    kind: Kind
+    invoked: float
+    completed: float
+    needs: bytes | None = None
+    makes: bytes | None = None
+    bit: int = 0
 
 
 _by_completion = attrgetter("completed")
 _READ, _WRITE, _CAS, _DELETE = Kind.READ, Kind.WRITE, Kind.CAS, Kind.DELETE
 
 
-def _steps(operations: Iterable[Operation], until: float = math.inf) -> list[_Step]:
+def _steps(operations: Iterable[Operation], until: float = math.inf) -> Iterator[_Step]:
     """Without those that constrain nothing. What completes after `until` is indeterminate."""
-    steps: list[_Step] = []
-    for operation in operations:
-        kind = operation.kind
-        completed = math.inf if operation.completed_s is None else operation.completed_s
-        if not operation.invoked_s <= completed:
-            raise ValueError(f"completes before it is invoked: {operation}")
-        if completed > until:
+    for one in operations:
+        kind, invoked = one.kind, one.invoked_s
+        completed = math.inf if one.completed_s is None else one.completed_s
+        if not invoked <= completed:
+            raise ValueError(f"completes before it is invoked: {one}")
+        lasting = one.completed_s is None or completed > until
+        if lasting:
             completed = math.inf
-        lasting = completed == math.inf
         if kind is _READ:
             if not lasting:
-                steps.append(_Step(operation, _READ, completed, needs=operation.observed))
+                yield _Step(one, _READ, invoked, completed, one.observed)
         elif kind is _WRITE:
-            if operation.value is None or not (operation.ok or lasting):
-                raise ValueError(f"a write has a value and is not refused: {operation}")
-            steps.append(_Step(operation, _WRITE, completed, makes=operation.value))
-        elif not operation.ok and not lasting:
-            # A refused DELETE has observed nothing, and so it says: None.
-            seen = operation.observed if kind is _CAS else None
-            steps.append(_Step(operation, _READ, completed, needs=seen))
+            if one.value is None or not (one.ok or lasting):
+                raise ValueError(f"a write has a value and is not refused: {one}")
+            yield _Step(one, _WRITE, invoked, completed, None, one.value)
+        elif not (one.ok or lasting):
+            # A refused DELETE has seen that there is nothing.
+            yield _Step(one, _READ, invoked, completed, one.observed if kind is _CAS else None)
         elif kind is _DELETE:
-            steps.append(_Step(operation, _DELETE, completed))
-        elif operation.value is None or operation.expected is None:
-            raise ValueError(f"a CAS has two values: {operation}")
-        elif operation.value != operation.expected:
-            old, new = operation.expected, operation.value
-            steps.append(_Step(operation, _CAS, completed, needs=old, makes=new))
+            yield _Step(one, _DELETE, invoked, completed)
+        elif one.value is None or one.expected is None:
+            raise ValueError(f"a CAS has two values: {one}")
+        elif one.value != one.expected:
+            yield _Step(one, _CAS, invoked, completed, one.expected, one.value)
         elif not lasting:
-            steps.append(_Step(operation, _READ, completed, needs=operation.expected))
-    return steps
+            yield _Step(one, _READ, invoked, completed, one.expected)
 
 
-def _is_absurd(operation: Operation) -> bool:
+def _is_absurd(one: Operation) -> bool:
     """Whether it contradicts itself: a CAS that was refused although it saw what it expected."""
-    refused = operation.completed_s is not None and not operation.ok
-    return refused and operation.kind is _CAS and operation.observed == operation.expected
+    refused = one.completed_s is not None and not one.ok
+    return refused and one.kind is _CAS and one.observed == one.expected
 
 
 class _Demand:
     """Until when each value is asked for.
 
-    A completed operation asks for what it needs until it completes. An indeterminate swap asks for
+    A completed operation asks for what it needs until it completes. An indeterminate CAS asks for
     what it needs as long as somebody asks for what it makes.
     """
 
@@ -295,15 +276,13 @@ class _Demand:
         until: dict[bytes | None, float] = {}
         swaps: dict[bytes | None, list[bytes | None]] = {}
         for step in steps:
-            if step.kind is _WRITE:
-                continue
-            if step.completed == math.inf:
-                if step.kind is _CAS:
-                    swaps.setdefault(step.makes, []).append(step.needs)
-            elif step.kind is _DELETE:
-                self.last_delete = max(self.last_delete, step.completed)
-            elif step.completed > until.get(step.needs, -math.inf):
-                until[step.needs] = step.completed
+            kind, completed = step.kind, step.completed
+            if kind is _CAS and completed == math.inf:
+                swaps.setdefault(step.makes, []).append(step.needs)
+            elif kind is _READ or kind is _CAS:
+                until[step.needs] = max(completed, until.get(step.needs, completed))
+            elif kind is _DELETE and completed != math.inf:
+                self.last_delete = max(self.last_delete, completed)
         # From the longest demand down, so that each value is settled when it is first reached.
         for made in sorted(swaps, key=lambda value: -until.get(value, -math.inf)):
             longest, reached = until.get(made, -math.inf), [made]
@@ -312,14 +291,14 @@ class _Demand:
                     if until.get(needed, -math.inf) < longest:
                         until[needed] = longest
                         reached.append(needed)
-        self.until = until
+        self._until = until
 
     def of(self, value: bytes | None) -> float:
         """The last moment at which somebody may ask for it."""
-        return self.until.get(value, -math.inf)
+        return self._until.get(value, -math.inf)
 
     def of_effect(self, step: _Step) -> float:
-        """The last moment at which somebody may ask for what an indeterminate step makes."""
+        """The last moment at which somebody may ask for what the step makes."""
         last = self.of(step.makes)
         return max(last, self.last_delete) if step.kind is _WRITE else last
 
@@ -336,10 +315,10 @@ _Start: TypeAlias = tuple[float, tuple[bytes | None, ...], list[_Step]]
 class _Sweep:
     """The configurations of one key, as time goes by.
 
-    Invariants: bits are held by open and by indeterminate steps alone, each its own; in every
-    configuration the steps that are owed are open, and whoever of them changes the value is able;
-    nobody is owed whom the value satisfies; no configuration can stand in for all of another
-    (as far as `MAX_RIVALS` lets us look).
+    Invariants: bits are held by open and by indeterminate steps alone, each its own. Who is owed is
+    open, is not satisfied by the value, and is able, unless it only looks. A CAS or a DELETE that
+    is open and able is owed. No configuration can stand in for all of another (as far as
+    `MAX_RIVALS` lets us look).
     """
 
     def __init__(
@@ -351,31 +330,23 @@ class _Sweep:
         self._configs: list[_Config] = [(value, 0, 0) for value in initial]
         self._free_bits: list[int] = []
         self._width_bits = 0
-        # Open steps by what they are good for: bits by the value that satisfies them; lists by
-        # completion. Swaps by what they need, the indeterminate ones too.
         self._open = self._open_reads = self._open_writes = 0
         self._satisfied_by: dict[bytes | None, int] = {}
-        self._writes: list[_Step] = []
-        self._deletes: list[_Step] = []
-        self._swaps: dict[bytes | None, list[_Step]] = {}
-        # Indeterminate steps: by bit, and bits by use. A spare write serves deletes alone.
-        self._lasting: dict[int, _Step] = {}
-        self._lasting_writes: dict[bytes | None, int] = {}
-        self._lasting_deletes = 0
-        self._spare_writes = 0
-        self._expiries: list[tuple[float, int]] = []
+        """Bits of the open reads of a value, and of the open writes of it."""
+        # Whoever may change the value, indeterminate or not, in the order of completion.
+        self._writes: dict[bytes | None, list[_Step]] = {}  # by what they make
+        self._swaps: dict[bytes | None, list[_Step]] = {}  # by what they need
+        self._deletes: dict[bytes | None, list[_Step]] = {}  # all at None
+        self._expiries: list[tuple[float, int, _Step]] = []
+        """The indeterminate ones: a heap by when their effect is no longer asked for."""
 
     def run(self, starts: deque[_Start] | None = None) -> _Step | None:
         """The first step that cannot complete. Adds the quiescent moments before to `starts`."""
         steps, count = self._steps, len(self._steps)
         events = [(step.invoked, place) for place, step in enumerate(steps)]
-        events += [
-            (step.completed, place)
-            for place, step in enumerate(steps, count)
-            if step.completed != math.inf
-        ]
+        ends = [(step.completed, place) for place, step in enumerate(steps, count)]
         # An invocation's place is lower than any completion's: equal times are concurrent.
-        events.sort()
+        events = sorted(events + [end for end in ends if end[0] != math.inf])
         for now, place in events:
             if place < count:
                 self._invoke(steps[place])
@@ -384,103 +355,78 @@ class _Sweep:
             if not self._configs:
                 return steps[place - count]
             if starts is not None and not self._open:
-                starts.append(self._quiescent(now))
+                able = 0
+                for config in self._configs:
+                    able |= config[2]
+                lasting = [step for _, bit, step in self._expiries if bit & able]
+                starts.append((now, tuple({config[0]: 0 for config in self._configs}), lasting))
         return None
 
-    def _quiescent(self, now: float) -> _Start:
-        able = 0
-        for config in self._configs:
-            able |= config[2]
-        values = tuple(dict.fromkeys(config[0] for config in self._configs))
-        return now, values, [step for bit, step in self._lasting.items() if bit & able]
-
-    # -- invocations ---------------------------------------------------------------------------
-
     def _invoke(self, step: _Step) -> None:
-        lasting = step.completed == math.inf
-        if lasting and self._demand.of_effect(step) < step.invoked:
+        kind, makes, lasting = step.kind, step.makes, step.completed == math.inf
+        expires = self._demand.of_effect(step) if lasting else math.inf
+        if expires < step.invoked:
             return
         if self._free_bits:
-            bit = step.bit = self._free_bits.pop()
+            bit = self._free_bits.pop()
         else:
-            bit = step.bit = 1 << self._width_bits
+            bit = 1 << self._width_bits
             self._width_bits += 1
-        if lasting:
-            self._remember(step)
+        step.bit = bit
+        if kind is not _READ:
+            shelf, value = self._shelf(step)
+            insort(shelf.setdefault(value, []), step, key=_by_completion)
             self._configs = [(value, owed, able | bit) for value, owed, able in self._configs]
+        if lasting:
+            heapq.heappush(self._expiries, (expires, bit, step))
             return
-
         self._open |= bit
-        kind = step.kind
-        if kind is _READ:
-            self._open_reads |= bit
-            needs = step.needs
-            self._satisfied_by[needs] = self._satisfied_by.get(needs, 0) | bit
+        if kind is _READ or kind is _WRITE:
+            satisfying = step.needs if kind is _READ else makes
+            self._satisfied_by[satisfying] = self._satisfied_by.get(satisfying, 0) | bit
+            if kind is _READ:
+                self._open_reads |= bit
+            else:
+                self._open_writes |= bit
             self._configs = [
-                config if config[0] == needs else (config[0], config[1] | bit, config[2])
+                config if config[0] == satisfying else (config[0], config[1] | bit, config[2])
                 for config in self._configs
             ]
-            return
-        makes: bytes | None = None
-        if kind is _WRITE:
-            makes = step.makes
-            self._open_writes |= bit
-            self._satisfied_by[makes] = self._satisfied_by.get(makes, 0) | bit
-            insort(self._writes, step, key=_by_completion)
-        elif kind is _CAS:
-            self._swaps.setdefault(step.needs, []).append(step)
         else:
-            insort(self._deletes, step, key=_by_completion)
-        self._configs = [
-            (value, owed if makes is not None and value == makes else owed | bit, able | bit)
-            for value, owed, able in self._configs
-        ]
+            self._configs = [(value, owed | bit, able) for value, owed, able in self._configs]
 
-    def _remember(self, step: _Step) -> None:
-        """An indeterminate step, until nobody asks for its effect any more."""
-        bit = step.bit
-        self._lasting[bit] = step
-        expires = self._demand.of(step.makes)
-        if step.kind is _CAS:
-            self._swaps.setdefault(step.needs, []).append(step)
-        elif step.kind is _DELETE:
-            self._lasting_deletes |= bit
-        elif expires < step.invoked:
-            self._spare_writes |= bit
-            expires = self._demand.last_delete
-        else:
-            self._lasting_writes[step.makes] = self._lasting_writes.get(step.makes, 0) | bit
-        heapq.heappush(self._expiries, (expires, bit))
+    def _shelf(self, step: _Step) -> tuple[dict[bytes | None, list[_Step]], bytes | None]:
+        """Where a step that changes the value is kept, and under which value."""
+        if step.kind is _WRITE:
+            return self._writes, step.makes
+        return (self._swaps if step.kind is _CAS else self._deletes), step.needs
 
-    def _expire(self, now: float) -> None:
-        """Forget the indeterminate steps whose effect nobody asks for from now on."""
-        while self._expiries and self._expiries[0][0] < now:
-            _, bit = heapq.heappop(self._expiries)
-            step = self._lasting[bit]
-            if step.kind is _CAS:
-                self._drop_swap(step)
-            elif step.kind is _DELETE:
-                self._lasting_deletes &= ~bit
-            elif bit & self._spare_writes:
-                self._spare_writes &= ~bit
-            else:
-                self._clear(self._lasting_writes, step.makes, bit)
-                if self._demand.last_delete >= now:
-                    self._spare_writes |= bit
-                    heapq.heappush(self._expiries, (self._demand.last_delete, bit))
-                    continue
-            del self._lasting[bit]
-            self._free_bits.append(bit)
-            self._configs = [(value, owed, able & ~bit) for value, owed, able in self._configs]
-
-    # -- completions ---------------------------------------------------------------------------
+    def _close(self, step: _Step) -> None:
+        """Nobody is able any more to do it. Every configuration has been told."""
+        bit, kind = step.bit, step.kind
+        self._free_bits.append(bit)
+        if kind is not _READ:
+            shelf, value = self._shelf(step)
+            shelf[value].remove(step)
+            if not shelf[value]:
+                del shelf[value]
+        if bit & self._open and (kind is _READ or kind is _WRITE):
+            value = step.needs if kind is _READ else step.makes
+            self._satisfied_by[value] &= ~bit
+            if not self._satisfied_by[value]:
+                del self._satisfied_by[value]
+        self._open &= ~bit
+        self._open_reads &= ~bit
+        self._open_writes &= ~bit
 
     def _complete(self, step: _Step) -> None:
         """Keep the configurations in which the step has taken effect by now, in every way."""
         bit, now = step.bit, step.completed
         self._budget.tick()
-        if self._expiries and self._expiries[0][0] < now:
-            self._expire(now)
+        while self._expiries and self._expiries[0][0] < now:
+            _, expired, lasting = heapq.heappop(self._expiries)
+            self._configs = [(value, owed, able & ~expired) for value, owed, able in self._configs]
+            self._close(lasting)
         found: list[_Config] = []
         seen: set[_Config] = set()
         for config in self._configs:
@@ -496,40 +442,12 @@ class _Sweep:
         self._close(step)
         self._configs = found if len(found) < 2 else self._undominated(found, now)
 
-    def _close(self, step: _Step) -> None:
-        bit = step.bit
-        self._open &= ~bit
-        self._free_bits.append(bit)
-        if step.kind is _READ:
-            self._open_reads &= ~bit
-            self._clear(self._satisfied_by, step.needs, bit)
-        elif step.kind is _WRITE:
-            self._open_writes &= ~bit
-            self._clear(self._satisfied_by, step.makes, bit)
-            self._writes.remove(step)
-        elif step.kind is _CAS:
-            self._drop_swap(step)
-        else:
-            self._deletes.remove(step)
-
-    def _drop_swap(self, step: _Step) -> None:
-        swaps = self._swaps[step.needs]
-        swaps.remove(step)
-        if not swaps:
-            del self._swaps[step.needs]
-
-    @staticmethod
-    def _clear(bits: dict[bytes | None, int], value: bytes | None, bit: int) -> None:
-        bits[value] &= ~bit
-        if not bits[value]:
-            del bits[value]
-
     def _is_worth_doing(self, write: _Step, value: bytes | None) -> bool:
         """Whether a write that need not be seen may make a difference if it is."""
         if self._demand.of(write.makes) >= write.completed:
             return True
-        may_be_absent = value is None or self._deletes or self._lasting_deletes
-        return bool(may_be_absent) and self._demand.last_delete >= write.completed
+        may_be_absent = value is None or bool(self._deletes)
+        return may_be_absent and self._demand.last_delete >= write.completed
 
     def _is_next(self, step: _Step, value: bytes | None, owed: int) -> bool:
         """Whether it can take effect at once, and nothing can be gained by anyone going first."""
@@ -542,15 +460,11 @@ class _Sweep:
     def _after(self, config: _Config, step: _Step) -> _Config:
         """The configuration once a step that changes the value has taken effect."""
         _, owed, able = config
-        makes = step.makes
-        if step.kind is _CAS:
-            owed &= ~step.bit
-        else:
+        owed &= ~step.bit
+        if step.kind is not _CAS:
             # Any open write may have come just before, and nobody could tell.
-            owed &= ~(step.bit | self._open_writes)
-        if owed:
-            owed &= ~self._satisfied_by.get(makes, 0)
-        return makes, owed, able & ~step.bit
+            owed &= ~self._open_writes
+        return step.makes, owed & ~self._satisfied_by.get(step.makes, 0), able & ~step.bit
 
     def _search(
         self, start: _Config, target: _Step, seen: set[_Config], found: list[_Config]
@@ -574,71 +488,48 @@ class _Sweep:
     def _movers(self, config: _Config, target: _Step) -> Iterator[_Step]:
         """The steps that may usefully be the next to change the value, the target among them."""
         value, owed, able = config
-        if target.bit & able and (
-            target.kind is _WRITE
-            or (target.kind is _CAS and target.needs == value)
-            or (target.kind is _DELETE and value is not None)
-        ):
+        is_delete = target.kind is _DELETE and value is not None
+        if target.bit & able and (is_delete or target.kind is _WRITE):
             yield target
-        for swap in self._swaps.get(value, ()):
-            # An open swap is owed as long as it is able.
-            useful = swap.bit & self._open or self._is_wanted(swap.makes, owed, able)
-            if swap.bit & able and useful and swap is not target:
-                yield swap
-        delete = next((one for one in self._deletes if one.bit & able), None)
-        if value is not None:
-            if delete is not None:
-                if delete is not target:
-                    yield delete
-            elif able & self._lasting_deletes and owed & self._satisfied_by.get(None, 0):
-                yield self._lowest(able & self._lasting_deletes)
-        elif delete is not None:
-            yield from self._writes_for_a_delete(able, target.completed)
-        yield from self._wanted_writes(config)
-
-    def _is_wanted(self, value: bytes | None, owed: int, able: int) -> bool:
-        """Whether somebody who is open waits for it, himself or to make another value."""
-        if self._satisfied_by.get(value, 0) & owed & self._open_reads:
-            return True
-        return any(swap.bit & able for swap in self._swaps.get(value, ()))
-
-    def _wanted_writes(self, config: _Config) -> Iterator[_Step]:
-        value, owed, able = config
         owed_reads = owed & self._open_reads
-        wanted = [
-            wants for wants, bits in self._satisfied_by.items() if bits & owed_reads
-        ]  # as `_is_wanted` has it
-        for wants, swaps in self._swaps.items():
+        wanted = {one for one, bits in self._satisfied_by.items() if bits & owed_reads}
+        for needs, swaps in self._swaps.items():
             if any(swap.bit & able for swap in swaps):
-                wanted.append(wants)
-        for wants in wanted:
-            if wants != value:
-                write = next((w for w in self._writes if w.makes == wants and w.bit & able), None)
-                lasting = self._lasting_writes.get(wants, 0) & able
-                if write is not None:
-                    yield write
-                elif lasting:
-                    yield self._lowest(lasting)
+                wanted.add(needs)
+        owed_or_target = owed | target.bit
+        for swap in self._swaps.get(value, ()):
+            if swap.bit & able and (swap.bit & owed_or_target or swap.makes in wanted):
+                yield swap
+        delete = self._first(self._deletes.get(None, ()), able)
+        if delete is not None:
+            if value is None:
+                if delete.bit & owed:
+                    yield from self._writes_for_a_delete(able, target.completed)
+            elif delete.bit & owed or None in wanted:
+                yield delete
+        for one in wanted:
+            if one != value and (write := self._first(self._writes.get(one, ()), able)):
+                yield write
+
+    def _first(self, steps: Iterable[_Step], able: int) -> _Step | None:
+        """Of steps that do the same, the one that cannot do it for long."""
+        for step in steps:
+            if step.bit & able:
+                return step
+        return None
 
     def _writes_for_a_delete(self, able: int, now: float) -> Iterator[_Step]:
-        """The writes by which a delete may find something, those first that are good for no more.
+        """The writes by which a delete may find something, in the order of their completion.
 
-        Whatever expires later is left for later, once there is one that nobody else asks for.
+        Once there is one whose value nobody asks for, whatever expires later is left for later.
         """
-        for write in self._writes:
-            if write.bit & able:
-                yield write
-                if self._demand.of(write.makes) < now:
-                    return
-        if self._spare_writes & able:
-            yield self._lowest(self._spare_writes & able)
-            return
-        for bits in self._lasting_writes.values():
-            if bits & able:
-                yield self._lowest(bits & able)
-
-    def _lowest(self, bits: int) -> _Step:
-        return self._lasting[bits & -bits]
+        firsts = [self._first(writes, able) for writes in self._writes.values()]
+        writes = [write for write in firsts if write is not None]
+        writes.sort(key=lambda write: (write.completed, self._demand.of(write.makes) >= now))
+        for write in writes:
+            yield write
+            if self._demand.of(write.makes) < now:
+                return
 
     def _undominated(self, configs: list[_Config], now: float) -> list[_Config]:
         """Without those that another one can stand in for."""
@@ -646,26 +537,22 @@ class _Sweep:
             value: value is not None and self._demand.of(value) < now
             for value in {config[0] for config in configs}
         }
-        unique = sorted(
+        # Whoever dominates comes first.
+        order = sorted(
             set(configs),
             key=lambda config: (config[1].bit_count(), -config[2].bit_count(), idle[config[0]]),
         )
         kept: list[_Config] = []
-        rivals: list[_Config] = []
-        for config in unique:
+        for config in order:
             self._budget.tick()
             value, owed, able = config
-            for other, less_owed, more_able in rivals:
-                if (
-                    not less_owed & ~owed
-                    and not able & ~more_able
-                    and (other == value or (idle[value] and other is not None))
-                ):
+            for other, less_owed, more_able in islice(kept, MAX_RIVALS):
+                if less_owed & ~owed or able & ~more_able:
+                    continue
+                if other == value or (idle[value] and other is not None):
                     break
             else:
                 kept.append(config)
-                if len(rivals) < MAX_RIVALS:
-                    rivals.append(config)
         self._budget.hold(len(kept), self._width_bits)
         return kept
 
@@ -776,7 +663,7 @@ def _first_failure(operations: Sequence[Operation], budget: _Budget) -> Operatio
     for operation in operations:
         if _is_absurd(operation):
             return operation
-    failed = _Sweep(_steps(operations), (None,), budget).run()
+    failed = _Sweep(list(_steps(operations)), (None,), budget).run()
     return None if failed is None else failed.operation
 
 

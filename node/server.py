@@ -433,4 +433,5 @@ def limits_of(config: NodeConfig) -> Limits:
         max_inflight_messages=config.max_inflight_batches,
         max_inflight_bytes=config.max_inflight_bytes,
         max_uncommitted_bytes=config.max_uncommitted_bytes,
+        max_apply_bytes=config.max_apply_bytes,
     )

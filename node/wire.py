@@ -227,6 +227,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_inflight_batches: int
     max_inflight_bytes: int
     max_uncommitted_bytes: int
+    max_apply_bytes: int = 1 << 20
     segment_bytes: int
     log_level: str
     log_rotate_bytes: int

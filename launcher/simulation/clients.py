@@ -140,8 +140,9 @@ class SimulatedClient:
         *,
         keys: int,
         rate: float,
+        padding: int = 0,
     ) -> None:
-        """rate: operations a second that it begins, if it is not held up"""
+        """keys, padding: as in `Situation`; rate: operations a second that it begins if it can"""
         self.number = number
         self.nodes = nodes
         self.time = time
@@ -152,6 +153,7 @@ class SimulatedClient:
         self._chance = chance
         self._keys = [b"k%d" % key for key in range(keys)]
         self._rate = rate
+        self._padding = padding
         self._values = 0
         self._sessions = 0
         self._reads = 0
@@ -172,9 +174,13 @@ class SimulatedClient:
         self._think(1)
 
     def submit(self, asked: Sequence[Asked]) -> None:
-        """Submits commands together."""
+        """Submits commands together, in one request or in several that follow each other."""
         self._begin_call(asked)
-        self._session.add([one.command for one in asked], self.time.now)
+        commands = [one.command for one in asked]
+        split = 1 + int(self._chance.random() * len(commands))
+        self._session.add(commands[:split], self.time.now)
+        self._submits.advance()
+        self._session.add(commands[split:], self.time.now)
         self._submits.advance()
 
     def read(self, key: bytes) -> None:
@@ -203,12 +209,16 @@ class SimulatedClient:
         timeout_s = self._chance.choice(TIMEOUTS_S)
         self.time.at(self.time.now + timeout_s, self._give_up, self._call)
 
-    def _give_up(self, call: int) -> None:
-        if call != self._call or self.idle:
-            return
+    def end(self) -> None:
+        """The run is over: what has no answer yet never gets one."""
         for one in self._asked:
             self._record(one, None)
         self._asked.clear()
+
+    def _give_up(self, call: int) -> None:
+        if call != self._call or self.idle:
+            return
+        self.end()
         self._submits.close()
         if self._queries is not None:
             self._queries.close()
@@ -256,7 +266,10 @@ class SimulatedClient:
 
     def _new_value(self) -> bytes:
         self._values += 1
-        return b"c%d-%d" % (self.number, self._values)
+        value = b"c%d-%d" % (self.number, self._values)
+        if self._padding:
+            value += b"." * int(self._chance.random() * self._padding)
+        return value
 
     def _begin_session(self) -> None:
         def new_client_id() -> bytes:

@@ -50,15 +50,18 @@ class Nemesis:
         lost = situation.chance("rot").choice([0, 1, 1, 2])
         self._most_lost = min((len(self._nodes) - 1) // 2, lost)
         self._over = False
+        self._hunts: dict[Fault, random.Random] = {}
 
     def follow(self, schedule: Sequence[Fault]) -> None:
         """From now on these happen."""
         for fault in schedule:
             self._time.at(fault.at_s, self._begin, fault)
 
-    def stop(self) -> None:
-        """Every fault is over: links are whole, clocks right, disks well, nodes up."""
+    def stop(self, down: Sequence[SimulatedNode] = ()) -> None:
+        """Every fault is over: links are whole, clocks right, disks well, nodes up, but these."""
         self._over = True
+        for node in down:
+            node.crash(power=False, reason="killed")
         self._network.heal()
         for node in self._nodes:
             node.clock.run_at(1.0, self._time.now)
@@ -66,7 +69,14 @@ class Nemesis:
             node.slow_disk_s = node.disk_hangs_until = 0.0
             node.disk.failing = {}
             node.resume()
-            node.start()
+            if node not in down:
+                node.start()
+
+    def elected(self, leader: SimulatedNode) -> None:
+        """There is a new leader: it is struck a moment later, if leaders are hunted."""
+        for fault, chance in self._hunts.items():
+            delay_s = 0.002 * 150.0 ** chance.random()  # from 2 to 300 ms, the short ones as often
+            self._time.at(self._time.now + delay_s, self._strike, fault, leader, chance)
 
     def _begin(self, fault: Fault) -> None:
         if self._over:
@@ -200,6 +210,30 @@ class Nemesis:
 
         return end
 
+    def _hunt(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        self._hunts[fault] = chance
+        leader = current_leader(self._nodes)
+        if leader is not None:
+            self._strike(fault, leader, chance)
+
+        def end() -> None:
+            del self._hunts[fault]
+
+        return end
+
+    def _strike(self, fault: Fault, leader: SimulatedNode, chance: random.Random) -> None:
+        if self._over or leader.server is None:
+            return
+        rest_s = 0.02 * 50.0 ** chance.random()  # from 20 ms to a second
+        if chance.random() < 0.5:
+            leader.crash(power=chance.random() < 0.5, reason="killed: it led")
+            self._time.at(self._time.now + rest_s, leader.start)
+        else:
+            key = (fault.number, leader.node_id)
+            cuts = [*self._from([leader]), *self._to([leader])]
+            self._network.disturb(key, cuts)
+            self._time.at(self._time.now + rest_s, self._network.mend, key)
+
     def _pause(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         for node in targets:
             node.pause()
@@ -213,6 +247,8 @@ class Nemesis:
     def _clock(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         rate = 4.0 ** (2 * fault.amount - 1)
         for node in targets:
+            if len(targets) > 1:
+                rate = 4.0 ** chance.uniform(-1.0, 1.0)
             node.clock.run_at(rate, self._time.now)
             node.clock.wall_offset_s += chance.uniform(-5.0, 5.0)
             node.arm_timer()
@@ -228,7 +264,7 @@ class Nemesis:
 
     def _slow_disk(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         for node in targets:
-            node.slow_disk_s = 0.2 * fault.amount**2
+            node.slow_disk_s = 1.0 * fault.amount**3
 
         def end() -> None:
             for node in targets:
@@ -271,7 +307,11 @@ class Nemesis:
         # What is written is what matters: behind it a segment is full of zeros.
         name = chance.choice([name for name in names if name != MARK_FILE] or names)
         content = bytes(node.disk.names[name].cached).rstrip(b"\0")
-        node.disk.flip(name, int(fault.amount * 8 * len(content)))
+        # As often near the end as anywhere: the last record is what is hardest to judge.
+        bits = 8 * len(content)
+        tail = min(bits, 8 * 150)
+        place = 2 * fault.amount
+        node.disk.flip(name, int(place * bits) if place < 1 else bits - 1 - int((place - 1) * tail))
         node.flipped = True
         return self._start(targets, chance)
 
@@ -305,6 +345,7 @@ _BEGIN: dict[str, _Begin] = {
     "kill-all": Nemesis._kill,
     "power": Nemesis._power,
     "blackout": Nemesis._power,
+    "hunt": Nemesis._hunt,
     "pause": Nemesis._pause,
     "clock": Nemesis._clock,
     "slow-disk": Nemesis._slow_disk,

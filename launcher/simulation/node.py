@@ -180,10 +180,13 @@ class SimulatedNode:
         self._schedule_pump()
 
     def crash(self, *, power: bool, reason: str) -> None:
-        """Ends a life as SIGKILL does, or as the end of the power does."""
-        if power or self.server is not None:
-            self._end(reason)
-        if power:
+        """Ends a life as SIGKILL does, or as the end of the power does.
+
+        A disk that has just rotted keeps its page cache: without the mark that is in there nobody
+        could tell a rotten last record from a torn one (`node/storage/mark.py`).
+        """
+        self._end(reason)
+        if power and not self.flipped:
             self.disk.lose_power()
 
     def _end(self, reason: str) -> None:

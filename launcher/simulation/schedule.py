@@ -65,7 +65,7 @@ class FaultKind(msgspec.Struct, frozen=True):
 _ONE = (LEADER, FOLLOWER, ANY)
 
 FAULTS: dict[str, FaultKind] = {
-    "partition": FaultKind("the nodes fall into two or three groups", (ALL,)),
+    "partition": FaultKind("the nodes fall into two or three groups", (ALL,), 2.0),
     "isolate": FaultKind("one node hears nobody and is not heard", _ONE),
     "deafen": FaultKind("one node is heard but hears nobody", _ONE),
     "mute": FaultKind("one node hears but is not heard", _ONE),
@@ -78,9 +78,12 @@ FAULTS: dict[str, FaultKind] = {
     "kill-all": FaultKind("SIGKILL of every node", (ALL,), 0.3, (0.1, 1.5)),
     "power": FaultKind("the power goes; what was not synced is lost, or torn", _ONE, 2.0),
     "blackout": FaultKind("the power of every node goes", (ALL,), 0.5, (0.1, 1.5)),
+    "hunt": FaultKind(
+        "each new leader is killed or cut off within moments", (ALL,), 1.5, (1.0, 6.0)
+    ),
     "pause": FaultKind("SIGSTOP, then SIGCONT", _ONE, 1.5),
-    "clock": FaultKind("one node's clock runs fast or slow", (ANY,), 0.7, (0.5, 5.0)),
-    "slow-disk": FaultKind("syncs take long", (*_ONE, ALL)),
+    "clock": FaultKind("clocks run fast or slow, each as it likes", (ANY, ALL), 0.7, (0.5, 5.0)),
+    "slow-disk": FaultKind("syncs take long", (*_ONE, ALL), 1.5),
     "hang-disk": FaultKind("the disk does nothing, then goes on", _ONE),
     "full-disk": FaultKind("no write finds space", _ONE, 0.5),
     "fail-write": FaultKind("the next write fails", _ONE, 0.5),
@@ -119,7 +122,8 @@ def make_schedule(kinds: Sequence[str], time_s: float, chance: random.Random) ->
         duration_s = chance.uniform(*traits.lasts_s) * chance.choice([0.2, 1.0, 1.0])
         target = chance.choice(traits.targets)
         schedule.append(Fault(len(schedule) + 1, at_s, duration_s, kind, target, chance.random()))
-        at_s += chance.expovariate(1 / gap_s)
+        # What goes wrong often goes wrong together.
+        at_s += chance.expovariate(1 / (gap_s if chance.random() < 0.7 else 0.03))
     return schedule
 
 

@@ -44,6 +44,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     sync_s: between these an append takes
     turn_s: how long a process gathers what comes before it acts
     keys: over how many keys the clients quarrel
+    padding: up to so many bytes are added to a value
     """
 
     seed: int
@@ -55,8 +56,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     max_append_bytes: int
     max_inflight_batches: int
     max_uncommitted_bytes: int
+    max_apply_bytes: int
     segment_bytes: int
     keys: int
+    padding: int
 
     @property
     def voters(self) -> list[NodeId]:
@@ -89,6 +92,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             max_inflight_batches=self.max_inflight_batches,
             max_inflight_bytes=8 << 20,
             max_uncommitted_bytes=self.max_uncommitted_bytes,
+            max_apply_bytes=self.max_apply_bytes,
             segment_bytes=self.segment_bytes,
             log_level="debug",
             log_rotate_bytes=1 << 30,
@@ -109,9 +113,11 @@ def situation(options: Options, seed: int) -> Situation:
         sync_s=(sync_s, sync_s * chance.choice([1.5, 5.0])),
         turn_s=chance.choice([0.0001, 0.0005, 0.001]),
         failure_hint=chance.random() < 0.5,
-        max_append_bytes=chance.choice([300, 4000, 1 << 20]),
+        max_append_bytes=chance.choice([1, 500, 4000, 1 << 20]),
         max_inflight_batches=chance.choice([1, 4, 64]),
-        max_uncommitted_bytes=chance.choice([1500, 1 << 20]),
+        max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
+        max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
         segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
         keys=chance.choice([2, 5, 8]),
+        padding=chance.choice([0, 0, 50, 200]),
     )

@@ -6,8 +6,9 @@ promises        What a node has said, its disk must be able to keep: the term it
                 it gave, the entries it acknowledged. That is checked whenever a node recovers, by
                 what the product's own recovery finds. And now and then, just after a promise, by
                 asking what would be found if the power went now: on a twin of the disk.
-durability      An entry whose client has its answer would be found on a majority of the disks if
-                the power of all nodes went now.
+durability      When an entry is first committed, a majority of the disks holds it. And when its
+                client has the answer it would, now and then, be found on a majority if the power
+                of all nodes went now.
 exactly-once    A command takes effect once in a life, at one index in all lives, and that is where
                 its client is told that it stands.
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
@@ -59,6 +60,8 @@ class Promises:
         self.vote = HardState()
         self.acknowledged = (0, 0)
         """index and term of the last entry that it said its disk holds"""
+        self.shaken = 0
+        """so many of the next promises are made by a log that was truncated a moment ago"""
         self._state: RaftState | None = None
         self._truncations = 0
 
@@ -114,8 +117,11 @@ class Promises:
         if state is None or message.term != state.current_term:
             return False  # a later leader may have taken the entries back since
         index, _ = self.acknowledged
-        if state.truncations == self._truncations and message.match_index <= index:
-            return False
+        if state.truncations == self._truncations:
+            if message.match_index <= index:
+                return False
+        else:
+            self.shaken = 5
         term = state.log.term_at(message.match_index)
         if term is None:
             belief = f"n{self.node_id} acknowledges {message.match_index}, which it does not hold"
@@ -209,7 +215,9 @@ class Watch:
         self._applied: dict[int, bytes] = {}
         self._digests: dict[int, bytes] = {}
         self._digested: dict[NodeId, int] = {}
-        self._due: dict[NodeId, bool] = {}
+        self._durable: dict[NodeId, int] = {}
+        """how far each node's disk was last known to hold its log"""
+        self._commit_index = 0
         self._nodes: list[SimulatedNode] = []
 
     def begin(self, nodes: Iterable[SimulatedNode]) -> None:
@@ -226,6 +234,7 @@ class Watch:
         self.promises[node.node_id].live(state)
         self._servers[node.node_id] = ServerWatch(state)
         self._digested[node.node_id] = 0
+        self._durable[node.node_id] = state.persisted_index
         self.cluster.look(state)
 
     def died(self, node: SimulatedNode) -> None:
@@ -240,6 +249,10 @@ class Watch:
         self._servers[node.node_id].check()
         state = server.state
         self.cluster.look(state)
+        self._durable[node.node_id] = state.persisted_index
+        if state.commit_index > self._commit_index:
+            self._commit_index = state.commit_index
+            self._check_majority(node)
         if state.last_applied != self._digested[node.node_id]:
             self._digested[node.node_id] = state.last_applied
             self._compare_digest(node)
@@ -256,6 +269,9 @@ class Watch:
         else:
             new = promises.note(message)
             often = 0.003 if isinstance(message, AppendEntriesReply) else 0.2
+            if promises.shaken:
+                promises.shaken -= 1
+                often = 0.3
         if new and self._chance.random() < often * self._affordable(node):
             self.check_promises(node)
 
@@ -265,6 +281,17 @@ class Watch:
         if first != command:
             belief = f"all apply {first!r} at {index}, and n{node_id} applies {command!r}"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+
+    def _check_majority(self, node: SimulatedNode) -> None:
+        """What is committed for the first time a majority of the disks holds."""
+        index = self._commit_index
+        holders = [other for other, durable in self._durable.items() if durable >= index]
+        if len(holders) <= len(self._nodes) // 2:
+            belief = (
+                f"n{node.node_id} commits entry {index}, and no more than {len(holders)} of "
+                f"{len(self._nodes)} disks hold that many: {holders}"
+            )
+            raise InvariantBroken(DURABILITY, belief)
 
     def _compare_digest(self, node: SimulatedNode) -> None:
         assert node.server is not None

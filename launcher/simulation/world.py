@@ -10,11 +10,12 @@ A run has two parts. While there are faults (`nemesis.py`), clients quarrel over
 every step is watched (`watch.py`, `node/raft/invariants.py`). Then the faults stop, and the cluster
 has to show that it lives (`_live`):
 
-1. within `LIVENESS_TIMEOUTS` election timeouts there is a leader, a new entry is answered, and all
-   nodes that have a disk left have applied the same;
-2. the leader grows deaf: it can send and hear nothing. Within as much again others have elected
-   another, and a new entry is answered;
-3. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
+1. with as few nodes up as make a majority, within `LIVENESS_TIMEOUTS` election timeouts there is a
+   leader and a new entry is answered;
+2. with all of them up that have a disk left, they all have applied the same within as much;
+3. the leader grows deaf: it can send and hear nothing. Others elect another within as much, and a
+   new entry is answered;
+4. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
    stays, and so does the leader.
 
 In the end the clients' histories go to the checker (`launcher/checker.py`).
@@ -138,6 +139,7 @@ class World:
             self.situation.chance(f"client {number}"),
             keys=self.situation.keys,
             rate=options.rate / options.clients,
+            padding=self.situation.padding,
         )
 
     # -- time ------------------------------------------------------------------------------------
@@ -202,6 +204,7 @@ class World:
     def _check_history(self) -> tuple[Failure | None, str]:
         history: list[Operation] = []
         for client in self._clients:
+            client.end()
             history += client.history
         verdict = check(history, timeout_s=CHECK_TIMEOUT_S)
         if verdict.validity is Validity.INVALID:
@@ -214,10 +217,18 @@ class World:
     # -- liveness --------------------------------------------------------------------------------
 
     def _live(self) -> None:
-        self._nemesis.stop()
-        self._note("faults.stopped")
-        self._recover("once the faults have stopped")
         voters = len(self.situation.voters)
+        spared = voters - (voters // 2 + 1)
+        well = [node for node in self._alive() if not node.flipped]
+        down = self.situation.chance("spared").sample(well, len(well))
+        # Whoever is down already stays down first; then as many more as a majority can spare.
+        down.sort(key=lambda node: node.server is not None)
+        self._nemesis.stop(down[: max(0, spared - (voters - len(down)))])
+        self._note("faults.stopped")
+        self._commit(self.now + SETTLE_S, "once the faults have stopped, with a bare majority up")
+        for node in self._alive():
+            node.start()
+        self._recover("once all are up")
         if len(self._alive()) <= voters // 2 + 1 or voters < 3:
             return  # with fewer, one deaf node is one too few
         self._survive_a_deaf_leader()
@@ -367,6 +378,8 @@ class World:
     ) -> None:
         """The Observer port."""
         t = node.tick()
+        if event == "leader.elected":
+            self._nemesis.elected(node)
         if self._trace is not None:
             self._trace.event(self.now, t, node, level, event, term, role, commit, fields)
 

@@ -1,0 +1,54 @@
+"""Seeds that have to pass: many short runs, and each seed that once failed, as a case of its own.
+
+A seed means something only for the world that it failed in: when the world changes, so does what a
+seed does. The cases stay all the same, with the story of what they found; what they found is held
+for good by the directed test that each names.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from launcher.simulation.report import command
+from launcher.simulation.runner import Tally, local_workers, search
+from launcher.simulation.situation import Options
+
+FAST = [
+    (Options(time_s=4.0), 1, 120),
+    (Options(time_s=4.0, nodes=3), 1001, 1060),
+    (Options(time_s=10.0, faults=("hunt", "slow-disk", "power")), 2001, 2030),
+    (Options(time_s=60.0), 3001, 3004),
+]
+"""Options, and seeds: together well over two hundred runs."""
+
+
+@pytest.mark.parametrize(("options", "first", "last"), FAST)
+def test_every_property_holds(options: Options, first: int, last: int) -> None:
+    assert_holds(search(options, first, last), options)
+
+
+def test_at_least_two_hundred_seeds_are_run() -> None:
+    assert sum(last - first + 1 for _, first, last in FAST) >= 200
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7])
+def test_every_property_holds_in_a_long_search(nodes: int) -> None:
+    """SIMULATE_SEEDS says how many seeds (default 400); each of a minute."""
+    seeds = int(os.environ.get("SIMULATE_SEEDS", "400"))
+    options = Options(time_s=60.0, nodes=nodes)
+    workers = os.cpu_count() or 1
+    with local_workers(workers) as executor:
+        tally = search(options, 10_001, 10_000 + seeds, executor=executor, workers=workers)
+    assert_holds(tally, options)
+    print(f"{nodes} nodes: {tally.seeds} seeds, {tally.simulated_s:.0f} s simulated")
+
+
+def assert_holds(tally: Tally, options: Options) -> None:
+    failed = tally.failed
+    again = "" if failed is None else f"{failed.failure}: {command(options, failed.seed)}"
+    assert failed is None, again
+    assert not tally.undecided
+    assert tally.acknowledged > 0
