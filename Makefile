@@ -50,7 +50,7 @@ down: $(RUN)
 	@$(VENV) -m launcher down
 
 test: $(RUN)
-	@$(VENV) -m pytest -m "not soak" $(ARGS)
+	@$(VENV) -m pytest -m "not soak" -n 2 --dist loadgroup $(ARGS)
 
 soak: $(RUN)
 	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)

@@ -2,16 +2,15 @@
 
 A history is linearizable if every operation can be given one moment between its invocation and its
 completion at which it took effect, so that all that was observed makes sense (Herlihy and Wing
-1990). The question is NP-complete; Wing and Gong (1993) search for an order, Lowe ("Testing for
+1990). That is NP-complete; Wing and Gong (1993) search for an order, Lowe ("Testing for
 linearizability", 2017) remembers the states that the search has been in, and Horn and Kroening
 ("Faster linearizability checking via P-compositionality", 2015) ask for each key by itself.
 
-We take Lowe's *just-in-time* form of the search. A sweep goes over the invocations and completions
-of one key in the order of time, with the set of all *configurations* that can explain what has
-been seen so far. When an operation completes that has not yet taken effect, it must take effect
-now, perhaps after some others that are open: no operation takes effect sooner than somebody's
-completion makes it. If no configuration is left, the history is not linearizable. So memory holds
-one moment's possibilities and never the past.
+This is Lowe's *just-in-time* search. A sweep goes over the invocations and completions of one key
+by time, with the set of all *configurations* that explain what has been seen so far. No operation
+takes effect sooner than somebody's completion makes it: when one completes that has not yet taken
+effect, it must, perhaps after others that are open. If no configuration is left, the history is
+not linearizable. Memory holds one moment's possibilities and never the past.
 
 A configuration is a value of the key and two sets of operations, which are bits of integers:
 
@@ -19,16 +18,14 @@ A configuration is a value of the key and two sets of operations, which are bits
     able   writes, deletes and swaps (CAS) that can still take effect. Those that are able and not
            owed are *optional*: they may as well never be seen
 
-An indeterminate operation is optional for ever. That there may be hundreds of those is why most of
-what follows is there: each rule leaves out configurations that another one can stand in for, which
-is able to do whatever they can. None of them guesses.
+An indeterminate operation is optional for ever, and there may be hundreds. Each of these rules
+leaves out configurations that another one can stand in for, as it can do whatever they can:
 
 - Whoever only looks (a read, a refusal) takes effect as soon as the value is what it saw.
 - A write that is open when another write, or a delete that found something, takes effect becomes
   optional: it may have come just before, unseen. So does a write of the value that is there.
-- Out of turn, nothing takes effect but what somebody open waits for: a write or swap whose value
-  is wanted, a write where a delete needs something to delete. Deletes and swaps that are owed may
-  always: they need not find again what they need.
+- Out of turn, nothing takes effect but what somebody open waits for, and deletes and swaps that
+  are owed: those need not find again what they need.
 - Among writes of one value, the first to expire goes first.
 - A value that no one who completes later asks for is as good as any other; a value asked for is
   better. An indeterminate operation whose effect no one will ask for is forgotten.
@@ -45,10 +42,11 @@ import heapq
 import math
 import time
 from bisect import insort
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, or_
 from typing import TypeAlias
 
 import msgspec
@@ -61,18 +59,6 @@ MAX_STATES = 500_000
 EASY_STATES = 2_000
 """Every key is first tried with so few: one hard key must not hide another's easy failure."""
 
-MAX_RIVALS = 64
-"""With so many configurations is a new one compared, to see whether it can be dropped."""
-
-MAX_CHECKPOINTS = 64
-"""So many quiescent moments before a failure are tried as the beginning of its window."""
-
-TICKS = 256
-"""The clock is read once for so many steps of the search."""
-
-WIDE_BITS = 2_048
-"""For each so many bits that configurations are wide, half as many of them may be held."""
-
 
 class Kind(enum.Enum):
     """What a client asked for."""
@@ -81,6 +67,7 @@ class Kind(enum.Enum):
     WRITE = "write"
     CAS = "cas"
     DELETE = "delete"
+    __hash__ = object.__hash__  # what Enum has instead takes time
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -148,63 +135,50 @@ def check(
     """
     by_key: dict[bytes, list[Operation]] = {}
     for operation in history:
-        if operation.key in by_key:
-            by_key[operation.key].append(operation)
-        else:
-            by_key[operation.key] = [operation]
-
+        by_key.setdefault(operation.key, []).append(operation)
     deadline = clock() + timeout_s
-    undecided: Sequence[bytes] = list(by_key)
-    reason = ""
+    undecided = dict.fromkeys(by_key, "")
     for states in sorted({min(EASY_STATES, max_states), max_states}):
         hard: dict[bytes, str] = {}
         for key in undecided:
             try:
                 budget = _Budget(states, clock, deadline)
-                failed = _first_failure(by_key[key], budget)
+                failed = _Sweep(list(_steps(by_key[key])), (None,), budget).run()
             except _Exhausted as exhausted:
                 hard[key] = f"{_shown(key)}: {exhausted}"
                 continue
             if failed is not None:
                 budget = _Budget(max_states, clock, deadline)
-                return _invalid(key, by_key[key], failed, budget)
+                return _invalid(key, by_key[key], failed.completed, budget)
         if not hard:
             return Verdict(Validity.VALID)
-        undecided, reason = list(hard), next(iter(hard.values()))
-    return Verdict(Validity.UNKNOWN, undecided[0], reason=reason)
-
-
-# -- bounds --------------------------------------------------------------------------------------
+        undecided = hard
+    key, reason = next(iter(undecided.items()))
+    return Verdict(Validity.UNKNOWN, key, reason=reason)
 
 
 class _Exhausted(Exception):
     """The search has reached one of its bounds; says which."""
 
 
-class _Budget:
-    """What a search may still use. Both methods raise _Exhausted."""
+class _Budget(msgspec.Struct):
+    """What a search may still use."""
 
-    def __init__(self, max_states: int, clock: Callable[[], float], deadline: float) -> None:
-        self._max_states = max_states
-        self._clock = clock
-        self._deadline = deadline
-        self._ticks = 1
+    max_states: int
+    clock: Callable[[], float]
+    deadline: float
+    ticks: int = 1
 
-    def tick(self) -> None:
-        """One step of the search."""
-        self._ticks -= 1
-        if not self._ticks:
-            self._ticks = TICKS
-            if self._clock() > self._deadline:
+    def spend(self, states: int = 0, width_bits: int = 0) -> None:
+        """One step of the search, with so many configurations held. Raises _Exhausted."""
+        # 500 bytes hold a configuration of 2048 bits, and twice as many of twice as many bits.
+        if states * (1 + width_bits // 2048) > self.max_states:
+            raise _Exhausted(f"more possible states than may be held at once ({self.max_states})")
+        self.ticks -= 1
+        if not self.ticks:
+            self.ticks = 256  # one takes microseconds
+            if self.clock() > self.deadline:
                 raise _Exhausted("not decided in the time given")
-
-    def hold(self, states: int, width_bits: int) -> None:
-        """So many configurations are held at once."""
-        if states * (1 + width_bits // WIDE_BITS) > self._max_states:
-            raise _Exhausted(f"more possible states than may be held at once ({self._max_states})")
-
-
-# -- operations as the search sees them ----------------------------------------------------------
 
 
 class _Step(msgspec.Struct, eq=False):
@@ -228,16 +202,14 @@ _by_completion = attrgetter("completed")
 _READ, _WRITE, _CAS, _DELETE = Kind.READ, Kind.WRITE, Kind.CAS, Kind.DELETE
 
 
-def _steps(operations: Iterable[Operation], until: float = math.inf) -> Iterator[_Step]:
-    """Without those that constrain nothing. What completes after `until` is indeterminate."""
+def _steps(operations: Iterable[Operation]) -> Iterator[_Step]:
+    """Without those that constrain nothing."""
     for one in operations:
         kind, invoked = one.kind, one.invoked_s
         completed = math.inf if one.completed_s is None else one.completed_s
         if not invoked <= completed:
             raise ValueError(f"completes before it is invoked: {one}")
-        lasting = one.completed_s is None or completed > until
-        if lasting:
-            completed = math.inf
+        lasting = completed == math.inf
         if kind is _READ:
             if not lasting:
                 yield _Step(one, _READ, invoked, completed, one.observed)
@@ -246,8 +218,10 @@ def _steps(operations: Iterable[Operation], until: float = math.inf) -> Iterator
                 raise ValueError(f"a write has a value and is not refused: {one}")
             yield _Step(one, _WRITE, invoked, completed, None, one.value)
         elif not (one.ok or lasting):
-            # A refused DELETE has seen that there is nothing.
-            yield _Step(one, _READ, invoked, completed, one.observed if kind is _CAS else None)
+            # A refused DELETE saw that there is nothing; no CAS is refused by what it expects.
+            seen = one.observed if kind is _CAS else None
+            absurd = kind is _CAS and seen == one.expected
+            yield _Step(one, _READ, invoked, completed, _Impossible() if absurd else seen)
         elif kind is _DELETE:
             yield _Step(one, _DELETE, invoked, completed)
         elif one.value is None or one.expected is None:
@@ -258,14 +232,17 @@ def _steps(operations: Iterable[Operation], until: float = math.inf) -> Iterator
             yield _Step(one, _READ, invoked, completed, one.expected)
 
 
-def _is_absurd(one: Operation) -> bool:
-    """Whether it contradicts itself: a CAS that was refused although it saw what it expected."""
-    refused = one.completed_s is not None and not one.ok
-    return refused and one.kind is _CAS and one.observed == one.expected
+class _Impossible(bytes):
+    """A value that no key ever holds, whatever its bytes."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
-class _Demand:
-    """Until when each value is asked for.
+class _Demand(dict[bytes | None, float]):
+    """The last moment at which somebody may ask for each value.
 
     A completed operation asks for what it needs until it completes. An indeterminate CAS asks for
     what it needs as long as somebody asks for what it makes.
@@ -273,43 +250,38 @@ class _Demand:
 
     def __init__(self, steps: Iterable[_Step]) -> None:
         self.last_delete = -math.inf
-        until: dict[bytes | None, float] = {}
         swaps: dict[bytes | None, list[bytes | None]] = {}
         for step in steps:
             kind, completed = step.kind, step.completed
             if kind is _CAS and completed == math.inf:
                 swaps.setdefault(step.makes, []).append(step.needs)
             elif kind is _READ or kind is _CAS:
-                until[step.needs] = max(completed, until.get(step.needs, completed))
+                self[step.needs] = max(completed, self[step.needs])
             elif kind is _DELETE and completed != math.inf:
-                self.last_delete = max(self.last_delete, completed)
+                self.last_delete = max(completed, self.last_delete)
         # From the longest demand down, so that each value is settled when it is first reached.
-        for made in sorted(swaps, key=lambda value: -until.get(value, -math.inf)):
-            longest, reached = until.get(made, -math.inf), [made]
+        for made in sorted(swaps, key=lambda value: -self[value]):
+            reached = [made]
             while reached:
                 for needed in swaps.pop(reached.pop(), ()):
-                    if until.get(needed, -math.inf) < longest:
-                        until[needed] = longest
+                    if self[needed] < self[made]:
+                        self[needed] = self[made]
                         reached.append(needed)
-        self._until = until
 
-    def of(self, value: bytes | None) -> float:
-        """The last moment at which somebody may ask for it."""
-        return self._until.get(value, -math.inf)
+    def __missing__(self, value: bytes | None) -> float:
+        return -math.inf
 
     def of_effect(self, step: _Step) -> float:
         """The last moment at which somebody may ask for what the step makes."""
-        last = self.of(step.makes)
+        last = self[step.makes]
         return max(last, self.last_delete) if step.kind is _WRITE else last
 
 
-# -- the sweep -----------------------------------------------------------------------------------
-
+# The value; the bits of the steps that are owed; the bits of those that are able.
 _Config: TypeAlias = tuple[bytes | None, int, int]
-"""The value; the bits of the steps that are owed; the bits of those that are able."""
-
-_Start: TypeAlias = tuple[float, tuple[bytes | None, ...], list[_Step]]
-"""A quiescent moment: when, the possible values, the indeterminate steps that are still able."""
+_Values: TypeAlias = tuple[bytes | None, ...]
+# A quiescent moment: when, the possible values, the indeterminate steps that are still able.
+_Start: TypeAlias = tuple[float, _Values, list[_Step]]
 
 
 class _Sweep:
@@ -317,28 +289,21 @@ class _Sweep:
 
     Invariants: bits are held by open and by indeterminate steps alone, each its own. Who is owed is
     open, is not satisfied by the value, and is able, unless it only looks. A CAS or a DELETE that
-    is open and able is owed. No configuration can stand in for all of another (as far as
-    `MAX_RIVALS` lets us look).
+    is open and able is owed. No configuration can stand in for another, as far as we look.
     """
 
-    def __init__(
-        self, steps: Sequence[_Step], initial: Collection[bytes | None], budget: _Budget
-    ) -> None:
+    def __init__(self, steps: list[_Step], initial: _Values, budget: _Budget) -> None:
         self._steps = steps
         self._budget = budget
         self._demand = _Demand(steps)
         self._configs: list[_Config] = [(value, 0, 0) for value in initial]
         self._free_bits: list[int] = []
         self._width_bits = 0
-        self._open = self._open_reads = self._open_writes = 0
-        self._satisfied_by: dict[bytes | None, int] = {}
-        """Bits of the open reads of a value, and of the open writes of it."""
-        # Whoever may change the value, indeterminate or not, in the order of completion.
-        self._writes: dict[bytes | None, list[_Step]] = {}  # by what they make
-        self._swaps: dict[bytes | None, list[_Step]] = {}  # by what they need
-        self._deletes: dict[bytes | None, list[_Step]] = {}  # all at None
+        self._open = self._open_writes = 0
+        # Open and indeterminate steps by completion: writes by what they make, others by `needs`.
+        self._by_value: dict[Kind, dict[bytes | None, list[_Step]]] = {kind: {} for kind in Kind}
+        # The indeterminate ones: a heap by when their effect is no longer asked for.
         self._expiries: list[tuple[float, int, _Step]] = []
-        """The indeterminate ones: a heap by when their effect is no longer asked for."""
 
     def run(self, starts: deque[_Start] | None = None) -> _Step | None:
         """The first step that cannot complete. Adds the quiescent moments before to `starts`."""
@@ -346,8 +311,7 @@ class _Sweep:
         events = [(step.invoked, place) for place, step in enumerate(steps)]
         ends = [(step.completed, place) for place, step in enumerate(steps, count)]
         # An invocation's place is lower than any completion's: equal times are concurrent.
-        events = sorted(events + [end for end in ends if end[0] != math.inf])
-        for now, place in events:
+        for now, place in sorted(events + [end for end in ends if end[0] != math.inf]):
             if place < count:
                 self._invoke(steps[place])
                 continue
@@ -355,74 +319,50 @@ class _Sweep:
             if not self._configs:
                 return steps[place - count]
             if starts is not None and not self._open:
-                able = 0
-                for config in self._configs:
-                    able |= config[2]
+                able = reduce(or_, (config[2] for config in self._configs))
                 lasting = [step for _, bit, step in self._expiries if bit & able]
                 starts.append((now, tuple({config[0]: 0 for config in self._configs}), lasting))
         return None
 
     def _invoke(self, step: _Step) -> None:
-        kind, makes, lasting = step.kind, step.makes, step.completed == math.inf
+        kind, lasting = step.kind, step.completed == math.inf
         expires = self._demand.of_effect(step) if lasting else math.inf
         if expires < step.invoked:
             return
-        if self._free_bits:
-            bit = self._free_bits.pop()
-        else:
-            bit = 1 << self._width_bits
+        if not self._free_bits:
+            self._free_bits.append(1 << self._width_bits)
             self._width_bits += 1
-        step.bit = bit
-        if kind is not _READ:
-            shelf, value = self._shelf(step)
-            insort(shelf.setdefault(value, []), step, key=_by_completion)
-            self._configs = [(value, owed, able | bit) for value, owed, able in self._configs]
+        bit = step.bit = self._free_bits.pop()
+        is_write = kind is _WRITE
+        value = step.makes if is_write else step.needs
+        insort(self._by_value[kind].setdefault(value, []), step, key=_by_completion)
         if lasting:
             heapq.heappush(self._expiries, (expires, bit, step))
+            self._configs = [(held, owed, able | bit) for held, owed, able in self._configs]
             return
         self._open |= bit
-        if kind is _READ or kind is _WRITE:
-            satisfying = step.needs if kind is _READ else makes
-            self._satisfied_by[satisfying] = self._satisfied_by.get(satisfying, 0) | bit
-            if kind is _READ:
-                self._open_reads |= bit
-            else:
-                self._open_writes |= bit
-            self._configs = [
-                config if config[0] == satisfying else (config[0], config[1] | bit, config[2])
-                for config in self._configs
-            ]
-        else:
-            self._configs = [(value, owed | bit, able) for value, owed, able in self._configs]
-
-    def _shelf(self, step: _Step) -> tuple[dict[bytes | None, list[_Step]], bytes | None]:
-        """Where a step that changes the value is kept, and under which value."""
-        if step.kind is _WRITE:
-            return self._writes, step.makes
-        return (self._swaps if step.kind is _CAS else self._deletes), step.needs
+        self._open_writes |= bit if is_write else 0
+        may_be_satisfied, more_able = is_write or kind is _READ, 0 if kind is _READ else bit
+        self._configs = [
+            (held, owed if may_be_satisfied and held == value else owed | bit, able | more_able)
+            for held, owed, able in self._configs
+        ]
 
     def _close(self, step: _Step) -> None:
-        """Nobody is able any more to do it. Every configuration has been told."""
-        bit, kind = step.bit, step.kind
-        self._free_bits.append(bit)
-        if kind is not _READ:
-            shelf, value = self._shelf(step)
-            shelf[value].remove(step)
-            if not shelf[value]:
-                del shelf[value]
-        if bit & self._open and (kind is _READ or kind is _WRITE):
-            value = step.needs if kind is _READ else step.makes
-            self._satisfied_by[value] &= ~bit
-            if not self._satisfied_by[value]:
-                del self._satisfied_by[value]
-        self._open &= ~bit
-        self._open_reads &= ~bit
-        self._open_writes &= ~bit
+        """The step is in no configuration any more."""
+        by_value = self._by_value[step.kind]
+        value = step.makes if step.kind is _WRITE else step.needs
+        by_value[value].remove(step)
+        if not by_value[value]:
+            del by_value[value]
+        self._free_bits.append(step.bit)
+        self._open &= ~step.bit
+        self._open_writes &= ~step.bit
 
     def _complete(self, step: _Step) -> None:
         """Keep the configurations in which the step has taken effect by now, in every way."""
         bit, now = step.bit, step.completed
-        self._budget.tick()
+        self._budget.spend()
         while self._expiries and self._expiries[0][0] < now:
             _, expired, lasting = heapq.heappop(self._expiries)
             self._configs = [(value, owed, able & ~expired) for value, owed, able in self._configs]
@@ -433,7 +373,8 @@ class _Sweep:
             value, owed, able = config
             if not owed & bit:
                 found.append((value, owed, able & ~bit))
-                if not able & bit or not self._is_worth_doing(step, value):
+                # Optional. It may be seen, if anybody asks for what it makes.
+                if not able & bit or self._demand.of_effect(step) < now:
                     continue
             if self._is_next(step, value, owed):
                 found.append(self._after(config, step))
@@ -442,20 +383,12 @@ class _Sweep:
         self._close(step)
         self._configs = found if len(found) < 2 else self._undominated(found, now)
 
-    def _is_worth_doing(self, write: _Step, value: bytes | None) -> bool:
-        """Whether a write that need not be seen may make a difference if it is."""
-        if self._demand.of(write.makes) >= write.completed:
-            return True
-        may_be_absent = value is None or bool(self._deletes)
-        return may_be_absent and self._demand.last_delete >= write.completed
-
     def _is_next(self, step: _Step, value: bytes | None, owed: int) -> bool:
         """Whether it can take effect at once, and nothing can be gained by anyone going first."""
         if step.kind is _CAS:
             return owed == step.bit and value == step.needs
-        if step.kind is _READ or (step.kind is _DELETE and value is None):
-            return False
-        return not owed & ~(step.bit | self._open_writes)
+        is_blind = step.kind is _WRITE or (step.kind is _DELETE and value is not None)
+        return is_blind and not owed & ~(step.bit | self._open_writes)
 
     def _after(self, config: _Config, step: _Step) -> _Config:
         """The configuration once a step that changes the value has taken effect."""
@@ -464,22 +397,24 @@ class _Sweep:
         if step.kind is not _CAS:
             # Any open write may have come just before, and nobody could tell.
             owed &= ~self._open_writes
-        return step.makes, owed & ~self._satisfied_by.get(step.makes, 0), able & ~step.bit
+        if owed:
+            for kind in (_READ, _WRITE):
+                for satisfied in self._by_value[kind].get(step.makes, ()):
+                    owed &= ~satisfied.bit
+        return step.makes, owed, able & ~step.bit
 
     def _search(
         self, start: _Config, target: _Step, seen: set[_Config], found: list[_Config]
     ) -> None:
         """Add to `found` what is left by every useful way to let the target take effect."""
-        is_read, bit = target.kind is _READ, target.bit
-        seen.add(start)
         stack = [start]
+        seen.add(start)
         while stack:
             config = stack.pop()
-            self._budget.tick()
-            self._budget.hold(len(seen) + len(found) + len(self._configs), self._width_bits)
+            self._budget.spend(len(seen) + len(found) + len(self._configs), self._width_bits)
             for step in self._movers(config, target):
                 after = self._after(config, step)
-                if step is target or (is_read and not after[1] & bit):
+                if step is target or (target.kind is _READ and not after[1] & target.bit):
                     found.append(after)
                 elif after not in seen:
                     seen.add(after)
@@ -491,73 +426,60 @@ class _Sweep:
         is_delete = target.kind is _DELETE and value is not None
         if target.bit & able and (is_delete or target.kind is _WRITE):
             yield target
-        owed_reads = owed & self._open_reads
-        wanted = {one for one, bits in self._satisfied_by.items() if bits & owed_reads}
-        for needs, swaps in self._swaps.items():
-            if any(swap.bit & able for swap in swaps):
-                wanted.add(needs)
-        owed_or_target = owed | target.bit
-        for swap in self._swaps.get(value, ()):
-            if swap.bit & able and (swap.bit & owed_or_target or swap.makes in wanted):
+        swaps, deletes = self._by_value[_CAS], self._by_value[_DELETE]
+        wanted = {one for one, reads in self._by_value[_READ].items() if _first(reads, owed)}
+        wanted |= {one for one, waiting in swaps.items() if _first(waiting, able)}
+        for swap in swaps.get(value, ()):
+            if swap.bit & able and (swap.bit & owed or swap.makes in wanted):
                 yield swap
-        delete = self._first(self._deletes.get(None, ()), able)
-        if delete is not None:
-            if value is None:
-                if delete.bit & owed:
-                    yield from self._writes_for_a_delete(able, target.completed)
-            elif delete.bit & owed or None in wanted:
-                yield delete
-        for one in wanted:
-            if one != value and (write := self._first(self._writes.get(one, ()), able)):
+        delete = _first(deletes.get(None, ()), able)
+        if delete is not None and value is None and delete.bit & owed:
+            yield from self._writes_for_a_delete(able, target.completed)
+        elif delete is not None and value is not None and (delete.bit & owed or None in wanted):
+            yield delete
+        for needed in wanted - {value}:
+            write = _first(self._by_value[_WRITE].get(needed, ()), able)
+            if write is not None:
                 yield write
-
-    def _first(self, steps: Iterable[_Step], able: int) -> _Step | None:
-        """Of steps that do the same, the one that cannot do it for long."""
-        for step in steps:
-            if step.bit & able:
-                return step
-        return None
 
     def _writes_for_a_delete(self, able: int, now: float) -> Iterator[_Step]:
         """The writes by which a delete may find something, in the order of their completion.
 
         Once there is one whose value nobody asks for, whatever expires later is left for later.
         """
-        firsts = [self._first(writes, able) for writes in self._writes.values()]
+        firsts = (_first(same, able) for same in self._by_value[_WRITE].values())
         writes = [write for write in firsts if write is not None]
-        writes.sort(key=lambda write: (write.completed, self._demand.of(write.makes) >= now))
+        writes.sort(key=lambda one: (one.completed, self._demand[one.makes] >= now))
         for write in writes:
             yield write
-            if self._demand.of(write.makes) < now:
+            if self._demand[write.makes] < now:
                 return
 
     def _undominated(self, configs: list[_Config], now: float) -> list[_Config]:
         """Without those that another one can stand in for."""
-        idle = {
-            value: value is not None and self._demand.of(value) < now
-            for value in {config[0] for config in configs}
-        }
+        idle = {held for held, _, _ in configs if held is not None and self._demand[held] < now}
         # Whoever dominates comes first.
         order = sorted(
             set(configs),
-            key=lambda config: (config[1].bit_count(), -config[2].bit_count(), idle[config[0]]),
+            key=lambda config: (config[1].bit_count(), -config[2].bit_count(), config[0] in idle),
         )
         kept: list[_Config] = []
         for config in order:
-            self._budget.tick()
+            self._budget.spend(len(kept), self._width_bits)
             value, owed, able = config
-            for other, less_owed, more_able in islice(kept, MAX_RIVALS):
+            for other, less_owed, more_able in islice(kept, 64):  # all would be quadratic
                 if less_owed & ~owed or able & ~more_able:
                     continue
-                if other == value or (idle[value] and other is not None):
+                if other == value or (value in idle and other is not None):
                     break
             else:
                 kept.append(config)
-        self._budget.hold(len(kept), self._width_bits)
         return kept
 
 
-# -- the window ----------------------------------------------------------------------------------
+def _first(steps: Iterable[_Step], able: int) -> _Step | None:
+    """Of steps that do the same, the first that is able: the others can do it for longer."""
+    return next((step for step in steps if step.bit & able), None)
 
 
 class _Window:
@@ -567,70 +489,55 @@ class _Window:
     true: it still fails, and if all of the history had an explanation, so would it.
     """
 
-    def __init__(self, operations: Iterable[Operation], until: float, budget: _Budget) -> None:
-        self.initial: tuple[bytes | None, ...] = (None,)
+    def __init__(self, steps: Iterable[_Step], failed: float, budget: _Budget) -> None:
+        self.initial: _Values = (None,)
         self._budget = budget
-        self._steps: list[_Step] = []
-        self._keep(_steps(operations, until), until)
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """By invocation."""
-        found = (step.operation for step in self._steps)
-        return tuple(sorted(found, key=lambda operation: operation.invoked_s))
+        self._keep(steps, failed)
 
     def minimise(self) -> None:
         """Make it small. Raises _Exhausted, and is then as small as it got."""
         self._begin_later()
-        size = len(self._steps)
-        while size > 1:
-            size = (size + 1) // 2
-            self._thin_out(size)
-        while self._thin_out(1):
-            pass
+        size, before = len(self.steps), 0
+        while size > 1 or before != len(self.steps):
+            size, before = (size + 1) // 2, len(self.steps)
+            at = 0
+            while at < len(self.steps):
+                steps = _without(self.steps, at, size)
+                if len(steps) == len(self.steps) or not self._replace(steps, self.initial):
+                    at += size
 
-    def _keep(self, steps: Iterable[_Step], until: float) -> None:
-        """Keep these up to the failure at `until`: what was open then had not been answered."""
-        self._steps = []
-        for step in steps:
-            if step.invoked <= until and (step.kind is not _READ or step.completed <= until):
-                if step.completed > until:
-                    step.completed = math.inf
-                self._steps.append(step)
+    def _keep(self, steps: Iterable[_Step], failed: float) -> None:
+        """Keep what was invoked by the failure. What was open then had not been answered."""
+        self.steps = [
+            step
+            for step in steps
+            if step.invoked <= failed and (step.kind is not _READ or step.completed <= failed)
+        ]
+        for step in self.steps:
+            if step.completed > failed:
+                step.completed = math.inf
 
     def _begin_later(self) -> None:
         """Begin at a late quiescent moment: twice as far back each time that is not enough."""
-        starts: deque[_Start] = deque(maxlen=MAX_CHECKPOINTS)
-        _Sweep(self._steps, self.initial, self._budget).run(starts)
-        back = 1
-        while back <= len(starts):
-            start, values, able = starts[-back]
-            steps = able + [step for step in self._steps if step.invoked > start]
-            if self._replace(steps, values):
-                return
-            back *= 2
+        starts: deque[_Start] = deque(maxlen=64)
+        _Sweep(self.steps, self.initial, self._budget).run(starts)
+        for back in (1, 2, 4, 8, 16, 32, 64):
+            if back <= len(starts):
+                start, values, able = starts[-back]
+                later = [step for step in self.steps if step.invoked > start]
+                if self._replace(able + later, values):
+                    return
 
-    def _thin_out(self, size: int) -> bool:
-        """Leave out what can be left out, so many at a time. Whether there was anything."""
-        before = len(self._steps)
-        at = 0
-        while at < len(self._steps):
-            steps = _without(self._steps, at, size)
-            if len(steps) == len(self._steps) or not self._replace(steps, self.initial):
-                at += size
-        return len(self._steps) < before
-
-    def _replace(self, steps: list[_Step], initial: tuple[bytes | None, ...]) -> bool:
+    def _replace(self, steps: list[_Step], initial: _Values) -> bool:
         """Take these instead, if they fail as well."""
         failed = _Sweep(steps, initial, self._budget).run()
-        if failed is None:
-            return False
-        self.initial = initial
-        self._keep(steps, failed.completed)
-        return True
+        if failed is not None:
+            self.initial = initial
+            self._keep(steps, failed.completed)
+        return failed is not None
 
 
-def _without(steps: Sequence[_Step], at: int, size: int) -> list[_Step]:
+def _without(steps: list[_Step], at: int, size: int) -> list[_Step]:
     """Without some of the `size` steps from `at` on: those that explain nothing about the others.
 
     From an order that explains all steps, whoever only looks can be taken away. So can a write or
@@ -638,102 +545,54 @@ def _without(steps: Sequence[_Step], at: int, size: int) -> list[_Step]:
     deleted), and a delete if none of the rest needs the key to be absent: until the next write
     nobody notices.
     """
-    leaving = {id(step) for step in steps[at : at + size] if step.kind is _READ}
+    leaving = {step for step in steps[at : at + size] if step.kind is _READ}
     doubtful = [step for step in steps[at : at + size] if step.kind is not _READ]
-    wanted = Counter(
-        step.needs for step in steps if step.kind in (_READ, _CAS) and id(step) not in leaving
-    )
-    deletes = sum(step.kind is _DELETE and step.completed != math.inf for step in steps)
     before = -1
     while len(leaving) != before:
         before = len(leaving)
-        for step in reversed(doubtful):
-            if wanted[step.makes] or (step.kind is _WRITE and deletes) or id(step) in leaving:
-                continue
-            leaving.add(id(step))
-            if step.kind is _CAS:
-                wanted[step.needs] -= 1
-            elif step.kind is _DELETE and step.completed != math.inf:
-                deletes -= 1
-    return [step for step in steps if id(step) not in leaving]
+        left = [step for step in steps if step not in leaving]
+        wanted = {step.needs for step in left if step.kind in (_READ, _CAS)}
+        deletes = any(step.kind is _DELETE and step.completed != math.inf for step in left)
+        for step in doubtful:
+            if step.makes not in wanted and not (step.kind is _WRITE and deletes):
+                leaving.add(step)
+    return left
 
 
-def _first_failure(operations: Sequence[Operation], budget: _Budget) -> Operation | None:
-    """An operation by whose completion no explanation is left."""
-    for operation in operations:
-        if _is_absurd(operation):
-            return operation
-    failed = _Sweep(list(_steps(operations)), (None,), budget).run()
-    return None if failed is None else failed.operation
-
-
-def _invalid(
-    key: bytes, operations: Sequence[Operation], failed: Operation, budget: _Budget
-) -> Verdict:
-    if _is_absurd(failed):
-        reason = f"{_shown(key)}: a CAS was refused although it saw the value that it expected"
-        return Verdict(Validity.INVALID, key, (failed,), (failed.observed,), reason)
-
-    assert failed.completed_s is not None, "only a completion can leave no explanation"
-    window = _Window(operations, failed.completed_s, budget)
-    small = ""
+def _invalid(key: bytes, history: list[Operation], failed: float, budget: _Budget) -> Verdict:
+    window = _Window(_steps(history), failed, budget)
+    note = ""
     try:
         window.minimise()
     except _Exhausted:
-        small = " (there was no time to leave out more)"
-    left = window.operations
-    many = "1 operation" if len(left) == 1 else f"{len(left)} operations"
-    reason = f"{_shown(key)}: no order explains {many} of the history{small}"
+        note = " (there was no time to leave out more)"
+    left = tuple(step.operation for step in sorted(window.steps, key=attrgetter("invoked")))
+    reason = f"{_shown(key)}: no order explains these operations of it ({len(left)}){note}"
     return Verdict(Validity.INVALID, key, left, window.initial, reason)
-
-
-# -- for people ----------------------------------------------------------------------------------
 
 
 def explain(verdict: Verdict) -> str:
     """The verdict for a terminal: a few lines, and one for each operation of the window."""
-    if verdict.validity is Validity.VALID:
-        return "linearizable"
-    if verdict.validity is Validity.UNKNOWN:
-        return f"unknown whether linearizable: {verdict.reason}"
-    begin = " or ".join(_shown(value) for value in verdict.initial)
-    lines = [
-        f"not linearizable: {verdict.reason}",
-        f"{_shown(verdict.key)} is {begin} at first; then",
-    ]
-    rows = [(_when(operation), _what(operation)) for operation in verdict.window]
-    wide = max((len(when) for when, _ in rows), default=0)
-    lines += [
-        f"  {when:<{wide}}  client {operation.client}: {what}"
-        for operation, (when, what) in zip(verdict.window, rows, strict=True)
-    ]
-    return "\n".join(lines)
+    if verdict.validity is not Validity.INVALID:
+        return f"{verdict.validity.value}: {verdict.reason or 'linearizable'}"
+    begin = " or ".join(map(_shown, verdict.initial))
+    lines = [f"not linearizable: {verdict.reason}", f"{_shown(verdict.key)} is {begin}; then"]
+    return "\n".join(lines + [f"  {_told(one)}" for one in verdict.window])
 
 
-def _when(operation: Operation) -> str:
-    if operation.completed_s is None:
-        return f"{operation.invoked_s:.6f} s .."
-    return f"{operation.invoked_s:.6f} s .. {operation.completed_s:.6f} s"
-
-
-def _what(operation: Operation) -> str:
-    kind = operation.kind
-    if kind is _READ:
-        asked = "read"
-    elif kind is _WRITE:
-        asked = f"write {_shown(operation.value)}"
-    elif kind is _CAS:
-        asked = f"CAS {_shown(operation.expected)} to {_shown(operation.value)}"
-    else:
-        asked = "delete"
-    if operation.completed_s is None:
-        return f"{asked}: no answer"
-    if kind is _READ:
-        return f"{asked}: saw {_shown(operation.observed)}"
-    if operation.ok:
-        return f"{asked}: ok"
-    seen = operation.observed if kind is _CAS else None
-    return f"{asked}: refused, saw {_shown(seen)}"
+def _told(one: Operation) -> str:
+    asked = {
+        _READ: "read",
+        _WRITE: f"write {_shown(one.value)}",
+        _CAS: f"CAS {_shown(one.expected)} to {_shown(one.value)}",
+        _DELETE: "delete",
+    }[one.kind]
+    if one.completed_s is None:
+        return f"{one.invoked_s:.6f} s ..  client {one.client}: {asked}: no answer"
+    saw = f"saw {_shown(one.observed)}"
+    told = saw if one.kind is _READ else "ok" if one.ok else f"refused, {saw}"
+    when = f"{one.invoked_s:.6f} s .. {one.completed_s:.6f} s"
+    return f"{when}  client {one.client}: {asked}: {told}"
 
 
 def _shown(value: bytes | None) -> str:

@@ -3,12 +3,23 @@
 Each folder of tests is a package that mirrors one of the product (`tests/node/raft` is for
 `node/raft`), so that two files may share a name and a test imports its own vocabulary by its full
 path.
+
+`make test` uses two worker processes. Tests that start a cluster's processes all go to the same one
+of them, one after the other: they mostly wait, and what they measure is theirs alone.
 """
 
 from __future__ import annotations
 
 import hypothesis
+import pytest
 
 # A slow, shared machine is no bug: only pytest-timeout says when a test has hung.
 hypothesis.settings.register_profile("leeky", deadline=None)
 hypothesis.settings.load_profile("leeky")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests with real processes together."""
+    for item in items:
+        if item.get_closest_marker("cluster") is not None:
+            item.add_marker(pytest.mark.xdist_group("processes"))

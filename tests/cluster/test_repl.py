@@ -21,7 +21,10 @@ from tests.cluster.lab import PATIENCE_S, Lab, eventually
 
 pytestmark = pytest.mark.cluster
 
-PROMPT = r"\] > *$"
+PROMPT = r"\] > [\s\x08]*$"
+"""Behind it there may be room for a menu: empty lines, which are drawn before the terminal has said
+where its cursor is."""
+
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()=>][0-9A-B]?|\x1b\][^\x07]*\x07")
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from launcher.checker import Kind, Operation
 
 Keys = dict[bytes, bytes]
@@ -32,23 +34,25 @@ def _goes_on(keys: Keys, left: list[Operation]) -> bool:
 
 def outcome(keys: Keys, operation: Operation) -> Keys | None:
     """The keys after it, or None if it cannot have gone as it says."""
-    key, held = operation.key, keys.get(operation.key)
-    applies = {
-        Kind.READ: True,
-        Kind.WRITE: True,
-        Kind.DELETE: held is not None,
-        Kind.CAS: held is not None and held == operation.expected,
-    }[operation.kind]
-    if operation.completed_s is not None:
-        if operation.kind is Kind.READ and operation.observed != held:
-            return None
-        if operation.kind is not Kind.READ and operation.ok is not applies:
-            return None
-        if operation.kind is Kind.CAS and not operation.ok and operation.observed != held:
-            return None
-    if operation.kind is Kind.READ or not applies:
-        return keys
-    if operation.kind is Kind.DELETE:
-        return {name: value for name, value in keys.items() if name != key}
-    assert operation.value is not None
-    return {**keys, key: operation.value}
+    after, honest = answered(keys, operation)
+    return after if operation.completed_s is None or operation == honest else None
+
+
+def answered(keys: Keys, operation: Operation) -> tuple[Keys, Operation]:
+    """The keys after it, and the operation with what it is told if it is told anything."""
+    key, kind, held = operation.key, operation.kind, keys.get(operation.key)
+    ok, observed, after = True, None, keys
+    if kind is Kind.READ:
+        observed = held
+    elif kind is Kind.WRITE:
+        after = {**keys, key: operation.value or b""}
+    elif kind is Kind.DELETE:
+        ok = held is not None
+        after = {name: value for name, value in keys.items() if name != key}
+    elif held == operation.expected:
+        after = {**keys, key: operation.value or b""}
+    else:
+        ok, observed = False, held
+    if operation.completed_s is None:
+        return after, operation
+    return after, replace(operation, ok=ok, observed=observed)

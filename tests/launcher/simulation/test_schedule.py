@@ -86,7 +86,7 @@ def test_only_some_of_a_schedule() -> None:
 
 @pytest.mark.parametrize("needed", [{5}, {1, 40}, {3, 4, 5}, {7, 20, 33, 39}, set()])
 def test_shrinking_finds_exactly_what_is_needed(needed: set[int]) -> None:
-    schedule = made(3)[:40]
+    schedule = made(3, 600.0)[:40]
 
     def fails(part: list[Fault]) -> bool:
         return needed <= {fault.number for fault in part}
@@ -102,7 +102,7 @@ def test_shrinking_asks_no_more_often_than_it_may() -> None:
         asked += 1
         return {1, 9, 17, 25, 33} <= {fault.number for fault in part}
 
-    smaller = shrink(made(3)[:40], fails, most_runs=12)
+    smaller = shrink(made(3, 600.0)[:40], fails, most_runs=12)
     assert asked <= 12
     assert {1, 9, 17, 25, 33} <= {fault.number for fault in smaller}, "what it answers still fails"
 
@@ -112,4 +112,4 @@ def test_each_part_that_shrinking_asks_for_is_in_order() -> None:
         assert [fault.number for fault in part] == sorted(fault.number for fault in part)
         return len(part) >= 3
 
-    assert len(shrink(made(3)[:40], fails)) == 3
+    assert len(shrink(made(3, 600.0)[:40], fails)) == 3
