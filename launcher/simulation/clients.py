@@ -177,11 +177,12 @@ class SimulatedClient:
         """Submits commands together, in one request or in several that follow each other."""
         self._begin_call(asked)
         commands = [one.command for one in asked]
-        split = 1 + int(self._chance.random() * len(commands))
+        split = len(commands) - int(self._chance.random() ** 3 * len(commands))
         self._session.add(commands[:split], self.time.now)
         self._submits.advance()
-        self._session.add(commands[split:], self.time.now)
-        self._submits.advance()
+        if split < len(commands):
+            self._session.add(commands[split:], self.time.now)
+            self._submits.advance()
 
     def read(self, key: bytes) -> None:
         """Reads a key, linearizably, without an entry."""
@@ -245,7 +246,7 @@ class SimulatedClient:
         if self._chance.random() < 0.35:
             self.read(key)
             return
-        count = 1 + int(self._chance.random() ** 2 * 8)
+        count = 1 + int(self._chance.random() ** 2 * 14)
         self.submit([self._command(self._key()) for _ in range(count)])
 
     def _command(self, key: bytes) -> Asked:

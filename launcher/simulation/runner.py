@@ -27,8 +27,8 @@ from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Outcome, World
 
-PIECE_S = 60.0
-"""About so many simulated seconds are one piece of work: a second or two on one core."""
+PIECE_S = 30.0
+"""About so many simulated seconds are one piece of work: half a second on one core."""
 
 
 SCHEDULER_TIMEOUT_S = 10.0

@@ -113,7 +113,7 @@ def make_schedule(kinds: Sequence[str], time_s: float, chance: random.Random) ->
     if not chosen:
         return []
     weights = [FAULTS[kind].weight for kind in chosen]
-    gap_s = chance.choice([0.3, 0.8, 2.0])
+    gap_s = chance.choice([0.4, 1.0, 3.0])
     schedule: list[Fault] = []
     at_s = 0.5 + chance.expovariate(1 / gap_s)
     while at_s < time_s:

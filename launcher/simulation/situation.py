@@ -118,6 +118,6 @@ def situation(options: Options, seed: int) -> Situation:
         max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
         max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
         segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
-        keys=chance.choice([2, 5, 8]),
+        keys=chance.choice([3, 6, 12]),
         padding=chance.choice([0, 0, 50, 200]),
     )

@@ -175,17 +175,30 @@ class TermAt:
         return self._batches[low].term
 
 
+class Applied:
+    """What machines have been handed, in all lives of all nodes.
+
+    at: the command at each index
+    of: the index of each command that bears a value of its own
+    """
+
+    def __init__(self) -> None:
+        self.at: dict[int, bytes] = {}
+        self.of: dict[bytes, int] = {}
+
+
 class WatchedMachine:
     """The kv machine of one life, watched."""
 
-    def __init__(self, watch: Watch, node_id: NodeId) -> None:
+    def __init__(self, node_id: NodeId, applied: Applied) -> None:
         self._machine = KeyValue()
         self.query = self._machine.query
         self.snapshot = self._machine.snapshot
         self.restore = self._machine.restore
-        self._watch = watch
+        self._apply = self._machine.apply
         self._node_id = node_id
-        self._seen: set[bytes] = set()
+        self._at = applied.at
+        self._of = applied.of
         self._last_index = 0
 
     def apply(self, index: int, command: bytes) -> bytes:
@@ -193,13 +206,18 @@ class WatchedMachine:
             belief = f"n{self._node_id} applies {index} after {self._last_index}"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
         self._last_index = index
-        if command[:3] in (b"SET", b"CAS"):  # each of them bears a value of its own
-            if command in self._seen:
-                belief = f"n{self._node_id} applies {command!r} a second time, at {index}"
-                raise InvariantBroken(EXACTLY_ONCE, belief)
-            self._seen.add(command)
-        self._watch.applies(self._node_id, index, command)
-        return self._machine.apply(index, command)
+        first = self._at.setdefault(index, command)
+        if first != command:
+            belief = f"all apply {first!r} at {index}, and n{self._node_id} applies {command!r}"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+        # Each SET and each CAS writes a value that no other command ever writes.
+        if command[0] in b"SC" and self._of.setdefault(command, index) != index:
+            belief = (
+                f"n{self._node_id} applies {command!r} at {index}, and it took effect at "
+                f"{self._of[command]} already"
+            )
+            raise InvariantBroken(EXACTLY_ONCE, belief)
+        return self._apply(index, command)
 
 
 class Watch:
@@ -212,7 +230,7 @@ class Watch:
         self.probes = 0
         self._chance = chance
         self._servers: dict[NodeId, ServerWatch] = {}
-        self._applied: dict[int, bytes] = {}
+        self.applied = Applied()
         self._digests: dict[int, bytes] = {}
         self._digested: dict[NodeId, int] = {}
         self._durable: dict[NodeId, int] = {}
@@ -275,13 +293,6 @@ class Watch:
         if new and self._chance.random() < often * self._affordable(node):
             self.check_promises(node)
 
-    def applies(self, node_id: NodeId, index: int, command: bytes) -> None:
-        """A machine is handed a command."""
-        first = self._applied.setdefault(index, command)
-        if first != command:
-            belief = f"all apply {first!r} at {index}, and n{node_id} applies {command!r}"
-            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
-
     def _check_majority(self, node: SimulatedNode) -> None:
         """What is committed for the first time a majority of the disks holds."""
         index = self._commit_index
@@ -305,9 +316,9 @@ class Watch:
     def acknowledged(self, index: int, term: int, command: bytes) -> None:
         """A client has the answer to an entry."""
         self.acknowledged_count += 1
-        if self._applied.get(index) != command:
+        if self.applied.at.get(index) != command:
             belief = (
-                f"{command!r} was acknowledged at {index}, where {self._applied.get(index)!r} is"
+                f"{command!r} was acknowledged at {index}, where {self.applied.at.get(index)!r} is"
             )
             raise InvariantBroken(EXACTLY_ONCE, belief)
         if self._chance.random() < 0.002 * self._affordable(self._nodes[0]):

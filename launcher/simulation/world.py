@@ -342,7 +342,7 @@ class World:
 
     def machine(self, node: SimulatedNode) -> WatchedMachine:
         """The Observer port."""
-        return WatchedMachine(self._watch, node.node_id)
+        return WatchedMachine(node.node_id, self._watch.applied)
 
     def started(self, node: SimulatedNode) -> None:
         """The Observer port."""
