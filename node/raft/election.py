@@ -21,8 +21,8 @@ HINTED_RETRIES = 3
 """How many elections in a row a hint may hasten: with no quorum to be had, haste is noise."""
 
 
-def on_election_timeout(raft: RaftState) -> bool:
-    """No leader was heard: ask for pre-votes. Whether that alone wins, as it does for one voter."""
+def on_election_timeout(raft: RaftState) -> None:
+    """No leader was heard: ask for pre-votes. A single voter begins its term at once."""
     assert raft.role is not Role.LEADER
     raft.become_follower(None, "no leader is heard")
     raft.role = Role.CANDIDATE
@@ -35,7 +35,8 @@ def on_election_timeout(raft: RaftState) -> bool:
     raft.note("info", "election.started", pre_vote=True, for_term=raft.current_term + 1)
     raft.votes = {raft.node_id: True}
     _ask(raft)
-    return count_votes(raft)
+    won = count_votes(raft)
+    assert not won, "a new term and its vote are on disk before it is won"
 
 
 def begin_term(raft: RaftState) -> None:
@@ -52,9 +53,15 @@ def begin_term(raft: RaftState) -> None:
 
 
 def count_votes(raft: RaftState) -> bool:
-    """Whether this candidate has won; a candidate that wins the pre-vote begins its term."""
+    """Whether this candidate has won; a candidate that wins the pre-vote begins its term.
+
+    Its own vote counts once it is on disk, like any other: a server that is its own majority must
+    not lead a term that a crash takes back, or it would lead that term again, with other entries.
+    """
     while raft.configuration.has_quorum(voter for voter, yes in raft.votes.items() if yes):
         if not raft.pre_vote:
+            if raft.hard_state != raft.persisted_hard_state:
+                return False  # `Raft.persisted` counts again
             return True
         begin_term(raft)
     return False

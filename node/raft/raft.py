@@ -133,8 +133,8 @@ class Raft:
         raft = self.state
         raft.now = now
         if raft.role is not Role.LEADER:
-            if now >= raft.election_deadline and election.on_election_timeout(raft):
-                replication.become_leader(raft)
+            if now >= raft.election_deadline:
+                election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
             # We cannot commit anything; whoever waits here had better look elsewhere.
@@ -162,6 +162,8 @@ class Raft:
         raft = self.state
         if ready.hard_state is not None:
             raft.persisted_hard_state = ready.hard_state
+            if raft.role is Role.CANDIDATE and election.count_votes(raft):
+                replication.become_leader(raft)  # our own vote was the last that it took
         # A conflict since then has taken back what this Ready was the proof of, even where the same
         # entries have come again: the disk may be about to lose them. A later Ready tells.
         if ready.truncations == raft.truncations and ready.last_index > raft.persisted_index:

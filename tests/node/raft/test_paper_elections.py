@@ -565,3 +565,22 @@ def test_a_leader_is_kept_while_messages_take_less_than_the_timeout() -> None:
         net.run(0.05, settle=False)
     assert net.leader == 1
     assert net[1].state.current_term == 1
+
+
+def test_a_majority_of_one_leads_only_once_its_vote_is_on_disk() -> None:
+    """Figure 2, persistent state; found by the simulation, in a single node whose disk failed.
+
+    A term that was led, and is then lost in a crash, would be led again, with other entries.
+    """
+    net = Network(1)
+    net.time_out(1)
+    assert net[1].state.role is Role.CANDIDATE
+    assert net.leader is None
+
+    net.crash(1)  # before anything was written
+    net.start(1)
+    net.time_out(1)
+    assert net[1].state.current_term == 1
+    net.persist(1)
+    assert net.leader == 1
+    assert net.disks[1].hard_state == HardState(1, 1)
