@@ -27,8 +27,8 @@ leaves out configurations that another one can stand in for, as it can do whatev
 - Out of turn, nothing takes effect but what somebody open waits for, and deletes and swaps that
   are owed: those need not find again what they need.
 - Among writes of one value, the first to expire goes first.
-- A value that no one who completes later asks for is as good as any other; a value asked for is
-  better. An indeterminate operation whose effect no one will ask for is forgotten.
+- A value that no one who completes later asks for is no better than any other, unless that is
+  None. An indeterminate operation whose effect no one will ask for is forgotten.
 - Same value, no more owed and no less able: the other configuration is dropped.
 
 Time (a deadline) and memory (configurations held at once) are bounded; whoever exceeds them is
@@ -379,6 +379,7 @@ class _Sweep:
             if self._is_next(step, value, owed):
                 found.append(self._after(config, step))
             elif config not in seen:
+                seen.add(config)
                 self._search(config, step, seen, found)
         self._close(step)
         self._configs = found if len(found) < 2 else self._undominated(found, now)
@@ -408,7 +409,6 @@ class _Sweep:
     ) -> None:
         """Add to `found` what is left by every useful way to let the target take effect."""
         stack = [start]
-        seen.add(start)
         while stack:
             config = stack.pop()
             self._budget.spend(len(seen) + len(found) + len(self._configs), self._width_bits)
@@ -437,7 +437,9 @@ class _Sweep:
             yield from self._writes_for_a_delete(able, target.completed)
         elif delete is not None and value is not None and (delete.bit & owed or None in wanted):
             yield delete
-        for needed in wanted - {value}:
+        if not owed & self._open_writes:
+            wanted.discard(value)  # otherwise, writing it once more lets others have come before
+        for needed in wanted:
             write = _first(self._by_value[_WRITE].get(needed, ()), able)
             if write is not None:
                 yield write
@@ -457,7 +459,7 @@ class _Sweep:
 
     def _undominated(self, configs: list[_Config], now: float) -> list[_Config]:
         """Without those that another one can stand in for."""
-        idle = {held for held, _, _ in configs if held is not None and self._demand[held] < now}
+        idle = {held for held, _, _ in configs if self._demand[held] < now}
         # Whoever dominates comes first.
         order = sorted(
             set(configs),
@@ -524,8 +526,7 @@ class _Window:
         for back in (1, 2, 4, 8, 16, 32, 64):
             if back <= len(starts):
                 start, values, able = starts[-back]
-                later = [step for step in self.steps if step.invoked > start]
-                if self._replace(able + later, values):
+                if self._replace(able + [s for s in self.steps if s.invoked > start], values):
                     return
 
     def _replace(self, steps: list[_Step], initial: _Values) -> bool:

@@ -22,6 +22,7 @@ A, B, C = b"a", b"b", b"c"
 VALUES = (A, B, C)
 EXAMPLES = 10_000
 BYTES_EACH = 6
+HONEST = 56
 
 
 # -- a vocabulary --------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def simulated(
     return history
 
 
-def decoded(data: bytes) -> list[Operation]:
+def decoded(data: bytes, longest: int = 5) -> list[Operation]:
     """A small history: each few bytes are an operation, and now and then one that lies."""
     keys: Keys = {}
     history = []
@@ -135,13 +136,13 @@ def decoded(data: bytes) -> list[Operation]:
         kind = list(Kind)[what % 4]
         key = Y if what >= 224 else X
         time = float(at // BYTES_EACH * 2)
-        one = Operation(at, kind, key, time - before % 5, time + after % 5)
+        one = Operation(at, kind, key, time - before % longest, time + after % longest)
         if kind in (Kind.WRITE, Kind.CAS):
             held = keys.get(key, A) if values >= 128 else VALUES[values // 3 % 3]
             old = held if kind is Kind.CAS else None
             one = replace(one, value=VALUES[values % 3], expected=old)
         after_it, honest = answered(keys, one)
-        if lie < 56 and kind is not Kind.WRITE:
+        if lie < HONEST and kind is not Kind.WRITE:
             is_read = kind is Kind.READ
             saw = (
                 (None, *VALUES)[lie % 4] if is_read or (kind is Kind.CAS and lie % 8 < 4) else None
@@ -196,6 +197,22 @@ def test_agrees_with_brute_force_where_much_overlaps() -> None:
 
     assert min(windows[size] for size in (1, 2, 3)) > 30
     assert min(found[Validity.VALID], found[Validity.INVALID]) > 500
+
+
+def test_what_is_made_linearizable_is_found_so() -> None:
+    """More than can be tried one by one. A rule that leaves out too much denies some of these.
+
+    Short and long operations mixed, from few values, are what such rules have tripped over.
+    """
+    random = Random(2)
+    for _ in range(5_000):
+        data = bytearray(random.randbytes(random.randint(4, 16) * BYTES_EACH))
+        for at in range(0, len(data), BYTES_EACH):
+            data[at] = random.choice((0, 1, 1, 2, 2, 3))
+            data[at + 2], data[at + 3] = random.choices((0, 1, 1, 3, 5, 9), k=2)
+            data[at + 5] = HONEST
+        history = decoded(bytes(data), longest=10)
+        assert check(history).validity is Validity.VALID, history
 
 
 # -- simulated registers -------------------------------------------------------------------------
@@ -317,6 +334,19 @@ VALID: dict[str, list[Operation]] = {
         delete(4, 5),
         refused(delete(6, 7)),
     ],
+    "a CAS that can go at once, but must wait": [
+        write(0, 1, A),
+        *(write(2, 9, B), write(2, 9, A), read(2, 9, B)),
+        swap(2, 5, A, C),
+        read(10, 11, C),
+    ],
+    "the value is written again, so that another write can have come before": [
+        write(0, 2, A),
+        write(2, None, A),
+        swap(1, 5, A, C),
+        write(3, 7, B),
+        *(read(8, 8, C), read(10, 11, C)),
+    ],
     "a CAS to the same value": [write(0, 1, A), swap(2, 3, A, A), read(4, 5, A)],
 }
 
@@ -420,9 +450,9 @@ def test_the_window_leaves_out_bystanders() -> None:
 
 def test_the_window_holds_what_could_have_explained_it() -> None:
     """Without the one write of A, a read of A would look like one of a value never written."""
-    first, second, stale = write(0, 2, A), write(1, 4, C), read(5, 8, A)
+    history = (write(0, 2, A), write(1, 4, C), read(3, 6, C), read(5, 8, A))
 
-    assert verdict_of(first, second, read(3, 6, C), stale).window == (first, second, stale)
+    assert verdict_of(*history).window == history
 
 
 # -- bounds --------------------------------------------------------------------------------------
@@ -456,7 +486,8 @@ def test_time_is_bounded() -> None:
 
 
 def test_a_hard_key_hides_no_easy_failure() -> None:
-    verdict = check([*hard(key=Y), read(0, 1, A)], max_states=5_000)
+    clock: Callable[[], float] = itertools.count().__next__
+    verdict = check([*hard(key=Y), read(0, 1, A)], timeout_s=100.0, clock=clock)
 
     assert (verdict.validity, verdict.key) == (Validity.INVALID, X)
 
@@ -478,7 +509,6 @@ def test_deep_histories_do_not_recurse() -> None:
     history = [write(0, 0.5, b"0"), *chain, read(2, 3, b"%d" % depth)]
 
     assert check(history).validity is Validity.VALID
-    assert check([*history, read(4, 5, b"0")]).validity is Validity.INVALID
 
 
 def test_hundreds_of_indeterminate_writes_are_easy() -> None:
