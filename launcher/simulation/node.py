@@ -141,7 +141,8 @@ class SimulatedNode:
             return
         self.life += 1
         self.epoch += 1
-        self.paused = False
+        self.paused = self._pump_due = False
+        self._timer_at = float("inf")
         disk = self.disk
         disk.restart()
         disk.crash_at = interrupted_at
@@ -308,7 +309,7 @@ class SimulatedNode:
     # -- the pump --------------------------------------------------------------------------------
 
     def _schedule_pump(self) -> None:
-        if not self._pump_due:
+        if not self._pump_due and self.server is not None:
             self._pump_due = True
             self._time.at(self._time.now + self._situation.turn_s, self._on_turn, self.epoch)
 

@@ -60,9 +60,7 @@ def count_votes(raft: RaftState) -> bool:
     """
     while raft.configuration.has_quorum(voter for voter, yes in raft.votes.items() if yes):
         if not raft.pre_vote:
-            if raft.hard_state != raft.persisted_hard_state:
-                return False  # `Raft.persisted` counts again
-            return True
+            return raft.hard_state == raft.persisted_hard_state  # `Raft.persisted` counts again
         begin_term(raft)
     return False
 
