@@ -24,6 +24,28 @@ FAST = [
 """Options, and seeds: together well over two hundred runs."""
 
 
+CASES = {
+    "one node led a term that its disk did not know, and led it again": (
+        Options(time_s=8.0, nodes=1),
+        15,  # tests/node/raft/test_paper_elections.py: test_a_majority_of_one_leads_only_once...
+    ),
+    "the power goes where a bit has flipped: nobody can tell a rotten end from a torn one": (
+        Options(time_s=10.0),
+        395,  # the world asks for what node/storage/mark.py promises, and no more
+    ),
+    "two disks rot at once, and a majority is all that is left": (Options(time_s=10.0), 117),
+    "what is unanswered at the end of a run may still have been seen": (Options(time_s=10.0), 758),
+    "a node dies of its disk in the moment in which it is resumed": (Options(time_s=5.0), 4010),
+}
+"""What long searches have found, by the story of it. All but the first were the world's mistakes."""
+
+
+@pytest.mark.parametrize("story", CASES)
+def test_what_was_found_once_holds(story: str) -> None:
+    options, seed = CASES[story]
+    assert_holds(search(options, seed, seed), options)
+
+
 @pytest.mark.parametrize(("options", "first", "last"), FAST)
 def test_every_property_holds(options: Options, first: int, last: int) -> None:
     assert_holds(search(options, first, last), options)

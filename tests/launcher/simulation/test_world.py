@@ -169,6 +169,26 @@ def test_a_trace_has_the_form_of_an_event_log() -> None:
     assert any(message.startswith("RequestVote (pre-vote)") for message in sent)
 
 
+def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
+    """What came of the sync that failed was waiting for it, when it was stopped by SIGSTOP."""
+    world = World(situation(Options(nodes=3, faults=(), time_s=3.0), 1))
+    node = world._nodes[1]
+
+    def stop() -> None:
+        node.disk.failing, node.disk.fails_once = {"sync": 5}, True
+        node.pause()
+
+    def go_on() -> None:
+        node.resume()
+        node.start()
+
+    world.at(1.0, stop)
+    world.at(2.0, go_on)
+    outcome = world.run()
+    assert outcome.failure is None, outcome.failure
+    assert node.life >= 2
+
+
 # -- properties have eyes: each is made to fail ----------------------------------------------------
 
 

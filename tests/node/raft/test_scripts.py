@@ -152,8 +152,8 @@ def test_an_expectation_that_is_not_met_says_what_was_found(text: str, found: st
 
 def test_what_went_before_a_failure_is_told() -> None:
     told: list[str] = []
+    script = "start 1\ntime-out 1\nsettle\nexpect leader 1\nexpect term 1 2\nshow"
     with pytest.raises(ScenarioFailed):
-        script = "start 1\ntime-out 1\nsettle\nexpect leader 1\nexpect term 1 2\nshow"
         told.extend(run_script(script))
     assert told[0] == "start 1"
     assert told[-3:] == ["expect leader 1", "  | ok", "expect term 1 2"]
