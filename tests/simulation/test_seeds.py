@@ -37,7 +37,7 @@ CASES = {
     "what is unanswered at the end of a run may still have been seen": (Options(time_s=10.0), 758),
     "a node dies of its disk in the moment in which it is resumed": (Options(time_s=5.0), 4010),
 }
-"""What long searches have found, by the story of it. All but the first were the world's mistakes."""
+"""What long searches have found, by the story of it. Most were the world's mistakes."""
 
 
 @pytest.mark.parametrize("story", CASES)
