@@ -149,6 +149,8 @@ class SimulatedClient:
         self.leader: NodeId | None = None
         self.history: list[Operation] = []
         self.idle = True
+        self.answers = 0
+        """how many operations have been answered"""
         self._listener = listener
         self._chance = chance
         self._keys = [b"k%d" % key for key in range(keys)]
@@ -288,6 +290,7 @@ class SimulatedClient:
 
     def answered(self, answers: Sequence[Submitted] | Sequence[ReadAnswer]) -> None:
         """The next operations of this call are done."""
+        self.answers += len(answers)
         for answer in answers:
             asked = self._asked.popleft()
             if isinstance(answer, Submitted):

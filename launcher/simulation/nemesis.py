@@ -224,13 +224,19 @@ class Nemesis:
     def _strike(self, fault: Fault, leader: SimulatedNode, chance: random.Random) -> None:
         if self._over or leader.server is None:
             return
-        rest_s = 0.02 * 50.0 ** chance.random()  # from 20 ms to a second
+        rest_s = 0.02 * 200.0 ** chance.random()  # from 20 ms to 4 s
         if chance.random() < 0.5:
             leader.crash(power=chance.random() < 0.5, reason="killed: it led")
             self._time.at(self._time.now + rest_s, leader.start)
         else:
             key = (fault.number, leader.node_id)
-            cuts = [*self._from([leader]), *self._to([leader])]
+            friend = chance.choice([node.node_id for node in self._nodes])
+            alone = chance.random() < 0.5
+            cuts = [
+                fault
+                for fault in (*self._from([leader]), *self._to([leader]))
+                if alone or friend not in (fault.source, fault.target)
+            ]
             self._network.disturb(key, cuts)
             self._time.at(self._time.now + rest_s, self._network.mend, key)
 

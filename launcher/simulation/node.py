@@ -126,6 +126,8 @@ class SimulatedNode:
         self._work: deque[tuple[Callable[[], None], Done]] = deque()
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._pump_due = False
+        self._stalled = False
+        """a write waits for `go_on_with_disk`"""
         self._timer_at = float("inf")
         self._failures_before = 0
 
@@ -141,7 +143,7 @@ class SimulatedNode:
             return
         self.life += 1
         self.epoch += 1
-        self.paused = self._pump_due = False
+        self.paused = self._pump_due = self._stalled = False
         self._timer_at = float("inf")
         disk = self.disk
         disk.restart()
@@ -386,7 +388,10 @@ class SimulatedNode:
         if epoch != self.epoch or self.server is None:
             return
         if self._time.now < self.disk_hangs_until:
-            self._time.at(self.disk_hangs_until, self._finish_work, epoch)
+            if self.disk_hangs_until < float("inf"):
+                self._time.at(self.disk_hangs_until, self._finish_work, epoch)
+            else:
+                self._stalled = True
             return
         work, done = self._work.popleft()
         failure: BaseException | None = None
@@ -397,6 +402,13 @@ class SimulatedNode:
         if self._work:
             self._begin_work()
         self._report(done, failure)
+
+    def go_on_with_disk(self) -> None:
+        """What hung with no end in sight goes on now."""
+        self.disk_hangs_until = 0.0
+        if self._stalled:
+            self._stalled = False
+            self._finish_work(self.epoch)
 
     def _report(self, done: Done, failure: BaseException | None) -> None:
         if self.paused:

@@ -106,7 +106,8 @@ def situation(options: Options, seed: int) -> Situation:
     chance = random.Random(f"{seed}/situation")
     latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
     sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
-    return Situation(
+    narrow = chance.random() < 0.15  # what is sent and written piece by piece is there in part
+    drawn = Situation(
         seed=seed,
         options=options,
         latency_s=(latency_s, latency_s * chance.choice([1.5, 4.0])),
@@ -120,4 +121,13 @@ def situation(options: Options, seed: int) -> Situation:
         segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
         keys=chance.choice([3, 6, 12]),
         padding=chance.choice([0, 0, 50, 200]),
+    )
+    if not narrow:
+        return drawn
+    return msgspec.structs.replace(
+        drawn,
+        latency_s=(0.005, 0.02),
+        sync_s=(0.01, 0.05),
+        max_append_bytes=1,
+        max_inflight_batches=1,
     )

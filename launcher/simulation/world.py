@@ -34,7 +34,7 @@ from launcher.checker import Operation, Validity, check, explain
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.nemesis import Nemesis, current_leader
 from launcher.simulation.network import Network
-from launcher.simulation.node import SimulatedNode, link
+from launcher.simulation.node import CRASH, SimulatedNode, link
 from launcher.simulation.schedule import Fault, make_schedule, only
 from launcher.simulation.situation import Situation
 from launcher.simulation.trace import Trace
@@ -176,6 +176,8 @@ class World:
             self._live()
         except InvariantBroken as error:
             failure = Failure(error.broken, error.belief, self.now)
+        except AssertionError as error:  # what the product itself believes impossible
+            failure = Failure(CRASH, f"an assertion does not hold: {error}", self.now)
         if failure is None:
             failure, undecided = self._check_history()
         return Outcome(
@@ -229,11 +231,16 @@ class World:
         for node in self._alive():
             node.start()
         self._recover("once all are up")
+        self._serve_everyone()
+        if voters > 1:
+            self._get_by_without_the_leaders_disk()
         if len(self._alive()) <= voters // 2 + 1 or voters < 3:
             return  # with fewer, one deaf node is one too few
         self._survive_a_deaf_leader()
         self._recover("once the leader hears again")
         self._suffer_a_deaf_follower()
+        if len(self._alive()) - 2 > voters // 2:
+            self._elect_beside_a_hasty_node()
 
     def _alive(self) -> list[SimulatedNode]:
         return [node for node in self._nodes.values() if not node.lost]
@@ -245,6 +252,57 @@ class World:
         if not self.run_until(began + SETTLE_S, self._converged):
             found = ", ".join(map(self._describe, self._nodes.values()))
             self._fail(LIVENESS, f"no agreement {SETTLE_S:g} s {when}: {found}")
+
+    def _serve_everyone(self) -> None:
+        """Clients that have been through all of it get an entry and a read answered."""
+        deadline = self.now + SETTLE_S
+        for client in self._clients:
+            self._serve(client, lambda one: one.submit([one.write(b"k0")]), deadline)
+            self._serve(client, lambda one: one.read(b"k0"), deadline)
+
+    def _serve(
+        self, client: SimulatedClient, ask: Callable[[SimulatedClient], None], deadline: float
+    ) -> None:
+        before = client.answers
+
+        def served() -> bool:
+            if client.idle and client.answers == before:
+                ask(client)
+            return client.idle and client.answers > before
+
+        if not self.run_until(deadline, served):
+            belief = f"client {client.number} has no answer by {deadline:.3f} s, long after faults"
+            self._fail(LIVENESS, belief)
+
+    def _get_by_without_the_leaders_disk(self) -> None:
+        """The leader's disk hangs and its heart beats on: the others' disks are a majority."""
+        leader = self._leader()
+        if len(self._alive()) - 1 <= len(self.situation.voters) // 2:
+            return
+        self._note("disk.hung", leader=leader.node_id)
+        leader.disk_hangs_until = float("inf")
+        self._commit(self.now + SETTLE_S, f"while the disk of n{leader.node_id} hangs")
+        leader.go_on_with_disk()
+        self._recover("once the disk goes on")
+
+    def _elect_beside_a_hasty_node(self) -> None:
+        """The leader dies, and one who hears nobody asks for votes all the time."""
+        leader = self._leader()
+        hasty = next(node for node in self._alive() if node is not leader)
+        self._note("leader.killed", leader=leader.node_id, hasty=hasty.node_id)
+        others = [node for node in self._nodes if node != hasty.node_id]
+        self._network.disturb(
+            "hasty", [LinkFault(source=node, target=hasty.node_id, cut=True) for node in others]
+        )
+        hasty.clock.run_at(4.0, self.now)
+        hasty.arm_timer()
+        self.run_until(self.now + ELECTION_TIMEOUT_S)
+        leader.crash(power=False, reason="killed")
+        self._commit(self.now + SETTLE_S, f"while n{hasty.node_id} asks for votes all the time")
+        hasty.clock.run_at(1.0, self.now)
+        self._network.mend("hasty")
+        leader.start()
+        self._recover("once nobody is hasty")
 
     def _survive_a_deaf_leader(self) -> None:
         leader = self._leader()

@@ -30,6 +30,8 @@ MONOTONIC = "monotonic"
 """Terms, votes within a term, commit and applied indexes never go back."""
 CONSISTENT = "consistent"
 """What one server believes at one moment fits together."""
+COMMIT_RULE = "commit-rule"
+"""A leader commits by counting only what ends in its own term (§5.4.2, Figure 8)."""
 BOUNDS = "bounds"
 """What is bounded stays within its bound."""
 
@@ -104,6 +106,11 @@ class ServerWatch:
             and raft.truncations != self._truncations
         ):
             raise InvariantBroken(LEADER_APPEND_ONLY, "a leader only appends (§5.3)")
+        if raft.commit_index > self._commit_index and self._role is Role.LEADER:
+            term = raft.log.term_at(raft.commit_index)
+            if term != raft.current_term:
+                belief = f"a leader of term {raft.current_term} commits an entry of term {term}"
+                raise InvariantBroken(COMMIT_RULE, belief)
         last_index, limits = raft.log.last_index, raft.limits
         for peer, progress in raft.progress.items():
             if not progress.match_index < progress.next_index <= last_index + 1:
