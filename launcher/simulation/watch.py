@@ -283,7 +283,7 @@ class Watch:
         promises = self.promises[node.node_id]
         if isinstance(message, RequestVoteReply):
             new = promises.note_vote(message, peer)
-            often = 0.2
+            often = 1.0 if message.vote_granted else 0.2
         else:
             new = promises.note(message)
             often = 0.003 if isinstance(message, AppendEntriesReply) else 0.2

@@ -12,11 +12,15 @@ has to show that it lives (`_live`):
 
 1. with as few nodes up as make a majority, within `LIVENESS_TIMEOUTS` election timeouts there is a
    leader and a new entry is answered;
-2. with all of them up that have a disk left, they all have applied the same within as much;
-3. the leader grows deaf: it can send and hear nothing. Others elect another within as much, and a
+2. with all of them up that have a disk left, they all have applied the same within as much, and
+   every client that has been through it gets an entry and a read answered;
+3. the leader's disk hangs and its heart beats on: a new entry is answered, by the others' disks;
+4. the leader grows deaf: it can send and hear nothing. Others elect another within as much, and a
    new entry is answered;
-4. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
-   stays, and so does the leader.
+5. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
+   stays, and so does the leader;
+6. the leader dies beside a node that hears nobody and asks for votes all the time: another one is
+   elected.
 
 In the end the clients' histories go to the checker (`launcher/checker.py`).
 """

@@ -515,3 +515,21 @@ def test_entries_that_come_again_after_a_conflict_prove_nothing_yet(tmp_path: Pa
     while queue.work:
         queue.do_one()
     assert server._raft.state.persisted_index == 3
+
+
+def test_of_writes_that_are_joined_the_last_term_and_vote_count(tmp_path: Path) -> None:
+    """Figure 2, persistent state: two terms begin while the disk is busy with an earlier one."""
+    world = World(tmp_path)
+    server, queue = world.servers[1], world.queues[1]
+    for term, candidate in ((5, 2), (6, 3), (7, 2)):
+        ask = RequestVote(term, candidate, last_log_index=0, last_log_term=0)
+        server.receive(candidate, wire.encode(term, ask), world.now)
+        server.pump(world.now)
+    assert len(queue.work) == 1, "the first is being written"
+    queue.do_one()
+    assert len(queue.work) == 1, "the other two are written together"
+    queue.do_one()
+
+    world.crash(1)
+    state = world.start(1).state
+    assert (state.current_term, state.voted_for) == (7, 2)

@@ -1,0 +1,62 @@
+"""Bugs planted in the product, to see that the simulated world finds them.
+
+Each is one function as somebody tired might have written it. Among them is every line of the list
+of pitfalls that the code so far can express. It cannot express these, for what they are about is
+not there yet:
+
+Raft itself             8       membership does not change
+                        9       no server is removed (the half about votes while a leader is heard
+                                is here)
+                        11      nothing comes between apply and snapshot: a restart applies the log
+                                from its beginning (the half about retries is here)
+                        14, 16  there are no snapshots to install
+                        18      leadership is not transferred
+Found in the field      2       the commit index is not saved
+                        6       nothing applied is saved
+                        8       membership does not change
+                        10      there are no snapshots
+                        12      leadership is not transferred
+
+Some slips change nothing that anyone could see, for something else holds too. Votes of an earlier
+term never reach the place where they are counted, since `Raft.step` drops what is stale. A torn
+tail that is left where it is lies behind a record that is written over its beginning, and fails its
+checksum again. A leader's refused guess that is not lowered itself is lowered by the terms.
+"""
+
+from __future__ import annotations
+
+from tests.simulation.planted import elections, reads, replication, servers, sessions, storage
+from tests.simulation.planted.form import Planted, find, holders, planted
+
+__all__ = ["BLIND", "PLANTED", "Planted", "find", "holders", "planted"]
+
+BLIND = {
+    "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
+    "just the right three of five up",
+    "the term of an answer is ignored": "the same",
+    "acknowledgements of an earlier term are counted": "acknowledgements under way while their "
+    "leader loses its lead, is truncated, and leads again",
+    "what was truncated meanwhile counts as on disk": "a vote and entries in one write, a conflict "
+    "during it, and a heartbeat before the next is done",
+    "backing up lands within a batch": "tails of several entries that end within each other",
+    "a read takes the number of the last heartbeat and sends none": "followers that stand for "
+    "election sooner after a heartbeat than a leader sends the next",
+    "a read joins the round that is under way": "the same",
+    "confirmed reads outlive the leader that confirmed them": "a leader that is deposed while it "
+    "catches up with what is committed",
+    "of two writes that are joined the later term and vote are lost": "three terms in one write",
+}
+"""Bugs that the world does not find within its seeds, and what would have to come together. The
+directed tests under `tests/node` find them, but for what `docs/SIMULATION.md` says."""
+
+ALL: list[Planted] = [
+    *elections.BUGS,
+    *replication.BUGS,
+    *reads.BUGS,
+    *storage.BUGS,
+    *servers.BUGS,
+    *sessions.BUGS,
+]
+
+PLANTED = [bug for bug in ALL if bug.name not in BLIND]
+"""Bugs that are found."""

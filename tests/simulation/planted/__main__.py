@@ -1,0 +1,25 @@
+"""The table of planted bugs for the docs, in Markdown: `python -m tests.simulation.planted`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.simulation.planted import PLANTED, find
+
+
+def table() -> Iterator[str]:
+    """Its lines, each as soon as its bug has been searched for."""
+    yield "| bug | pitfall | property that caught it | seeds needed |"
+    yield "|---|---|---|---|"
+    for bug in PLANTED:
+        found = find(bug)
+        caught, needed = ("none", f"more than {bug.within}")
+        if found is not None:
+            seed, failure = found
+            caught, needed = failure.broken, str(seed)
+        yield f"| {bug.name} | {bug.pitfall} | {caught} | {needed} |"
+
+
+if __name__ == "__main__":
+    for line in table():
+        print(line, flush=True)

@@ -1,0 +1,134 @@
+"""What a planted bug is, how it gets into the product and out again, and how it is searched for.
+
+A bug is a patch of one function. Most are said as an edit of the function's own source, the line as
+it is and the line as a tired programmer would have written it: so a bug cannot drift away from the
+product unseen. When the line is gone, the edit fails, and somebody has to look at it again.
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any
+
+from launcher.simulation.node import CRASH
+from launcher.simulation.situation import Options, situation
+from launcher.simulation.world import Failure, World
+
+TIME_S = 20.0
+"""So many simulated seconds of faults has each seed of a search."""
+
+PRODUCT = ("node", "launcher")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One bug.
+
+    name: in plain words
+    pitfall: the line of the list of pitfalls that it is, such as "Raft itself 5", or nothing
+    story: what is wrong, and what it leads to
+    target, attribute: the module or class that holds the function, and its name there
+    plant: takes the original, answers the broken one
+    expected: which properties may catch it
+    within: in so many seeds, from 1 on, it must be found
+    options: what its search needs otherwise than by default
+    """
+
+    name: str
+    pitfall: str
+    story: str
+    target: ModuleType | type
+    attribute: str
+    plant: Callable[[Any], Any]
+    expected: tuple[str, ...]
+    within: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def edited(*edits: tuple[str, str]) -> Callable[[Any], Any]:
+    """A plant: the function with pieces of its source replaced, each of which stands there once."""
+
+    def plant(original: Any) -> Any:
+        function = _function(original)
+        source = textwrap.dedent(inspect.getsource(function))
+        for old, new in edits:
+            found = source.count(old)
+            assert found == 1, f"{function.__qualname__} has {found} times {old!r}"
+            source = source.replace(old, new)
+        code = compile(
+            source,
+            f"<{function.__qualname__}, with a bug>",
+            "exec",
+            flags=__future__.annotations.compiler_flag,
+            dont_inherit=True,
+        )
+        made: dict[str, Any] = {}
+        exec(code, function.__globals__, made)
+        return made[function.__name__]
+
+    return plant
+
+
+def _function(original: Any) -> FunctionType:
+    if isinstance(original, property):
+        original = original.fget
+    function = inspect.unwrap(getattr(original, "__func__", original))
+    assert isinstance(function, FunctionType)
+    return function
+
+
+def holders(bug: Planted) -> list[tuple[ModuleType | type, str]]:
+    """Every place in the product that holds the function, under whatever name."""
+    original = vars(bug.target)[bug.attribute]
+    places: list[tuple[ModuleType | type, str]] = [(bug.target, bug.attribute)]
+    for module_name, module in sorted(sys.modules.items()):
+        if module_name.partition(".")[0] not in PRODUCT or module is bug.target:
+            continue
+        places += [(module, name) for name, held in vars(module).items() if held is original]
+    return places
+
+
+@contextmanager
+def planted(bug: Planted) -> Iterator[None]:
+    """The product with the bug in it, for as long as the context lasts."""
+    original = vars(bug.target)[bug.attribute]
+    broken = bug.plant(original)
+    places = holders(bug)
+    for place, name in places:
+        setattr(place, name, broken)
+    try:
+        yield
+    finally:
+        for place, name in places:
+            setattr(place, name, original)
+
+
+def options_of(bug: Planted) -> Options:
+    """What its search simulates."""
+    return Options(**{"time_s": TIME_S, **bug.options})
+
+
+def run(options: Options, seed: int) -> Failure | None:
+    """One seed's failure; what the product itself believes impossible is one too."""
+    world = World(situation(options, seed))
+    try:
+        return world.run().failure
+    except AssertionError as error:
+        return Failure(CRASH, f"an assertion ended the run: {error}", world.now)
+
+
+def find(bug: Planted, within: int | None = None) -> tuple[int, Failure] | None:
+    """The first seed that fails with the bug in, and how; None when all pass."""
+    with planted(bug):
+        for seed in range(1, (within or bug.within) + 1):
+            failure = run(options_of(bug), seed)
+            if failure is not None:
+                return seed, failure
+    return None

@@ -1,0 +1,44 @@
+"""The properties by which bugs are found, and groups of them that break together."""
+
+from __future__ import annotations
+
+from launcher.simulation.clients import EXACTLY_ONCE
+from launcher.simulation.node import CRASH, RECOVERY
+from launcher.simulation.watch import DURABILITY, PROMISES
+from launcher.simulation.world import LINEARIZABILITY, LIVENESS, STABILITY
+from node.raft.invariants import (
+    BOUNDS,
+    COMMIT_RULE,
+    CONSISTENT,
+    ELECTION_SAFETY,
+    LEADER_APPEND_ONLY,
+    LEADER_COMPLETENESS,
+    LOG_MATCHING,
+    MONOTONIC,
+    STATE_MACHINE_SAFETY,
+)
+
+__all__ = [
+    "BOUNDS",
+    "COMMIT_RULE",
+    "CONSISTENT",
+    "CRASH",
+    "DURABILITY",
+    "ELECTION_SAFETY",
+    "EXACTLY_ONCE",
+    "LEADER_APPEND_ONLY",
+    "LEADER_COMPLETENESS",
+    "LINEARIZABILITY",
+    "LIVENESS",
+    "LOG_MATCHING",
+    "LOSS",
+    "MONOTONIC",
+    "PROMISES",
+    "RECOVERY",
+    "STABILITY",
+    "STATE_MACHINE_SAFETY",
+]
+
+LOSS = (LEADER_COMPLETENESS, STATE_MACHINE_SAFETY, EXACTLY_ONCE, DURABILITY, CRASH)
+"""Something committed is gone, or is about to be: who sees it first is a matter of chance. The
+product's own `committed entries never change` may be the first, and counts as a crash."""

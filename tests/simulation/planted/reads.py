@@ -1,0 +1,130 @@
+"""Bugs in reads: answers that are older than what the client could know (§8, thesis §6.4)."""
+
+from __future__ import annotations
+
+from node.raft import reads
+from node.server import Server
+from tests.simulation.planted.form import Planted, edited
+from tests.simulation.planted.properties import CRASH, LINEARIZABILITY
+
+BUGS = [
+    Planted(
+        name="a leader answers reads without asking whether it still leads",
+        pitfall="Raft itself 6",
+        story="No round is sent. A deposed leader that does not know it yet answers from its own "
+        "old state.",
+        target=reads,
+        attribute="confirm",
+        plant=edited(
+            ("raft.configuration.quorum_value(round_acked) >= raft.read_round.round", "True")
+        ),
+        expected=(LINEARIZABILITY,),
+        within=60,
+    ),
+    Planted(
+        name="any node answers reads from its own state",
+        pitfall="Raft itself 6",
+        story="A read is answered where it arrives, as if it had been asked to be stale.",
+        target=Server,
+        attribute="request",
+        plant=edited(("elif message.stale:", "elif True:")),
+        expected=(LINEARIZABILITY,),
+        within=10,
+    ),
+    Planted(
+        name="a lease in place of a round",
+        pitfall="Raft itself 6",
+        story="A leader that heard a majority within an election timeout answers at once. Clocks "
+        "that do not run alike make another leader meanwhile. "
+        "Searched for with nothing but clocks and isolated nodes.",
+        target=reads,
+        attribute="confirm",
+        plant=edited(
+            (
+                "if raft.configuration.quorum_value(round_acked) >= raft.read_round.round:",
+                "if raft.now - raft.quorum_contact < raft.timing.election_timeout_min_s:",
+            )
+        ),
+        expected=(LINEARIZABILITY,),
+        within=40,
+        options={"faults": ("clock", "isolate")},
+    ),
+    Planted(
+        name="a new leader reads before its first commit",
+        pitfall="Raft itself 7, Found in the field 11",
+        story="The commit index is taken before an entry of the leader's own term is committed: "
+        "it may be older than what was answered under the leader before.",
+        target=reads,
+        attribute="begin_round",
+        plant=edited(
+            ("if raft.log.term_at(raft.commit_index) != raft.current_term:\n        return\n", "")
+        ),
+        expected=(LINEARIZABILITY,),
+        within=30,
+    ),
+    Planted(
+        name="a read takes the number of the last heartbeat and sends none",
+        pitfall="Found in the field 11",
+        story="The id of a round is used again: answers to heartbeats that were sent before the "
+        "read came confirm it. "
+        "Searched for with nothing but clocks and isolated nodes.",
+        target=reads,
+        attribute="begin_round",
+        plant=edited(("broadcast_heartbeat(raft)\n", "pass\n")),
+        expected=(LINEARIZABILITY,),
+        within=30,
+        options={"faults": ("clock", "isolate")},
+    ),
+    Planted(
+        name="a read joins the round that is under way",
+        pitfall="Found in the field 11",
+        story="A read that comes while a round waits for its answers is added to it, though they "
+        "say nothing of the time after it was sent.",
+        target=reads,
+        attribute="begin_round",
+        plant=edited(
+            (
+                "if raft.read_round is not None or not raft.reads_waiting:\n",
+                (
+                    "if raft.read_round is not None:\n"
+                    "        raft.read_round.contexts += raft.reads_waiting\n"
+                    "        raft.reads_waiting = []\n"
+                    "    if not raft.reads_waiting:\n"
+                ),
+            )
+        ),
+        expected=(LINEARIZABILITY,),
+        within=30,
+    ),
+    Planted(
+        name="the index of a read is what is applied, not what is committed",
+        pitfall="",
+        story="What was committed, and answered by the leader before, is not yet in the state.",
+        target=reads,
+        attribute="begin_round",
+        plant=edited(("raft.commit_index, raft.reads_waiting", "0, raft.reads_waiting")),
+        expected=(LINEARIZABILITY,),
+        within=40,
+    ),
+    Planted(
+        name="a confirmed read is answered before its index is applied",
+        pitfall="",
+        story="The server does not wait until it has applied as much as the read index says.",
+        target=Server,
+        attribute="_answer_confirmed_reads",
+        plant=edited((" and self._confirmed_reads[0][0] <= self._applied_index", "")),
+        expected=(LINEARIZABILITY,),
+        within=40,
+    ),
+    Planted(
+        name="confirmed reads outlive the leader that confirmed them",
+        pitfall="",
+        story="Who lost the lead sends the readers elsewhere, and keeps what it would have told "
+        "them.",
+        target=Server,
+        attribute="_give_up_lost_leadership",
+        plant=edited(("    self._confirmed_reads.clear()\n", "")),
+        expected=(CRASH, LINEARIZABILITY),
+        within=30,
+    ),
+]

@@ -1,0 +1,134 @@
+"""Bugs in the server: the order of persist, send, apply and answer (the core's contract)."""
+
+from __future__ import annotations
+
+from node.raft.raft import Raft
+from node.server import Server, _Write
+from tests.simulation.planted.form import Planted, edited
+from tests.simulation.planted.properties import (
+    CRASH,
+    DURABILITY,
+    ELECTION_SAFETY,
+    EXACTLY_ONCE,
+    LINEARIZABILITY,
+    PROMISES,
+    RECOVERY,
+)
+
+BUGS = [
+    Planted(
+        name="what depends on a write is sent at once",
+        pitfall="Raft itself 1",
+        story="Messages that were to wait for the disk leave with the others.",
+        target=Server,
+        attribute="_carry_out",
+        plant=edited(
+            (
+                "self._next_write.messages += ready.messages_after_persist",
+                "self._send(ready.messages_after_persist)",
+            )
+        ),
+        expected=(PROMISES, DURABILITY, ELECTION_SAFETY),
+        within=10,
+    ),
+    Planted(
+        name="what depends on the write under way is sent at once",
+        pitfall="Raft itself 1",
+        story="A Ready with nothing to write need not wait, it is thought; but its messages may "
+        "speak of what is still being written, as the answer to a doubled AppendEntries does.",
+        target=Server,
+        attribute="_carry_out",
+        plant=edited(("ready.must_persist or self._writing is not None", "ready.must_persist")),
+        expected=(PROMISES, DURABILITY, ELECTION_SAFETY),
+        within=15,
+    ),
+    Planted(
+        name="messages leave when the write is begun, not when it is done",
+        pitfall="Raft itself 1",
+        story="They are sent as soon as the disk has been told.",
+        target=Server,
+        attribute="_write",
+        plant=edited(
+            (
+                "self._writing = write\n",
+                (
+                    "self._writing = write\n"
+                    "    self._send(write.messages)\n"
+                    "    write.messages.clear()\n"
+                ),
+            )
+        ),
+        expected=(PROMISES, DURABILITY, ELECTION_SAFETY),
+        within=10,
+    ),
+    Planted(
+        name="the core is told that a write is durable when it is begun",
+        pitfall="Raft itself 1",
+        story="The leader counts its own disk, and a follower claims it in a heartbeat's reply, "
+        "before it has been synced.",
+        target=Server,
+        attribute="_write",
+        plant=edited(
+            (
+                "self._writing = write\n",
+                (
+                    "self._writing = write\n"
+                    "    for ready in write.readies:\n"
+                    "        self._raft.persisted(ready)\n"
+                ),
+            )
+        ),
+        expected=(PROMISES, DURABILITY),
+        within=25,
+    ),
+    Planted(
+        name="of two writes that are joined the later term and vote are lost",
+        pitfall="Found in the field 1",
+        story="While the disk is busy two Readys gather; the first one's term and vote is written.",
+        target=_Write,
+        attribute="hard_state",
+        plant=edited(("states[-1]", "states[0]")),
+        expected=(PROMISES, RECOVERY),
+        within=30,
+    ),
+    Planted(
+        name="of two writes that are joined only the last may bring a term",
+        pitfall="Found in the field 1",
+        story="A later Ready that changes no term takes the one with it that an earlier one did.",
+        target=_Write,
+        attribute="hard_state",
+        plant=edited(
+            (
+                (
+                    "states = [ready.hard_state for ready in self.readies "
+                    "if ready.hard_state is not None]"
+                ),
+                "states = [ready.hard_state for ready in self.readies[-1:]]",
+            )
+        ),
+        expected=(PROMISES, RECOVERY, CRASH),
+        within=30,
+    ),
+    Planted(
+        name="a vote in a term that is known already is not made durable",
+        pitfall="Raft itself 5, Found in the field 1",
+        story="The core hands out its hard state only when the term has changed. "
+        "Searched for with leaders that come and go, and nodes that restart.",
+        target=Raft,
+        attribute="ready",
+        plant=edited((" or handed.voted_for != raft.voted_for", "")),
+        expected=(PROMISES, ELECTION_SAFETY),
+        within=60,
+    ),
+    Planted(
+        name="who waited for a batch is answered for another",
+        pitfall="Raft itself 11",
+        story="Who loses the lead keeps the clients that wait, by index: what another leader puts "
+        "there answers them.",
+        target=Server,
+        attribute="_give_up_lost_leadership",
+        plant=edited(("    self._waiters.clear()\n", "")),
+        expected=(EXACTLY_ONCE, CRASH, LINEARIZABILITY),
+        within=60,
+    ),
+]

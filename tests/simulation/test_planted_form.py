@@ -1,0 +1,100 @@
+"""Each planted bug has a name of its own, changes the product, and is taken out again."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from node.raft import reads, replication
+from node.storage import recovery, wal
+from tests.simulation.planted import PLANTED, Planted, holders, planted
+from tests.simulation.planted.form import PRODUCT, edited
+
+LEAST = 34
+
+
+def product() -> dict[tuple[str, ...], Any]:
+    """Every function and class in the product's modules, and all that their classes hold."""
+    found: dict[tuple[str, ...], Any] = {}
+    for module_name, module in sorted(sys.modules.items()):
+        if module_name.partition(".")[0] not in PRODUCT:
+            continue
+        for name, held in vars(module).items():
+            found[module_name, name] = held
+            if isinstance(held, type) and held.__module__ == module_name:
+                for attribute, inner in vars(held).items():
+                    found[module_name, name, attribute] = inner
+    return found
+
+
+def test_there_are_enough() -> None:
+    assert len(PLANTED) >= LEAST
+
+
+def test_names_are_unique() -> None:
+    names = [bug.name for bug in PLANTED]
+
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_stories_and_expectations_are_there() -> None:
+    for bug in PLANTED:
+        assert bug.story.endswith("."), bug.name
+        assert bug.expected, bug.name
+        assert 1 <= bug.within <= 60, bug.name
+
+
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
+def test_a_bug_comes_and_goes(bug: Planted) -> None:
+    before = product()
+    original = vars(bug.target)[bug.attribute]
+
+    with planted(bug):
+        broken = vars(bug.target)[bug.attribute]
+        assert broken is not original
+        changed = {place for place, held in product().items() if before.get(place) is not held}
+        assert original not in [held for held in product().values() if callable(held)]
+
+    assert changed, "it changes nothing"
+    after = product()
+    assert after.keys() == before.keys()
+    assert [place for place, held in after.items() if before[place] is not held] == []
+
+
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
+def test_a_bug_is_taken_out_after_a_failure(bug: Planted) -> None:
+    original = vars(bug.target)[bug.attribute]
+
+    with pytest.raises(ZeroDivisionError), planted(bug):
+        raise ZeroDivisionError
+
+    assert vars(bug.target)[bug.attribute] is original
+
+
+@pytest.mark.parametrize(
+    ("target", "attribute", "others"),
+    [
+        (replication, "broadcast_heartbeat", {reads}),
+        (recovery, "may_follow", {wal}),
+        (recovery, "recover", {wal}),
+    ],
+)
+def test_whoever_imported_the_function_gets_the_bug_too(
+    target: ModuleType, attribute: str, others: set[ModuleType]
+) -> None:
+    bug = Planted("nothing", "", "", target, attribute, lambda original: print, (), 1)
+
+    found = {place for place, _ in holders(bug)}
+    with planted(bug):
+        held = [vars(place)[attribute] for place in (target, *others)]
+
+    assert {target, *others} <= found
+    assert all(one is print for one in held)
+
+
+def test_an_edit_of_what_is_not_there_fails() -> None:
+    with pytest.raises(AssertionError, match="has 0 times 'no such line'"):
+        edited(("no such line", "another"))(replication.append)
