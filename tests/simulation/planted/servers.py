@@ -112,8 +112,7 @@ BUGS = [
     Planted(
         name="a vote in a term that is known already is not made durable",
         pitfall="Raft itself 5, Found in the field 1",
-        story="The core hands out its hard state only when the term has changed. "
-        "Searched for with leaders that come and go, and nodes that restart.",
+        story="The core hands out its hard state only when the term has changed.",
         target=Raft,
         attribute="ready",
         plant=edited((" or handed.voted_for != raft.voted_for", "")),

@@ -41,8 +41,7 @@ BUGS = [
         name="a vote is not written",
         pitfall="Raft itself 5, Found in the field 1",
         story="Only a new term is worth a record. The server votes, crashes, starts again, is "
-        "asked again in the same term, and votes again. "
-        "Searched for with leaders that come and go, and nodes that restart.",
+        "asked again in the same term, and votes again.",
         target=WriteAheadLog,
         attribute="append",
         plant=edited(
@@ -53,7 +52,6 @@ BUGS = [
         ),
         expected=(PROMISES, ELECTION_SAFETY),
         within=60,
-        options={"faults": ("hunt", "kill", "power")},
     ),
     Planted(
         name="the term and vote of a restart are those of the first record",
