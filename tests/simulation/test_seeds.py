@@ -16,10 +16,10 @@ from launcher.simulation.runner import Tally, local_workers, search
 from launcher.simulation.situation import Options
 
 FAST = [
-    (Options(time_s=4.0), 1, 120),
-    (Options(time_s=4.0, nodes=3), 1001, 1060),
-    (Options(time_s=10.0, faults=("hunt", "slow-disk", "power")), 2001, 2030),
-    (Options(time_s=60.0), 3001, 3004),
+    (Options(time_s=3.0), 1, 110),
+    (Options(time_s=3.0, nodes=3), 1001, 1060),
+    (Options(time_s=5.0, faults=("hunt", "slow-disk", "power")), 2001, 2040),
+    (Options(time_s=60.0), 3001, 3002),
 ]
 """Options, and seeds: together well over two hundred runs."""
 
