@@ -533,3 +533,49 @@ def test_of_writes_that_are_joined_the_last_term_and_vote_count(tmp_path: Path) 
     world.crash(1)
     state = world.start(1).state
     assert (state.current_term, state.voted_for) == (7, 2)
+
+
+def test_a_confirmed_read_is_forgotten_with_the_lead(tmp_path: Path) -> None:
+    """It waits for entries to be applied; they still are, and nobody must be answered then."""
+    world = World(tmp_path, max_apply_bytes=1)
+    leader_id = world.elect()
+    leader = world.servers[leader_id]
+    followers = [node_id for node_id in world.servers if node_id != leader_id]
+
+    def to_followers() -> None:
+        for _ in range(len(world.mail)):
+            sender, to, frame = world.mail.popleft()
+            if to == leader_id:
+                world.mail.append((sender, to, frame))
+                continue
+            world.servers[to].receive(sender, frame, world.now)
+            world.servers[to].pump(world.now)
+            while world.queues[to].work:
+                world.queues[to].do_one()
+
+    def to_leader() -> None:
+        while world.mail:
+            sender, to, frame = world.mail.popleft()
+            assert to == leader_id
+            leader.receive(sender, frame, world.now)
+
+    client = Connection()
+    for sequence in range(1, 7):
+        submit(leader, client, sequence, b"entry")
+        leader.pump(world.now)
+    leader.request(client, wire.encode_client(Read(1, [b"COUNT"])))
+    for _ in range(3):
+        to_followers()
+        while world.queues[leader_id].work:
+            world.queues[leader_id].do_one()
+        to_leader()
+        leader.pump(world.now)
+    assert leader._confirmed_reads, "it is confirmed"
+    assert leader.applied[0] < leader.state.commit_index, "and waits to be applied"
+
+    lost = AppendEntriesReply(leader.state.current_term + 1, False, 0, 0)
+    leader.receive(followers[0], wire.encode(1, lost), world.now)
+    while leader.pump(world.now):
+        pass
+    assert leader.applied[0] == leader.state.commit_index
+    assert not any(isinstance(reply, ReadResult) for reply in client.replies)

@@ -47,7 +47,7 @@ BLIND = {
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
 }
 """Bugs that the world does not find within its seeds, and what would have to come together. The
-directed tests under `tests/node` find them, but for what `docs/SIMULATION.md` says."""
+directed tests under `tests/node` fail with each of them."""
 
 ALL: list[Planted] = [
     *elections.BUGS,
