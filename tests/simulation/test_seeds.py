@@ -35,6 +35,10 @@ CASES = {
     ),
     "two disks rot at once, and a majority is all that is left": (Options(time_s=10.0), 117),
     "what is unanswered at the end of a run may still have been seen": (Options(time_s=10.0), 758),
+    "over slow links, piece by piece, the last node takes longer than ten seconds to catch up": (
+        Options(time_s=60.0),
+        1345,
+    ),
     "a node dies of its disk in the moment in which it is resumed": (Options(time_s=5.0), 4010),
 }
 """What long searches have found, by the story of it. Most were the world's mistakes."""
