@@ -232,9 +232,9 @@ class Raft:
                 election.on_request_vote(raft, message)
                 return False
         if isinstance(message, RequestVoteReply) and message.pre_vote and message.vote_granted:
-            # The term is the one we asked about, not one that anybody is in.
-            if election.on_request_vote_reply(raft, sender, message):
-                replication.become_leader(raft)
+            # The term is the one we asked about, not one that anybody is in. At most it begins
+            # now, and is won when our vote in it is on disk.
+            election.on_request_vote_reply(raft, sender, message)
             return False
         raft.become_follower(None, f"term {message.term} has begun")
         raft.advance_term(message.term)
