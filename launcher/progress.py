@@ -1,4 +1,4 @@
-"""A progress bar for entries that stream in, on a terminal, on standard error."""
+"""Progress bars, on a terminal, on standard error."""
 
 from __future__ import annotations
 
@@ -7,14 +7,35 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, Protocol
 
 import click
 
 from launcher.client import Submitted
 
 REDRAW_S = 0.05
+
+
+class Bar(Protocol):
+    """A bar that is told how far along its owner is."""
+
+    def update(self, n_steps: int, current_item: str, /) -> None:
+        """So many steps more; and what to show behind the bar."""
+        ...
+
+
+def progress_bar(label: str, length: int | None) -> AbstractContextManager[Bar]:
+    """A bar that counts nothing by itself. Without a length it only shows that things go on."""
+    nothing = (item for item in list[str]())  # a generator: of no known length
+    return click.progressbar(
+        nothing,
+        length=length,
+        label=label,
+        file=sys.stderr,
+        item_show_func=lambda item: item,
+        update_min_steps=1,
+    )
 
 
 @contextmanager
@@ -27,15 +48,7 @@ def counting(
     yielded goes to the same terminal (`quiet`), the bar's line is cleared before each line.
     """
     size = _size(source)
-    nothing = (item for item in list[str]())  # a generator: of no known length
-    with click.progressbar(
-        nothing,  # counted here, not by the bar: what it would iterate over is what we yield
-        length=size,
-        label="submitting",
-        file=sys.stderr,
-        item_show_func=lambda item: None if item is None else f"{item} entries",
-        update_min_steps=1,
-    ) as bar:
+    with progress_bar("submitting", size) as bar:
 
         def count() -> Iterator[Submitted]:
             entries, steps, drawn, drawn_at = 0, 0, False, 0.0
@@ -47,9 +60,9 @@ def counting(
                 yield one
                 drawn = time.monotonic() - drawn_at >= REDRAW_S
                 if drawn:
-                    bar.update(steps, str(entries))
+                    bar.update(steps, f"{entries} entries")
                     steps, drawn_at = 0, time.monotonic()
-            bar.update(steps, str(entries))
+            bar.update(steps, f"{entries} entries")
 
         yield count()
 

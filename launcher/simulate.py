@@ -20,6 +20,7 @@ import msgspec
 
 from launcher.errors import LauncherError, UsageError
 from launcher.output import print_json
+from launcher.progress import progress_bar
 from launcher.settings import MAX_NODES, parse_duration_s, write_duration
 from launcher.simulation.report import describe_failure, shrink_failure
 from launcher.simulation.runner import Tally, local_workers, run_seed, scheduler, search
@@ -170,15 +171,7 @@ def _progress_bar(count: int) -> Iterator[Callable[[Tally], None]]:
     begun = time.monotonic()
     drawn_at = 0.0
     shown = 0
-    nothing = (item for item in list[str]())  # counted here: there is nothing to iterate over
-    with click.progressbar(
-        nothing,
-        length=count,
-        label="simulating",
-        file=sys.stderr,
-        item_show_func=lambda item: None if item is None else str(item),
-        update_min_steps=1,
-    ) as bar:
+    with progress_bar("simulating", count) as bar:
 
         def progress(tally: Tally) -> None:
             nonlocal drawn_at, shown

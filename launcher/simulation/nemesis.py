@@ -10,14 +10,14 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from launcher.simulation.network import Network, Time
+from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, Fault
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.messages import NodeId
-from node.raft.state import Role
 from node.storage.mark import MARK_FILE
 from node.wire import LinkFault
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
 End: TypeAlias = Callable[[], None]
+
+Link: TypeAlias = tuple[NodeId, NodeId]
+"""From whom, to whom."""
 
 
 class Nemesis:
@@ -108,28 +111,25 @@ class Nemesis:
     def _partition(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         ids = [node.node_id for node in self._nodes]
         chance.shuffle(ids)
-        cuts = sorted(
+        walls = sorted(
             chance.sample(range(1, len(ids)), min(len(ids) - 1, chance.choice([1, 1, 2])))
         )
-        groups = [ids[a:b] for a, b in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
+        groups = [ids[a:b] for a, b in zip([0, *walls], [*walls, len(ids)], strict=True)]
         return self._disturb(fault, partition(groups))
 
     def _isolate(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
-        return self._disturb(fault, [*self._from(targets), *self._to(targets)])
+        return self._disturb(fault, cuts(self._links_of(targets)))
 
     def _deafen(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
-        return self._disturb(fault, self._to(targets))
+        return self._disturb(fault, cuts(self._to(targets)))
 
     def _mute(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
-        return self._disturb(fault, self._from(targets))
+        return self._disturb(fault, cuts(self._from(targets)))
 
     def _cut(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         share = 0.1 + 0.5 * fault.amount
-        every = self._every_link()
-        cuts = [
-            LinkFault(source=a, target=b, cut=True) for a, b in every if chance.random() < share
-        ]
-        return self._disturb(fault, cuts)
+        chosen = [link for link in self._every_link() if chance.random() < share]
+        return self._disturb(fault, cuts(chosen))
 
     def _flaky(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         loss, double = 0.4 * fault.amount, 0.3 * chance.random()
@@ -153,31 +153,29 @@ class Nemesis:
 
     def _slow_link(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         delay_s = 0.5 * fault.amount**2
-        links = [*self._from(targets), *self._to(targets)]
+        links = self._links_of(targets)
         return self._disturb(
-            fault,
-            [LinkFault(source=x.source, target=x.target, delay_s=delay_s) for x in links],
+            fault, [LinkFault(source=a, target=b, delay_s=delay_s) for a, b in links]
         )
 
     def _disturb(self, fault: Fault, faults: Sequence[LinkFault]) -> End:
         self._network.disturb(fault.number, faults)
         return lambda: self._network.mend(fault.number)
 
-    def _every_link(self) -> list[tuple[NodeId, NodeId]]:
+    def _every_link(self) -> list[Link]:
         ids = [node.node_id for node in self._nodes]
         return [(a, b) for a in ids for b in ids if a != b]
 
-    def _from(self, targets: list[SimulatedNode]) -> list[LinkFault]:
-        chosen = {node.node_id for node in targets}
-        return [
-            LinkFault(source=a, target=b, cut=True) for a, b in self._every_link() if a in chosen
-        ]
+    def _links_of(self, targets: list[SimulatedNode]) -> list[Link]:
+        return [*self._from(targets), *self._to(targets)]
 
-    def _to(self, targets: list[SimulatedNode]) -> list[LinkFault]:
+    def _from(self, targets: list[SimulatedNode]) -> list[Link]:
         chosen = {node.node_id for node in targets}
-        return [
-            LinkFault(source=a, target=b, cut=True) for a, b in self._every_link() if b in chosen
-        ]
+        return [link for link in self._every_link() if link[0] in chosen]
+
+    def _to(self, targets: list[SimulatedNode]) -> list[Link]:
+        chosen = {node.node_id for node in targets}
+        return [link for link in self._every_link() if link[1] in chosen]
 
     # -- processes -------------------------------------------------------------------------------
 
@@ -232,12 +230,8 @@ class Nemesis:
             key = (fault.number, leader.node_id)
             friend = chance.choice([node.node_id for node in self._nodes])
             alone = chance.random() < 0.5
-            cuts = [
-                fault
-                for fault in (*self._from([leader]), *self._to([leader]))
-                if alone or friend not in (fault.source, fault.target)
-            ]
-            self._network.disturb(key, cuts)
+            lost = [link for link in self._links_of([leader]) if alone or friend not in link]
+            self._network.disturb(key, cuts(lost))
             self._time.at(self._time.now + rest_s, self._network.mend, key)
 
     def _pause(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
@@ -324,15 +318,12 @@ class Nemesis:
 
 def current_leader(nodes: Sequence[SimulatedNode]) -> SimulatedNode | None:
     """The leader of the newest term that has one, among these."""
-    best: SimulatedNode | None = None
-    best_term = -1
-    for node in nodes:
-        if node.server is None:
-            continue
-        state = node.server.state
-        if state.role is Role.LEADER and state.current_term > best_term:
-            best, best_term = node, state.current_term
-    return best
+    leaders = [
+        (node.server.state.current_term, node)
+        for node in nodes
+        if node.leads and node.server is not None
+    ]
+    return max(leaders, key=itemgetter(0))[1] if leaders else None
 
 
 _Begin: TypeAlias = Callable[[Nemesis, Fault, list["SimulatedNode"], random.Random], End | None]

@@ -67,7 +67,6 @@ class Network:
         self._filter = FaultFilter(rng=chance)
         self._faults: dict[object, list[LinkFault]] = {}
         self._last_arrival: dict[tuple[NodeId, NodeId], float] = {}
-        self.sent = 0
 
     # -- faults ----------------------------------------------------------------------------------
 
@@ -97,7 +96,6 @@ class Network:
 
     def send(self, source: NodeId, target: NodeId, frames: list[bytes]) -> None:
         """What one process sends another in one turn."""
-        self.sent += len(frames)
         together = []
         for frame in frames:
             verdict = self._filter.verdict(source, target)
@@ -127,6 +125,11 @@ class Network:
 
     def _latency_s(self) -> float:
         return self._least_s + self._spread_s * self._chance.random()
+
+
+def cuts(links: Iterable[tuple[NodeId, NodeId]]) -> list[LinkFault]:
+    """Nothing crosses these links; each from its source to its target."""
+    return [LinkFault(source=source, target=target, cut=True) for source, target in links]
 
 
 class Caller(Protocol):

@@ -25,6 +25,7 @@ from node.events import HybridClock
 from node.machines.protocol import Machine
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import NodeId
+from node.raft.state import Role
 from node.server import Server
 
 EPOCH_NS = 1_000_000_000 * 10**9
@@ -130,6 +131,10 @@ class SimulatedNode:
         """a write waits for `go_on_with_disk`"""
         self._timer_at = float("inf")
         self._failures_before = 0
+
+    @property
+    def leads(self) -> bool:
+        return self.server is not None and self.server.state.role is Role.LEADER
 
     @property
     def local_now(self) -> float:

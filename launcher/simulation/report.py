@@ -14,7 +14,7 @@ import msgspec
 
 from launcher.settings import write_duration
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import FAULTS, Fault, make_schedule, only, shrink
+from launcher.simulation.schedule import FAULTS, Fault, shrink
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
@@ -53,11 +53,7 @@ def shrink_failure(
     failure = outcome.failure
     assert failure is not None, "only a failure can be shrunk"
     shorter = _no_longer_than(options, failure)
-    full = make_schedule(
-        options.faults, options.time_s, situation(options, outcome.seed).chance("schedule")
-    )
-    if options.only is not None:
-        full = only(full, options.only)
+    full = situation(options, outcome.seed).schedule()
     begun = [fault for fault in full if fault.at_s <= failure.at_s]
     runs = 0
     found = failure
@@ -91,7 +87,7 @@ def _no_longer_than(options: Options, failure: Failure) -> Options:
 
 def last_events(options: Options, seed: int) -> list[str]:
     """The last events before a failure, some of each node, in one order, as lines."""
-    kept: dict[int, deque[tuple[float, int, str]]] = {}
+    kept: dict[int, deque[tuple[int, str]]] = {}
     number = 0
 
     def keep(line: str) -> None:
@@ -100,16 +96,15 @@ def last_events(options: Options, seed: int) -> list[str]:
         if record["level"] == "debug" or record["event"] in UNREMARKABLE:
             return
         number += 1
-        at_s = record.pop("at_s")
-        record["t"] = int(at_s * 1e9)
+        record["t"] = int(record.pop("at_s") * 1e9)
         event = parse_line(json.dumps(record).encode())
         assert event is not None, "a trace is made of events"
         text = render(event, clock=_seconds, names={0: "world"})
         queue = kept.setdefault(event.node, deque(maxlen=EVENTS_OF_A_NODE))
-        queue.append((at_s, number, text))
+        queue.append((number, text))
 
     run_seed(options, seed, Trace(keep, messages=False))
-    return [text for _, _, text in sorted(item for queue in kept.values() for item in queue)]
+    return [text for _, text in sorted(item for queue in kept.values() for item in queue)]
 
 
 def describe_failure(options: Options, outcome: Outcome, shrunk: Shrunk | None) -> Iterator[str]:

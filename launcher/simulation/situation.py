@@ -11,11 +11,14 @@ import random
 
 import msgspec
 
-from launcher.simulation.schedule import FAULTS
+from launcher.simulation.schedule import FAULTS, Fault, make_schedule, only
 from node.raft.messages import NodeId
 from node.wire import NodeConfig
 
 CLUSTER_ID = "simulated"
+
+ELECTION_TIMEOUT_S = 1.0
+"""The longest that a simulated node waits for a leader."""
 
 KEYS = (3, 6, 12)
 
@@ -71,6 +74,15 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         """The randomness for one purpose. What one purpose draws never moves another."""
         return random.Random(f"{self.seed}/{purpose}")
 
+    def schedule(self) -> list[Fault]:
+        """The faults of this run: the seed's, or those of them that `Options.only` names.
+
+        Raises UsageError for a number that the seed's schedule does not have.
+        """
+        options = self.options
+        schedule = make_schedule(options.faults, options.time_s, self.chance("schedule"))
+        return schedule if options.only is None else only(schedule, options.only)
+
     def node_config(self, node_id: NodeId, life: int) -> NodeConfig:
         """What a node of this cluster is told when it starts."""
         return NodeConfig(
@@ -87,7 +99,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             python_path=[],
             heartbeat_interval_s=0.1,
             election_timeout_min_s=0.5,
-            election_timeout_max_s=1.0,
+            election_timeout_max_s=ELECTION_TIMEOUT_S,
             failure_hint=self.failure_hint,
             max_entry_bytes=1 << 20,
             max_append_bytes=self.max_append_bytes,

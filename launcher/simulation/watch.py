@@ -20,7 +20,9 @@ The five properties of Figure 3 are `node/raft/invariants.py`'s. All raise `Inva
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from launcher.simulation.clients import EXACTLY_ONCE
@@ -30,7 +32,14 @@ from node import wire
 from node.errors import StorageError
 from node.machines.kv import KeyValue
 from node.raft.invariants import STATE_MACHINE_SAFETY, ClusterWatch, InvariantBroken, ServerWatch
-from node.raft.messages import AppendEntriesReply, HardState, NodeId, RequestVote, RequestVoteReply
+from node.raft.messages import (
+    AppendEntriesReply,
+    HardState,
+    Message,
+    NodeId,
+    RequestVote,
+    RequestVoteReply,
+)
 from node.raft.state import RaftState
 from node.storage.mark import read_mark
 from node.storage.recovery import Found, recover
@@ -49,6 +58,8 @@ _TAG_AT = 11
 """Where a frame between nodes says what it is: behind an array, a 64-bit time, and an array."""
 
 _APPEND_ENTRIES = 3
+
+_last_index = attrgetter("last_index")
 
 
 class Promises:
@@ -74,22 +85,18 @@ class Promises:
             self.acknowledged = (0, 0)
         self._state, self._truncations = state, state.truncations
 
-    def note(self, message: object) -> bool:
+    def note(self, message: Message, to: NodeId) -> bool:
         """Takes note of what a message says of its sender; whether that is anything new."""
         if isinstance(message, RequestVote):
             return not message.pre_vote and self._note_vote(message.term, message.candidate_id)
         if isinstance(message, AppendEntriesReply):
             new = self._note_term(message.term)
             return (message.success and self._note_entries(message)) or new
+        if isinstance(message, RequestVoteReply) and not message.pre_vote:
+            if message.vote_granted:
+                return self._note_vote(message.term, to)
+            return self._note_term(message.term)
         return False
-
-    def note_vote(self, message: RequestVoteReply, candidate: NodeId) -> bool:
-        """The same for a vote, which does not say to whom it is given."""
-        if message.pre_vote:
-            return False
-        if message.vote_granted:
-            return self._note_vote(message.term, candidate)
-        return self._note_term(message.term)
 
     def _note_term(self, term: int) -> bool:
         if term <= self.term:
@@ -163,16 +170,10 @@ class TermAt:
         self._batches = [] if found is None else found.batches
 
     def __call__(self, index: int) -> int | None:
-        low, high = 0, len(self._batches)
-        while low < high:
-            middle = (low + high) // 2
-            if self._batches[middle].last_index < index:
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(self._batches) or self._batches[low].first_index > index:
+        at = bisect_left(self._batches, index, key=_last_index)
+        if at == len(self._batches) or self._batches[at].first_index > index:
             return None
-        return self._batches[low].term
+        return self._batches[at].term
 
 
 class Applied:
@@ -227,7 +228,6 @@ class Watch:
         self.cluster = ClusterWatch()
         self.promises: dict[NodeId, Promises] = {}
         self.acknowledged_count = 0
-        self.probes = 0
         self._chance = chance
         self._servers: dict[NodeId, ServerWatch] = {}
         self.applied = Applied()
@@ -281,11 +281,10 @@ class Watch:
             return
         _, message = wire.decode_rpc(frame)
         promises = self.promises[node.node_id]
+        new = promises.note(message, peer)
         if isinstance(message, RequestVoteReply):
-            new = promises.note_vote(message, peer)
             often = 1.0 if message.vote_granted else 0.2
         else:
-            new = promises.note(message)
             often = 0.003 if isinstance(message, AppendEntriesReply) else 0.2
             if promises.shaken:
                 promises.shaken -= 1
@@ -355,7 +354,6 @@ class Watch:
         return min(1.0, PROBE_ENTRIES / (1 + self._digested.get(node.node_id, 0)))
 
     def _after_power_loss(self, node: SimulatedNode) -> Found | None:
-        self.probes += 1
         twin: SimulatedDisk = node.disk.twin(self._chance)
         twin.lose_power()
         identity = Identity(CLUSTER_ID, node.node_id)

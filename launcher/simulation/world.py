@@ -30,28 +30,24 @@ from __future__ import annotations
 import heapq
 import itertools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from launcher.checker import Operation, Validity, check, explain
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.nemesis import Nemesis, current_leader
-from launcher.simulation.network import Network
+from launcher.simulation.network import Network, cuts
 from launcher.simulation.node import CRASH, SimulatedNode, link
-from launcher.simulation.schedule import Fault, make_schedule, only
-from launcher.simulation.situation import Situation
+from launcher.simulation.schedule import Fault
+from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.watch import Watch, WatchedMachine
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import NodeId
-from node.wire import LinkFault
 
 LIVENESS_TIMEOUTS = 10
 """So many times the longest election timeout the cluster has to recover once the faults stop."""
-
-ELECTION_TIMEOUT_S = 1.0
-"""The longest that a simulated node waits for a leader."""
 
 SETTLE_S = LIVENESS_TIMEOUTS * ELECTION_TIMEOUT_S
 
@@ -109,11 +105,7 @@ class World:
         self.now = 0.0
         self.situation = situation
         options = situation.options
-        self.schedule: list[Fault] = make_schedule(
-            options.faults, options.time_s, situation.chance("schedule")
-        )
-        if options.only is not None:
-            self.schedule = only(self.schedule, options.only)
+        self.schedule = situation.schedule()
         self.faults = 0
         self.crashes = 0
         self.events = 0
@@ -302,10 +294,7 @@ class World:
         leader = self._leader()
         hasty = next(node for node in self._alive() if node is not leader)
         self._note("leader.killed", leader=leader.node_id, hasty=hasty.node_id)
-        others = [node for node in self._nodes if node != hasty.node_id]
-        self._network.disturb(
-            "hasty", [LinkFault(source=node, target=hasty.node_id, cut=True) for node in others]
-        )
+        self._deafen("hasty", hasty.node_id, self._nodes)
         hasty.clock.run_at(4.0, self.now)
         hasty.arm_timer()
         self.run_until(self.now + ELECTION_TIMEOUT_S)
@@ -320,13 +309,10 @@ class World:
         leader = self._leader()
         deaf = leader.node_id
         self._note("leader.deafened", leader=deaf)
-        others = [node for node in self._nodes if node != deaf]
-        self._network.disturb(
-            "deaf leader", [LinkFault(source=node, target=deaf, cut=True) for node in others]
-        )
+        self._deafen("deaf leader", deaf, self._nodes)
 
         def replaced() -> bool:
-            return any(node.node_id != deaf for node in self._leaders())
+            return any(node.leads and node is not leader for node in self._alive())
 
         if not self.run_until(self.now + SETTLE_S, replaced):
             self._fail(LIVENESS, f"n{deaf} hears nobody and nobody has replaced it as leader")
@@ -339,9 +325,7 @@ class World:
         term = leader.server.state.current_term
         deaf = next(node.node_id for node in self._alive() if node is not leader)
         self._note("follower.deafened", follower=deaf)
-        self._network.disturb(
-            "deaf follower", [LinkFault(source=leader.node_id, target=deaf, cut=True)]
-        )
+        self._deafen("deaf follower", deaf, [leader.node_id])
         self.run_until(self.now + 3 * ELECTION_TIMEOUT_S)
         self._network.mend("deaf follower")
         self._recover("once the follower hears the leader again")
@@ -354,6 +338,10 @@ class World:
                 f"term {term}, and n{now_leads.node_id} leads "
                 f"{now_leads.server.state.current_term}",
             )
+
+    def _deafen(self, owner: str, deaf: NodeId, sources: Iterable[NodeId]) -> None:
+        """It hears none of these, until `owner` is mended."""
+        self._network.disturb(owner, cuts((source, deaf) for source in sources if source != deaf))
 
     def _commit(self, deadline: float, when: str) -> None:
         """A client that asks once, and goes on asking, has its answer by then."""
@@ -386,10 +374,6 @@ class World:
             if node.server.state.log.last_index != state.log.last_index:
                 return False
         return True
-
-    def _leaders(self) -> list[SimulatedNode]:
-        leaders = [current_leader([node]) for node in self._alive()]
-        return [node for node in leaders if node is not None]
 
     def _leader(self) -> SimulatedNode:
         leader = current_leader(self._alive())

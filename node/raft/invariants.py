@@ -219,11 +219,6 @@ class ClusterWatch:
             belief = f"all apply the same at {batch.first_index} (node {node_id})"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
 
-    def term_of(self, index: int) -> int | None:
-        """The term of the committed batch that begins at `index`."""
-        batch = self._committed.get(index)
-        return None if batch is None else batch.term
-
     def _check_matching(self, raft: RaftState, seen: _Seen) -> None:
         log = raft.log
         before = log.term_at(seen.checked_index)

@@ -6,16 +6,17 @@ from functools import cache
 
 import pytest
 
+from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options
 from launcher.simulation.world import Failure
 from tests.simulation.planted import PLANTED, Planted, find
-from tests.simulation.planted.form import options_of, run
+from tests.simulation.planted.form import options_of
 
 
 @cache
 def without_a_bug(options: Options, seed: int) -> Failure | None:
     """What the product as it is comes to."""
-    return run(options, seed)
+    return run_seed(options, seed).failure
 
 
 @pytest.mark.timeout(300)

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any
 
-from launcher.simulation.node import CRASH
-from launcher.simulation.situation import Options, situation
-from launcher.simulation.world import Failure, World
+from launcher.simulation.runner import run_seed
+from launcher.simulation.situation import Options
+from launcher.simulation.world import Failure
 
 TIME_S = 20.0
 """So many simulated seconds of faults has each seed of a search."""
@@ -115,20 +115,11 @@ def options_of(bug: Planted) -> Options:
     return Options(**{"time_s": TIME_S, **bug.options})
 
 
-def run(options: Options, seed: int) -> Failure | None:
-    """One seed's failure; what the product itself believes impossible is one too."""
-    world = World(situation(options, seed))
-    try:
-        return world.run().failure
-    except AssertionError as error:
-        return Failure(CRASH, f"an assertion ended the run: {error}", world.now)
-
-
-def find(bug: Planted, within: int | None = None) -> tuple[int, Failure] | None:
+def find(bug: Planted) -> tuple[int, Failure] | None:
     """The first seed that fails with the bug in, and how; None when all pass."""
     with planted(bug):
-        for seed in range(1, (within or bug.within) + 1):
-            failure = run(options_of(bug), seed)
+        for seed in range(1, bug.within + 1):
+            failure = run_seed(options_of(bug), seed).failure
             if failure is not None:
                 return seed, failure
     return None
