@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from node import wire
 from node.errors import Busy, CommandError, MachineError, WireError
 from node.events import HybridClock
-from node.machines.protocol import Machine, error_answer
+from node.machines.protocol import Machine, Timed, error_answer
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Links
 from node.raft.messages import Batch, BatchKind, HardState, Message, NodeId
@@ -71,6 +71,7 @@ class Server:
         """Recovers the log. Raises DamagedLog, WrongDirectory or DiskFailed (`node/errors.py`)."""
         self._config = config
         self._machine = machine
+        self._timed = machine if isinstance(machine, Timed) else None
         self._sessions = Sessions()
         self._disk_queue = disk_queue
         self._links = links
@@ -171,6 +172,8 @@ class Server:
             self._give_up_lost_leadership(now)
         if self._submits or self._reads or self._led_term is None:
             self._take_requests(now)
+        if self._timed is not None and state.role is Role.LEADER:
+            self._tick_if_due(self._timed, now)
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
             if state.last_applied < state.commit_index:
@@ -184,9 +187,16 @@ class Server:
     @property
     def deadline(self) -> float:
         """When `pump` is due next if nothing comes in before."""
+        deadline = self._raft.deadline
         if self._parked:
-            return min(self._raft.deadline, min(self._parked.values()))
-        return self._raft.deadline
+            deadline = min(deadline, *self._parked.values())
+        state = self._raft.state
+        if self._timed is not None and state.role is Role.LEADER:
+            due_us = self._timed.deadline_us()
+            if due_us is not None and due_us > state.log.last_time_us:
+                due = state.elected_at + (due_us + 1 - state.elected_time_us) / 1e6
+                deadline = min(deadline, due)
+        return deadline
 
     @property
     def state(self) -> RaftState:
@@ -270,8 +280,18 @@ class Server:
 
     # -- the state machine -----------------------------------------------------------------------
 
+    def _tick_if_due(self, timed: Timed, now: float) -> None:
+        """Something expires now by the leader's clock: an entry has to say so, unless one does."""
+        state = self._raft.state
+        state.now = now
+        due_us = timed.deadline_us()
+        if due_us is not None and state.log.last_time_us < due_us <= state.cluster_time_us:
+            self._raft.tick(now)
+
     def _apply(self, batch: Batch) -> None:
         assert batch.first_index == self._applied_index + 1, "entries are applied in order"
+        if self._timed is not None:
+            self._timed.advance(batch.time_us)
         clients = self._waiters.pop(batch.first_index, None)
         if batch.kind is BatchKind.COMMANDS:
             index = batch.first_index
@@ -302,7 +322,9 @@ class Server:
 
     def _digest_batch(self, batch: Batch) -> None:
         """Every node cuts the log into the same batches, so these digests can be compared."""
-        header = b"%d %d %d %d " % (batch.first_index, batch.term, batch.kind, batch.count)
+        header = b"%d %d %d %d %d " % (
+            batch.first_index, batch.term, batch.kind, batch.count, batch.time_us
+        )  # fmt: skip
         running = hashlib.blake2b(self._digest, digest_size=8)
         running.update(header)
         running.update(batch.data)

@@ -32,6 +32,8 @@ def of_batch(batch: Batch) -> str:
     span = f"{first}@{batch.term}" if first == last else f"{first}..{last}@{batch.term}"
     if batch.kind is BatchKind.NOOP:
         return f"{span}:no-op"
+    if batch.kind is BatchKind.TICK:
+        return f"{span}:tick"
     data = batch.data.decode("utf-8", "replace")
     return span if data == span else f"{span}:{','.join(data.split())}"
 

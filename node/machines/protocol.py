@@ -8,6 +8,11 @@ A machine refuses a command by raising `CommandError`. The refusal is an answer:
 its place in the log, the state must be what it was before, and every node refuses alike. Any other
 exception out of `apply` means that the machine is broken, and stops the node.
 
+Time, too, comes from the log: each entry bears *cluster time*, for how long the cluster has had a
+leader. A machine whose state changes as time goes by (a lease ends) is `Timed`: it is told of the
+time before it is handed the entries of that time, and says when something is due; then the leader
+sees to it that an entry comes.
+
 The shipped machines read a command as a line: a verb, one blank, the rest. Verbs are
 case-insensitive and blanks in front of them are ignored; what a blank in the rest means, each says
 for itself. A query that would change the state is refused: state changes only through the log.
@@ -45,6 +50,19 @@ class Machine(Protocol):
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replaces the state by the one that `snapshot` gave, piece by piece as it gave it."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What a `Machine` offers besides, when its state also changes by the passing of time."""
+
+    def advance(self, time_us: int) -> None:
+        """Cluster time is `time_us` microseconds now; it never goes back. Deterministic."""
+        ...
+
+    def deadline_us(self) -> int | None:
+        """The cluster time at which something is due next; None when nothing is."""
         ...
 
 

@@ -3,7 +3,7 @@
 Invariants, at every moment:
 
 - batches follow each other without a gap: the first begins at `base_index + 1`;
-- terms never fall along the log, and are constant within a batch;
+- terms never fall along the log, and are constant within a batch; nor does cluster time;
 - an index and a term name a batch: two logs that hold an entry of both hold the same batch, so a
   conflict always begins at the start of a batch, and a prefix that was agreed on ends at an end.
 
@@ -25,6 +25,7 @@ class Log:
     def __init__(self, batches: Iterable[Batch] = ()) -> None:
         self.base_index = 0
         self.base_term = 0
+        self.base_time_us = 0
         # Of the last entry, or of the base: kept, because every step asks for them.
         self.last_index = 0
         self.last_term = 0
@@ -35,6 +36,11 @@ class Log:
             self.append(batch)
 
     # -- what it holds ---------------------------------------------------------------------------
+
+    @property
+    def last_time_us(self) -> int:
+        """Cluster time at the end of the log, in microseconds."""
+        return self._batches[-1].time_us if self._batches else self.base_time_us
 
     @property
     def first_index(self) -> int:

@@ -25,6 +25,8 @@ class BatchKind(enum.IntEnum):
     """Client requests, for the state machine."""
     NOOP = 1
     """The entry a new leader commits first, to learn what is committed (§8, §5.4.2)."""
+    TICK = 2
+    """Only tells the time: something is due to expire, and no other entry has come."""
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,6 +37,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: what the entries are for
     count: how many entries; at least 1
     data: the entries, encoded where they were proposed; opaque to the core
+    time_us: cluster time when they were proposed, in microseconds: for how long there has been a
+        leader, as leaders measured it; never falls along a log (thesis §6.4.1 calls it cluster
+        time). What expires, expires by it, so that all nodes agree
     """
 
     first_index: int
@@ -42,6 +47,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: BatchKind
     count: int
     data: bytes
+    time_us: int = 0
 
     @property
     def last_index(self) -> int:

@@ -117,6 +117,14 @@ class Raft:
             raise Busy(f"{tail} bytes are proposed and not yet committed; try again in a moment")
         return replication.append(raft, BatchKind.COMMANDS, count, data)
 
+    def tick(self, now: float) -> None:
+        """Put an entry into the log that only bears the time. Raises NotLeader."""
+        raft = self.state
+        raft.now = now
+        if raft.role is not Role.LEADER:
+            raise NotLeader(raft.leader_id)
+        replication.append(raft, BatchKind.TICK, 1, b"")
+
     def read(self, context: int, now: float) -> None:
         """A linearizable read: a later Ready names `context` and the index to answer it at.
 

@@ -27,6 +27,7 @@ def become_leader(raft: RaftState) -> None:
     raft.role = Role.LEADER
     raft.leader_id = raft.node_id
     raft.hinted_elections = 0
+    raft.elected_at, raft.elected_time_us = raft.now, raft.log.last_time_us
     next_index = raft.log.last_index + 1
     raft.progress = {peer: Progress(next_index, raft.now) for peer in raft.peers}
     votes = sorted(voter for voter, yes in raft.votes.items() if yes)
@@ -38,7 +39,8 @@ def become_leader(raft: RaftState) -> None:
 def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
     """Put entries into the leader's log; the next Ready sends them. Answers the first's index."""
     first_index = raft.log.last_index + 1
-    raft.log.append(Batch(first_index, raft.current_term, kind, count, data))
+    time_us = raft.cluster_time_us
+    raft.log.append(Batch(first_index, raft.current_term, kind, count, data, time_us))
     return first_index
 
 

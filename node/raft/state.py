@@ -193,6 +193,8 @@ class RaftState:
 
         # Volatile on leaders; reinitialised after election.
         self.progress: dict[NodeId, Progress] = {}
+        self.elected_at = 0.0
+        self.elected_time_us = 0
         self.round = 0
         self.reads_waiting: list[int] = []
         self.read_round: ReadRound | None = None
@@ -226,6 +228,11 @@ class RaftState:
     @property
     def peers(self) -> tuple[NodeId, ...]:
         return self.configuration.peers(self.node_id)
+
+    @property
+    def cluster_time_us(self) -> int:
+        """What a leader's entries bear: the time it found in its log, and how long it has led."""
+        return self.elected_time_us + int((self.now - self.elected_at) * 1e6)
 
     @property
     def hears_a_leader(self) -> bool:

@@ -34,7 +34,7 @@ import msgspec
 from node.errors import DamagedLog, WrongDirectory
 from node.raft.messages import Batch, BatchKind, HardState
 
-FORMAT = 1
+FORMAT = 2
 SPARE_PREFIX = "spare-"
 
 _PREAMBLE_MAGIC = b"LEEKYWAL"
@@ -47,7 +47,7 @@ _FRAME = struct.Struct("<4sIQII")
 _CHECKSUM = struct.Struct("<I")
 _STATE = struct.Struct("<QqI")  # current_term, voted_for or -1, first segment kept
 _HEADER = struct.Struct("<QQBI")  # capacity, last_index, recycled, node_id; then cluster_id
-_BATCH = struct.Struct("<QQBII")  # first_index, term, kind, count, length of data
+_BATCH = struct.Struct("<QQQBII")  # first_index, term, time_us, kind, count, length of data
 
 _END = bytes(_FRAME.size)
 _KINDS = {int(kind): kind for kind in BatchKind}
@@ -170,7 +170,9 @@ def encode_record(
     parts = [b"", _encode_state(state)]
     for batch in batches:
         data = batch.data
-        front = _BATCH.pack(batch.first_index, batch.term, batch.kind, batch.count, len(data))
+        front = _BATCH.pack(
+            batch.first_index, batch.term, batch.time_us, batch.kind, batch.count, len(data)
+        )
         parts += (front, data)
     length = record_size(batches) - _FRAME.size
     assert length < 1 << 32, f"an append of {length} bytes is too long for one record"
@@ -222,9 +224,10 @@ def read_record(data: bytes, offset: int, end: int) -> tuple[State, list[Batch]]
     batches = []
     while at < end:
         try:
-            first_index, term, kind, count, length = _BATCH.unpack_from(data, at)
+            first_index, term, time_us, kind, count, length = _BATCH.unpack_from(data, at)
             at += _BATCH.size
-            batch = Batch(first_index, term, _KINDS[kind], count, data[at : at + length])
+            entries = data[at : at + length]
+            batch = Batch(first_index, term, _KINDS[kind], count, entries, time_us)
         except (struct.error, KeyError) as error:
             raise ValueError("not a batch") from error
         batches.append(batch)

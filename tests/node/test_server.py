@@ -579,3 +579,51 @@ def test_a_confirmed_read_is_forgotten_with_the_lead(tmp_path: Path) -> None:
         pass
     assert leader.applied[0] == leader.state.commit_index
     assert not any(isinstance(reply, ReadResult) for reply in client.replies)
+
+
+class Candle:
+    """A machine that is timed: it goes out three seconds after it was lit."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self.until_us: int | None = None
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        self.until_us = self.now_us + 3_000_000
+        return b"lit"
+
+    def query(self, request: bytes) -> bytes:
+        return b"out" if self.until_us is None else b"lit"
+
+    def snapshot(self) -> list[bytes]:
+        return []
+
+    def restore(self, chunks: object) -> None: ...
+
+    def advance(self, time_us: int) -> None:
+        assert time_us >= self.now_us
+        self.now_us = time_us
+        if self.until_us is not None and time_us >= self.until_us:
+            self.until_us = None
+
+    def deadline_us(self) -> int | None:
+        return self.until_us
+
+
+def test_what_is_due_by_the_log_gets_an_entry_to_expire_by_and_no_second_one(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, machine=f"{__name__}:Candle")
+    leader = world.elect()
+    client = Connection()
+    submit(world.servers[leader], client, 1, b"light")
+    world.settle()
+    lit_at = world.servers[leader].state.log.last_index
+    world.run(2.5)
+    assert world.servers[leader].state.log.last_index == lit_at
+    world.run(5.0)
+    assert world.servers[leader].state.log.last_index == lit_at + 1
+    for server in world.servers.values():
+        server.request(client, wire.encode_client(Read(1, [b"?"], stale=True)))
+    answers = [reply.results for reply in client.replies if isinstance(reply, ReadResult)]
+    assert answers == [[b"out"]] * 3

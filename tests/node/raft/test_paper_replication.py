@@ -170,7 +170,8 @@ def test_a_command_is_appended_sent_committed_and_only_then_applied() -> None:
     net.settle()
     net.run(0.2)
     index = net.propose(b"x")
-    assert net[1].state.log.batches_from(index) == [Batch(index, 1, C, 1, b"x")]
+    (appended,) = net[1].state.log.batches_from(index)
+    assert appended == Batch(index, 1, C, 1, b"x", appended.time_us)
     assert [m.batches[-1].data for m in sent_to(net, 2)] == [b"x"]
     persist(net, 1)
     assert net.servers[1].applied[-1].data != b"x"

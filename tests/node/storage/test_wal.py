@@ -12,7 +12,7 @@ import pytest
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import DiskFailed, WrongDirectory
 from node.raft.messages import Batch, HardState
-from node.storage.segment import Identity
+from node.storage.segment import FORMAT, Identity
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
@@ -356,10 +356,10 @@ def test_a_newer_format_is_refused() -> None:
     disk = SimulatedDisk()
     open_log(disk)
     content = disk.files()["0000000001.wal"]
-    start = content[:8] + struct.pack("<I", 2)
+    start = content[:8] + struct.pack("<I", FORMAT + 1)
     disk.put("0000000001.wal", start + struct.pack("<I", zlib.crc32(start)) + bytes(2000))
 
-    with pytest.raises(WrongDirectory, match="format 2 and this program knows only format 1"):
+    with pytest.raises(WrongDirectory, match="format 3 and this program knows only format 2"):
         open_log(disk)
 
 
