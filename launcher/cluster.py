@@ -278,6 +278,13 @@ class Cluster:
         """Lets paused nodes go on."""
         return self._act(control.Resume(_words(targets)))
 
+    def snapshot(self, *targets: str | int) -> list[Chosen]:
+        """Has nodes take a snapshot of what they have applied; returns when it is on their disks.
+
+        They take them by themselves too, after as much of the log as the config says.
+        """
+        return self._act(control.TakeSnapshots(_words(targets)))
+
     def partition(self, spec: str) -> list[list[NodeId]]:
         """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
         return self._call(control.Partition(spec)).groups

@@ -338,6 +338,18 @@ def resume(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 
 @command(
+    "snapshot",
+    "Have nodes write down their state now, so that the log before it can go. They do so by "
+    "themselves too, after as much of the log as cluster.yaml says." + TARGET_HELP,
+)
+@targets
+@as_json
+def snapshot(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher snapshot`."""
+    _act("snapshot by", context.cluster().snapshot(*targets), as_json)
+
+
+@command(
     "partition",
     "Cut every link between the groups of SPEC: '1,2|3,4,5'. A node left out is on its own.",
 )

@@ -88,6 +88,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     inflight_bytes: int
     uncommitted_bytes: int
     segment_bytes: int
+    snapshot_log_bytes: int
+    snapshot_entries: int
+    snapshot_trailing_bytes: int
     restart_policy: Literal["on-failure", "never"]
     restart_attempts: int
     restart_backoff_s: float

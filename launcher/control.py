@@ -5,14 +5,15 @@
 
     status                              {"ok": true, "status": {...}, "restarting": [3]}
     kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
-    stop, start, pause, resume {targets}
+    stop, start, pause, resume, snapshot {targets}
     restart {targets, rolling}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     heal
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
 
-`kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered.
+`kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
+`snapshot` when it is on the node's disk.
 This is the operator's side; the supervisor's is `launcher/listener.py`.
 """
 
@@ -77,6 +78,12 @@ class Resume(msgspec.Struct, frozen=True, tag_field="op", tag="resume"):
     targets: list[str]
 
 
+class TakeSnapshots(msgspec.Struct, frozen=True, tag_field="op", tag="snapshot"):
+    """Take a snapshot of what is applied."""
+
+    targets: list[str]
+
+
 class Partition(msgspec.Struct, frozen=True, tag_field="op", tag="partition"):
     """Cut every link between the groups."""
 
@@ -99,6 +106,7 @@ Request: TypeAlias = (
     | RestartNodes
     | Pause
     | Resume
+    | TakeSnapshots
     | Partition
     | Heal
     | Down

@@ -24,7 +24,7 @@ from launcher.nodes import Nodes
 from launcher.status import Chosen, ClusterStatus
 from launcher.targets import Action, parse_partition, resolve
 from node.raft.messages import NodeId
-from node.wire import LinkFault, Stop
+from node.wire import LinkFault, Stop, TakeSnapshot
 
 START_TIMEOUT_S = 30.0
 """A node that has not answered by then is reported; a long log takes a while to replay."""
@@ -35,6 +35,7 @@ STOP_TIMEOUT_S = 3.0
 KILL_TIMEOUT_S = 10.0
 SIGNAL_TIMEOUT_S = 1.0
 CATCH_UP_TIMEOUT_S = 60.0
+SNAPSHOT_TIMEOUT_S = 60.0
 _POLL_S = 0.01
 
 _Act: TypeAlias = Callable[[NodeId], Coroutine[None, None, str]]
@@ -70,6 +71,8 @@ class Operations:
                 return await self._on_each("pause", targets, self.pause)
             case control.Resume(targets):
                 return await self._on_each("resume", targets, self.resume)
+            case control.TakeSnapshots(targets):
+                return await self._on_each("snapshot", targets, self.snapshot)
             case control.Partition(spec):
                 return await self._partition(spec)
             case control.Heal():
@@ -184,6 +187,30 @@ class Operations:
         self._nodes.all[node_id].lifecycle.paused(False)
         self._nodes.emit("info", "fault.healed", targets=[node_id])
         return ""
+
+    async def snapshot(self, node_id: NodeId) -> str:
+        """Returns when the node has a snapshot of all that it had applied."""
+        process = await self._nodes.quiesce(node_id)
+        if process is None or process.is_paused():
+            state = "not running" if process is None else "paused"
+            raise LauncherError(f"n{node_id} is {state}, and takes no snapshot")
+        await self._nodes.ask()
+        before = self._nodes.all[node_id].status
+        if before is None:
+            raise LauncherError(f"n{node_id} has not answered yet: `launcher wait`")
+        process.send(TakeSnapshot())
+        late = f"n{node_id} has no snapshot of entry {before.applied_index}"
+        async with _limit(SNAPSHOT_TIMEOUT_S, late, TimedOut):
+            while True:
+                await self._nodes.ask()
+                said = self._nodes.all[node_id].status
+                if process.gone.is_set() or said is None:
+                    raise LauncherError(f"n{node_id} ended before its snapshot was on disk")
+                if said.snapshot_index >= before.applied_index:
+                    return f"of entry {said.snapshot_index}"
+                if said.snapshot_failures > before.snapshot_failures:
+                    raise LauncherError(f"n{node_id} took no snapshot: {said.snapshot_problem}")
+                await asyncio.sleep(_POLL_S)
 
     def _is_down_already(self, node_id: NodeId, how: str) -> str:
         """Nobody is there to end; but from now on nobody will come up by itself either."""

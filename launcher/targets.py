@@ -22,7 +22,9 @@ from launcher.errors import LauncherError, UsageError
 from launcher.status import ClusterStatus, NodeStatus
 from node.raft.messages import NodeId
 
-Action: TypeAlias = Literal["kill", "stop", "start", "restart", "pause", "resume", "partition"]
+Action: TypeAlias = Literal[
+    "kill", "stop", "start", "restart", "pause", "resume", "snapshot", "partition"
+]
 
 WORDS = ("leader", "follower", "followers", "minority", "majority", "all", "random")
 _NEEDS_ROLES = ("leader", "follower", "followers")
@@ -107,7 +109,7 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
     match action:
         case "start":
             return [node for node in status.nodes if not node.running]
-        case "pause":
+        case "pause" | "snapshot":
             return status.up
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
@@ -124,6 +126,7 @@ _IDLE = {
     "restart": "there is no node",
     "pause": "no node is running that is not paused",
     "resume": "no node is paused",
+    "snapshot": "no node is running that is not paused",
     "partition": "the other groups have taken every node",
 }
 

@@ -63,6 +63,19 @@ class DiskQueue(Protocol):
         ...
 
 
+class Fork(Protocol):
+    """Runs work on the state as it is at this moment, beside everything that happens to it."""
+
+    def run(
+        self,
+        work: Callable[[], bytes],
+        done: Callable[[bytes | None, BaseException | None], None],
+    ) -> None:
+        """`work` sees every object as it is now, whatever becomes of it meanwhile, and changes
+        nothing but files; then `done(result, None)` or `done(None, error)` in the loop."""
+        ...
+
+
 class Links(Protocol):
     """The links to the other nodes. A message may be lost, late, twice or out of order."""
 

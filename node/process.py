@@ -38,6 +38,8 @@ from node import wire
 from node.errors import DamagedLog, LeekyError, MachineError, WireError, WrongDirectory
 from node.events import EventLog, HybridClock, last_time
 from node.faults import FaultFilter
+from node.fork import Done as ForkDone
+from node.fork import Forks
 from node.machines.registry import load
 from node.raft.messages import NodeId
 from node.server import Server
@@ -50,6 +52,7 @@ from node.wire import (
     NodeConfig,
     SetFaults,
     Stop,
+    TakeSnapshot,
     ToSupervisor,
 )
 
@@ -204,9 +207,11 @@ class Node:
         sys.path[:0] = [path for path in config.python_path if path not in sys.path]
         server = self._server = Server(
             config,
-            machine=load(config.machine),
+            machine=lambda: load(config.machine),
             disk=OsDisk(Path(config.data_dir)),
             disk_queue=self._disk,
+            background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
+            fork=Forks(self._loop, self._on_fork_done),
             links=self._links,
             events=self._events,
             clock=self._clock,
@@ -322,6 +327,18 @@ class Node:
             return
         self._pump()
 
+    def _on_fork_done(
+        self, done: ForkDone, result: bytes | None, failure: BaseException | None
+    ) -> None:
+        if self._ends:
+            return
+        try:
+            done(result, failure)
+        except BaseException as error:
+            self._fail(error)
+            return
+        self._pump()
+
     # -- peers -----------------------------------------------------------------------------------
 
     async def _attach(self, peer: NodeId, life: int, pipe: socket.socket) -> None:
@@ -388,6 +405,10 @@ class Node:
                 case NewLink():
                     pipe = self._control.take_descriptor()
                     self._run_task(self._attach(message.peer, message.life, pipe))
+                case TakeSnapshot():
+                    if self._server is not None:
+                        self._server.take_snapshot()
+                        self._schedule_pump()
                 case GetStatus():
                     if self._server is not None:
                         self._tell_supervisor(self._server.status(message.request))

@@ -10,7 +10,8 @@ says. The order of that is the heart of the matter:
 - the log is written and synced on the disk queue: one write at a time, everything that has
   gathered meanwhile in the next, so there is one sync for each batch of them;
 - what depends on that write, replies above all, leaves when it is durable;
-- committed entries are applied and their clients answered.
+- committed entries are applied and their clients answered;
+- now and then the state is written down, so that the log before it can go (`node/snapshots.py`).
 
 A write that fails, or a machine that raises anything but CommandError, ends the server: the
 exception reaches the caller, who must let the process die. Nothing is tried again on the same log.
@@ -20,36 +21,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from node import wire
 from node.errors import Busy, CommandError, MachineError, WireError
 from node.events import HybridClock
 from node.machines.protocol import Machine, Timed, error_answer
 from node.machines.sessions import Sessions
-from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Links
-from node.raft.messages import Batch, BatchKind, HardState, Message, NodeId
+from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
+from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
-from node.storage.wal import Identity, WriteAheadLog
+from node.snapshots import Snapshots
+from node.storage.segment import Identity
+from node.storage.snapshots import Stands
+from node.storage.store import Kept, Store
 from node.wire import NodeConfig, Read, Submit
-
-
-@dataclass
-class _Write:
-    """What is to be made durable together, and what may then be said."""
-
-    readies: list[Ready] = field(default_factory=list)
-    messages: list[tuple[NodeId, Message]] = field(default_factory=list)
-
-    @property
-    def hard_state(self) -> HardState | None:
-        states = [ready.hard_state for ready in self.readies if ready.hard_state is not None]
-        return states[-1] if states else None
-
-    @property
-    def batches(self) -> list[Batch]:
-        return [batch for ready in self.readies for batch in ready.batches]
+from node.write import Write
 
 
 class Server:
@@ -59,19 +47,27 @@ class Server:
         self,
         config: NodeConfig,
         *,
-        machine: Machine,
+        machine: Callable[[], Machine],
         disk: Disk,
         disk_queue: DiskQueue,
+        background: DiskQueue,
+        fork: Fork,
         links: Links,
         events: EventSink,
         clock: HybridClock,
         random: Randomness,
         now: float,
     ) -> None:
-        """Recovers the log. Raises DamagedLog, WrongDirectory or DiskFailed (`node/errors.py`)."""
+        """Recovers the log and the snapshot. Raises DamagedLog, WrongDirectory, DiskFailed or
+        MachineError (`node/errors.py`).
+
+        machine: makes a new one, in its initial state
+        disk_queue: for the log; background: for the snapshots of others, and for restoring
+        """
         self._config = config
-        self._machine = machine
-        self._timed = machine if isinstance(machine, Timed) else None
+        self._new_machine = machine
+        self._machine = machine()
+        self._timed = self._machine if isinstance(self._machine, Timed) else None
         self._sessions = Sessions()
         self._disk_queue = disk_queue
         self._links = links
@@ -79,14 +75,13 @@ class Server:
         self._clock = clock
 
         identity = Identity(config.cluster_id, config.node_id)
-        self._wal, recovered = WriteAheadLog.open(
-            disk, identity, segment_bytes=config.segment_bytes
-        )
+        self._store, recovered = Store.open(disk, identity, segment_bytes=config.segment_bytes)
         self._raft = Raft(
             config.node_id,
             config.voters,
             hard_state=recovered.hard_state,
             batches=recovered.batches,
+            snapshot=recovered.snapshot,
             timing=timing_of(config),
             limits=limits_of(config),
             random=random,
@@ -94,11 +89,12 @@ class Server:
         )
         self._applied_index = 0
         self._applied_term = 0
+        self._applied_time_us = 0
         self._digest = b""
         self._digest_due = config.digest_every
 
-        self._writing: _Write | None = None
-        self._next_write = _Write()
+        self._writing: Write | None = None
+        self._next_write = Write()
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []
@@ -109,6 +105,18 @@ class Server:
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._led_term: int | None = None
 
+        self._background = background
+        self._snapshots = Snapshots(
+            config, self._store.files, background, fork, self.note, self._send
+        )
+        self._restoring: Snapshot | None = None
+        self._to_apply: deque[Batch] = deque()
+        self._begin_from(recovered)
+
+    def _begin_from(self, recovered: Kept) -> None:
+        snapshot = recovered.snapshot
+        if snapshot is not None:
+            self._take_over(snapshot, *self._snapshots.restore(snapshot, self._new_machine))
         if recovered.torn is not None:
             torn = recovered.torn
             self.note(
@@ -118,8 +126,16 @@ class Server:
                 offset=torn.offset,
                 reason=torn.reason,
             )
+        for file, reason in recovered.damaged:
+            self.note("warn", "snapshot.damaged", file=file, reason=reason)
         log = self._raft.state.log
-        self.note("info", "node.recovered", last_index=log.last_index, last_term=log.last_term)
+        self.note(
+            "info",
+            "node.recovered",
+            snapshot_index=log.base_index,
+            last_index=log.last_index,
+            last_term=log.last_term,
+        )
 
     # -- what comes in: after any of these, `pump` is due ----------------------------------------
 
@@ -182,6 +198,8 @@ class Server:
             self._give_up_lost_leadership(now)
         if self._parked:
             self._send_away_parked(now)
+        if self._snapshots.is_due and self._restoring is None:
+            self._take_snapshot()
         return state.last_applied < state.commit_index
 
     @property
@@ -228,7 +246,9 @@ class Server:
             last_index=state.log.last_index,
             commit_index=state.commit_index,
             applied_index=self._applied_index,
-            snapshot_index=state.log.base_index,
+            snapshot_index=state.snapshot.last_included_index if state.snapshot else 0,
+            snapshot_failures=self._snapshots.failures,
+            snapshot_problem=self._snapshots.problem,
             digest=self._digest.hex(),
         )
 
@@ -247,8 +267,19 @@ class Server:
             self._write()
         else:
             self._send(ready.messages_after_persist)
-        for batch in ready.committed:
-            self._apply(batch)
+        for peer, chunk in ready.chunks_to_send:
+            self._snapshots.send_chunk(self._raft, peer, chunk)
+        for peer, chunk in ready.chunks_received:
+            self._snapshots.receive(self._raft, peer, chunk)
+        if ready.snapshot is not None:
+            self._restoring = ready.snapshot
+            self._to_apply.clear()
+            if self._next_write.publish is not None:
+                self._next_write.publish = None
+                self._snapshots.drop()
+        if ready.committed:
+            self._to_apply.extend(ready.committed)
+            self._apply_committed()
         if ready.reads:
             self._confirmed_reads.extend(ready.reads)
         if self._confirmed_reads:
@@ -259,16 +290,15 @@ class Server:
             self._links.send(peer, wire.encode(self._clock.tick(), message))
 
     def _write(self) -> None:
-        if self._writing is not None or not (self._next_write.readies or self._next_write.messages):
+        write = self._next_write
+        if self._writing is not None or write.is_empty:
             return
-        write, self._next_write = self._next_write, _Write()
-        self._writing = write
-        hard_state, batches = write.hard_state, write.batches
+        self._writing, self._next_write = write, Write()
         self._disk_queue.run(
-            lambda: self._wal.append(hard_state, batches), lambda error: self._written(write, error)
+            lambda: write.carry_out(self._store), lambda error: self._written(write, error)
         )
 
-    def _written(self, write: _Write, error: BaseException | None) -> None:
+    def _written(self, write: Write, error: BaseException | None) -> None:
         """The disk queue is done with `write`. Raises its error: there is no going on from one."""
         self._writing = None
         if error is not None:
@@ -276,9 +306,82 @@ class Server:
         for ready in write.readies:
             self._raft.persisted(ready)
         self._send(write.messages)
+        if write.publish is not None:
+            index = write.publish.last_included_index
+            self.note("info", "snapshot.taken", index=index, bytes=write.publish.size)
+            self._snapshots.published()
+            self._raft.compact(write.publish, self._raft.state.now)
+        if write.install is not None:
+            self._snapshots.installed()
+            self._restore(write.install)
         self._write()
 
+    # -- snapshots -------------------------------------------------------------------------------
+
+    def take_snapshot(self) -> None:
+        """Somebody wants one, of the state as it is now or a little later."""
+        self._snapshots.want()
+
+    def _take_snapshot(self) -> None:
+        """Of all that is applied: it gets its name when the log, too, is durable up to there."""
+        newest = self._raft.state.snapshot
+        if self._applied_index <= (newest.last_included_index if newest else 0):
+            self._snapshots.no_need()
+            return
+        stands = Stands(
+            self._config.cluster_id,
+            self._applied_index,
+            self._applied_term,
+            self._applied_time_us,
+            self._digest,
+        )
+
+        def done(snapshot: Snapshot) -> None:
+            newest = self._raft.state.snapshot
+            if newest is not None and newest.last_included_index >= snapshot.last_included_index:
+                self._snapshots.drop()
+                return
+            self._next_write.publish = snapshot
+            self._write()
+
+        self._snapshots.take(stands, self._sessions, self._machine, done)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        """Beside the loop; whatever is committed meanwhile waits."""
+        made: list[tuple[Machine, Sessions, Stands]] = []
+
+        def done(error: BaseException | None) -> None:
+            if snapshot is not self._restoring:
+                return  # a newer one has come
+            if error is not None:
+                raise error
+            self._restoring = None
+            self._take_over(snapshot, *made.pop())
+            self._apply_committed()
+
+        self._background.run(
+            lambda: made.append(self._snapshots.restore(snapshot, self._new_machine)), done
+        )
+
+    def _take_over(
+        self, snapshot: Snapshot, machine: Machine, sessions: Sessions, stands: Stands
+    ) -> None:
+        """The state is that of the snapshot from now on."""
+        self._machine, self._sessions = machine, sessions
+        self._timed = machine if isinstance(machine, Timed) else None
+        self._applied_index = snapshot.last_included_index
+        self._applied_term = snapshot.last_included_term
+        self._applied_time_us = snapshot.time_us
+        self._digest = stands.digest
+        every = self._config.digest_every
+        self._digest_due = (self._applied_index // every + 1) * every
+        self._snapshots.begin_from(snapshot)
+
     # -- the state machine -----------------------------------------------------------------------
+
+    def _apply_committed(self) -> None:
+        while self._to_apply and self._restoring is None:
+            self._apply(self._to_apply.popleft())
 
     def _tick_if_due(self, timed: Timed, now: float) -> None:
         """Something expires now by the leader's clock: an entry has to say so, unless one does."""
@@ -304,7 +407,9 @@ class Server:
             assert index == batch.last_index + 1, "a batch counts its commands"
         self._applied_index = batch.last_index
         self._applied_term = batch.term
+        self._applied_time_us = batch.time_us
         self._digest_batch(batch)
+        self._snapshots.applied(batch.count, len(batch.data))
 
     def _apply_request(
         self, first_index: int, term: int, request: Submit
@@ -456,4 +561,7 @@ def limits_of(config: NodeConfig) -> Limits:
         max_inflight_bytes=config.max_inflight_bytes,
         max_uncommitted_bytes=config.max_uncommitted_bytes,
         max_apply_bytes=config.max_apply_bytes,
+        max_chunk_bytes=config.snapshot_chunk_bytes,
+        max_trailing_bytes=config.snapshot_trailing_bytes,
+        max_log_bytes=config.snapshot_log_bytes * 8,
     )

@@ -164,11 +164,15 @@ class GetStatus(msgspec.Struct, frozen=True, tag=True):
     request: int
 
 
+class TakeSnapshot(msgspec.Struct, frozen=True, tag=True):
+    """Take a snapshot of what is applied."""
+
+
 class Stop(msgspec.Struct, frozen=True, tag=True):
     """Finish what is being written, then exit with 0."""
 
 
-ToNode: TypeAlias = SetFaults | NewLink | GetStatus | Stop
+ToNode: TypeAlias = SetFaults | NewLink | GetStatus | TakeSnapshot | Stop
 
 
 class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -185,6 +189,9 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     commit_index: int
     applied_index: int
     snapshot_index: int
+    snapshot_failures: int = 0
+    snapshot_problem: str = ""
+    """how many attempts to take a snapshot have failed in this life, and why the last one did"""
     digest: str
     """the running hash of the entries applied up to applied_index"""
 
@@ -229,6 +236,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_uncommitted_bytes: int
     max_apply_bytes: int = 1 << 20
     segment_bytes: int
+    snapshot_log_bytes: int = 32 << 20
+    snapshot_entries: int = 500_000
+    snapshot_trailing_bytes: int = 8 << 20
+    snapshot_chunk_bytes: int = 1 << 20
     log_level: str
     log_rotate_bytes: int
     digest_every: int

@@ -10,12 +10,19 @@ of them, one after the other: they mostly wait, and what they measure is theirs 
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
 import pytest
 
 # A slow, shared machine is no bug: only pytest-timeout says when a test has hung.
 hypothesis.settings.register_profile("leeky", deadline=None)
 hypothesis.settings.load_profile("leeky")
+
+# Whoever runs this in the background (`nohup`, a shell's `&`) has these ignored, and a process that
+# a test starts would ignore them too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -50,8 +50,10 @@ IMPURE = frozenset(
 IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 SERVER_MAY_IMPORT = (
-    "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors",
+    "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors", "snapshots",
+    "write",
 )  # fmt: skip
+ROOMS_OF_THE_SERVER = {"node/server.py", "node/snapshots.py", "node/write.py"}
 MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulation/node.py"}
 TESTS_OF_THEIR_OWN = {"tests/cluster", "tests/simulation", "tests/node/raft/scripts"}
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
@@ -217,7 +219,7 @@ def server_is_imported_by_process_alone(house: House) -> Iterator[str]:
 def server_touches_only_its_ports(house: House) -> Iterator[str]:
     allowed = [f"node.{part}" for part in SERVER_MAY_IMPORT]
     for module in house.product:
-        if module.path != "node/server.py":
+        if module.path not in ROOMS_OF_THE_SERVER:
             continue
         for what in module.imports:
             target = house.target(what)

@@ -16,13 +16,26 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
+
 from node.raft.invariants import ClusterWatch, ServerWatch
-from node.raft.messages import Batch, BatchKind, HardState, Message, NodeId
+from node.raft.messages import (
+    Batch,
+    BatchKind,
+    HardState,
+    InstallSnapshot,
+    Message,
+    NodeId,
+    Snapshot,
+)
 from node.raft.raft import Raft
 from node.raft.state import Limits, Note, Ready, Role, Timing
 
 TIMING = Timing(0.1, 0.5, 1.0, failure_hint=False)
 """Without the hint, an election begins when a test says so."""
+
+CHUNK_BYTES = 100
+"""Of a snapshot in one InstallSnapshot."""
 
 MOST_STEPS = 100_000
 """Longer than anything that settles."""
@@ -70,9 +83,12 @@ class Stored:
 
     hard_state: HardState = field(default_factory=HardState)
     batches: list[Batch] = field(default_factory=list)
+    snapshot: Snapshot | None = None
 
     def write(self, ready: Ready) -> None:
         """Takes what a Ready asks to be made durable."""
+        if ready.snapshot is not None:
+            self.snapshot, self.batches = ready.snapshot, []
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
         for batch in ready.batches:
@@ -86,6 +102,7 @@ class Server:
 
     unsaved: the Readys that are not durable yet, oldest first
     applied, reads, events: all that it has been told to apply, to answer, and has noted
+    received: of which snapshot it holds how many bytes
     """
 
     raft: Raft
@@ -95,6 +112,7 @@ class Server:
     applied: list[Batch] = field(default_factory=list)
     reads: list[tuple[int, list[int]]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    received: tuple[Snapshot, int] | None = None
 
 
 class Network:
@@ -144,6 +162,7 @@ class Network:
             self.voters,
             hard_state=disk.hard_state,
             batches=list(disk.batches),
+            snapshot=disk.snapshot,
             timing=self.timing,
             limits=self.limits,
             random=self.random,
@@ -280,6 +299,21 @@ class Network:
         self.collect(leader)
         return index
 
+    def take_snapshot(self, node_id: NodeId, size: int = 3 * CHUNK_BYTES) -> Snapshot:
+        """Has a server take a snapshot of all that it has applied; it is durable at once."""
+        server = self.servers[node_id]
+        state = server.raft.state
+        index = state.last_applied
+        term = state.log.term_at(index)
+        assert term is not None
+        # The same on every node, as the bytes of a snapshot are.
+        snapshot = Snapshot(index, term, 0, size, index)
+        server.stored.snapshot = snapshot
+        server.stored.batches = [b for b in server.stored.batches if b.first_index > index]
+        server.raft.compact(snapshot, self.now)
+        self.collect(node_id)
+        return snapshot
+
     def isolate(self, *group: NodeId) -> None:
         """Cuts every link between this group and the rest."""
         rest = [n for n in self.voters if n not in group]
@@ -314,6 +348,11 @@ class Network:
             server.events.append(note.event)
             self.witness.noted(node_id, note)
         self._send(node_id, ready.messages)
+        for to, chunk in ready.chunks_to_send:
+            size = min(CHUNK_BYTES, chunk.snapshot.size - chunk.offset)
+            self._send(node_id, [(to, msgspec.structs.replace(chunk, data=bytes(size)))])
+        for sender, chunk in ready.chunks_received:
+            self._receive(server, sender, chunk)
         for batch in ready.committed:
             self.cluster_watch.applied(node_id, batch)
             server.applied.append(batch)
@@ -322,6 +361,18 @@ class Network:
         for index, contexts in ready.reads:
             self.witness.read(node_id, index, contexts)
         server.unsaved.append(ready)
+
+    def _receive(self, server: Server, sender: NodeId, chunk: InstallSnapshot) -> None:
+        snapshot, held = server.received or (chunk.snapshot, 0)
+        if snapshot != chunk.snapshot:
+            snapshot, held = chunk.snapshot, 0
+        if chunk.offset == held:
+            held += len(chunk.data)
+        server.received = snapshot, held
+        if held < snapshot.size or not chunk.data:
+            server.raft.chunk_taken(sender, chunk, held, self.now)
+        else:
+            server.raft.snapshot_received(sender, chunk, self.now)
 
     def _send(self, sender: NodeId, messages: Iterable[tuple[NodeId, Message]]) -> None:
         for to, message in messages:

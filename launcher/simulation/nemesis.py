@@ -295,6 +295,10 @@ class Nemesis:
 
         return end
 
+    def _snapshot(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        for node in targets:
+            node.take_snapshot()
+
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> End | None:
@@ -350,5 +354,6 @@ _BEGIN: dict[str, _Begin] = {
     "full-disk": Nemesis._full_disk,
     "fail-write": Nemesis._fail_write,
     "fail-sync": Nemesis._fail_sync,
+    "snapshot": Nemesis._snapshot,
     "flip-bit": Nemesis._flip_bit,
 }

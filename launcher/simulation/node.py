@@ -13,6 +13,7 @@ power only what the disk of `disk.py` lets survive.
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -38,6 +39,7 @@ RECOVERY = "recovery"
 """What a crash has left, a server recovers."""
 
 Done = Callable[[BaseException | None], None]
+ForkDone = Callable[[bytes | None, BaseException | None], None]
 
 
 class Observer(Protocol):
@@ -93,8 +95,70 @@ class Clock:
         self._then, self._since, self.rate = self.read(now), now, rate
 
 
+class DiskWork:
+    """The DiskQueue port: one thing after the other, each taking its time."""
+
+    def __init__(self, node: SimulatedNode) -> None:
+        self._node = node
+        self._work: deque[tuple[Callable[[], None], Done]] = deque()
+        self._stalled = False
+        """a write waits for `go_on`"""
+
+    def run(self, work: Callable[[], None], done: Done) -> None:
+        """The port."""
+        self._work.append((work, done))
+        if len(self._work) == 1:
+            self._begin()
+
+    def _begin(self) -> None:
+        node = self._node
+        node.time.at(node.time.now + node.disk_takes_s(), self._finish, node.epoch)
+
+    def _finish(self, epoch: int) -> None:
+        node = self._node
+        if epoch != node.epoch or node.server is None:
+            return
+        if node.time.now < node.disk_hangs_until:
+            if node.disk_hangs_until < float("inf"):
+                node.time.at(node.disk_hangs_until, self._finish, epoch)
+            else:
+                self._stalled = True
+            return
+        work, done = self._work.popleft()
+        failure: BaseException | None = None
+        try:
+            work()
+        except Exception as error:
+            failure = error
+        if self._work:
+            self._begin()
+        node.report(done, failure)
+
+    def go_on(self) -> None:
+        """What hung with no end in sight goes on now."""
+        if self._stalled:
+            self._stalled = False
+            self._finish(self._node.epoch)
+
+    def begin_life(self) -> None:
+        """Nothing is under way."""
+        self._work.clear()
+        self._stalled = False
+
+    def interrupt(self, chance: random.Random) -> None:
+        """The process ends: what the disk was at is done up to some operation."""
+        work, self._work = self._work, deque()
+        if not work or chance.random() < 0.3:
+            return
+        disk = self._node.disk
+        disk.crash_at = disk.operations + 1 + int(chance.random() * 6)
+        with contextlib.suppress(PowerCut, DiskFailed):
+            work[0][0]()
+        disk.crash_at = 0
+
+
 class SimulatedNode:
-    """One node through all its lives. Ports of the server: Links, DiskQueue, EventSink."""
+    """One node through all its lives. Ports of the server: Links, Fork, EventSink."""
 
     def __init__(
         self, node_id: NodeId, situation: Situation, time: Time, observer: Observer
@@ -118,17 +182,16 @@ class SimulatedNode:
         self.peers: list[SimulatedNode] = []
 
         self._situation = situation
-        self._time = time
+        self.time = time
         self._observer = observer
         self._chance = situation.chance(f"process {node_id}")
         self._wall = HybridClock(self._read_wall_clock)
         self._outbox: dict[NodeId, list[bytes]] = {}
         self._connections: list[Connection] = []
-        self._work: deque[tuple[Callable[[], None], Done]] = deque()
+        self._log_work = DiskWork(self)
+        self._background = DiskWork(self)
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._pump_due = False
-        self._stalled = False
-        """a write waits for `go_on_with_disk`"""
         self._timer_at = float("inf")
         self._failures_before = 0
 
@@ -138,7 +201,7 @@ class SimulatedNode:
 
     @property
     def local_now(self) -> float:
-        return self.clock.read(self._time.now)
+        return self.clock.read(self.time.now)
 
     # -- lives -----------------------------------------------------------------------------------
 
@@ -148,7 +211,9 @@ class SimulatedNode:
             return
         self.life += 1
         self.epoch += 1
-        self.paused = self._pump_due = self._stalled = False
+        self.paused = self._pump_due = False
+        self._log_work.begin_life()
+        self._background.begin_life()
         self._timer_at = float("inf")
         disk = self.disk
         disk.restart()
@@ -157,9 +222,11 @@ class SimulatedNode:
         try:
             self.server = Server(
                 self._situation.node_config(self.node_id, self.life),
-                machine=self._observer.machine(self),
+                machine=lambda: self._observer.machine(self),
                 disk=disk,
-                disk_queue=self,
+                disk_queue=self._log_work,
+                background=self._background,
+                fork=self,
                 links=self,
                 events=self,
                 clock=self._wall,
@@ -168,7 +235,7 @@ class SimulatedNode:
             )
         except PowerCut:
             disk.restart()
-            self._time.at(self._time.now + 0.05, self.start)
+            self.time.at(self.time.now + 0.05, self.start)
             return
         except DamagedLog as error:
             if not self.flipped:
@@ -201,7 +268,8 @@ class SimulatedNode:
         was, self.server = self.server, None
         if was is None:
             return
-        self._interrupt_disk()
+        self._log_work.interrupt(self._chance)
+        self._background.interrupt(self._chance)
         self._observer.died(self, reason)
         self.epoch += 1
         self._outbox.clear()
@@ -215,17 +283,7 @@ class SimulatedNode:
         for peer in self.peers:
             if not self.network.is_cut(self.node_id, peer.node_id):
                 when = self.network.next_arrival(self.node_id, peer.node_id)
-                self._time.at(when, peer.hear_of_death, self.node_id)
-
-    def _interrupt_disk(self) -> None:
-        """What the disk was at is done up to some operation."""
-        work, self._work = self._work, deque()
-        if not work or self._chance.random() < 0.3:
-            return
-        self.disk.crash_at = self.disk.operations + 1 + int(self._chance.random() * 6)
-        with contextlib.suppress(PowerCut, DiskFailed):
-            work[0][0]()
-        self.disk.crash_at = 0
+                self.time.at(when, peer.hear_of_death, self.node_id)
 
     def _fail(self, error: BaseException) -> None:
         """The server has raised: the process ends, and whoever looks after it starts it again."""
@@ -236,9 +294,10 @@ class SimulatedNode:
                 raise cause
             belief = f"n{self.node_id} died of {type(error).__name__}: {error}"
             raise InvariantBroken(CRASH, belief) from error
-        self._work.clear()
+        self._log_work.begin_life()
+        self._background.begin_life()
         self._end(str(error))
-        self._time.at(self._time.now + self._chance.uniform(0.1, 0.4), self.start)
+        self.time.at(self.time.now + self._chance.uniform(0.1, 0.4), self.start)
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -264,7 +323,7 @@ class SimulatedNode:
         if self.paused:
             self._waiting.append((self.receive, (peer, frames)))
             return
-        now = self.clock.read(self._time.now)
+        now = self.clock.read(self.time.now)
         try:
             for frame in frames:
                 server.receive(peer, frame, now)
@@ -318,7 +377,7 @@ class SimulatedNode:
     def _schedule_pump(self) -> None:
         if not self._pump_due and self.server is not None:
             self._pump_due = True
-            self._time.at(self._time.now + self._situation.turn_s, self._on_turn, self.epoch)
+            self.time.at(self.time.now + self._situation.turn_s, self._on_turn, self.epoch)
 
     def _on_turn(self, epoch: int) -> None:
         if epoch == self.epoch and self._pump_due:  # a finished write has not pumped meanwhile
@@ -330,7 +389,7 @@ class SimulatedNode:
         if self.paused or server is None:
             return  # `resume` schedules another
         try:
-            more = server.pump(self.clock.read(self._time.now))
+            more = server.pump(self.clock.read(self.time.now))
         except Exception as error:
             self._fail(error)
             return
@@ -353,14 +412,14 @@ class SimulatedNode:
             return
         when = self.clock.when(self.server.deadline) + 1e-7
         if when < self._timer_at:
-            self._timer_at = max(when, self._time.now)
-            self._time.at(self._timer_at, self._on_timer, self.epoch, self._timer_at)
+            self._timer_at = max(when, self.time.now)
+            self.time.at(self._timer_at, self._on_timer, self.epoch, self._timer_at)
 
     def _on_timer(self, epoch: int, when: float) -> None:
         if epoch != self.epoch or when != self._timer_at or self.server is None:
             return
         self._timer_at = float("inf")
-        if self.clock.read(self._time.now) >= self.server.deadline:
+        if self.clock.read(self.time.now) >= self.server.deadline:
             self._schedule_pump()
         else:
             self.arm_timer()
@@ -376,48 +435,45 @@ class SimulatedNode:
         else:
             frames.append(frame)
 
-    def run(self, work: Callable[[], None], done: Done) -> None:
-        """The DiskQueue port."""
-        self._work.append((work, done))
-        if len(self._work) == 1:
-            self._begin_work()
+    def run(self, work: Callable[[], bytes], done: ForkDone) -> None:
+        """The Fork port: what is done is done now, and told of later."""
+        result: bytes | None = None
+        failure: BaseException | None = None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        takes_s = self.disk_takes_s() * (1 + 10 * self._chance.random())
+        self.time.at(self.time.now + takes_s, self._end_fork, self.epoch, done, result, failure)
 
-    def _begin_work(self) -> None:
+    def _end_fork(
+        self, epoch: int, done: ForkDone, result: bytes | None, failure: BaseException | None
+    ) -> None:
+        if epoch == self.epoch and self.server is not None:
+            self.report(lambda _: done(result, failure), None)
+
+    def take_snapshot(self) -> None:
+        """Somebody asks it to."""
+        self._tell(lambda server: server.take_snapshot())
+
+    def disk_takes_s(self) -> float:
+        """How long something takes on its disk now."""
         least_s, most_s = self._situation.sync_s
         takes_s = least_s + (most_s - least_s) * self._chance.random()
         if self.slow_disk_s:
             takes_s += self.slow_disk_s * self._chance.random()
-        self._time.at(self._time.now + takes_s, self._finish_work, self.epoch)
-
-    def _finish_work(self, epoch: int) -> None:
-        if epoch != self.epoch or self.server is None:
-            return
-        if self._time.now < self.disk_hangs_until:
-            if self.disk_hangs_until < float("inf"):
-                self._time.at(self.disk_hangs_until, self._finish_work, epoch)
-            else:
-                self._stalled = True
-            return
-        work, done = self._work.popleft()
-        failure: BaseException | None = None
-        try:
-            work()
-        except Exception as error:
-            failure = error
-        if self._work:
-            self._begin_work()
-        self._report(done, failure)
+        return takes_s
 
     def go_on_with_disk(self) -> None:
         """What hung with no end in sight goes on now."""
         self.disk_hangs_until = 0.0
-        if self._stalled:
-            self._stalled = False
-            self._finish_work(self.epoch)
+        self._log_work.go_on()
+        self._background.go_on()
 
-    def _report(self, done: Done, failure: BaseException | None) -> None:
+    def report(self, done: Done, failure: BaseException | None) -> None:
+        """Something beside the loop has been done."""
         if self.paused:
-            self._waiting.append((self._report, (done, failure)))
+            self._waiting.append((self.report, (done, failure)))
             return
         try:
             done(failure)
@@ -437,7 +493,7 @@ class SimulatedNode:
         return self._wall.tick()
 
     def _read_wall_clock(self) -> int:
-        seconds = self.clock.read(self._time.now) + self.clock.wall_offset_s
+        seconds = self.clock.read(self.time.now) + self.clock.wall_offset_s
         return EPOCH_NS + int(seconds * 1e9)
 
 

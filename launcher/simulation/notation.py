@@ -15,10 +15,13 @@ from node.raft.messages import (
     AppendEntriesReply,
     Batch,
     BatchKind,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     NodeId,
     RequestVote,
     RequestVoteReply,
+    Snapshot,
 )
 from node.raft.state import Note, Ready
 
@@ -63,9 +66,23 @@ def of_message(message: Message) -> str:
         case AppendEntriesReply():
             words = [f"refused prev={message.prev_log_index}"]
             words += [f"hint={message.hint_index}@{message.hint_term}"]
-    if isinstance(message, AppendEntries | AppendEntriesReply) and message.round:
+        case InstallSnapshot():
+            words = [of_snapshot(message.snapshot), f"bytes={_span(message)}"]
+        case InstallSnapshotReply():
+            words = [f"of={message.last_included_index}"]
+            words += ["installed" if message.installed else f"bytes={message.offset}"]
+    if not isinstance(message, RequestVote | RequestVoteReply) and message.round:
         words.append(f"round={message.round}")
     return " ".join([type(message).__name__, f"term={message.term}", *words])
+
+
+def of_snapshot(snapshot: Snapshot) -> str:
+    """What it stands for: `snapshot=5@2`."""
+    return f"snapshot={snapshot.last_included_index}@{snapshot.last_included_term}"
+
+
+def _span(message: InstallSnapshot) -> str:
+    return f"{message.offset}..{message.offset + len(message.data)}/{message.snapshot.size}"
 
 
 def of_note(note: Note, names: Mapping[NodeId, str]) -> str:
@@ -92,6 +109,8 @@ def of_note(note: Note, names: Mapping[NodeId, str]) -> str:
 def of_write(ready: Ready, last_index: int, names: Mapping[NodeId, str]) -> str:
     """What a Ready puts on a disk whose log ends at `last_index`."""
     words = []
+    if ready.snapshot is not None:
+        words.append(f"{of_snapshot(ready.snapshot)} in the place of all")
     if ready.hard_state is not None:
         voted_for = ready.hard_state.voted_for
         vote = "none" if voted_for is None else names[voted_for]

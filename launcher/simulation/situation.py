@@ -22,6 +22,9 @@ ELECTION_TIMEOUT_S = 1.0
 
 KEYS = (3, 6, 12)
 
+NEVER = 1 << 40
+"""So many entries no run has."""
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be simulated.
@@ -65,6 +68,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     segment_bytes: int
     keys: int
     padding: int
+    snapshot_log_bytes: int
+    snapshot_entries: int
+    snapshot_trailing_bytes: int
+    snapshot_chunk_bytes: int
 
     @property
     def voters(self) -> list[NodeId]:
@@ -108,6 +115,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             max_uncommitted_bytes=self.max_uncommitted_bytes,
             max_apply_bytes=self.max_apply_bytes,
             segment_bytes=self.segment_bytes,
+            snapshot_log_bytes=self.snapshot_log_bytes,
+            snapshot_entries=self.snapshot_entries,
+            snapshot_trailing_bytes=self.snapshot_trailing_bytes,
+            snapshot_chunk_bytes=self.snapshot_chunk_bytes,
             log_level="debug",
             log_rotate_bytes=1 << 30,
             digest_every=100,
@@ -135,6 +146,10 @@ def situation(options: Options, seed: int) -> Situation:
         segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
         keys=chance.choice(KEYS),
         padding=chance.choice([0, 0, 50, 200]),
+        snapshot_log_bytes=chance.choice([1000, 10_000, 1 << 30]),
+        snapshot_entries=chance.choice([10, 50, 300, NEVER]),
+        snapshot_trailing_bytes=chance.choice([0, 0, 500, 5000]),
+        snapshot_chunk_bytes=chance.choice([100, 700, 1 << 20]),
     )
     if narrow:
         drawn = msgspec.structs.replace(

@@ -15,6 +15,8 @@ from node import wire
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     NodeId,
     RequestVote,
@@ -127,3 +129,11 @@ def describe(message: Message) -> str:
                     f"of term {message.hint_term}"
                 )
             return f"AppendEntriesReply term {message.term}: {said}, round {message.round}"
+        case InstallSnapshot():
+            said = f"{len(message.data)} bytes at {message.offset} of {message.snapshot.size}"
+            index = message.snapshot.last_included_index
+            return f"InstallSnapshot term {message.term}, of {index}: {said}, round {message.round}"
+        case InstallSnapshotReply():
+            said = "all of it" if message.installed else f"{message.offset} bytes"
+            index = message.last_included_index
+            return f"InstallSnapshotReply term {message.term}, of {index}: {said} is there"

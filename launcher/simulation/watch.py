@@ -20,6 +20,7 @@ The five properties of Figure 3 are `node/raft/invariants.py`'s. All raise `Inva
 from __future__ import annotations
 
 import random
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from operator import attrgetter
@@ -35,15 +36,15 @@ from node.raft.invariants import STATE_MACHINE_SAFETY, ClusterWatch, InvariantBr
 from node.raft.messages import (
     AppendEntriesReply,
     HardState,
+    InstallSnapshotReply,
     Message,
     NodeId,
     RequestVote,
     RequestVoteReply,
 )
 from node.raft.state import RaftState
-from node.storage.mark import read_mark
-from node.storage.recovery import Found, recover
 from node.storage.segment import Identity
+from node.storage.store import Kept, examine
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
@@ -57,7 +58,8 @@ PROBE_ENTRIES = 200
 _TAG_AT = 11
 """Where a frame between nodes says what it is: behind an array, a 64-bit time, and an array."""
 
-_APPEND_ENTRIES = 3
+_SENT_BY_LEADERS = (3, 5)
+"""AppendEntries and InstallSnapshot, which promise nothing."""
 
 _last_index = attrgetter("last_index")
 
@@ -78,10 +80,10 @@ class Promises:
 
     def live(self, state: RaftState) -> None:
         """A new life has recovered this; it must not have forgotten anything."""
-        vote = state.hard_state
-        self.check(vote, state.log.term_at, state.log.last_index)
+        vote, log = state.hard_state, state.log
+        self.check(vote, log.term_at, log.last_index, log.base_index)
         index, term = self.acknowledged
-        if state.log.term_at(index) != term:
+        if index > log.base_index and log.term_at(index) != term:
             self.acknowledged = (0, 0)
         self._state, self._truncations = state, state.truncations
 
@@ -91,7 +93,13 @@ class Promises:
             return not message.pre_vote and self._note_vote(message.term, message.candidate_id)
         if isinstance(message, AppendEntriesReply):
             new = self._note_term(message.term)
-            return (message.success and self._note_entries(message)) or new
+            return (
+                message.success and self._note_entries(message.term, message.match_index)
+            ) or new
+        if isinstance(message, InstallSnapshotReply):
+            new = self._note_term(message.term)
+            index = message.last_included_index
+            return (message.installed and self._note_entries(message.term, index)) or new
         if isinstance(message, RequestVoteReply) and not message.pre_vote:
             if message.vote_granted:
                 return self._note_vote(message.term, to)
@@ -119,26 +127,37 @@ class Promises:
         self._note_term(term)
         return True
 
-    def _note_entries(self, message: AppendEntriesReply) -> bool:
+    def _note_entries(self, term: int, match_index: int) -> bool:
         state = self._state
-        if state is None or message.term != state.current_term:
+        if state is None or term != state.current_term:
             return False  # a later leader may have taken the entries back since
         index, _ = self.acknowledged
         if state.truncations == self._truncations:
-            if message.match_index <= index:
+            if match_index <= index:
                 return False
         else:
             self.shaken = 5
-        term = state.log.term_at(message.match_index)
-        if term is None:
-            belief = f"n{self.node_id} acknowledges {message.match_index}, which it does not hold"
+        if match_index < state.log.base_index:
+            return False  # a snapshot stands for it, and for more
+        held = state.log.term_at(match_index)
+        if held is None:
+            belief = f"n{self.node_id} acknowledges {match_index}, which it does not hold"
             raise InvariantBroken(PROMISES, belief)
-        self.acknowledged = (message.match_index, term)
+        self.acknowledged = (match_index, held)
         self._truncations = state.truncations
         return True
 
-    def check(self, vote: HardState, term_at: Callable[[int], int | None], last_index: int) -> None:
-        """Whether a disk that holds this can keep what was said. Raises InvariantBroken."""
+    def check(
+        self,
+        vote: HardState,
+        term_at: Callable[[int], int | None],
+        last_index: int,
+        base_index: int,
+    ) -> None:
+        """Whether a disk that holds this can keep what was said. Raises InvariantBroken.
+
+        base_index: a snapshot stands for what is up to there
+        """
         name = f"n{self.node_id}"
         if vote.current_term < self.term:
             belief = f"{name} was in term {self.term}, and its disk says {vote.current_term}"
@@ -152,7 +171,8 @@ class Promises:
             raise InvariantBroken(PROMISES, belief)
         index, term = self.acknowledged
         state = self._state
-        if state is not None and state.truncations == self._truncations and index:
+        kept = state is not None and state.truncations == self._truncations
+        if kept and index > base_index:
             held = term_at(index)
             if held != term:
                 belief = (
@@ -166,8 +186,8 @@ class Promises:
 class TermAt:
     """The term at an index of a recovered log."""
 
-    def __init__(self, found: Found | None) -> None:
-        self._batches = [] if found is None else found.batches
+    def __init__(self, kept: Kept) -> None:
+        self._batches = kept.batches
 
     def __call__(self, index: int) -> int | None:
         at = bisect_left(self._batches, index, key=_last_index)
@@ -181,11 +201,13 @@ class Applied:
 
     at: the command at each index
     of: the index of each command that bears a value of its own
+    snapshots: a checksum of the state after each index at which anybody took a snapshot
     """
 
     def __init__(self) -> None:
         self.at: dict[int, bytes] = {}
         self.of: dict[bytes, int] = {}
+        self.snapshots: dict[int, int] = {}
 
 
 class WatchedMachine:
@@ -194,12 +216,12 @@ class WatchedMachine:
     def __init__(self, node_id: NodeId, applied: Applied) -> None:
         self._machine = KeyValue()
         self.query = self._machine.query
-        self.snapshot = self._machine.snapshot
         self.restore = self._machine.restore
         self._apply = self._machine.apply
         self._node_id = node_id
         self._at = applied.at
         self._of = applied.of
+        self._snapshots = applied.snapshots
         self._last_index = 0
 
     def apply(self, index: int, command: bytes) -> bytes:
@@ -219,6 +241,16 @@ class WatchedMachine:
             )
             raise InvariantBroken(EXACTLY_ONCE, belief)
         return self._apply(index, command)
+
+    def snapshot(self) -> list[bytes]:
+        """The machine's; all whose last command is the same have the same."""
+        chunks = list(self._machine.snapshot())
+        checksum = zlib.crc32(b"".join(chunks))
+        index = self._last_index
+        if index and self._snapshots.setdefault(index, checksum) != checksum:
+            belief = f"all have the same state after {index}, and n{self._node_id} has another"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+        return chunks
 
 
 class Watch:
@@ -277,7 +309,7 @@ class Watch:
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """A frame leaves: what does it promise?"""
-        if frame[_TAG_AT] == _APPEND_ENTRIES:
+        if frame[_TAG_AT] in _SENT_BY_LEADERS:
             return
         _, message = wire.decode_rpc(frame)
         promises = self.promises[node.node_id]
@@ -329,19 +361,18 @@ class Watch:
         """Whether this node could keep its promises if its power went now."""
         if node.flipped or node.lost:
             return
-        found = self._after_power_loss(node)
-        vote = HardState() if found is None else found.state.hard_state
-        last_index = 0 if found is None else found.index.last_index
-        self.promises[node.node_id].check(vote, TermAt(found), last_index)
+        kept = self._after_power_loss(node)
+        base_index = kept.snapshot.last_included_index if kept.snapshot else 0
+        promises = self.promises[node.node_id]
+        promises.check(kept.hard_state, TermAt(kept), kept.last_index, base_index)
 
     def check_durable(self, index: int, term: int) -> None:
         """Whether an entry would be found on a majority of disks if all power went now."""
-        holders = []
-        for node in self._nodes:
-            # Of a disk that rotted since, nobody can tell.
-            spoilt = node.lost or node.flipped
-            if spoilt or TermAt(self._after_power_loss(node))(index) == term:
-                holders.append(node.node_id)
+        holders = [  # of a disk that rotted since, nobody can tell
+            node.node_id
+            for node in self._nodes
+            if node.lost or node.flipped or self._would_hold(node, index, term)
+        ]
         if len(holders) <= len(self._nodes) // 2:
             belief = (
                 f"entry {index} of term {term} was acknowledged, and would be found on "
@@ -353,13 +384,17 @@ class Watch:
         """A share of 1: reading a long log again takes long."""
         return min(1.0, PROBE_ENTRIES / (1 + self._digested.get(node.node_id, 0)))
 
-    def _after_power_loss(self, node: SimulatedNode) -> Found | None:
+    def _would_hold(self, node: SimulatedNode, index: int, term: int) -> bool:
+        kept = self._after_power_loss(node)
+        if kept.snapshot is not None and index <= kept.snapshot.last_included_index:
+            return True
+        return TermAt(kept)(index) == term
+
+    def _after_power_loss(self, node: SimulatedNode) -> Kept:
         twin: SimulatedDisk = node.disk.twin(self._chance)
         twin.lose_power()
-        identity = Identity(CLUSTER_ID, node.node_id)
-        names = twin.list()
         try:
-            return recover(twin, names, identity, read_mark(twin, names, identity.salt()))
+            return examine(twin, Identity(CLUSTER_ID, node.node_id))
         except StorageError as error:
             belief = f"n{node.node_id} would not recover if its power went now: {error}"
             raise InvariantBroken(PROMISES, belief) from error

@@ -154,11 +154,12 @@ class ServerWatch:
 class _Seen:
     """How far one life of one server has been looked at."""
 
-    __slots__ = ("checked_index", "commit_index", "led_term", "raft", "truncations")
+    __slots__ = ("base_index", "checked_index", "commit_index", "led_term", "raft", "truncations")
 
     def __init__(self, raft: RaftState) -> None:
         self.raft = raft
         self.truncations = raft.truncations
+        self.base_index = 0
         self.checked_index = raft.log.base_index
         self.commit_index = raft.log.base_index
         self.led_term = 0
@@ -175,6 +176,8 @@ class ClusterWatch:
         self.leaders: dict[int, NodeId] = {}
         self.committed_end = 0
         self._committed: dict[int, Batch] = {}
+        self._committed_ends: dict[int, int] = {0: 0}
+        """the term of each committed batch, by its last index"""
         self._committed_in: dict[int, int] = {}
         """the term in which each was first seen committed"""
         self._applied: dict[int, Batch] = {}
@@ -197,6 +200,8 @@ class ClusterWatch:
         if raft.truncations != seen.truncations:
             seen.truncations = raft.truncations
             seen.checked_index = seen.commit_index
+        if log.base_index > seen.base_index:
+            self._check_base(raft, seen)
         if log.last_index > seen.checked_index:
             self._check_matching(raft, seen)
         if raft.commit_index > seen.commit_index:
@@ -218,6 +223,19 @@ class ClusterWatch:
         if first != batch:
             belief = f"all apply the same at {batch.first_index} (node {node_id})"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+
+    def _check_base(self, raft: RaftState, seen: _Seen) -> None:
+        """What a log was compacted to, or restarted from, stands for what is committed."""
+        base, term = raft.log.base_index, raft.log.base_term
+        if self._committed_ends.get(base) != term:
+            belief = (
+                f"the log of node {raft.node_id} begins behind entry {base} of term {term}; "
+                f"committed there is one of term {self._committed_ends.get(base)}"
+            )
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
+        seen.base_index = base
+        seen.checked_index = max(seen.checked_index, base)
+        seen.commit_index = max(seen.commit_index, base)
 
     def _check_matching(self, raft: RaftState, seen: _Seen) -> None:
         log = raft.log
@@ -247,6 +265,7 @@ class ClusterWatch:
             if agreed is None and batch.first_index == self.committed_end + 1:
                 self._committed[batch.first_index] = batch
                 self._committed_in[batch.first_index] = raft.current_term
+                self._committed_ends[end] = batch.term
                 self.committed_end = end
                 self._check_later_leaders(raft.current_term, batch)
             elif agreed is not batch and agreed != batch:
@@ -260,9 +279,8 @@ class ClusterWatch:
 
     def _check_later_leaders(self, term: int, batch: Batch) -> None:
         for seen in self._seen.values():
-            leader = seen.raft
-            if seen.led_term > term and leader.log.term_at(batch.first_index) != batch.term:
-                self._incomplete(leader, batch)
+            if seen.led_term > term and not _holds(seen.raft, batch):
+                self._incomplete(seen.raft, batch)
 
     def _check_elected(self, raft: RaftState) -> None:
         term = raft.current_term
@@ -271,7 +289,7 @@ class ClusterWatch:
             belief = f"term {term} has one leader: {leader}, and not {raft.node_id} too"
             raise InvariantBroken(ELECTION_SAFETY, belief)
         for start, batch in self._committed.items():
-            if self._committed_in[start] < term and raft.log.term_at(start) != batch.term:
+            if self._committed_in[start] < term and not _holds(raft, batch):
                 self._incomplete(raft, batch)
 
     def _incomplete(self, raft: RaftState, batch: Batch) -> None:
@@ -282,3 +300,10 @@ class ClusterWatch:
             f"a leader holds all that was committed before: n{raft.node_id}, leader of term "
             f"{raft.current_term}, has {has} at {batch.first_index} instead of term {batch.term}",
         )
+
+
+def _holds(raft: RaftState, batch: Batch) -> bool:
+    """In its log, or in a snapshot, of which `_check_base` has seen what it stands for."""
+    if batch.last_index <= raft.log.base_index:
+        return True
+    return raft.log.term_at(batch.first_index) == batch.term

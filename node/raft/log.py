@@ -7,22 +7,24 @@ Invariants, at every moment:
 - an index and a term name a batch: two logs that hold an entry of both hold the same batch, so a
   conflict always begins at the start of a batch, and a prefix that was agreed on ends at an end.
 
-Indexes are 1-based (Figure 2). Index `base_index` (0 until there are snapshots) is the entry just
-before the log: only its term is known.
+Indexes are 1-based (Figure 2). Index `base_index` (0 until there is a snapshot) is the entry just
+before the log: only its term and time are known. What a snapshot stands for is committed, so up to
+there this log agrees with that of any leader.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
-from node.raft.messages import Batch
+from node.raft.messages import Batch, Snapshot
 
 
 class Log:
     """The entries after `base_index`; knows nothing of disks or commits."""
 
-    def __init__(self, batches: Iterable[Batch] = ()) -> None:
+    def __init__(self, batches: Iterable[Batch] = (), snapshot: Snapshot | None = None) -> None:
+        """`batches` follow the snapshot."""
         self.base_index = 0
         self.base_term = 0
         self.base_time_us = 0
@@ -32,6 +34,10 @@ class Log:
         self._batches: list[Batch] = []
         self._firsts: list[int] = []
         self._bytes_through: list[int] = []
+        """of all data up to the end of each batch, from the first entry ever held"""
+        self._base_bytes = 0
+        if snapshot is not None:
+            self.restart(snapshot)
         for batch in batches:
             self.append(batch)
 
@@ -88,6 +94,16 @@ class Log:
             return 0
         return self._bytes_through[-1] - self._bytes_before(self._position(index + 1))
 
+    def compaction_point(self, index: int, trailing_bytes: int) -> int:
+        """The first end of a batch, or the base, behind which at most `trailing_bytes` come up to
+        `index`, which is the end of a batch, or the base."""
+        if index <= self.base_index:
+            return self.base_index
+        last = self._position(index)
+        least = self._bytes_through[last] - trailing_bytes
+        first = bisect_left(self._bytes_through, least, 0, last)
+        return self._batches[first].last_index if least > self._base_bytes else self.base_index
+
     # -- how it changes --------------------------------------------------------------------------
 
     def append(self, batch: Batch) -> None:
@@ -109,6 +125,8 @@ class Log:
         """
         rest = list(batches)
         for position, batch in enumerate(rest):
+            if batch.last_index <= self.base_index:
+                continue  # a snapshot stands for it
             if self.term_at(batch.first_index) != batch.term:
                 return rest[position:]
         return []
@@ -126,10 +144,38 @@ class Log:
             self.append(batch)
         return truncated
 
+    def compact(self, index: int) -> None:
+        """Forgets the entries up to `index`, the end of a batch: a snapshot stands for them."""
+        if index <= self.base_index:
+            return
+        position = self._position(index)
+        batch = self._batches[position]
+        assert batch.last_index == index, f"{index} is inside a batch"
+        self.base_index, self.base_term, self.base_time_us = index, batch.term, batch.time_us
+        self._base_bytes = self._bytes_through[position]
+        del self._batches[: position + 1]
+        del self._firsts[: position + 1]
+        del self._bytes_through[: position + 1]
+
+    def restart(self, snapshot: Snapshot) -> None:
+        """Forgets everything: the log goes on behind what the snapshot stands for."""
+        self._base_bytes = self._bytes_before(len(self._batches))
+        self._batches.clear()
+        self._firsts.clear()
+        self._bytes_through.clear()
+        self.base_index = self.last_index = snapshot.last_included_index
+        self.base_term = self.last_term = snapshot.last_included_term
+        self.base_time_us = snapshot.time_us
+
     # -- agreement with another log ------------------------------------------------------------
 
     def matches(self, prev_log_index: int, prev_log_term: int) -> bool:
-        """Whether it holds that entry: then the logs agree up to there (Log Matching, §5.3)."""
+        """Whether it holds that entry: then the logs agree up to there (Log Matching, §5.3).
+
+        Of a leader's log that holds for all that a snapshot stands for.
+        """
+        if prev_log_index < self.base_index:
+            return True
         return self.term_at(prev_log_index) == prev_log_term
 
     def is_as_recent(self, last_log_index: int, last_log_term: int) -> bool:
@@ -159,7 +205,7 @@ class Log:
         return bisect_right(self._firsts, index) - 1
 
     def _bytes_before(self, position: int) -> int:
-        return self._bytes_through[position - 1] if position else 0
+        return self._bytes_through[position - 1] if position else self._base_bytes
 
     def _first_of_term(self, term: int) -> int:
         low, high = 0, len(self._batches)

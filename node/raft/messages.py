@@ -54,6 +54,22 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.first_index + self.count - 1
 
 
+class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Names a snapshot: which log it stands for (§7), and which bytes it is.
+
+    last_included_index, last_included_term: of the last entry that it stands for
+    time_us: cluster time at that entry, in microseconds
+    size, checksum: of its file; two that differ here are different snapshots, whatever they
+        stand for, and a transfer of one does not go on with the other
+    """
+
+    last_included_index: int
+    last_included_term: int
+    time_us: int
+    size: int
+    checksum: int
+
+
 class HardState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What must be on disk before any message that depends on it leaves (Figure 2)."""
 
@@ -118,4 +134,43 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, array_like=True, tag=4, gc
     round: int = 0
 
 
-Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply
+class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """The leader sends its snapshot, a chunk at a time, to one whose next entry is gone (§7).
+
+    offset, data: the chunk and where it stands in the file; without data it only asks how much of
+        the snapshot is there already, so that a transfer goes on where it was broken off
+    round: as in AppendEntries
+    """
+
+    term: int
+    leader_id: NodeId
+    snapshot: Snapshot
+    offset: int
+    data: bytes
+    round: int = 0
+
+
+class InstallSnapshotReply(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """The answer to InstallSnapshot.
+
+    last_included_index: the snapshot's
+    offset: so much of it is there
+    installed: the disk holds all that it stands for, in whatever form
+    round: the message's
+    """
+
+    term: int
+    last_included_index: int
+    offset: int
+    installed: bool
+    round: int = 0
+
+
+Message: TypeAlias = (
+    RequestVote
+    | RequestVoteReply
+    | AppendEntries
+    | AppendEntriesReply
+    | InstallSnapshot
+    | InstallSnapshotReply
+)

@@ -11,8 +11,12 @@ The caller's duties:
    A batch that begins at or below the end of what is stored replaces everything from there on.
 3. Send `messages` at once; that is safe before anything is durable. Send
    `messages_after_persist` only when this Ready and all before it are durable.
-4. Apply `committed` in order. Answer `reads` when everything up to their index is applied.
-5. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
+4. When a Ready has a `snapshot`, make that durable in place of the whole stored log, before its
+   batches, and restore the machine from it. Apply `committed` in order. Answer `reads` when
+   everything up to their index is applied.
+5. Read `chunks_to_send` from the snapshot that they name, and send them. Store `chunks_received`,
+   then say so with `chunk_taken`, or `snapshot_received`.
+6. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
    delaying, doubling or reordering them is safe.
 
 Nobody may know of a term, a vote or an entry that a crash could take back: duty 3 is what keeps
@@ -20,7 +24,7 @@ that promise, and `messages` holds only what does not depend on it. A leader's A
 leave before its own disk has the entries, because a leader counts itself only once it is told so
 through `persisted` (thesis §10.2.1).
 
-Not done here: snapshots, membership changes, leadership transfer.
+Not done here: membership changes, leadership transfer.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from collections.abc import Iterable
 
 from node.errors import Busy, NotLeader
 from node.raft import election, reads, replication
+from node.raft import snapshot as snapshots
 from node.raft.log import Log
 from node.raft.membership import Configuration
 from node.raft.messages import (
@@ -37,10 +42,13 @@ from node.raft.messages import (
     Batch,
     BatchKind,
     HardState,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     NodeId,
     RequestVote,
     RequestVoteReply,
+    Snapshot,
 )
 from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
 
@@ -55,6 +63,7 @@ class Raft:
         *,
         hard_state: HardState = HardState(),  # noqa: B008 (frozen)
         batches: Iterable[Batch] = (),
+        snapshot: Snapshot | None = None,
         timing: Timing,
         limits: Limits,
         random: Randomness,
@@ -62,17 +71,19 @@ class Raft:
     ) -> None:
         """A server that starts, or starts again with what it had made durable.
 
-        `hard_state` and `batches` are what storage recovered; nothing is known to be committed.
+        `hard_state`, `batches` and `snapshot` are what storage recovered, and the batches follow
+        the snapshot; nothing but what that stands for is known to be committed.
         """
         self.state = RaftState(
             node_id,
             Configuration(voters),
             hard_state,
-            Log(batches),
+            Log(batches, snapshot),
             timing,
             limits,
             random,
             now,
+            snapshot,
         )
         election.hint_start(self.state)
 
@@ -101,6 +112,14 @@ class Raft:
             case AppendEntriesReply():
                 if raft.role is Role.LEADER:
                     replication.on_append_entries_reply(raft, sender, message)
+                    reads.confirm(raft)
+            case InstallSnapshot():
+                self._hear_leader(message.leader_id)
+                snapshots.on_install_snapshot(raft, sender, message)
+            case InstallSnapshotReply():
+                if raft.role is Role.LEADER:
+                    if snapshots.on_install_snapshot_reply(raft, sender, message):
+                        replication.advance_commit(raft)
                     reads.confirm(raft)
 
     def propose(self, count: int, data: bytes, now: float) -> int:
@@ -150,6 +169,7 @@ class Raft:
             return
         if now >= raft.heartbeat_deadline:
             replication.broadcast_heartbeat(raft)
+            snapshots.trim(raft)
         if raft.notice_deadline is not None and now >= raft.notice_deadline:
             replication.send_commit_notices(raft)
 
@@ -179,6 +199,24 @@ class Raft:
             if raft.role is Role.LEADER:
                 replication.advance_commit(raft)
 
+    def compact(self, snapshot: Snapshot, now: float) -> None:
+        """`snapshot`, of this server's own state, is durable here."""
+        self.state.now = now
+        snapshots.compact(self.state, snapshot)
+
+    def chunk_taken(
+        self, sender: NodeId, message: InstallSnapshot, offset: int, now: float
+    ) -> None:
+        """Of the snapshot in `message` so many bytes are here (not durably) after it."""
+        self.state.now = now
+        snapshots.chunk_taken(self.state, sender, message, offset)
+
+    def snapshot_received(self, sender: NodeId, message: InstallSnapshot, now: float) -> bool:
+        """All of the snapshot in `message` is here, durable and intact: whether it is to be
+        installed, by way of the next Ready. If not, it is of no use any more."""
+        self.state.now = now
+        return snapshots.received(self.state, sender, message)
+
     # -- what comes out --------------------------------------------------------------------------
 
     def ready(self) -> Ready | None:
@@ -198,9 +236,14 @@ class Raft:
         if raft.last_applied != raft.commit_index:
             committed = self._take_committed()
         out = (raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes)
-        if not (changed or batches or committed or out[0] or out[1] or out[2] or out[3]):
+        chunks = (raft.chunks_to_send, raft.chunks_received)
+        if not (
+            changed or batches or committed or any(out) or any(chunks) or raft.snapshot_to_install
+        ):
             return None
         raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes = [], [], [], []
+        raft.chunks_to_send, raft.chunks_received = [], []
+        snapshot, raft.snapshot_to_install = raft.snapshot_to_install, None
         if hard_state is not None:
             raft.handed_hard_state = hard_state
         raft.handed_index = last_index
@@ -214,6 +257,9 @@ class Raft:
             committed=committed,
             reads=out[2],
             notes=out[3],
+            snapshot=snapshot,
+            chunks_to_send=chunks[0],
+            chunks_received=chunks[1],
         )
 
     @property
@@ -255,6 +301,8 @@ class Raft:
             election.deny(raft, message, "its term is stale")
         elif isinstance(message, AppendEntries):
             raft.send_after_persist(sender, replication.refuse(raft, message))
+        elif isinstance(message, InstallSnapshot):
+            raft.send_after_persist(sender, snapshots.refuse(raft, message))
 
     def _hear_leader(self, leader_id: NodeId) -> None:
         raft = self.state

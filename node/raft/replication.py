@@ -14,6 +14,7 @@ next heartbeat.
 
 from __future__ import annotations
 
+from node.raft import snapshot
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, NodeId
 from node.raft.state import Progress, RaftState, Role
 
@@ -48,7 +49,7 @@ def replicate(raft: RaftState) -> None:
     """Send every peer what it lacks, as far as its bounds allow."""
     last_index = raft.log.last_index
     for peer, progress in raft.progress.items():
-        if progress.next_index <= last_index:
+        if progress.next_index <= last_index and progress.snapshot is None:
             _replicate_to(raft, peer, progress)
 
 
@@ -57,7 +58,12 @@ def broadcast_heartbeat(raft: RaftState) -> None:
     raft.round += 1
     raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
     for peer, progress in raft.progress.items():
-        send_append(raft, peer, progress, [])
+        if progress.snapshot is not None:
+            snapshot.ask(raft, peer, progress)
+        elif progress.next_index <= raft.log.base_index:
+            snapshot.begin_sending(raft, peer, progress)
+        else:
+            send_append(raft, peer, progress, [])
 
 
 def greet(raft: RaftState, peer: NodeId) -> None:
@@ -72,7 +78,8 @@ def send_commit_notices(raft: RaftState) -> None:
     """Tell those of a commit who would not learn of it before the next heartbeat."""
     raft.notice_deadline = None
     for peer, progress in raft.progress.items():
-        if progress.commit_sent < raft.commit_index and not progress.probing:
+        unaware = progress.commit_sent < raft.commit_index and not progress.probing
+        if unaware and progress.next_index > raft.log.base_index:
             send_append(raft, peer, progress, [])
 
 
@@ -105,7 +112,7 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     progress.last_contact = raft.now
     progress.round_acked = max(progress.round_acked, message.round)
     if not message.success:
-        _back_up(raft, progress, message)
+        _back_up(raft, sender, progress, message)
         return
     assert message.match_index <= raft.log.last_index, "nobody holds what the leader does not"
     if message.prev_log_index >= progress.next_index - 1:
@@ -134,6 +141,9 @@ def advance_commit(raft: RaftState) -> None:
 
 
 def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
+    if progress.next_index <= raft.log.base_index:
+        snapshot.begin_sending(raft, peer, progress)
+        return
     limits = raft.limits
     while progress.next_index <= raft.log.last_index:
         if progress.probing and progress.probe_sent:
@@ -154,13 +164,20 @@ def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
         progress.next_index = batches[-1].last_index + 1
 
 
-def _back_up(raft: RaftState, progress: Progress, message: AppendEntriesReply) -> None:
+def _back_up(
+    raft: RaftState, peer: NodeId, progress: Progress, message: AppendEntriesReply
+) -> None:
     """The peer lacks `prev_log_index`, or holds another entry there: try where both may agree."""
     refused = message.prev_log_index
+    if progress.snapshot is not None:
+        return  # late: it is being sent a snapshot
     if refused <= progress.match_index:
         return  # late: it has agreed to this since
     if progress.probing and refused != progress.next_index - 1:
         return  # late: the answer to an earlier probe
+    if min(message.hint_index, refused - 1) < raft.log.base_index:
+        snapshot.begin_sending(raft, peer, progress)
+        return
     index, _ = raft.log.last_agreeable(min(message.hint_index, refused - 1), message.hint_term)
     if not raft.log.is_batch_end(index):
         index = raft.log.batch_start(index) - 1
@@ -201,7 +218,7 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
         raft.send_after_persist(message.leader_id, _accept(raft, message, vouched))
     else:
         on_disk = min(vouched, raft.persisted_index)
-        raft.reply_to_heartbeat(message.leader_id, _accept(raft, message, on_disk))
+        raft.reply_by_hard_state(message.leader_id, _accept(raft, message, on_disk))
 
 
 def refuse(

@@ -14,7 +14,16 @@ from typing import Protocol
 
 from node.raft.log import Log
 from node.raft.membership import Configuration
-from node.raft.messages import AppendEntriesReply, Batch, HardState, Message, NodeId
+from node.raft.messages import (
+    AppendEntriesReply,
+    Batch,
+    HardState,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Message,
+    NodeId,
+    Snapshot,
+)
 
 
 class Role(enum.Enum):
@@ -60,6 +69,11 @@ class Limits:
     max_inflight_messages, max_inflight_bytes: sent to one peer and not yet acknowledged
     max_uncommitted_bytes: of the log's uncommitted tail; proposals beyond it are refused
     max_apply_bytes: of batches handed out for applying in one Ready
+    max_chunk_bytes: of a snapshot in one InstallSnapshot
+    max_trailing_bytes: of the log that a snapshot stands for and that is kept all the same, for
+        peers that are a little behind
+    max_log_bytes: of the log in memory, above which no peer's transfer of a snapshot holds any of
+        it back
     """
 
     max_append_bytes: int = 1 << 20
@@ -67,6 +81,9 @@ class Limits:
     max_inflight_bytes: int = 8 << 20
     max_uncommitted_bytes: int = 64 << 20
     max_apply_bytes: int = 1 << 20
+    max_chunk_bytes: int = 1 << 20
+    max_trailing_bytes: int = 16 << 20
+    max_log_bytes: int = 256 << 20
 
 
 @dataclass
@@ -87,6 +104,12 @@ class Progress:
     inflight: deque[tuple[int, int]] = field(default_factory=deque)
     """last index and bytes of each AppendEntries sent and not yet acknowledged"""
     inflight_bytes: int = 0
+    snapshot: Snapshot | None = None
+    """it is being sent this instead of the log"""
+    snapshot_offset: int = 0
+    """so much of the snapshot the peer is known to hold"""
+    chunk_round: int | None = None
+    """the round in which the last chunk was sent; None: none was yet"""
 
     def probe_from(self, next_index: int) -> None:
         """Forget what is in flight and find out where the peer's log agrees with ours."""
@@ -95,6 +118,7 @@ class Progress:
         self.probe_sent = False
         self.inflight.clear()
         self.inflight_bytes = 0
+        self.snapshot = None
 
     def acknowledge(self, match_index: int) -> None:
         """The peer's disk agrees with our log up to `match_index`."""
@@ -120,13 +144,18 @@ class Note:
 class Ready:
     """What the caller must do now; `node/raft/raft.py` says in which order.
 
-    hard_state, batches: to be made durable together; a batch at or below the end of what is
-        stored replaces everything from there on
+    snapshot: it has been received and is to be made durable, in place of the whole log that is
+        stored; and the machine is to be restored from it before anything else is applied
+    hard_state, batches: to be made durable together, behind the snapshot; a batch at or below the
+        end of what is stored replaces everything from there on
     last_index, truncations: of the log when this was made, for `Raft.persisted`
     messages: to be sent at once
     messages_after_persist: to be sent when this Ready, and all before it, are durable
     committed: to be applied in order
     reads: contexts that may be answered once `index` is applied
+    chunks_to_send: to be sent at once, with the data that stands at their offset, as much as
+        `Limits.max_chunk_bytes` allows
+    chunks_received: by whom, and what; for `Raft.chunk_taken` or `Raft.snapshot_received`
     """
 
     hard_state: HardState | None
@@ -138,10 +167,13 @@ class Ready:
     committed: list[Batch]
     reads: list[tuple[int, list[int]]]
     notes: list[Note]
+    snapshot: Snapshot | None = None
+    chunks_to_send: list[tuple[NodeId, InstallSnapshot]] = field(default_factory=list)
+    chunks_received: list[tuple[NodeId, InstallSnapshot]] = field(default_factory=list)
 
     @property
     def must_persist(self) -> bool:
-        return self.hard_state is not None or bool(self.batches)
+        return self.hard_state is not None or bool(self.batches) or self.snapshot is not None
 
 
 @dataclass
@@ -166,6 +198,7 @@ class RaftState:
         limits: Limits,
         random: Randomness,
         now: float,
+        snapshot: Snapshot | None = None,
     ) -> None:
         assert node_id in configuration.voters, "a server is a member of its own configuration"
         assert log.last_term <= hard_state.current_term, "no entry is of a term to come"
@@ -180,6 +213,8 @@ class RaftState:
         self.current_term = hard_state.current_term
         self.voted_for = hard_state.voted_for
         self.log = log
+        self.snapshot = snapshot
+        """the newest that is durable here"""
 
         # Volatile on all servers. last_applied counts what was handed out for applying.
         self.commit_index = log.base_index
@@ -218,6 +253,9 @@ class RaftState:
         self.messages_after_persist: list[tuple[NodeId, Message]] = []
         self.reads_ready: list[tuple[int, list[int]]] = []
         self.notes: list[Note] = []
+        self.chunks_to_send: list[tuple[NodeId, InstallSnapshot]] = []
+        self.chunks_received: list[tuple[NodeId, InstallSnapshot]] = []
+        self.snapshot_to_install: Snapshot | None = None
 
     # -- what is true now ------------------------------------------------------------------------
 
@@ -265,8 +303,10 @@ class RaftState:
         """Leaves when all that it depends on is on disk."""
         self.messages_after_persist.append((to, message))
 
-    def reply_to_heartbeat(self, to: NodeId, reply: AppendEntriesReply) -> None:
-        """A heartbeat's reply claims only what the disk holds, so it waits for no entries."""
+    def reply_by_hard_state(
+        self, to: NodeId, reply: AppendEntriesReply | InstallSnapshotReply
+    ) -> None:
+        """This reply claims only what the disk holds, so it waits for no entries."""
         if self.hard_state == self.persisted_hard_state:
             self.send(to, reply)
         else:
@@ -293,6 +333,7 @@ class RaftState:
         self.votes = {}
         if was is Role.LEADER:
             self.progress = {}
+            self.chunks_to_send = []
             self.reads_waiting = []
             self.read_round = None
             self.reads_ready = []  # the server has sent those who asked elsewhere

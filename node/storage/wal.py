@@ -36,7 +36,7 @@ that it did not cover as they were.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -104,11 +104,17 @@ class WriteAheadLog:
 
     @classmethod
     def open(
-        cls, disk: Disk, identity: Identity, *, segment_bytes: int = 8 << 20
+        cls,
+        disk: Disk,
+        identity: Identity,
+        *,
+        segment_bytes: int = 8 << 20,
+        judge: Callable[[Found | None], None] = lambda found: None,
     ) -> tuple[WriteAheadLog, Recovered]:
         """Opens the log in `disk`, and creates it when the folder holds none.
 
         segment_bytes: size of each new segment
+        judge: is told what was found (None: no log) before anything is changed, and may raise
 
         Raises DamagedLog and WrongDirectory (then nothing was changed), and DiskFailed.
         """
@@ -117,6 +123,7 @@ class WriteAheadLog:
             names = disk.list()
         mark = read_mark(disk, names, log._salt)
         found = recover(disk, names, identity, mark)
+        judge(found)
         # From here on the folder is ours, and sound.
         if _TEMPORARY in names:
             with failing_as("removal", _TEMPORARY):
@@ -177,6 +184,28 @@ class WriteAheadLog:
         except DiskFailed as failure:
             self._failure = failure
             raise
+
+    def restart_after(self, index: int) -> None:
+        """Drops every entry: the log goes on behind `index`, whatever it held. Raises DiskFailed.
+
+        A crash leaves either the old log or the new one. The term and vote stay.
+        """
+        self._raise_if_poisoned()
+        dropped = [segment.file for segment in self._index.segments]
+        state, before = self._state, self._index
+        self._state = State(state.hard_state, self._number + 1)
+        self._index = SegmentIndex(index)
+        try:
+            self._begin_segment(0)
+            self._write_mark()
+            self._recycle(dropped)
+        except DiskFailed as failure:
+            self._state, self._index = state, before
+            self._failure = failure
+            raise
+        except OSError as error:
+            self._failure = DiskFailed("write", self._name, error)
+            raise self._failure from error
 
     def close(self) -> None:
         """Closes the files. Everything appended is durable already. Raises DiskFailed."""

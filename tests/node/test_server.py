@@ -53,6 +53,32 @@ class Queue:
             done(None)
 
 
+class AtOnce:
+    """A disk queue that waits for nobody."""
+
+    def run(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            done(error)
+        else:
+            done(None)
+
+
+class ForkAtOnce:
+    def run(
+        self,
+        work: Callable[[], bytes],
+        done: Callable[[bytes | None, BaseException | None], None],
+    ) -> None:
+        try:
+            result = work()
+        except Exception as error:
+            done(None, error)
+        else:
+            done(result, None)
+
+
 class Mail:
     def __init__(self, sender: NodeId, world: World) -> None:
         self.sender = sender
@@ -139,9 +165,11 @@ class World:
         self.events[node_id] = Events(self)
         server = self.servers[node_id] = Server(
             settings,
-            machine=load(settings.machine),
+            machine=lambda: load(settings.machine),
             disk=OsDisk(Path(settings.data_dir)),
             disk_queue=self.queues[node_id],
+            background=AtOnce(),
+            fork=ForkAtOnce(),
             links=Mail(node_id, self),
             events=self.events[node_id],
             clock=HybridClock(lambda: 0),

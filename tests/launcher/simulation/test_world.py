@@ -175,7 +175,7 @@ def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
     node = world._nodes[1]
 
     def stop() -> None:
-        if not node._work:
+        if not node._log_work._work:
             world.at(world.now + 0.00005, stop)
             return
         node.disk.failing, node.disk.fails_once = {"sync": 5}, True

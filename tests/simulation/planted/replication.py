@@ -195,7 +195,7 @@ BUGS = [
         pitfall="Raft itself 1",
         story="The reply leaves at once though the term in it is still being written.",
         target=RaftState,
-        attribute="reply_to_heartbeat",
+        attribute="reply_by_hard_state",
         plant=edited(("self.hard_state == self.persisted_hard_state", "True")),
         expected=(PROMISES,),
         within=60,

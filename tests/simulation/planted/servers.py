@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from node.raft.raft import Raft
-from node.server import Server, _Write
+from node.server import Server
+from node.write import Write
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     CRASH,
@@ -50,9 +51,9 @@ BUGS = [
         attribute="_write",
         plant=edited(
             (
-                "self._writing = write\n",
+                "self._writing, self._next_write = write, Write()\n",
                 (
-                    "self._writing = write\n"
+                    "self._writing, self._next_write = write, Write()\n"
                     "    self._send(write.messages)\n"
                     "    write.messages.clear()\n"
                 ),
@@ -70,9 +71,9 @@ BUGS = [
         attribute="_write",
         plant=edited(
             (
-                "self._writing = write\n",
+                "self._writing, self._next_write = write, Write()\n",
                 (
-                    "self._writing = write\n"
+                    "self._writing, self._next_write = write, Write()\n"
                     "    for ready in write.readies:\n"
                     "        self._raft.persisted(ready)\n"
                 ),
@@ -85,7 +86,7 @@ BUGS = [
         name="of two writes that are joined the later term and vote are lost",
         pitfall="Found in the field 1",
         story="While the disk is busy two Readys gather; the first one's term and vote is written.",
-        target=_Write,
+        target=Write,
         attribute="hard_state",
         plant=edited(("states[-1]", "states[0]")),
         expected=(PROMISES, RECOVERY),
@@ -95,7 +96,7 @@ BUGS = [
         name="of two writes that are joined only the last may bring a term",
         pitfall="Found in the field 1",
         story="A later Ready that changes no term takes the one with it that an earlier one did.",
-        target=_Write,
+        target=Write,
         attribute="hard_state",
         plant=edited(
             (

@@ -1,0 +1,196 @@
+"""Snapshots: what stands for a log that has grown long, and how it reaches who needs it (§7).
+
+The core never sees a snapshot's bytes. It is told that one is durable (`compact`), and which one is
+the newest; then the log before it may be forgotten, but for a bounded rest that peers may still
+lack. A peer whose next entry is gone is sent the snapshot, a chunk at a time, each when the one
+before it has been acknowledged: that is all the back-pressure it takes. With each heartbeat the
+leader asks how much is there, so a lost chunk, or a lost link, costs what was under way and no
+more, and a peer that installs for long is not left without a leader.
+
+While a snapshot is being sent its successor entries are kept, or the peer would need another one
+the moment it has this: for as long as it answers, and as the log stays below its bound.
+
+A follower takes a snapshot only if that brings it forward. What it has committed it never gives up
+for an older one, and if its log holds the entry that the snapshot ends with, it keeps its log.
+"""
+
+from __future__ import annotations
+
+from node.raft.messages import InstallSnapshot, InstallSnapshotReply, NodeId, Snapshot
+from node.raft.state import Progress, RaftState, Role
+
+# -- every server --------------------------------------------------------------------------------
+
+
+def compact(raft: RaftState, snapshot: Snapshot) -> None:
+    """Our own snapshot is durable: forget the log before it, but for what may still be needed."""
+    index = snapshot.last_included_index
+    assert index <= raft.last_applied, "a snapshot stands for what was applied"
+    raft.persisted_index = max(raft.persisted_index, index)
+    if raft.snapshot is not None and not _is_newer(snapshot, raft.snapshot):
+        return  # a leader's has overtaken it
+    raft.snapshot = snapshot
+    trim(raft)
+
+
+def trim(raft: RaftState) -> None:
+    """Forgets what nobody is going to need, as far as the bounds on memory ask for it."""
+    if raft.snapshot is None or raft.snapshot.last_included_index <= raft.log.base_index:
+        return
+    limits = raft.limits
+    end = raft.snapshot.last_included_index
+    index = raft.log.compaction_point(end, limits.max_trailing_bytes)
+    for progress in raft.progress.values():
+        if progress.snapshot is not None and _answers(raft, progress):
+            index = min(index, progress.snapshot.last_included_index)
+    if raft.log.bytes_after(raft.log.base_index) > limits.max_log_bytes:
+        index = raft.log.compaction_point(end, limits.max_trailing_bytes)
+    raft.log.compact(index)
+
+
+def _is_newer(one: Snapshot, other: Snapshot) -> bool:
+    return one.last_included_index > other.last_included_index
+
+
+# -- the leader ----------------------------------------------------------------------------------
+
+
+def begin_sending(raft: RaftState, peer: NodeId, progress: Progress) -> None:
+    """What the peer lacks is gone from the log: it gets the snapshot instead."""
+    assert raft.snapshot is not None, "a log is compacted only where a snapshot stands for it"
+    progress.probe_from(raft.snapshot.last_included_index + 1)
+    progress.snapshot = raft.snapshot
+    progress.snapshot_offset = 0
+    progress.chunk_round = None
+    raft.note(
+        "info",
+        "snapshot.sending",
+        peer=peer,
+        index=raft.snapshot.last_included_index,
+        bytes=raft.snapshot.size,
+    )
+    ask(raft, peer, progress)
+
+
+def ask(raft: RaftState, peer: NodeId, progress: Progress) -> None:
+    """How much of it is there? It also says that we lead.
+
+    A newer one is sent instead if nothing of this is known to be there, or if the log behind this
+    is gone.
+    """
+    assert progress.snapshot is not None
+    assert raft.snapshot is not None
+    index = progress.snapshot.last_included_index
+    if _is_newer(raft.snapshot, progress.snapshot) and (
+        progress.snapshot_offset == 0 or index < raft.log.base_index
+    ):
+        begin_sending(raft, peer, progress)
+        return
+    raft.send(peer, _message(raft, progress.snapshot, progress.snapshot_offset))
+
+
+def on_install_snapshot_reply(
+    raft: RaftState, sender: NodeId, message: InstallSnapshotReply
+) -> bool:
+    """Sends the next chunk, or goes back to the log; whether a proof was gained."""
+    assert raft.role is Role.LEADER
+    assert message.term == raft.current_term
+    progress = raft.progress[sender]
+    progress.last_contact = raft.now
+    progress.round_acked = max(progress.round_acked, message.round)
+    snapshot = progress.snapshot
+    if snapshot is None or message.last_included_index != snapshot.last_included_index:
+        return False  # late
+    if message.installed:
+        progress.snapshot = None
+        progress.acknowledge(snapshot.last_included_index)
+        progress.probe_from(progress.match_index + 1)
+        raft.note("info", "snapshot.sent", peer=sender, index=snapshot.last_included_index)
+        return True
+    lost = progress.chunk_round is None or message.round > progress.chunk_round
+    if message.offset > progress.snapshot_offset or lost:
+        progress.snapshot_offset = message.offset
+        if message.offset < snapshot.size:
+            progress.chunk_round = raft.round
+            chunk = _message(raft, snapshot, message.offset)
+            raft.chunks_to_send.append((sender, chunk))
+    return False
+
+
+def _message(raft: RaftState, snapshot: Snapshot, offset: int) -> InstallSnapshot:
+    return InstallSnapshot(raft.current_term, raft.node_id, snapshot, offset, b"", raft.round)
+
+
+def _answers(raft: RaftState, progress: Progress) -> bool:
+    return raft.now - progress.last_contact < raft.timing.election_timeout_max_s
+
+
+# -- the follower --------------------------------------------------------------------------------
+
+
+def on_install_snapshot(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> None:
+    """Hands the chunk on, unless all that the snapshot stands for is here (Figure 13)."""
+    assert message.term == raft.current_term
+    assert raft.role is Role.FOLLOWER
+    if _has_all(raft, message.snapshot):
+        confirm_installed(raft, sender, message)
+    else:
+        raft.chunks_received.append((sender, message))
+
+
+def refuse(raft: RaftState, message: InstallSnapshot) -> InstallSnapshotReply:
+    """No: the term is stale, and the reply bears the one that is not."""
+    return _reply(raft, message, 0, installed=False)
+
+
+def chunk_taken(raft: RaftState, sender: NodeId, message: InstallSnapshot, offset: int) -> None:
+    """So much of the snapshot is here now."""
+    if message.term == raft.current_term:
+        reply = _reply(raft, message, offset, installed=False)
+        raft.reply_by_hard_state(sender, reply)
+
+
+def received(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> bool:
+    """All of it is here and intact: whether it is to be installed, by way of the next Ready.
+
+    That is safe in any later term too: it stands for what is committed.
+    """
+    snapshot = message.snapshot
+    if _has_all(raft, snapshot) or raft.role is Role.LEADER:
+        return False  # we have come by the same otherwise
+    raft.note(
+        "info",
+        "snapshot.installed",
+        index=snapshot.last_included_index,
+        bytes=snapshot.size,
+        previous=raft.commit_index,
+    )
+    raft.persisted_index = min(raft.persisted_index, raft.commit_index)
+    raft.log.restart(snapshot)
+    raft.truncations += 1
+    raft.handed_index = raft.commit_index = raft.last_applied = snapshot.last_included_index
+    raft.snapshot = raft.snapshot_to_install = snapshot
+    confirm_installed(raft, sender, message)
+    return True
+
+
+def confirm_installed(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> None:
+    """It is here, in whatever form, or will be when this leaves."""
+    if message.term == raft.current_term:
+        reply = _reply(raft, message, message.snapshot.size, installed=True)
+        raft.send_after_persist(sender, reply)
+
+
+def _has_all(raft: RaftState, snapshot: Snapshot) -> bool:
+    index, term = snapshot.last_included_index, snapshot.last_included_term
+    if index > raft.commit_index and raft.log.term_at(index) == term:
+        raft.commit_index = index  # it is committed, or no snapshot would stand for it
+        raft.note("debug", "commit.advanced")
+    return index <= raft.commit_index
+
+
+def _reply(
+    raft: RaftState, message: InstallSnapshot, offset: int, *, installed: bool
+) -> InstallSnapshotReply:
+    index = message.snapshot.last_included_index
+    return InstallSnapshotReply(raft.current_term, index, offset, installed, message.round)

@@ -1,0 +1,294 @@
+"""A server's snapshots: when they are taken, how they are sent, received and restored (§7).
+
+Taken: when enough of the log has been applied since the last one, by bytes or by entries, or when
+somebody asks. A snapshot is of the machine, the client sessions, and how far the log was applied.
+It is written by a fork of the process, which sees all of that as it was at that moment, while the
+server goes on; then the server's own disk queue gives it its name, behind everything that the log
+must hold by then.
+
+A snapshot that cannot be taken (a full disk, a machine that raises) is given up and told of; the
+log stays as long as it is, and after as many entries again the next one is tried.
+
+Sent and received: a chunk at a time, read and written beside the loop (`background`), as the core
+says (`node/raft/snapshot.py`). What has been received is synced and checked, to the last byte,
+before the core hears of it. A machine is restored beside the loop too: a new one, which takes the
+place of the old when it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from node.errors import DiskFailed, MachineError
+from node.machines.protocol import Machine
+from node.machines.sessions import Sessions
+from node.ports import DiskFile, DiskQueue, Fork
+from node.raft.messages import InstallSnapshot, Message, NodeId, Snapshot
+from node.raft.raft import Raft
+from node.storage.disk import failing_as
+from node.storage.snapshots import (
+    RECEIVING,
+    TAKING,
+    DamagedSnapshot,
+    Part,
+    SnapshotFiles,
+    SnapshotReader,
+    SnapshotWriter,
+    Stands,
+    check_received,
+)
+from node.wire import NodeConfig
+
+
+class Note(Protocol):
+    """Writes an event."""
+
+    def __call__(self, level: str, event: str, **fields: object) -> None: ...
+
+
+@dataclass
+class _Receiving:
+    """A snapshot that a leader is sending. accepted: bytes handed to the disk so far"""
+
+    snapshot: Snapshot
+    file: DiskFile | None = None
+    accepted: int = 0
+
+
+class Snapshots:
+    """One server's. What is `done` later is done in the loop."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        files: SnapshotFiles,
+        background: DiskQueue,
+        fork: Fork,
+        note: Note,
+        send: Callable[[list[tuple[NodeId, Message]]], None],
+    ) -> None:
+        self._config = config
+        self._files = files
+        self._background = background
+        self._fork = fork
+        self._note = note
+        self._send = send
+        self._taking = False
+        self._wanted = False
+        self._applied_bytes = 0
+        self._applied_entries = 0
+        self._last_size = 0
+        self._receiving: _Receiving | None = None
+        self._complete = False
+        """what was received is being checked, or installed"""
+        self._readers: dict[int, SnapshotReader] = {}
+        self.failures = 0
+        self.problem = ""
+        """how many attempts to take one have failed, and why the last one did"""
+
+    # -- taking ----------------------------------------------------------------------------------
+
+    def applied(self, entries: int, size: int) -> None:
+        """So much more of the log is applied."""
+        self._applied_entries += entries
+        self._applied_bytes += size
+
+    def want(self) -> None:
+        """One is asked for. While one is being taken: another after it."""
+        self._wanted = True
+
+    def no_need(self) -> None:
+        """There is one of all that is applied."""
+        self._wanted = False
+
+    @property
+    def is_due(self) -> bool:
+        """It is time to take one. A large state is not written again for every little."""
+        if self._taking:
+            return False
+        return (
+            self._wanted
+            or self._applied_entries >= self._config.snapshot_entries
+            or self._applied_bytes >= max(self._config.snapshot_log_bytes, self._last_size)
+        )
+
+    def take(
+        self,
+        stands: Stands,
+        sessions: Sessions,
+        machine: Machine,
+        done: Callable[[Snapshot], None],
+    ) -> None:
+        """Writes one of the state as it is now. `done` when it is whole; it has no name yet, and
+        no other is taken before `published` or `drop`."""
+        self._taking, self._wanted = True, False
+        self._applied_entries = self._applied_bytes = 0
+        index = stands.last_included_index
+        self._note("info", "snapshot.begun", index=index)
+
+        def work() -> bytes:
+            return msgspec.msgpack.encode(_write(self._files, stands, sessions, machine))
+
+        def ended(result: bytes | None, error: BaseException | None) -> None:
+            if result is None:
+                self._taking = False
+                self.failures += 1
+                self.problem = f"{error}" or type(error).__name__
+                self._note("error", "snapshot.failed", index=index, reason=self.problem)
+                return
+            snapshot = msgspec.msgpack.decode(result, type=Snapshot)
+            self._last_size = snapshot.size
+            done(snapshot)
+
+        self._fork.run(work, ended)
+
+    def published(self) -> None:
+        """What was taken has its name."""
+        self._taking = False
+
+    def drop(self) -> None:
+        """What was taken is of no use: a leader's has overtaken it."""
+        self._taking = False
+        self._files.discard(TAKING)
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def send_chunk(self, raft: Raft, peer: NodeId, message: InstallSnapshot) -> None:
+        """Reads the chunk that stands at the message's offset, and sends it."""
+        progress = raft.state.progress.values()
+        in_use = {one.snapshot.last_included_index for one in progress if one.snapshot}
+        for index in set(self._readers) - in_use:
+            self._background.run(self._readers.pop(index).close, _ignore)
+        snapshot = message.snapshot
+        data: list[bytes] = []
+
+        def read() -> None:
+            reader = self._readers.get(snapshot.last_included_index)
+            if reader is None:
+                try:
+                    reader = self._files.reader(snapshot)
+                except DiskFailed as failure:
+                    if isinstance(failure.cause, FileNotFoundError):
+                        return  # newer ones have replaced it: the next question offers one of them
+                    raise
+                self._readers[snapshot.last_included_index] = reader
+            with failing_as("read", "a snapshot"):
+                data.append(reader.read_at(message.offset, self._config.snapshot_chunk_bytes))
+
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                raise error
+            if data:
+                self._send([(peer, msgspec.structs.replace(message, data=data[0]))])
+
+        self._background.run(read, done)
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def receive(self, raft: Raft, sender: NodeId, message: InstallSnapshot) -> None:
+        """Stores a chunk, and says how much there is; when it is all, the core is told."""
+        receiving = self._receiving
+        if receiving is None or receiving.snapshot != message.snapshot:
+            if self._complete:
+                return  # the one before is being installed: the leader asks again
+            self._give_up_receiving()
+            receiving = self._receiving = _Receiving(message.snapshot)
+        fits = message.offset == receiving.accepted
+        if self._complete or not message.data or not fits:
+            raft.chunk_taken(sender, message, receiving.accepted, raft.state.now)
+            return
+        offset, receiving.accepted = receiving.accepted, receiving.accepted + len(message.data)
+        complete = self._complete = receiving.accepted >= message.snapshot.size
+
+        def write() -> None:
+            if receiving.file is None:
+                receiving.file = self._files.create(RECEIVING)
+            with failing_as("write", RECEIVING):
+                receiving.file.write_at(offset, message.data)
+            if complete:
+                check_received(receiving.file, message.snapshot, self._config.cluster_id)
+
+        def done(error: BaseException | None) -> None:
+            if isinstance(error, DamagedSnapshot):
+                self._note("warn", "snapshot.rejected", peer=sender, reason=str(error))
+                self._complete = False
+                self._give_up_receiving()
+            elif error is not None:
+                raise error
+            elif self._receiving is not receiving:
+                return  # overtaken
+            elif not complete:
+                raft.chunk_taken(sender, message, offset + len(message.data), raft.state.now)
+            elif not raft.snapshot_received(sender, message, raft.state.now):
+                self.installed()
+                self._files.discard(RECEIVING)
+
+        self._background.run(write, done)
+
+    def installed(self) -> None:
+        """What was received has been dealt with: another may come."""
+        self._complete = False
+        self._give_up_receiving()
+
+    def _give_up_receiving(self) -> None:
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None and receiving.file is not None:
+            self._background.run(receiving.file.close, _ignore)
+
+    # -- restoring -------------------------------------------------------------------------------
+
+    def begin_from(self, snapshot: Snapshot) -> None:
+        """The state is that of this snapshot: the next one is due so much later."""
+        self._last_size = snapshot.size
+        self._applied_entries = self._applied_bytes = 0
+
+    def restore(
+        self, snapshot: Snapshot, new_machine: Callable[[], Machine]
+    ) -> tuple[Machine, Sessions, Stands]:
+        """A new machine and sessions with the state of a snapshot. Disk work, and slow.
+
+        Raises MachineError when the machine cannot make anything of it, and DiskFailed.
+        """
+        reader, stands = self._files.open(snapshot)
+        try:
+            machine, sessions = new_machine(), Sessions()
+            index = snapshot.last_included_index
+            try:
+                sessions.restore(reader.chunks(Part.SESSIONS))
+                machine.restore(reader.chunks(Part.MACHINE))
+            except (MachineError, OSError):
+                raise
+            except Exception as error:
+                raise MachineError(
+                    f"the machine cannot restore the snapshot at {index} "
+                    f"({type(error).__name__}: {error}); mend the machine, then start the node"
+                ) from error
+        finally:
+            reader.close()
+        return machine, sessions, stands
+
+
+def _write(files: SnapshotFiles, stands: Stands, sessions: Sessions, machine: Machine) -> Snapshot:
+    file = files.create(TAKING)
+    try:
+        with failing_as("write", TAKING):
+            writer = SnapshotWriter(file, stands)
+            for chunk in sessions.snapshot():
+                writer.add(Part.SESSIONS, chunk)
+            for chunk in machine.snapshot():
+                writer.add(Part.MACHINE, chunk)
+            return writer.finish()
+    except BaseException:
+        files.discard(TAKING)
+        raise
+    finally:
+        file.close()
+
+
+def _ignore(error: BaseException | None) -> None:
+    """Closing a file that was only read, or is of no use any more, cannot fail in a way that
+    matters."""

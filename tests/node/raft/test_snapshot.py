@@ -1,0 +1,318 @@
+"""Snapshots in the core: compaction, sending, installing (§7, Figure 13); stories of the field."""
+
+from __future__ import annotations
+
+from launcher.simulation.cores import CHUNK_BYTES, Network
+from node.raft.messages import (
+    AppendEntries,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Message,
+    NodeId,
+    Snapshot,
+)
+from node.raft.state import Limits, Role
+
+TIGHT = Limits(max_trailing_bytes=0)
+"""Nothing that a snapshot stands for is kept."""
+
+
+def lagging(limits: Limits = TIGHT, entries: int = 10) -> Network:
+    """Server 3 was cut off; the others have gone on, and the leader 1 has compacted its log."""
+    net = Network(3, limits=limits)
+    net.elect(1)
+    net.run(0.2)
+    net.isolate(3)
+    for _ in range(entries):
+        net.propose(b"x" * 10)
+        net.settle()
+    net.run(0.2)
+    net.take_snapshot(1)
+    return net
+
+
+def sent(net: Network, kind: type[Message], to: NodeId) -> list[Message]:
+    return [m for _, receiver, m in net.mail if receiver == to and isinstance(m, kind)]
+
+
+# -- compaction ----------------------------------------------------------------------------------
+
+
+def test_a_log_is_forgotten_up_to_the_snapshot() -> None:
+    net = lagging()
+    log = net[1].state.log
+    assert (log.base_index, log.first_index, log.last_index) == (11, 12, 11)
+    assert log.base_term == log.last_term == 1
+    index = net.propose()
+    net.settle()
+    assert net[1].state.commit_index == index == 12
+
+
+def test_a_bounded_rest_is_kept_for_those_who_are_a_little_behind() -> None:
+    net = lagging(Limits(max_trailing_bytes=35))
+    assert net[1].state.log.base_index == 8, "three entries of ten bytes"
+    net.heal()
+    net.run(0.5)
+    assert "snapshot.sending" in net.servers[1].events, "one who lacks more"
+    other = Network(3, limits=Limits(max_trailing_bytes=1000))
+    other.elect(1)
+    other.isolate(3)
+    other.propose(b"x" * 10)
+    other.settle(only=(1, 2))
+    other.take_snapshot(1)
+    other.heal()
+    other.run(0.5)
+    assert "snapshot.sending" not in other.servers[1].events
+    assert other[3].state.commit_index == other[1].state.commit_index
+
+
+def test_a_server_starts_from_its_snapshot_and_the_log_behind_it() -> None:
+    net = lagging()
+    net.propose(b"y")
+    net.settle()
+    net.crash(1)
+    net.start(1)
+    state = net[1].state
+    assert (state.commit_index, state.last_applied, state.log.last_index) == (11, 11, 12)
+    net.elect(2)
+    net.run(0.2)
+    assert net[1].state.commit_index == net[2].state.commit_index
+
+
+def test_an_older_snapshot_of_our_own_changes_nothing() -> None:
+    net = lagging()
+    base = net[1].state.log.base_index
+    net[1].compact(Snapshot(5, 1, 0, 300, 5), net.now)
+    assert net[1].state.log.base_index == base
+    assert net[1].state.snapshot == Snapshot(11, 1, 0, 3 * CHUNK_BYTES, 11)
+
+
+# -- sending and installing ----------------------------------------------------------------------
+
+
+def test_who_lacks_what_is_gone_gets_the_snapshot_then_the_log() -> None:
+    net = lagging()
+    net.propose(b"after")
+    net.settle()
+    net.heal()
+    net.run(0.5)
+    state = net[3].state
+    assert state.commit_index == state.last_applied == state.log.last_index == 12
+    assert state.log.base_index == 11
+    assert net.servers[3].stored.snapshot == net[1].state.snapshot
+    assert [b.first_index for b in net.servers[3].applied[-1:]] == [12]
+    assert "snapshot.installed" in net.servers[3].events
+
+
+def test_chunks_come_one_at_a_time_each_for_an_acknowledgement() -> None:
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    most = 0
+    for _ in range(200):
+        chunks = [m for m in sent(net, InstallSnapshot, 3) if isinstance(m, InstallSnapshot)]
+        most = max(most, sum(bool(chunk.data) for chunk in chunks))
+        if not net.deliver() and not net.persist_all():
+            break
+    assert most == 1
+    assert net[3].state.log.base_index == 11
+
+
+def test_a_lost_chunk_costs_that_chunk() -> None:
+    net = lagging()
+    net.heal()
+    lost: list[int] = []
+    offsets: list[int] = []
+    for _ in range(1000):
+        if net[3].state.log.base_index == 11:
+            break
+        if not net.mail and not net.persist_all():
+            net.now = min(s.raft.deadline for s in net.servers.values())
+            for node_id in net.servers:
+                if net[node_id].deadline <= net.now:
+                    net.elapse(node_id)
+            continue
+        if not net.mail:
+            continue
+        message = net.mail[0][2]
+        if isinstance(message, InstallSnapshot) and message.data:
+            if message.offset == CHUNK_BYTES and len(lost) < 2:
+                lost.append(message.offset)
+                net.mail.popleft()
+                continue
+            offsets.append(message.offset)
+        net.deliver()
+    assert net[3].state.log.base_index == 11
+    assert len(lost) == 2
+    assert offsets == [0, CHUNK_BYTES, 2 * CHUNK_BYTES], "nothing is sent from the beginning again"
+
+
+def test_a_restarted_receiver_begins_anew_and_gets_it_all() -> None:
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    while net.servers[3].received is None or net.servers[3].received[1] < CHUNK_BYTES:
+        assert net.deliver() or net.persist_all()
+    net.crash(3)
+    net.start(3)
+    net.run(1.0)
+    assert net[3].state.commit_index == net[1].state.commit_index == 11
+
+
+def test_a_snapshot_never_takes_back_what_is_committed() -> None:
+    """Raft itself 14: an old leader's, or a duplicate, older than what was applied."""
+    net = lagging()
+    net.heal()
+    net.run(0.5)
+    for _ in range(3):
+        net.propose()
+    net.settle()
+    net.run(0.3)
+    before = net[3].state.commit_index
+    term = net[1].state.current_term
+    old = Snapshot(11, 1, 0, 300, 11)
+    net[3].step(1, InstallSnapshot(term, 1, old, 0, bytes(300)), net.now)
+    net.collect(3)
+    assert net[3].state.commit_index == net[3].state.last_applied == before
+    assert sent(net, InstallSnapshotReply, 1) == [InstallSnapshotReply(term, 11, 300, True, 0)]
+
+
+def test_a_log_that_holds_the_last_included_entry_is_kept() -> None:
+    """Figure 13, step 6."""
+    net = Network(3, logs={2: [1, 1, 1, 1]}, terms={1: 1, 2: 1, 3: 1})
+    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, 300, 3), 0, b""), net.now)
+    net.collect(2)
+    state = net[2].state
+    assert (state.log.last_index, state.commit_index, state.log.base_index) == (4, 3, 0)
+
+
+def test_a_conflicting_log_is_replaced_whole() -> None:
+    """hashicorp/raft #697: what conflicts at the snapshot's end must not make it come for ever."""
+    logs = {1: [1, 2, 2], 2: [1, 1, 1, 1, 1, 1], 3: [1, 2, 2]}
+    net = Network(3, logs=logs, limits=TIGHT)
+    net.isolate(2)
+    net.elect(1)
+    net.run(0.2)
+    net.take_snapshot(1)
+    net.heal()
+    net.run(1.0)
+    state = net[2].state
+    assert (state.log.base_index, state.log.last_index, state.commit_index) == (4, 4, 4)
+    assert state.log.base_term == 3
+    assert net.servers[2].stored.batches == []
+    assert net.servers[1].events.count("snapshot.sending") == 1
+
+
+def test_it_is_not_acknowledged_before_it_is_durable() -> None:
+    net = lagging()
+    net.heal()
+    while not any(ready.snapshot for ready in net.servers[3].unsaved):
+        if not net.deliver():
+            net.persist_all()
+            net.now = max(net.now, min(s.raft.deadline for s in net.servers.values()))
+            net.elapse(1)
+    installed = [m for m in replies_of_3(net) if m.installed]
+    assert installed == []
+    assert net[3].state.persisted_index < 11
+    while net.persist(3):
+        pass
+    assert net[3].state.persisted_index == 11
+    assert [m.installed for m in replies_of_3(net)][-1:] == [True]
+
+
+def replies_of_3(net: Network) -> list[InstallSnapshotReply]:
+    return [m for s, _, m in net.mail if s == 3 and isinstance(m, InstallSnapshotReply)]
+
+
+def test_a_stale_leader_s_snapshot_is_answered_with_the_term() -> None:
+    net = Network(3, terms={1: 1, 2: 5, 3: 5})
+    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, 300, 3), 0, b""), net.now)
+    net.collect(2)
+    (reply,) = sent(net, InstallSnapshotReply, 1)
+    assert reply.term == 5
+    assert net.servers[2].received is None
+
+
+def test_one_who_installs_for_long_is_not_left_without_a_leader() -> None:
+    """Raft itself 16: chunks, and the questions between them, are heard as heartbeats are."""
+    net = lagging()
+    net.heal()
+    net.run(0.1)
+    term = net[1].state.current_term
+    net.cut = {(3, 1)}  # it hears and is not heard: the transfer stands still
+    net.run(5.0)
+    assert net[3].state.current_term == term
+    assert net[3].state.role is Role.FOLLOWER
+    assert net[1].state.role is Role.LEADER
+
+
+def test_while_one_is_sent_what_follows_it_is_kept_as_long_as_the_peer_answers() -> None:
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    while net.servers[3].received is None:
+        assert net.deliver() or net.persist_all()
+    while net[1].state.progress[3].snapshot_offset == 0:
+        assert net.deliver() or net.persist_all()
+    net.mail.clear()
+    for _ in range(5):
+        net.propose()
+        net.settle(only=(1, 2))
+    net.take_snapshot(1)
+    assert net[1].state.log.base_index == 11, "the log behind the one that is being sent"
+    net.run(1.0)
+    assert net[3].state.log.base_index == 11
+    assert net[3].state.commit_index == 16
+    assert net[1].state.log.base_index == 16, "and then it goes"
+
+
+def test_a_peer_that_has_not_begun_gets_the_newest() -> None:
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    while net[1].state.progress[3].snapshot is None:
+        assert net.deliver() or net.persist_all()
+    net.mail.clear()
+    net.isolate(3)
+    for _ in range(5):
+        net.propose()
+        net.settle(only=(1, 2))
+    net.take_snapshot(1)
+    net.heal()
+    net.run(0.5)
+    assert net[3].state.log.base_index == 16
+
+
+def test_a_late_append_entries_from_before_the_snapshot_is_a_duplicate() -> None:
+    net = lagging()
+    net.heal()
+    net.run(0.5)
+    term = net[1].state.current_term
+    held = net[3].state.log.last_index
+    batch = net.servers[2].stored.batches[3]
+    late = AppendEntries(term, 1, batch.first_index - 1, 1, (batch,), 11)
+    net[3].step(1, late, net.now)
+    net.collect(3)
+    assert net[3].state.log.last_index == held
+    assert net[3].state.log.base_index == 11
+
+
+def test_counting_goes_on_while_one_is_sent() -> None:
+    """openraft #1802: what a peer will hold once it is installed does not count yet."""
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    while net[1].state.progress[3].snapshot is None:
+        assert net.deliver() or net.persist_all()
+    net.isolate(2)
+    before = net[1].state.commit_index
+    net.propose()
+    for _ in range(4):
+        net.deliver()
+    assert net[1].state.progress[3].match_index == 1
+    assert net[1].state.commit_index == before
