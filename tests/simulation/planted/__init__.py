@@ -25,7 +25,15 @@ checksum again. A leader's refused guess that is not lowered itself is lowered b
 
 from __future__ import annotations
 
-from tests.simulation.planted import elections, reads, replication, servers, sessions, storage
+from tests.simulation.planted import (
+    elections,
+    reads,
+    replication,
+    servers,
+    sessions,
+    snapshots,
+    storage,
+)
 from tests.simulation.planted.form import Planted, find, holders, planted
 
 __all__ = ["BLIND", "PLANTED", "Planted", "find", "holders", "planted"]
@@ -56,6 +64,7 @@ ALL: list[Planted] = [
     *storage.BUGS,
     *servers.BUGS,
     *sessions.BUGS,
+    *snapshots.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
