@@ -7,14 +7,9 @@ not there yet:
 Raft itself             8       membership does not change
                         9       no server is removed (the half about votes while a leader is heard
                                 is here)
-                        11      nothing comes between apply and snapshot: a restart applies the log
-                                from its beginning (the half about retries is here)
-                        14, 16  there are no snapshots to install
                         18      leadership is not transferred
 Found in the field      2       the commit index is not saved
-                        6       nothing applied is saved
                         8       membership does not change
-                        10      there are no snapshots
                         12      leadership is not transferred
 
 Some slips change nothing that anyone could see, for something else holds too. Votes of an earlier
