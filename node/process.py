@@ -46,6 +46,7 @@ from node.server import Server
 from node.storage.disk import OsDisk
 from node.transport import ControlChannel, FrameStream, PipeLinks
 from node.wire import (
+    ChangeMembership,
     Failed,
     GetStatus,
     NewLink,
@@ -408,6 +409,10 @@ class Node:
                 case TakeSnapshot():
                     if self._server is not None:
                         self._server.take_snapshot()
+                        self._schedule_pump()
+                case ChangeMembership():
+                    if self._server is not None:
+                        self._server.change_membership(message.target, self._loop.time())
                         self._schedule_pump()
                 case GetStatus():
                     if self._server is not None:

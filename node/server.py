@@ -24,11 +24,12 @@ from collections import deque
 from collections.abc import Callable
 
 from node import wire
-from node.errors import Busy, CommandError, MachineError, WireError
+from node.errors import Busy, CommandError, MachineError, NotLeader, WireError
 from node.events import HybridClock
 from node.machines.protocol import Machine, Timed, error_answer
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
+from node.raft import membership as memberships
 from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
@@ -90,6 +91,8 @@ class Server:
         self._applied_index = 0
         self._applied_term = 0
         self._applied_time_us = 0
+        self._membership = memberships.stable(config.voters)
+        """the last that was applied"""
         self._digest = b""
         self._digest_due = config.digest_every
 
@@ -236,12 +239,17 @@ class Server:
     def status(self, request: int = 0) -> wire.Status:
         """How this node sees the world."""
         state = self._raft.state
+        index, configuration = state.configurations[-1]
+        membership = configuration.membership
+        follows = state.role is Role.FOLLOWER
         return wire.Status(
             request=request,
-            role=state.role.value,
+            role="learner" if follows and not state.may_stand else state.role.value,
             term=state.current_term,
             leader=state.leader_id,
-            voter=state.node_id in state.configuration.voters,
+            voter=state.may_stand,
+            membership=membership,
+            membership_committed=index <= state.commit_index,
             first_index=state.log.first_index,
             last_index=state.log.last_index,
             commit_index=state.commit_index,
@@ -318,6 +326,14 @@ class Server:
 
     # -- snapshots -------------------------------------------------------------------------------
 
+    def change_membership(self, target: list[NodeId], now: float) -> str:
+        """Begins to make `target` the voters; why not, if not. `status` tells how far it is."""
+        try:
+            self._raft.change_membership(target, now)
+        except (Busy, NotLeader) as error:
+            return str(error)
+        return ""
+
     def take_snapshot(self) -> None:
         """Somebody wants one, of the state as it is now or a little later."""
         self._snapshots.want()
@@ -333,6 +349,7 @@ class Server:
             self._applied_index,
             self._applied_term,
             self._applied_time_us,
+            self._membership,
             self._digest,
         )
 
@@ -372,6 +389,7 @@ class Server:
         self._applied_index = snapshot.last_included_index
         self._applied_term = snapshot.last_included_term
         self._applied_time_us = snapshot.time_us
+        self._membership = snapshot.membership
         self._digest = stands.digest
         every = self._config.digest_every
         self._digest_due = (self._applied_index // every + 1) * every
@@ -405,6 +423,8 @@ class Server:
                     for reply in outcome:
                         clients[position].send(wire.encode_client(reply))
             assert index == batch.last_index + 1, "a batch counts its commands"
+        elif batch.kind is BatchKind.CONFIGURATION:
+            self._membership = memberships.decode(batch.data)
         self._applied_index = batch.last_index
         self._applied_term = batch.term
         self._applied_time_us = batch.time_us

@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from node.errors import WireError
-from node.raft.messages import Message, NodeId
+from node.raft.messages import Membership, Message, NodeId
 
 MAX_FRAME_BYTES = 256 << 20
 """No frame is longer; a peer that announces more is out of step, and its link is closed."""
@@ -164,6 +164,12 @@ class GetStatus(msgspec.Struct, frozen=True, tag=True):
     request: int
 
 
+class ChangeMembership(msgspec.Struct, frozen=True, tag=True):
+    """If this node leads: make these the voters. Its `Status` tells what becomes of it."""
+
+    target: list[NodeId]
+
+
 class TakeSnapshot(msgspec.Struct, frozen=True, tag=True):
     """Take a snapshot of what is applied."""
 
@@ -172,7 +178,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     """Finish what is being written, then exit with 0."""
 
 
-ToNode: TypeAlias = SetFaults | NewLink | GetStatus | TakeSnapshot | Stop
+ToNode: TypeAlias = SetFaults | NewLink | GetStatus | TakeSnapshot | ChangeMembership | Stop
 
 
 class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -184,6 +190,8 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     term: int
     leader: NodeId | None
     voter: bool
+    membership: Membership
+    membership_committed: bool
     first_index: int
     last_index: int
     commit_index: int
@@ -209,7 +217,7 @@ ToSupervisor: TypeAlias = Status | Failed
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that a node process is told when it starts. Durations in seconds, sizes in bytes.
 
-    voters: every member of the cluster, this node included
+    voters: with whom the cluster begins; none for a node that joins one
     life: 1 for the node's first start, then one more at each
     peers: the lives of the peers to which a pipe is handed over at the start
     """

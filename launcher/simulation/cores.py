@@ -133,13 +133,18 @@ class Network:
         limits: Limits | None = None,
         seed: int = 1,
         witness: Witness | None = None,
+        members: Collection[NodeId] | None = None,
     ) -> None:
-        """`logs` gives the terms of the entries that a server starts with, one by one."""
+        """`logs` gives the terms of the entries that a server starts with, one by one.
+
+        members: with whom the cluster begins; all, unless said otherwise
+        """
         self.now = 0.0
         self.timing = timing
         self.limits = limits or Limits()
         self.random = Random(seed)
         self.voters = tuple(range(1, size + 1))
+        self.members = self.voters if members is None else tuple(members)
         self.servers: dict[NodeId, Server] = {}
         self.mail: deque[tuple[NodeId, NodeId, Message]] = deque()
         self.cut: set[tuple[NodeId, NodeId]] = set()
@@ -159,7 +164,7 @@ class Network:
         disk = self.disks[node_id]
         raft = Raft(
             node_id,
-            self.voters,
+            self.members if node_id in self.members else (),
             hard_state=disk.hard_state,
             batches=list(disk.batches),
             snapshot=disk.snapshot,
@@ -307,7 +312,8 @@ class Network:
         term = state.log.term_at(index)
         assert term is not None
         # The same on every node, as the bytes of a snapshot are.
-        snapshot = Snapshot(index, term, 0, size, index)
+        membership = state.configurations[0][1].membership
+        snapshot = Snapshot(index, term, 0, membership, size, index)
         server.stored.snapshot = snapshot
         server.stored.batches = [b for b in server.stored.batches if b.first_index > index]
         server.raft.compact(snapshot, self.now)

@@ -149,7 +149,7 @@ def situation(options: Options, seed: int) -> Situation:
         snapshot_log_bytes=chance.choice([1000, 10_000, 1 << 30]),
         snapshot_entries=chance.choice([10, 50, 300, NEVER]),
         snapshot_trailing_bytes=chance.choice([0, 0, 500, 5000]),
-        snapshot_chunk_bytes=chance.choice([100, 700, 1 << 20]),
+        snapshot_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
     )
     if narrow:
         drawn = msgspec.structs.replace(
@@ -158,6 +158,7 @@ def situation(options: Options, seed: int) -> Situation:
             sync_s=(0.01, 0.05),
             max_append_bytes=1,
             max_inflight_batches=1,
+            snapshot_chunk_bytes=max(1500, drawn.snapshot_chunk_bytes),
         )
     if drawn.max_append_bytes == drawn.max_inflight_batches == 1:
         # So slow that calls pile up: over few keys the checker would have too much to try.

@@ -25,6 +25,9 @@ def on_election_timeout(raft: RaftState) -> None:
     """No leader was heard: ask for pre-votes. A single voter begins its term at once."""
     assert raft.role is not Role.LEADER
     raft.become_follower(None, "no leader is heard")
+    if not raft.may_stand:
+        raft.reset_election_timer()
+        return
     raft.role = Role.CANDIDATE
     raft.pre_vote = True
     raft.reset_election_timer()
@@ -152,5 +155,7 @@ def _ask(raft: RaftState) -> None:
         last_log_term=raft.log.last_term,
         pre_vote=raft.pre_vote,
     )
-    for peer in raft.peers:
-        raft.send_after_persist(peer, request)
+    configuration = raft.configuration
+    for peer in configuration.everybody:
+        if peer != raft.node_id and configuration.may_vote(peer):
+            raft.send_after_persist(peer, request)

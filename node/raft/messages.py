@@ -27,6 +27,8 @@ class BatchKind(enum.IntEnum):
     """The entry a new leader commits first, to learn what is committed (§8, §5.4.2)."""
     TICK = 2
     """Only tells the time: something is due to expire, and no other entry has come."""
+    CONFIGURATION = 3
+    """A `Membership`, which is in force on each server from the moment its log holds it (§6)."""
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -54,11 +56,31 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.first_index + self.count - 1
 
 
+class Membership(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who takes part (§6). Ids in rising order.
+
+    voters: who elects and commits
+    target: who is to vote once a change is done; who of them does not vote yet learns: gets the log
+        and counts nowhere
+    outgoing: during joint consensus, the voters before it: then a majority of both is needed
+    """
+
+    voters: tuple[NodeId, ...]
+    target: tuple[NodeId, ...]
+    outgoing: tuple[NodeId, ...] = ()
+
+    @property
+    def members(self) -> tuple[NodeId, ...]:
+        """Everybody who takes part in any way."""
+        return tuple(sorted({*self.voters, *self.target, *self.outgoing}))
+
+
 class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Names a snapshot: which log it stands for (§7), and which bytes it is.
 
     last_included_index, last_included_term: of the last entry that it stands for
     time_us: cluster time at that entry, in microseconds
+    membership: the last at or before that entry
     size, checksum: of its file; two that differ here are different snapshots, whatever they
         stand for, and a transfer of one does not go on with the other
     """
@@ -66,6 +88,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_included_index: int
     last_included_term: int
     time_us: int
+    membership: Membership
     size: int
     checksum: int
 

@@ -24,18 +24,18 @@ that promise, and `messages` holds only what does not depend on it. A leader's A
 leave before its own disk has the entries, because a leader counts itself only once it is told so
 through `persisted` (thesis §10.2.1).
 
-Not done here: membership changes, leadership transfer.
+Not done here: leadership transfer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from node.errors import Busy, NotLeader
-from node.raft import election, reads, replication
+from node.raft import election, reads, reconfiguration, replication
+from node.raft import membership as memberships
 from node.raft import snapshot as snapshots
 from node.raft.log import Log
-from node.raft.membership import Configuration
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -62,7 +62,7 @@ class Raft:
         voters: Iterable[NodeId],
         *,
         hard_state: HardState = HardState(),  # noqa: B008 (frozen)
-        batches: Iterable[Batch] = (),
+        batches: Sequence[Batch] = (),
         snapshot: Snapshot | None = None,
         timing: Timing,
         limits: Limits,
@@ -71,12 +71,15 @@ class Raft:
     ) -> None:
         """A server that starts, or starts again with what it had made durable.
 
+        `voters` is where a cluster begins, the same on all of them; whoever joins later is given
+        none. What the log and the snapshot say of the membership counts more.
+
         `hard_state`, `batches` and `snapshot` are what storage recovered, and the batches follow
         the snapshot; nothing but what that stands for is known to be committed.
         """
         self.state = RaftState(
             node_id,
-            Configuration(voters),
+            memberships.stable(voters) if snapshot is None else snapshot.membership,
             hard_state,
             Log(batches, snapshot),
             timing,
@@ -85,15 +88,20 @@ class Raft:
             now,
             snapshot,
         )
+        reconfiguration.adopt(self.state, batches)
         election.hint_start(self.state)
 
     # -- what goes in ----------------------------------------------------------------------------
 
     def step(self, sender: NodeId, message: Message, now: float) -> None:
-        """A message of `sender` has arrived. Those of strangers are ignored."""
+        """A message of `sender` has arrived.
+
+        Nobody is a stranger: who leads, or asks for a vote, may be a member by a configuration
+        that has not come here yet (§6).
+        """
         raft = self.state
         raft.now = now
-        if sender not in raft.configuration.voters or sender == raft.node_id:
+        if sender == raft.node_id:
             return
         if message.term > raft.current_term and not self._enter_term(sender, message):
             return
@@ -135,6 +143,20 @@ class Raft:
         if tail and tail + len(data) > raft.limits.max_uncommitted_bytes:
             raise Busy(f"{tail} bytes are proposed and not yet committed; try again in a moment")
         return replication.append(raft, BatchKind.COMMANDS, count, data)
+
+    def change_membership(self, target: Iterable[NodeId], now: float) -> None:
+        """Begin to make `target` the voters (§6); nothing when that is what is being done.
+
+        Raises NotLeader; Busy while another change may not be replaced, or nothing of this term is
+        committed.
+        """
+        raft = self.state
+        raft.now = now
+        if raft.role is not Role.LEADER:
+            raise NotLeader(raft.leader_id)
+        change = reconfiguration.request(raft, target)
+        if change is not None:
+            replication.append(raft, BatchKind.CONFIGURATION, 1, memberships.encode(change))
 
     def tick(self, now: float) -> None:
         """Put an entry into the log that only bears the time. Raises NotLeader."""
@@ -222,6 +244,8 @@ class Raft:
     def ready(self) -> Ready | None:
         """What the caller must do now, or None. Each thing is said once."""
         raft = self.state
+        if raft.role is Role.LEADER:
+            replication.change_membership(raft)
         if raft.role is Role.LEADER:
             replication.replicate(raft)
             if raft.reads_waiting:

@@ -14,7 +14,7 @@ next heartbeat.
 
 from __future__ import annotations
 
-from node.raft import snapshot
+from node.raft import membership, reconfiguration, snapshot
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, NodeId
 from node.raft.state import Progress, RaftState, Role
 
@@ -30,7 +30,8 @@ def become_leader(raft: RaftState) -> None:
     raft.hinted_elections = 0
     raft.elected_at, raft.elected_time_us = raft.now, raft.log.last_time_us
     next_index = raft.log.last_index + 1
-    raft.progress = {peer: Progress(next_index, raft.now) for peer in raft.peers}
+    peers = sorted(reconfiguration.peers_of(raft))
+    raft.progress = {peer: Progress(next_index, raft.now) for peer in peers}
     votes = sorted(voter for voter, yes in raft.votes.items() if yes)
     raft.note("info", "leader.elected", votes=votes, last_index=raft.log.last_index)
     raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
@@ -41,8 +42,21 @@ def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
     """Put entries into the leader's log; the next Ready sends them. Answers the first's index."""
     first_index = raft.log.last_index + 1
     time_us = raft.cluster_time_us
-    raft.log.append(Batch(first_index, raft.current_term, kind, count, data, time_us))
+    batch = Batch(first_index, raft.current_term, kind, count, data, time_us)
+    raft.log.append(batch)
+    reconfiguration.adopt(raft, (batch,))
     return first_index
+
+
+def change_membership(raft: RaftState) -> None:
+    """Brings a change under way on, if it is time for it; a leader that is no member steps down."""
+    change = reconfiguration.next_stage(raft)
+    while change is not None:
+        append(raft, BatchKind.CONFIGURATION, 1, membership.encode(change))
+        advance_commit(raft)
+        change = reconfiguration.next_stage(raft)
+    if reconfiguration.is_done_with_us(raft):
+        raft.become_follower(None, "it is no member any more")
 
 
 def replicate(raft: RaftState) -> None:
@@ -108,7 +122,9 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     """Move the guess, or note the proof and see what it commits."""
     assert raft.role is Role.LEADER
     assert message.term == raft.current_term
-    progress = raft.progress[sender]
+    progress = raft.progress.get(sender)
+    if progress is None:
+        return  # it has been removed
     progress.last_contact = raft.now
     progress.round_acked = max(progress.round_acked, message.round)
     if not message.success:
@@ -120,6 +136,7 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     if message.match_index > progress.match_index:
         progress.acknowledge(message.match_index)
         advance_commit(raft)
+    reconfiguration.note_round(raft, progress)
 
 
 def advance_commit(raft: RaftState) -> None:
@@ -136,6 +153,7 @@ def advance_commit(raft: RaftState) -> None:
     assert raft.log.is_batch_end(index), "proofs are ends of batches"
     raft.commit_index = index
     raft.note("debug", "commit.advanced")
+    reconfiguration.forget_superseded(raft)
     if raft.notice_deadline is None and raft.progress:
         raft.notice_deadline = raft.now + raft.timing.commit_notice_s
 
@@ -213,6 +231,7 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
     if commit_index > raft.commit_index:
         raft.commit_index = commit_index
         raft.note("debug", "commit.advanced")
+        reconfiguration.forget_superseded(raft)
 
     if message.batches:
         raft.send_after_persist(message.leader_id, _accept(raft, message, vouched))
@@ -244,6 +263,8 @@ def _splice(raft: RaftState, missing: list[Batch]) -> None:
         raft.handed_index = min(raft.handed_index, truncated - 1)
         raft.persisted_index = min(raft.persisted_index, truncated - 1)
         raft.note("info", "log.truncated", first_index=truncated, last_index=before)
+        reconfiguration.fall_back(raft, truncated)
+    reconfiguration.adopt(raft, missing)
 
 
 def _accept(raft: RaftState, message: AppendEntries, match_index: int) -> AppendEntriesReply:

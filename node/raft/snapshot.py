@@ -16,6 +16,7 @@ for an older one, and if its log holds the entry that the snapshot ends with, it
 
 from __future__ import annotations
 
+from node.raft import reconfiguration
 from node.raft.messages import InstallSnapshot, InstallSnapshotReply, NodeId, Snapshot
 from node.raft.state import Progress, RaftState, Role
 
@@ -95,7 +96,9 @@ def on_install_snapshot_reply(
     """Sends the next chunk, or goes back to the log; whether a proof was gained."""
     assert raft.role is Role.LEADER
     assert message.term == raft.current_term
-    progress = raft.progress[sender]
+    progress = raft.progress.get(sender)
+    if progress is None:
+        return False  # it has been removed
     progress.last_contact = raft.now
     progress.round_acked = max(progress.round_acked, message.round)
     snapshot = progress.snapshot
@@ -167,6 +170,7 @@ def received(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> bool:
     )
     raft.persisted_index = min(raft.persisted_index, raft.commit_index)
     raft.log.restart(snapshot)
+    reconfiguration.begin_from(raft, snapshot.last_included_index, snapshot.membership)
     raft.truncations += 1
     raft.handed_index = raft.commit_index = raft.last_applied = snapshot.last_included_index
     raft.snapshot = raft.snapshot_to_install = snapshot
@@ -186,6 +190,7 @@ def _has_all(raft: RaftState, snapshot: Snapshot) -> bool:
     if index > raft.commit_index and raft.log.term_at(index) == term:
         raft.commit_index = index  # it is committed, or no snapshot would stand for it
         raft.note("debug", "commit.advanced")
+        reconfiguration.forget_superseded(raft)
     return index <= raft.commit_index
 
 

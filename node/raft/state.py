@@ -20,6 +20,7 @@ from node.raft.messages import (
     HardState,
     InstallSnapshot,
     InstallSnapshotReply,
+    Membership,
     Message,
     NodeId,
     Snapshot,
@@ -110,6 +111,11 @@ class Progress:
     """so much of the snapshot the peer is known to hold"""
     chunk_round: int | None = None
     """the round in which the last chunk was sent; None: none was yet"""
+    caught_up: bool = False
+    """a learner's: a round of replication to it was short enough (thesis §4.2.1)"""
+    round_end: int = 0
+    round_began: float = 0.0
+    """the round under way ends when it holds this entry, and began then"""
 
     def probe_from(self, next_index: int) -> None:
         """Forget what is in flight and find out where the peer's log agrees with ours."""
@@ -191,7 +197,7 @@ class RaftState:
     def __init__(
         self,
         node_id: NodeId,
-        configuration: Configuration,
+        membership: Membership,
         hard_state: HardState,
         log: Log,
         timing: Timing,
@@ -200,10 +206,12 @@ class RaftState:
         now: float,
         snapshot: Snapshot | None = None,
     ) -> None:
-        assert node_id in configuration.voters, "a server is a member of its own configuration"
         assert log.last_term <= hard_state.current_term, "no entry is of a term to come"
         self.node_id = node_id
-        self.configuration = configuration
+        self.configuration = Configuration(membership)
+        """the last in the log, committed or not (§6)"""
+        self.configurations = [(log.base_index, self.configuration)]
+        """the last one that is committed, and all behind it, each with the index of its entry"""
         self.timing = timing
         self.limits = limits
         self.random = random
@@ -264,8 +272,10 @@ class RaftState:
         return HardState(self.current_term, self.voted_for)
 
     @property
-    def peers(self) -> tuple[NodeId, ...]:
-        return self.configuration.peers(self.node_id)
+    def may_stand(self) -> bool:
+        """Whether it may become a leader: learners, and servers that no configuration has, do not
+        stand for election. But everybody votes, for who learns may be a voter and not know yet."""
+        return self.configuration.may_vote(self.node_id)
 
     @property
     def cluster_time_us(self) -> int:

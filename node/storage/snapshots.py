@@ -29,7 +29,7 @@ from collections.abc import Iterator
 import msgspec
 
 from node.ports import Disk, DiskFile
-from node.raft.messages import Snapshot
+from node.raft.messages import Membership, Snapshot
 from node.storage.disk import failing_as
 
 FORMAT = 1
@@ -69,6 +69,7 @@ class Stands(msgspec.Struct, frozen=True, array_like=True):
     last_included_index: int
     last_included_term: int
     time_us: int
+    membership: Membership
     digest: bytes
 
 
@@ -287,5 +288,10 @@ def open_reader(file: DiskFile) -> tuple[SnapshotReader, Stands]:
 
 def _named(stands: Stands, size: int, checksum: int) -> Snapshot:
     return Snapshot(
-        stands.last_included_index, stands.last_included_term, stands.time_us, size, checksum
+        stands.last_included_index,
+        stands.last_included_term,
+        stands.time_us,
+        stands.membership,
+        size,
+        checksum,
     )

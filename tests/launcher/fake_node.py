@@ -29,6 +29,7 @@ import msgspec
 
 from node import wire
 from node.events import EventLog, HybridClock
+from node.raft.messages import Membership
 
 
 class FakeNode:
@@ -71,6 +72,8 @@ class FakeNode:
                 term=1,
                 leader=leader,
                 voter=True,
+                membership=Membership((1,), (1,)),
+                membership_committed=True,
                 first_index=1,
                 last_index=10,
                 commit_index=10,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.raft.state import Ready
 from node.storage.store import Store
 from node.write import Write
 
-SNAPSHOT = Snapshot(9, 2, 0, 100, 1)
+SNAPSHOT = Snapshot(9, 2, 0, stable((1, 2)), 100, 1)
 
 
 def batch(index: int) -> Batch:

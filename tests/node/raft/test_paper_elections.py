@@ -15,7 +15,7 @@ import pytest
 from launcher.config import parse
 from launcher.errors import ConfigError
 from launcher.simulation.cores import Network
-from node.raft.membership import Configuration
+from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -278,12 +278,13 @@ def test_messages_are_all_that_is_needed() -> None:
     assert kinds == {RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply}
 
 
-def test_strangers_are_ignored() -> None:
-    """§5.1: a cluster is a given set of servers."""
+def test_nobody_is_a_stranger_but_oneself() -> None:
+    """§6: who asks may be a voter by a configuration that has not come here yet."""
     net = Network(3)
-    assert step(net, 1, 9, RequestVote(5, 9, 9, 9)) == []
     assert step(net, 1, 1, RequestVote(5, 1, 9, 9)) == []
     assert net[1].state.current_term == 0
+    (granted,) = step(net, 1, 9, RequestVote(5, 9, 9, 9))
+    assert granted == RequestVoteReply(5, vote_granted=True)
 
 
 # -- Figure 2, followers -------------------------------------------------------------------------
@@ -461,15 +462,15 @@ def test_election_timeouts_are_drawn_anew_from_the_interval() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
 def test_two_majorities_share_a_server(size: int) -> None:
     """§5.2, Election Safety, §5.4.3: which is why two cannot be elected, nor a commit be missed."""
-    configuration = Configuration(range(size))
+    configuration = Configuration(stable(range(1, size + 1)))
     quorums = [
         set(chosen)
         for count in range(size + 1)
-        for chosen in combinations(range(size), count)
+        for chosen in combinations(range(1, size + 1), count)
         if configuration.has_quorum(chosen)
     ]
     assert all(one & other for one in quorums for other in quorums)
-    assert min(map(len, quorums)) == configuration.majority == size // 2 + 1
+    assert min(map(len, quorums)) == majority(configuration.voters) == size // 2 + 1
 
 
 def test_a_leader_tells_everyone_at_once_and_goes_on_telling() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.simulation.cores import CHUNK_BYTES, Network
+from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,
     InstallSnapshot,
@@ -12,6 +13,8 @@ from node.raft.messages import (
     Snapshot,
 )
 from node.raft.state import Limits, Role
+
+ALL = stable((1, 2, 3))
 
 TIGHT = Limits(max_trailing_bytes=0)
 """Nothing that a snapshot stands for is kept."""
@@ -82,9 +85,9 @@ def test_a_server_starts_from_its_snapshot_and_the_log_behind_it() -> None:
 def test_an_older_snapshot_of_our_own_changes_nothing() -> None:
     net = lagging()
     base = net[1].state.log.base_index
-    net[1].compact(Snapshot(5, 1, 0, 300, 5), net.now)
+    net[1].compact(Snapshot(5, 1, 0, ALL, 300, 5), net.now)
     assert net[1].state.log.base_index == base
-    assert net[1].state.snapshot == Snapshot(11, 1, 0, 3 * CHUNK_BYTES, 11)
+    assert net[1].state.snapshot == Snapshot(11, 1, 0, ALL, 3 * CHUNK_BYTES, 11)
 
 
 # -- sending and installing ----------------------------------------------------------------------
@@ -172,7 +175,7 @@ def test_a_snapshot_never_takes_back_what_is_committed() -> None:
     net.run(0.3)
     before = net[3].state.commit_index
     term = net[1].state.current_term
-    old = Snapshot(11, 1, 0, 300, 11)
+    old = Snapshot(11, 1, 0, ALL, 300, 11)
     net[3].step(1, InstallSnapshot(term, 1, old, 0, bytes(300)), net.now)
     net.collect(3)
     assert net[3].state.commit_index == net[3].state.last_applied == before
@@ -182,7 +185,7 @@ def test_a_snapshot_never_takes_back_what_is_committed() -> None:
 def test_a_log_that_holds_the_last_included_entry_is_kept() -> None:
     """Figure 13, step 6."""
     net = Network(3, logs={2: [1, 1, 1, 1]}, terms={1: 1, 2: 1, 3: 1})
-    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, 300, 3), 0, b""), net.now)
+    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, ALL, 300, 3), 0, b""), net.now)
     net.collect(2)
     state = net[2].state
     assert (state.log.last_index, state.commit_index, state.log.base_index) == (4, 3, 0)
@@ -228,7 +231,7 @@ def replies_of_3(net: Network) -> list[InstallSnapshotReply]:
 
 def test_a_stale_leader_s_snapshot_is_answered_with_the_term() -> None:
     net = Network(3, terms={1: 1, 2: 5, 3: 5})
-    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, 300, 3), 0, b""), net.now)
+    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, ALL, 300, 3), 0, b""), net.now)
     net.collect(2)
     (reply,) = sent(net, InstallSnapshotReply, 1)
     assert reply.term == 5

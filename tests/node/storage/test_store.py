@@ -9,6 +9,7 @@ import pytest
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import DamagedLog
+from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.storage.segment import Identity
 from node.storage.snapshots import (
@@ -39,7 +40,7 @@ def open_store(disk: SimulatedDisk) -> tuple[Store, Kept]:
 
 def write_snapshot(disk: SimulatedDisk, index: int, name: str = TAKING, term: int = 1) -> Snapshot:
     file = SnapshotFiles(disk, "c").create(name)
-    writer = SnapshotWriter(file, Stands("c", index, term, index * 1000, b"digest"))
+    writer = SnapshotWriter(file, Stands("c", index, term, index * 1000, stable((1, 2)), b"digest"))
     writer.add(Part.SESSIONS, b"who")
     writer.add(Part.MACHINE, b"state at %d" % index)
     writer.add(Part.MACHINE, bytes(500))
@@ -72,7 +73,7 @@ def test_what_is_written_is_read() -> None:
     reader = SnapshotReader(disk.open(TAKING))
     found, stands = reader.verify()
     assert found == snapshot
-    assert stands == Stands("c", 7, 1, 7000, b"digest")
+    assert stands == Stands("c", 7, 1, 7000, stable((1, 2)), b"digest")
     assert list(reader.chunks(Part.SESSIONS)) == [b"who"]
     assert list(reader.chunks(Part.MACHINE)) == [b"state at 7", bytes(500)]
 

@@ -48,8 +48,8 @@ BLIND = {
     "confirmed reads outlive the leader that confirmed them": "a leader that is deposed while it "
     "catches up with what is committed",
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
-    "a snapshot gets its name before the log holds what it stands for": "a term, its entries, their "
-    "commit and a snapshot of them in one write, and a crash in the middle of that",
+    "a snapshot gets its name before the log holds what it stands for": "a term, its entries, "
+    "their commit and a snapshot of them in one write, and a crash in the middle of that",
 }
 """Bugs that the world does not find within its seeds, and what would have to come together. The
 directed tests under `tests/node` fail with each of them."""

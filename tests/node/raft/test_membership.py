@@ -1,0 +1,319 @@
+"""Membership changes (§6): joint consensus, learners, removed leaders; stories of the field."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from launcher.simulation.cores import Network
+from node.errors import Busy, NotLeader
+from node.raft import membership as memberships
+from node.raft.membership import Configuration, stable
+from node.raft.messages import AppendEntries, BatchKind, Membership, NodeId, RequestVote
+from node.raft.state import Limits, Role
+
+
+def cluster(size: int, members: tuple[NodeId, ...]) -> Network:
+    """A cluster of `members`, led by 1, and servers that are there and belong to nobody."""
+    net = Network(size, members=members)
+    net.elect(1)
+    net.run(0.2)
+    return net
+
+
+def change(net: Network, *target: NodeId) -> None:
+    leader = net.leader
+    assert leader is not None
+    net[leader].change_membership(target, net.now)
+    net.collect(leader)
+
+
+def membership(net: Network, node_id: NodeId) -> Membership:
+    return net[node_id].state.configuration.membership
+
+
+def entries(net: Network, node_id: NodeId) -> list[Membership]:
+    """The configurations in a server's log."""
+    batches = net[node_id].state.log.batches_from(net[node_id].state.log.first_index)
+    return [memberships.decode(b.data) for b in batches if b.kind is BatchKind.CONFIGURATION]
+
+
+# -- quorums -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [((1, 2, 3), (3, 4, 5)), ((1,), (2, 3)), ((1, 2, 3, 4), (4,)), ((1, 2), (1, 3))]
+)
+def test_no_two_quorums_on_the_way_miss_each_other(
+    old: tuple[NodeId, ...], new: tuple[NodeId, ...]
+) -> None:
+    """Old and joint, joint and new: neighbours share a server. Old and new need not."""
+    everybody = sorted({*old, *new})
+
+    def quorums(configuration: Configuration) -> list[set[NodeId]]:
+        return [
+            set(chosen)
+            for count in range(len(everybody) + 1)
+            for chosen in combinations(everybody, count)
+            if configuration.has_quorum(chosen)
+        ]
+
+    before, joint, after = (
+        quorums(Configuration(one)) for one in (stable(old), Membership(new, new, old), stable(new))
+    )
+    assert all(one & other for one in before for other in joint)
+    assert all(one & other for one in joint for other in after)
+    assert all(one & other for one in joint for other in joint)
+
+
+def test_the_value_of_a_joint_quorum_is_the_lesser_of_both() -> None:
+    joint = Configuration(Membership((3, 4, 5), (3, 4, 5), (1, 2, 3)))
+    held = {1: 9, 2: 9, 3: 9, 4: 2, 5: 1}
+    assert joint.quorum_value(held.__getitem__) == 2
+
+
+# -- a change, from its beginning to its end -----------------------------------------------------
+
+
+def test_who_is_new_learns_then_both_decide_then_the_new_ones() -> None:
+    net = cluster(5, (1, 2, 3))
+    change(net, 1, 2, 3, 4, 5)
+    assert membership(net, 1) == Membership((1, 2, 3), (1, 2, 3, 4, 5))
+    net.run(1.0)
+    assert entries(net, 1) == [
+        Membership((1, 2, 3), (1, 2, 3, 4, 5)),
+        Membership((1, 2, 3, 4, 5), (1, 2, 3, 4, 5), (1, 2, 3)),
+        stable((1, 2, 3, 4, 5)),
+    ]
+    for node_id in net.voters:
+        assert membership(net, node_id) == stable((1, 2, 3, 4, 5))
+        assert net[node_id].state.commit_index == net[1].state.commit_index
+
+
+def test_all_can_be_replaced_in_one_step() -> None:
+    net = cluster(6, (1, 2, 3))
+    for number in range(20):
+        net.propose(b"%d" % number)
+    net.settle()
+    change(net, 4, 5, 6)
+    net.run(3.0)
+    leader = net.leader
+    assert leader in (4, 5, 6)
+    assert membership(net, leader) == stable((4, 5, 6))
+    for gone in (1, 2, 3):
+        net.crash(gone)
+    index = net.propose(b"after")
+    net.settle()
+    assert net[leader].state.commit_index == index
+
+
+def test_a_cluster_of_one_grows_and_shrinks_again() -> None:
+    net = cluster(3, (1,))
+    change(net, 1, 2, 3)
+    net.run(1.0)
+    assert membership(net, 3) == stable((1, 2, 3))
+    change(net, 1)
+    net.run(1.0)
+    assert membership(net, 1) == stable((1,))
+    net.crash(2)
+    net.crash(3)
+    assert net[1].state.commit_index < net.propose()
+    net.settle()
+    assert net[1].state.commit_index == net[1].state.log.last_index
+
+
+def test_a_learner_counts_nowhere() -> None:
+    net = cluster(5, (1, 2, 3))
+    net.isolate(2, 3)
+    change(net, 1, 2, 3, 4, 5)
+    net.settle()
+    before = net[1].state.commit_index
+    net.propose()
+    net.settle()
+    assert net[1].state.commit_index == before, "1, 4 and 5 are three of five, and one of three"
+    net.run(1.5)
+    assert net[1].state.role is Role.FOLLOWER, "nor do they keep a leader in office"
+    assert not net[4].state.may_stand
+    net.run(5.0)
+    assert net[4].state.current_term == net[5].state.current_term == 1, "nor do they stand"
+
+
+def test_a_learner_that_lags_is_not_promoted() -> None:
+    """Else a commit would wait for one who is far behind (thesis §4.2.1)."""
+    net = cluster(4, (1, 2, 3))
+    net.isolate(4)
+    change(net, 1, 2, 3, 4)
+    net.run(3.0)
+    assert membership(net, 1).voters == (1, 2, 3)
+    change(net, 1, 2, 3)
+    net.run(1.0)
+    assert membership(net, 1) == stable((1, 2, 3)), "one that never comes can be given up"
+    change(net, 1, 2, 3, 4)
+    net.heal()
+    net.run(1.0)
+    assert membership(net, 4) == stable((1, 2, 3, 4))
+
+
+def test_a_learner_comes_by_snapshot() -> None:
+    net = Network(4, members=(1, 2, 3), limits=Limits(max_trailing_bytes=0))
+    net.elect(1)
+    for number in range(10):
+        net.propose(b"%d" % number)
+    net.settle()
+    net.run(0.2)
+    net.take_snapshot(1)
+    change(net, 1, 2, 3, 4)
+    net.run(2.0)
+    assert "snapshot.installed" in net.servers[4].events
+    assert membership(net, 4) == stable((1, 2, 3, 4))
+
+
+def test_what_a_snapshot_stands_for_includes_the_membership() -> None:
+    net = Network(4, members=(1, 2, 3), limits=Limits(max_trailing_bytes=0))
+    net.elect(1)
+    change(net, 1, 2, 3, 4)
+    net.run(1.0)
+    net.take_snapshot(2)
+    net.crash(2)
+    net.start(2)
+    assert net[2].state.log.last_index == net[2].state.log.base_index
+    assert membership(net, 2) == stable((1, 2, 3, 4))
+
+
+def test_a_restarted_server_goes_by_its_log_not_by_what_it_is_told() -> None:
+    net = cluster(4, (1, 2, 3))
+    change(net, 1, 2, 3, 4)
+    net.run(1.0)
+    for node_id in net.voters:
+        net.crash(node_id)
+    for node_id in net.voters:
+        net.start(node_id)
+        assert membership(net, node_id) == stable((1, 2, 3, 4))
+
+
+# -- a leader that goes --------------------------------------------------------------------------
+
+
+def test_a_removed_leader_leads_until_that_is_committed_and_does_not_count_itself() -> None:
+    net = cluster(4, (1, 2, 3, 4))
+    change(net, 2, 3, 4)
+    net.settle()
+    state = net[1].state
+    assert state.role is Role.FOLLOWER
+    assert entries(net, 1)[-1] == stable((2, 3, 4))
+    assert state.commit_index == state.log.last_index, "it saw the commit"
+    net.run(3.0)
+    assert net.leader in (2, 3, 4)
+    assert net.servers[1].events.count("election.started") == 2, "its own, when it was elected"
+
+
+def test_a_removed_leader_needs_a_majority_of_those_that_stay() -> None:
+    net = cluster(3, (1, 2, 3))
+    change(net, 2, 3)
+    while not net[1].state.configuration.is_joint:
+        assert net.deliver() or net.persist_all()
+    net.mail.clear()
+    net.isolate(3)
+    net.run(0.4)
+    assert net[1].state.configuration.is_joint, "1 and 2 are two of three, and one of two"
+
+
+def test_removed_servers_disturb_nobody() -> None:
+    """Raft itself 9."""
+    net = cluster(4, (1, 2, 3, 4))
+    net.isolate(4)
+    change(net, 1, 2, 3)
+    net.run(1.0)
+    assert membership(net, 1) == stable((1, 2, 3))
+    net.heal()
+    term = net[1].state.current_term
+    net.run(10.0)
+    assert net[1].state.role is Role.LEADER
+    assert net[1].state.current_term == term
+    assert net[4].state.may_stand, "it does not know, and asks for votes all the time"
+
+
+# -- what must not happen ------------------------------------------------------------------------
+
+
+def test_no_change_begins_before_an_entry_of_the_term_is_committed() -> None:
+    """Raft itself 8."""
+    net = Network(3, logs={1: [1], 2: [1], 3: [1]})
+    net.time_out(1)
+    while net[1].state.role is not Role.LEADER:
+        assert net.deliver() or net.persist_all()
+    with pytest.raises(Busy, match="has not committed an entry of its term"):
+        net[1].change_membership((1, 2), net.now)
+
+
+def test_one_change_at_a_time() -> None:
+    net = cluster(5, (1, 2, 3))
+    change(net, 1, 2, 3, 4)
+    with pytest.raises(Busy, match="another change"):
+        change(net, 1, 2)
+    change(net, 1, 2, 3, 4)  # the same again is no other
+    while not net[1].state.configuration.is_joint:
+        if not net.deliver() and not net.persist_all():
+            net.now = net[1].deadline
+            net.elapse(1)
+    with pytest.raises(Busy, match="another change"):
+        change(net, 1, 2)
+    with pytest.raises(NotLeader):
+        net[2].change_membership((1,), net.now)
+
+
+def test_a_learner_that_is_a_voter_and_does_not_know_it_votes() -> None:
+    """etcd #10998: else the cluster has no leader, for want of a vote that is there."""
+    net = cluster(4, (1, 2))
+    change(net, 1, 2, 3)
+    net.cut = {(1, 3), (2, 3)}
+    net[3].step(2, RequestVote(5, 2, 100, 4), net.now)
+    net.collect(3)
+    while net.persist(3):
+        pass
+    assert net[3].state.voted_for == 2
+
+
+def test_a_truncated_configuration_is_not_in_force_any_more() -> None:
+    net = cluster(5, (1, 2, 3))
+    net.isolate(1, 4, 5)
+    change(net, 1, 2, 3, 4, 5)
+    net.run(0.25)
+    assert membership(net, 4).target == (1, 2, 3, 4, 5)
+    net.run(3.0)
+    leader = net.leader
+    assert leader in (2, 3)
+    net.propose(b"x")
+    net.settle()
+    net.heal()
+    net.run(2.0)
+    assert membership(net, 1) == stable((1, 2, 3))
+    assert entries(net, 1) == []
+
+
+def test_who_is_elected_in_the_middle_goes_on() -> None:
+    net = cluster(5, (1, 2, 3))
+    change(net, 3, 4, 5)
+    for _ in range(200):
+        if membership(net, 3).outgoing:
+            break
+        if not net.deliver() and not net.persist_all():
+            net.run(0.05, settle=False)
+    assert membership(net, 3).outgoing == (1, 2, 3)
+    net.crash(1)
+    net.run(5.0)
+    assert net.leader in (3, 4, 5)
+    for node_id in (3, 4, 5):
+        assert membership(net, node_id) == stable((3, 4, 5))
+
+
+def test_a_leader_tells_the_removed_of_it() -> None:
+    net = cluster(4, (1, 2, 3, 4))
+    change(net, 1, 2, 3)
+    net.run(0.5)
+    assert membership(net, 4) == stable((1, 2, 3))
+    assert not net[4].state.may_stand
+    assert 4 not in net[1].state.progress, "and then it has nothing more to say to it"
+    sent = [m for _, to, m in net.mail if to == 4 and isinstance(m, AppendEntries)]
+    assert sent == []
