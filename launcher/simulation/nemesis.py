@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from launcher.simulation.network import Network, Time, cuts
-from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, Fault
+from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, RECONFIGURE, Fault
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.messages import NodeId
@@ -52,6 +52,8 @@ class Nemesis:
         # A disk that rots is lost for good; where all but a majority are, nothing else can happen.
         lost = situation.chance("rot").choice([0, 1, 1, 2])
         self._most_lost = min((len(self._nodes) - 1) // 2, lost)
+        if situation.reconfigures:
+            self._most_lost = 0  # it may be the only voter's
         self._over = False
         self._hunts: dict[Fault, random.Random] = {}
 
@@ -299,6 +301,16 @@ class Nemesis:
         for node in targets:
             node.take_snapshot()
 
+    def _reconfigure(
+        self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
+    ) -> None:
+        target = [
+            node.node_id for node in self._nodes if chance.random() < 0.2 + 0.7 * fault.amount
+        ]
+        leader = current_leader(self._nodes)
+        if target and leader is not None:
+            leader.change_membership(target)
+
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> End | None:
@@ -320,7 +332,7 @@ class Nemesis:
         return self._start(targets, chance)
 
 
-def current_leader(nodes: Sequence[SimulatedNode]) -> SimulatedNode | None:
+def current_leader(nodes: Iterable[SimulatedNode]) -> SimulatedNode | None:
     """The leader of the newest term that has one, among these."""
     leaders = [
         (node.server.state.current_term, node)
@@ -355,5 +367,6 @@ _BEGIN: dict[str, _Begin] = {
     "fail-write": Nemesis._fail_write,
     "fail-sync": Nemesis._fail_sync,
     "snapshot": Nemesis._snapshot,
+    RECONFIGURE: Nemesis._reconfigure,
     "flip-bit": Nemesis._flip_bit,
 }

@@ -456,6 +456,14 @@ class SimulatedNode:
         """Somebody asks it to."""
         self._tell(lambda server: server.take_snapshot())
 
+    def change_membership(self, target: list[NodeId]) -> None:
+        """Somebody asks it to."""
+
+        def ask(server: Server) -> None:
+            server.change_membership(target, self.local_now)
+
+        self._tell(ask)
+
     def disk_takes_s(self) -> float:
         """How long something takes on its disk now."""
         least_s, most_s = self._situation.sync_s

@@ -23,6 +23,8 @@ FOLLOWER = "follower"
 ANY = "any"
 ALL = "all"
 
+RECONFIGURE = "reconfigure"
+
 
 class Fault(msgspec.Struct, frozen=True):
     """Something that goes wrong.
@@ -89,6 +91,7 @@ FAULTS: dict[str, FaultKind] = {
     "fail-write": FaultKind("the next write fails", _ONE, 0.5),
     "fail-sync": FaultKind("the next sync fails, and its pages are called clean", _ONE, 0.5),
     "snapshot": FaultKind("a node is told to take a snapshot", (*_ONE, ALL), 1.0, (0.0, 0.0)),
+    RECONFIGURE: FaultKind("some other nodes are to be the voters", (ALL,), 1.0, (0.0, 0.0)),
     "flip-bit": FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
 }
 """Every kind, by name."""

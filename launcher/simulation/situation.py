@@ -11,7 +11,7 @@ import random
 
 import msgspec
 
-from launcher.simulation.schedule import FAULTS, Fault, make_schedule, only
+from launcher.simulation.schedule import FAULTS, RECONFIGURE, Fault, make_schedule, only
 from node.raft.messages import NodeId
 from node.wire import NodeConfig
 
@@ -74,8 +74,22 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_chunk_bytes: int
 
     @property
-    def voters(self) -> list[NodeId]:
+    def nodes(self) -> list[NodeId]:
+        """All that there are."""
         return list(range(1, self.options.nodes + 1))
+
+    @property
+    def reconfigures(self) -> bool:
+        """Whether the membership changes in this run."""
+        return any(fault.kind == RECONFIGURE for fault in self.schedule())
+
+    @property
+    def members(self) -> list[NodeId]:
+        """With whom the cluster begins: not always with all, where the membership changes."""
+        if not self.reconfigures:
+            return self.nodes
+        size = self.chance("members").choice([len(self.nodes), (len(self.nodes) + 1) // 2])
+        return self.nodes[:size]
 
     def chance(self, purpose: str) -> random.Random:
         """The randomness for one purpose. What one purpose draws never moves another."""
@@ -97,7 +111,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             cluster_name=CLUSTER_ID,
             node_id=node_id,
             life=life,
-            voters=self.voters,
+            voters=self.members if node_id in self.members else [],
             peers={},
             data_dir="",
             event_log="",

@@ -33,6 +33,7 @@ from node import wire
 from node.errors import StorageError
 from node.machines.kv import KeyValue
 from node.raft.invariants import STATE_MACHINE_SAFETY, ClusterWatch, InvariantBroken, ServerWatch
+from node.raft.membership import Configuration
 from node.raft.messages import (
     AppendEntriesReply,
     HardState,
@@ -268,6 +269,8 @@ class Watch:
         self._durable: dict[NodeId, int] = {}
         """how far each node's disk was last known to hold its log"""
         self._commit_index = 0
+        self._configurations: list[Configuration] = []
+        """by any of these may be decided: the last that is committed, and those behind it"""
         self._nodes: list[SimulatedNode] = []
 
     def begin(self, nodes: Iterable[SimulatedNode]) -> None:
@@ -302,6 +305,7 @@ class Watch:
         self._durable[node.node_id] = state.persisted_index
         if state.commit_index > self._commit_index:
             self._commit_index = state.commit_index
+            self._configurations = [one for _, one in state.configurations]
             self._check_majority(node)
         if state.last_applied != self._digested[node.node_id]:
             self._digested[node.node_id] = state.last_applied
@@ -328,7 +332,7 @@ class Watch:
         """What is committed for the first time a majority of the disks holds."""
         index = self._commit_index
         holders = [other for other, durable in self._durable.items() if durable >= index]
-        if len(holders) <= len(self._nodes) // 2:
+        if not any(one.has_quorum(holders) for one in self._configurations):
             belief = (
                 f"n{node.node_id} commits entry {index}, and no more than {len(holders)} of "
                 f"{len(self._nodes)} disks hold that many: {holders}"
@@ -373,7 +377,7 @@ class Watch:
             for node in self._nodes
             if node.lost or node.flipped or self._would_hold(node, index, term)
         ]
-        if len(holders) <= len(self._nodes) // 2:
+        if not any(one.has_quorum(holders) for one in self._configurations):
             belief = (
                 f"entry {index} of term {term} was acknowledged, and would be found on "
                 f"{len(holders)} of {len(self._nodes)} disks if all power went: {holders}"

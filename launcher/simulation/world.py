@@ -44,6 +44,7 @@ from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.watch import Watch, WatchedMachine
 from node.raft.invariants import InvariantBroken
+from node.raft.membership import stable
 from node.raft.messages import NodeId
 
 LIVENESS_TIMEOUTS = 10
@@ -115,7 +116,7 @@ class World:
         self._number = itertools.count()
         self._watch = Watch(situation.chance("watch"))
         self._nodes = {
-            node_id: SimulatedNode(node_id, situation, self, self) for node_id in situation.voters
+            node_id: SimulatedNode(node_id, situation, self, self) for node_id in situation.nodes
         }
         self._watch.begin(self._nodes.values())
         self._network = Network(self, self._nodes, situation.latency_s, situation.chance("network"))
@@ -215,7 +216,9 @@ class World:
     # -- liveness --------------------------------------------------------------------------------
 
     def _live(self) -> None:
-        voters = len(self.situation.voters)
+        if self.situation.reconfigures:
+            self._make_all_voters()
+        voters = len(self.situation.nodes)
         spared = voters - (voters // 2 + 1)
         well = [node for node in self._alive() if not node.flipped]
         down = self.situation.chance("spared").sample(well, len(well))
@@ -237,6 +240,28 @@ class World:
         self._suffer_a_deaf_follower()
         if len(self._alive()) - 2 > voters // 2:
             self._elect_beside_a_hasty_node()
+
+    def _make_all_voters(self) -> None:
+        """What is asked for in the end is what the membership comes to, whatever was under way."""
+        self._nemesis.stop()
+        self._note("faults.stopped")
+        everybody = self.situation.nodes
+
+        def settled() -> bool:
+            leader = current_leader(self._nodes.values())
+            if leader is None or leader.server is None:
+                return False
+            state = leader.server.state
+            index, configuration = state.configurations[-1]
+            if configuration.membership == stable(everybody):
+                return index <= state.commit_index
+            leader.change_membership(everybody)
+            return False
+
+        deadline = self.now + 2 * SETTLE_S
+        if not self.run_until(deadline, settled):
+            found = ", ".join(map(self._describe, self._nodes.values()))
+            self._fail(LIVENESS, f"not all are voters by {deadline:.3f} s: {found}")
 
     def _alive(self) -> list[SimulatedNode]:
         return [node for node in self._nodes.values() if not node.lost]
@@ -281,7 +306,7 @@ class World:
     def _get_by_without_the_leaders_disk(self) -> None:
         """The leader's disk hangs and its heart beats on: the others' disks are a majority."""
         leader = self._leader()
-        if len(self._alive()) - 1 <= len(self.situation.voters) // 2:
+        if len(self._alive()) - 1 <= len(self.situation.nodes) // 2:
             return
         self._note("disk.hung", leader=leader.node_id)
         leader.disk_hangs_until = float("inf")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from node.raft.messages import Batch, NodeId
+from node.raft.messages import Batch, BatchKind, NodeId
 from node.raft.state import RaftState, Ready, Role
 
 ELECTION_SAFETY = "election-safety"
@@ -124,12 +124,16 @@ class ServerWatch:
             self._check_tail()
 
     def _check_tail(self) -> None:
-        """The uncommitted tail: the limit, or one proposal, and the no-op."""
+        """The uncommitted tail: the limit, or one proposal; and what is no client's."""
         raft = self._raft
         tail = raft.log.bytes_after(raft.commit_index)
         if tail > raft.limits.max_uncommitted_bytes:
             first = raft.log.batches_from(raft.commit_index + 1)
-            own = [batch for batch in first if batch.term == raft.current_term and batch.data]
+            own = [
+                batch
+                for batch in first
+                if batch.term == raft.current_term and batch.kind is BatchKind.COMMANDS
+            ]
             over = sum(len(batch.data) for batch in own)
             if over > raft.limits.max_uncommitted_bytes and len(own) > 1:
                 raise InvariantBroken(BOUNDS, f"the uncommitted tail has {tail} bytes")
