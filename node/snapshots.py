@@ -182,6 +182,7 @@ class Snapshots:
         def done(error: BaseException | None) -> None:
             if error is not None:
                 raise error
+            raft.chunk_sent(peer, message)
             if data:
                 self._send([(peer, msgspec.structs.replace(message, data=data[0]))])
 

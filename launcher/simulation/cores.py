@@ -357,6 +357,7 @@ class Network:
         for to, chunk in ready.chunks_to_send:
             size = min(CHUNK_BYTES, chunk.snapshot.size - chunk.offset)
             self._send(node_id, [(to, msgspec.structs.replace(chunk, data=bytes(size)))])
+            server.raft.chunk_sent(to, chunk)
         for sender, chunk in ready.chunks_received:
             self._receive(server, sender, chunk)
         for batch in ready.committed:

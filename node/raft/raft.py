@@ -14,7 +14,8 @@ The caller's duties:
 4. When a Ready has a `snapshot`, make that durable in place of the whole stored log, before its
    batches, and restore the machine from it. Apply `committed` in order. Answer `reads` when
    everything up to their index is applied.
-5. Read `chunks_to_send` from the snapshot that they name, and send them. Store `chunks_received`,
+5. Read `chunks_to_send` from the snapshot that they name, send them, and say so with `chunk_sent`.
+   Store `chunks_received`,
    then say so with `chunk_taken`, or `snapshot_received`.
 6. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
    delaying, doubling or reordering them is safe.
@@ -225,6 +226,10 @@ class Raft:
         """`snapshot`, of this server's own state, is durable here."""
         self.state.now = now
         snapshots.compact(self.state, snapshot)
+
+    def chunk_sent(self, peer: NodeId, message: InstallSnapshot) -> None:
+        """A chunk of `chunks_to_send` has left, or cannot be read."""
+        snapshots.chunk_sent(self.state, peer, message)
 
     def chunk_taken(
         self, sender: NodeId, message: InstallSnapshot, offset: int, now: float

@@ -62,6 +62,7 @@ def begin_sending(raft: RaftState, peer: NodeId, progress: Progress) -> None:
     progress.probe_from(raft.snapshot.last_included_index + 1)
     progress.snapshot = raft.snapshot
     progress.snapshot_offset = 0
+    progress.chunk_read = False
     progress.chunk_round = None
     raft.note(
         "info",
@@ -110,14 +111,23 @@ def on_install_snapshot_reply(
         progress.probe_from(progress.match_index + 1)
         raft.note("info", "snapshot.sent", peer=sender, index=snapshot.last_included_index)
         return True
+    # The question of a later round has overtaken the chunk: it is lost, unless it has not left yet.
     lost = progress.chunk_round is None or message.round > progress.chunk_round
-    if message.offset > progress.snapshot_offset or lost:
+    if not progress.chunk_read and (message.offset > progress.snapshot_offset or lost):
         progress.snapshot_offset = message.offset
         if message.offset < snapshot.size:
-            progress.chunk_round = raft.round
+            progress.chunk_read = True
             chunk = _message(raft, snapshot, message.offset)
             raft.chunks_to_send.append((sender, chunk))
     return False
+
+
+def chunk_sent(raft: RaftState, peer: NodeId, message: InstallSnapshot) -> None:
+    """The chunk has left, or could not be read: then it will count as lost."""
+    progress = raft.progress.get(peer)
+    if progress is not None and progress.snapshot == message.snapshot:
+        progress.chunk_read = False
+        progress.chunk_round = raft.round
 
 
 def _message(raft: RaftState, snapshot: Snapshot, offset: int) -> InstallSnapshot:

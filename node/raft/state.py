@@ -109,8 +109,10 @@ class Progress:
     """it is being sent this instead of the log"""
     snapshot_offset: int = 0
     """so much of the snapshot the peer is known to hold"""
+    chunk_read: bool = False
+    """a chunk is being read for it"""
     chunk_round: int | None = None
-    """the round in which the last chunk was sent; None: none was yet"""
+    """the round in which the last chunk left; None: none has yet"""
     caught_up: bool = False
     """a learner's: a round of replication to it was short enough (thesis §4.2.1)"""
     round_end: int = 0

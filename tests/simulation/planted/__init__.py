@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from tests.simulation.planted import (
     elections,
+    membership,
     reads,
     replication,
     servers,
@@ -62,6 +63,7 @@ ALL: list[Planted] = [
     *servers.BUGS,
     *sessions.BUGS,
     *snapshots.BUGS,
+    *membership.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]

@@ -1,0 +1,169 @@
+"""Bugs in membership changes (§6): two majorities, lost configurations, leaders that stay."""
+
+from __future__ import annotations
+
+from node.raft import reconfiguration, replication
+from node.raft import snapshot as core
+from node.raft.membership import Configuration
+from node.raft.raft import Raft
+from node.raft.state import RaftState
+from node.server import Server
+from tests.simulation.planted.form import Planted, edited
+from tests.simulation.planted.properties import (
+    CRASH,
+    DURABILITY,
+    ELECTION_SAFETY,
+    LINEARIZABILITY,
+    LIVENESS,
+    LOSS,
+    PROMISES,
+)
+
+CHANGES = {"faults": ("partition", "isolate", "cut", "kill", "pause", "hunt", "reconfigure")}
+
+BUGS = [
+    Planted(
+        name="the joint quorum forgets the old voters",
+        pitfall="Raft itself 8, Found in the field 8",
+        story="The new voters decide alone while the old ones may still do so too.",
+        target=Configuration,
+        attribute="__init__",
+        plant=edited(
+            ("(membership.voters, membership.outgoing) if half", "(membership.voters,) if half")
+        ),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a change begins before the last one is committed",
+        pitfall="Raft itself 8, Found in the field 8",
+        story="Two changes in flight: from the first to the second no two majorities need to meet.",
+        target=reconfiguration,
+        attribute="next_stage",
+        plant=edited(("index > raft.commit_index", "False")),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a configuration that was truncated stays in force",
+        pitfall="Found in the field 8",
+        story="The server goes by voters that nobody has agreed on.",
+        target=reconfiguration,
+        attribute="fall_back",
+        plant=edited(("configurations[-1][0] < truncated", "True")),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a configuration is in force only when it is committed",
+        pitfall="Found in the field 8",
+        story="Followers go by the old one while the leader already counts by the new.",
+        target=replication,
+        attribute="_splice",
+        plant=edited(("    reconfiguration.adopt(raft, missing)\n", "")),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a removed leader goes on leading",
+        pitfall="Raft itself 9",
+        story="It commits with the votes of others for as long as it lives.",
+        target=reconfiguration,
+        attribute="is_done_with_us",
+        plant=edited(
+            ("index <= raft.commit_index and not configuration.may_vote(raft.node_id)", "False")
+        ),
+        expected=(LIVENESS, CRASH),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a server that learns refuses its vote",
+        pitfall="Found in the field 8",
+        story="It may be a voter by an entry that has not come here yet, and its vote is missing.",
+        target=Raft,
+        attribute="step",
+        plant=edited(
+            (
+                "    if sender == raft.node_id:\n        return\n",
+                (
+                    "    if sender == raft.node_id:\n        return\n"
+                    "    if isinstance(message, RequestVote) and not raft.may_stand:\n"
+                    "        return\n"
+                ),
+            )
+        ),
+        expected=(LIVENESS,),
+        within=150,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a server starts with the members of its beginning",
+        pitfall="Found in the field 8",
+        story="What its log says of the membership is not looked at when it starts.",
+        target=Raft,
+        attribute="__init__",
+        plant=edited(("    reconfiguration.adopt(self.state, batches)\n", "")),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a snapshot does not bring the membership",
+        pitfall="Found in the field 10",
+        story="Who installs it goes by the members that it knew before.",
+        target=core,
+        attribute="received",
+        plant=edited(
+            (
+                "snapshot.last_included_index, snapshot.membership)",
+                "snapshot.last_included_index, raft.configuration.membership)",
+            )
+        ),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure")},
+    ),
+    Planted(
+        name="a learner's disk counts",
+        pitfall="Found in the field 7, Found in the field 8",
+        story="Whoever gets the log is counted, whether it votes or not.",
+        target=Configuration,
+        attribute="quorum_value",
+        plant=edited(("for half in self._halves", "for half in (self.everybody,)")),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS, CRASH),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="a server without a configuration stands for election",
+        pitfall="Raft itself 9",
+        story="A learner, or one that has been removed, asks for votes.",
+        target=RaftState,
+        attribute="may_stand",
+        plant=lambda original: property(lambda self: True),
+        expected=(LIVENESS, CRASH, ELECTION_SAFETY, PROMISES, DURABILITY),
+        within=100,
+        options=CHANGES,
+    ),
+    Planted(
+        name="what a snapshot says of the membership is what the log's end says",
+        pitfall="Found in the field 10",
+        story="It is of a configuration that may yet be truncated.",
+        target=Server,
+        attribute="_take_snapshot",
+        plant=edited(
+            (
+                "self._membership,\n",
+                "self._raft.state.configuration.membership,\n",
+            )
+        ),
+        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=100,
+        options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure", "hunt")},
+    ),
+]
