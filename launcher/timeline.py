@@ -281,6 +281,18 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} became leader of term {term}",
     ),
     "leader.stepped_down": ("{node:node} stepped down: {reason}", "{node:node} stepped down"),
+    "transfer.started": ("{node:node} hands over to {target:node}",),
+    "transfer.received": ("{leader:node} has asked {node:node} to lead",),
+    "transfer.done": ("{node:node} has handed over to {target:node}",),
+    "transfer.aborted": (
+        "{node:node} gives up handing over to {target:node}: {reason}",
+        "{node:node} gives up handing over",
+    ),
+    "disk.stalled": (
+        "{node:node} has waited for its disk for {for_s} s",
+        "{node:node} waits for its disk",
+    ),
+    "disk.recovered": ("the disk of {node:node} goes on",),
     "leader.heard": ("{node:node} follows {leader:node} in term {term}",),
     "term.advanced": (
         "{node:node} moved from term {previous} to term {term}",

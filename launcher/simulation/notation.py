@@ -19,10 +19,11 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from node.raft.state import Note, Ready
 
-PEOPLE = {"candidate", "leader", "votes"}
+PEOPLE = {"candidate", "leader", "target", "votes"}
 """The fields of events that name servers."""
 
 
@@ -49,6 +50,7 @@ def of_message(message: Message) -> str:
         case RequestVote():
             words = [f"last={message.last_log_index}@{message.last_log_term}"]
             words += ["pre-vote"] * message.pre_vote
+            words += ["transfer"] * message.leadership_transfer
         case RequestVoteReply():
             words = ["granted" if message.vote_granted else "denied"]
             words += ["pre-vote"] * message.pre_vote
@@ -63,6 +65,8 @@ def of_message(message: Message) -> str:
         case AppendEntriesReply():
             words = [f"refused prev={message.prev_log_index}"]
             words += [f"hint={message.hint_index}@{message.hint_term}"]
+        case TimeoutNow():
+            words = []
     if isinstance(message, AppendEntries | AppendEntriesReply) and message.round:
         words.append(f"round={message.round}")
     return " ".join([type(message).__name__, f"term={message.term}", *words])

@@ -19,6 +19,7 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def describe(message: Message) -> str:
     match message:
         case RequestVote():
             what = "RequestVote (pre-vote)" if message.pre_vote else "RequestVote"
+            what += " (transfer)" * message.leadership_transfer
             last = f"last {message.last_log_index} of term {message.last_log_term}"
             return f"{what} term {message.term}, {last}"
         case RequestVoteReply():
@@ -127,3 +129,5 @@ def describe(message: Message) -> str:
                     f"of term {message.hint_term}"
                 )
             return f"AppendEntriesReply term {message.term}: {said}, round {message.round}"
+        case TimeoutNow():
+            return f"TimeoutNow term {message.term}"
