@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -414,15 +415,14 @@ class Nodes:
         if process is None:
             raise LauncherError(f"n{leader} led, and is gone")
         request = next(self._requests)
-        answer = self._transfers[request] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[wire.TransferEnded] = asyncio.get_running_loop().create_future()
+        self._transfers[request] = answer
         gone = asyncio.ensure_future(process.gone.wait())
+        waits: set[asyncio.Future[Any]] = {answer, gone}
         process.send(wire.TransferLeadership(request, target))
         try:
-            await asyncio.wait(
-                {answer, gone},
-                timeout=self.transfer_s + TRANSFER_PATIENCE_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            patience_s = self.transfer_s + TRANSFER_PATIENCE_S
+            await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             how = "has died" if gone.done() else "does not answer"

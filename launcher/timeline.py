@@ -323,6 +323,7 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "restart.scheduled": ("{target:node} will be started again in {in_s} s",),
     "node.gave_up": ("{target:node} will not be started again: {reason}",),
     "faults.stopped": ("no more faults from here on",),
+    "transfer.asked": ("{leader:node} is asked to hand over to {target:node}",),
     "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "fault.injected": (

@@ -89,6 +89,7 @@ FAULTS: dict[str, FaultKind] = {
     "fail-write": FaultKind("the next write fails", _ONE, 0.5),
     "fail-sync": FaultKind("the next sync fails, and its pages are called clean", _ONE, 0.5),
     "flip-bit": FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
+    "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
 }
 """Every kind, by name."""
 

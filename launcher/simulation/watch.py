@@ -54,7 +54,7 @@ DURABILITY = "durability"
 PROBE_ENTRIES = 200
 """Logs up to so long are probed freely; longer ones more rarely, so that a probe costs as much."""
 
-_TAG_AT = 11
+TAG_AT = 11
 """Where a frame between nodes says what it is: behind an array, a 64-bit time, and an array."""
 
 _APPEND_ENTRIES = 3
@@ -277,7 +277,7 @@ class Watch:
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """A frame leaves: what does it promise?"""
-        if frame[_TAG_AT] == _APPEND_ENTRIES:
+        if frame[TAG_AT] == _APPEND_ENTRIES:
             return
         _, message = wire.decode_rpc(frame)
         promises = self.promises[node.node_id]
