@@ -18,9 +18,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from launcher.cluster import Cluster, DownReport
     from launcher.config import ClusterConfig
-    from launcher.status import Chosen, ClusterStatus, NodeStatus
+    from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
 
-__all__ = ["Chosen", "Cluster", "ClusterConfig", "ClusterStatus", "DownReport", "NodeStatus"]
+__all__ = [
+    "Chosen",
+    "Cluster",
+    "ClusterConfig",
+    "ClusterStatus",
+    "DownReport",
+    "HandedOver",
+    "NodeStatus",
+]
 
 _HOMES = {
     "Chosen": "launcher.status",
@@ -28,6 +36,7 @@ _HOMES = {
     "ClusterConfig": "launcher.config",
     "ClusterStatus": "launcher.status",
     "DownReport": "launcher.cluster",
+    "HandedOver": "launcher.status",
     "NodeStatus": "launcher.status",
 }
 

@@ -32,7 +32,7 @@ from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
-from launcher.status import Chosen, ClusterStatus
+from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.supervision import OwnSupervisor
 from node.errors import CommandError, MachineError
 from node.raft.messages import NodeId
@@ -259,7 +259,7 @@ class Cluster:
         return self._act(control.Kill(_words(targets), signal))
 
     def stop(self, *targets: str | int) -> list[Chosen]:
-        """Stops nodes in good order."""
+        """Stops nodes in good order; a leader first has another lead."""
         return self._act(control.StopNodes(_words(targets)))
 
     def start(self, *targets: str | int) -> list[Chosen]:
@@ -269,6 +269,16 @@ class Cluster:
     def restart(self, *targets: str | int, rolling: bool = False) -> list[Chosen]:
         """Stops and starts nodes. rolling: one at a time, never losing the quorum."""
         return self._act(control.RestartNodes(_words(targets), rolling))
+
+    def transfer(self, target: str | int) -> HandedOver:
+        """Has the leader hand over to a node; returns when that leads, also if it did already.
+
+        Raises LauncherError when it does not come to lead within an election timeout; then the old
+        leader leads on, unless it has died meanwhile.
+        """
+        handed_over = self._call(control.Transfer(_words([target]))).handed_over
+        assert handed_over is not None, "a transfer is answered with who leads"
+        return handed_over
 
     def pause(self, *targets: str | int) -> list[Chosen]:
         """Stops nodes as by SIGSTOP: they are there, and do nothing."""

@@ -294,7 +294,7 @@ def kill(context: Context, targets: tuple[str, ...], signal: str, as_json: bool)
     _act("killed", context.cluster().kill(*targets, signal=signal), as_json)
 
 
-@command("stop", "Stop nodes in good order." + TARGET_HELP)
+@command("stop", "Stop nodes in good order; a leader hands over first." + TARGET_HELP)
 @targets
 @as_json
 def stop(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
@@ -317,6 +317,27 @@ def start(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 def restart(context: Context, targets: tuple[str, ...], rolling: bool, as_json: bool) -> None:
     """`launcher restart`."""
     _act("restarted", context.cluster().restart(*targets, rolling=rolling), as_json)
+
+
+@command(
+    "transfer",
+    "Have the leader hand over to another node, so that nobody waits for an election.\n\nTARGET is "
+    "an id (2 or n2), follower or random. One that leads already is fine.",
+)
+@click.argument("target", metavar="TARGET")
+@as_json
+def transfer(context: Context, target: str, as_json: bool) -> None:
+    """`launcher transfer`."""
+    from launcher.output import print_json
+
+    handed_over = context.cluster().transfer(target)
+    led, leads, term = handed_over.led, handed_over.leads, handed_over.term
+    if as_json:
+        print_json(handed_over)
+    elif led == leads:
+        click.echo(f"n{leads} leads already, in term {term}")
+    else:
+        click.echo(f"n{led} led, n{leads} leads in term {term}")
 
 
 @command(

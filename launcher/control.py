@@ -7,6 +7,7 @@
     kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
     stop, start, pause, resume, snapshot {targets}
     restart {targets, rolling}
+    transfer {targets}                  {"ok": true, "handed_over": {"led", "leads", "term"}}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     heal
     down                                answered when every node is gone
@@ -28,7 +29,7 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
-from launcher.status import Chosen, ClusterStatus
+from launcher.status import Chosen, ClusterStatus, HandedOver
 from node import wire
 from node.raft.messages import NodeId
 
@@ -64,6 +65,12 @@ class RestartNodes(msgspec.Struct, frozen=True, tag_field="op", tag="restart"):
 
     targets: list[str]
     rolling: bool = False
+
+
+class Transfer(msgspec.Struct, frozen=True, tag_field="op", tag="transfer"):
+    """Have the leader hand over to the one node that the targets mean."""
+
+    targets: list[str]
 
 
 class Pause(msgspec.Struct, frozen=True, tag_field="op", tag="pause"):
@@ -104,6 +111,7 @@ Request: TypeAlias = (
     | StopNodes
     | StartNodes
     | RestartNodes
+    | Transfer
     | Pause
     | Resume
     | TakeSnapshots
@@ -126,6 +134,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: ClusterStatus | None = None
     restarting: list[NodeId] = []
     groups: list[list[NodeId]] = []
+    handed_over: HandedOver | None = None
 
 
 # -- asking --------------------------------------------------------------------------------------

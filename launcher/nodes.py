@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,9 @@ from node.raft.messages import NodeId
 
 STATUS_PATIENCE_S = 0.3
 """How long `ps` waits for nodes that do not answer; it then shows what was last known of them."""
+
+TRANSFER_PATIENCE_S = 1.0
+"""How much longer than it may take we wait for the word of a leader that is to hand over."""
 
 
 @dataclass(slots=True)
@@ -86,6 +90,7 @@ class Nodes:
         self._one_start = asyncio.Lock()
         self._changed = asyncio.Event()
         self._requests = itertools.count(1)
+        self._transfers: dict[int, asyncio.Future[wire.TransferEnded]] = {}
         self._asked: dict[int, set[NodeId]] = {}
         self._retries: set[asyncio.Task[None]] = set()
 
@@ -312,6 +317,11 @@ class Nodes:
         node = self.all[node_id]
         if isinstance(message, wire.Failed):
             return  # the process keeps it for its end
+        if isinstance(message, wire.TransferEnded):
+            answer = self._transfers.get(message.request)
+            if answer is not None and not answer.done():
+                answer.set_result(message)
+            return
         node.status = message
         if node.process is not None:
             node.process.ready.set()
@@ -394,6 +404,35 @@ class Nodes:
             cpu_percent=None if cpu is None else round(cpu, 1),
             rss_bytes=rss,
         )
+
+    # -- who leads ---------------------------------------------------------------------------
+
+    @property
+    def transfer_s(self) -> float:
+        """A leader gives up handing over after so long."""
+        return self._config.election_timeout_min_s
+
+    async def transfer(self, leader: NodeId, target: NodeId) -> wire.TransferEnded:
+        """Has the leader hand over to `target`. Raises LauncherError when it does not answer."""
+        process = self.all[leader].process
+        if process is None:
+            raise LauncherError(f"n{leader} led, and is gone")
+        request = next(self._requests)
+        answer: asyncio.Future[wire.TransferEnded] = asyncio.get_running_loop().create_future()
+        self._transfers[request] = answer
+        gone = asyncio.ensure_future(process.gone.wait())
+        waits: set[asyncio.Future[Any]] = {answer, gone}
+        process.send(wire.TransferLeadership(request, target))
+        try:
+            patience_s = self.transfer_s + TRANSFER_PATIENCE_S
+            await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            how = "has died" if gone.done() else "does not answer"
+            raise LauncherError(f"n{leader}, which was to hand over to n{target}, {how}")
+        finally:
+            gone.cancel()
+            del self._transfers[request]
 
     # -- faults ------------------------------------------------------------------------------
 

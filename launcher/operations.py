@@ -8,8 +8,9 @@ need not wait for a `start` that hangs. Only rolling restarts exclude each other
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import TypeAlias
@@ -18,10 +19,10 @@ import msgspec
 
 from launcher import control
 from launcher.control import Reply, Request
-from launcher.errors import LauncherError, TimedOut
+from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
 from launcher.nodes import Nodes
-from launcher.status import Chosen, ClusterStatus
+from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
 from launcher.targets import Action, parse_partition, resolve
 from node.raft.messages import NodeId
 from node.wire import LinkFault, Stop, TakeSnapshot
@@ -60,13 +61,15 @@ class Operations:
                 number = control.parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))
             case control.StopNodes(targets):
-                return await self._on_each("stop", targets, self.stop)
+                return await self._on_each("stop", targets, self.stop, self._stop_leader)
             case control.StartNodes(targets):
                 return await self._on_each("start", targets, self.start)
             case control.RestartNodes(targets, rolling):
                 if rolling:
                     return await self._roll(targets)
-                return await self._on_each("restart", targets, self.restart)
+                return await self._on_each("restart", targets, self.restart, self._restart_leader)
+            case control.Transfer(targets):
+                return await self._transfer(targets)
             case control.Pause(targets):
                 return await self._on_each("pause", targets, self.pause)
             case control.Resume(targets):
@@ -82,13 +85,30 @@ class Operations:
             case control.Down():
                 raise AssertionError("the supervisor takes itself down")
 
-    async def _on_each(self, action: Action, targets: Sequence[str], act: _Act) -> Reply:
+    async def _on_each(
+        self,
+        action: Action,
+        targets: Sequence[str],
+        act: _Act,
+        act_on_leader: _Act | None = None,
+    ) -> Reply:
+        """act_on_leader: what is done to the leader instead, after all others, where those that are
+        not meant are a quorum without it"""
         status = await self._nodes.status()
         ids = resolve(targets, status, action, self._random)
         chosen = [_choose(status, node) for node in ids]
         if ids and action in ("kill", "pause"):
             self._nodes.emit("warn", "fault.injected", fault=action, targets=ids)
-        notes = await _together([act(node) for node in ids])
+        acts = {node: asyncio.ensure_future(act(node)) for node in ids if node != status.leader}
+        leader = status.leader
+        if leader is not None and leader in ids:
+            left = [node for node in status.up if node.id not in ids]
+            if act_on_leader is not None and len(left) >= status.quorum:
+                then = _after(list(acts.values()), act_on_leader(leader))
+                acts[leader] = asyncio.ensure_future(then)
+            else:
+                acts[leader] = asyncio.ensure_future(act(leader))
+        notes = await _together([acts[node] for node in ids])
         return Reply(
             ok=True,
             chosen=[
@@ -123,21 +143,23 @@ class Operations:
             raise LauncherError(f"n{node_id} lives on, {limit_s:g} s after {name}")
         return ""
 
-    async def stop(self, node_id: NodeId) -> str:
-        """Asks it to stop, and kills it when it does not."""
+    async def stop(self, node_id: NodeId, *, hand_over: bool = False) -> str:
+        """Asks it to stop, and kills it when it does not. hand_over: if it leads, it has another
+        lead first."""
         node = self._nodes.all[node_id]
         process = await self._nodes.quiesce(node_id)
         if process is None:
             return self._is_down_already(node_id, "stopped")
         node.lifecycle.expect_end("stopped")
-        process.send(Stop())
+        process.send(Stop(hand_over))
         process.signal(signal.SIGCONT)  # a paused one can read it now
-        if await _within(STOP_TIMEOUT_S, process.gone):
+        limit_s = STOP_TIMEOUT_S + self._nodes.transfer_s * hand_over
+        if await _within(limit_s, process.gone):
             return ""
         process.signal(signal.SIGKILL)
         if not await _within(KILL_TIMEOUT_S, process.gone):
             raise LauncherError(f"n{node_id} (pid {process.pid}) cannot be killed")
-        return f"did not stop in {STOP_TIMEOUT_S:g} s and was killed"
+        return f"did not stop in {limit_s:g} s and was killed"
 
     async def start(self, node_id: NodeId) -> str:
         """Starts it, and waits until it answers."""
@@ -151,11 +173,20 @@ class Operations:
         await self._nodes.until_ready(node_id, START_TIMEOUT_S)
         return ""
 
-    async def restart(self, node_id: NodeId) -> str:
+    async def restart(self, node_id: NodeId, *, hand_over: bool = False) -> str:
         """Stops it, if it runs, and starts it."""
-        note = await self.stop(node_id) if await self._nodes.quiesce(node_id) else "was down"
+        if await self._nodes.quiesce(node_id):
+            note = await self.stop(node_id, hand_over=hand_over)
+        else:
+            note = "was down"
         await self.start(node_id)
         return note
+
+    async def _stop_leader(self, node_id: NodeId) -> str:
+        return await self.stop(node_id, hand_over=True)
+
+    async def _restart_leader(self, node_id: NodeId) -> str:
+        return await self.restart(node_id, hand_over=True)
 
     async def pause(self, node_id: NodeId) -> str:
         """Returns when the kernel says that it is stopped."""
@@ -223,18 +254,19 @@ class Operations:
     # -- several -----------------------------------------------------------------------------
 
     async def _roll(self, targets: Sequence[str]) -> Reply:
-        """Restarts one after the other, the leader last (thesis §3.10 would hand over first)."""
+        """Restarts one after the other, the leader last: it hands over first (thesis §3.10)."""
         if self._rolling.locked():
             raise LauncherError("a rolling restart is going on already")
         async with self._rolling:
             status = await self._nodes.status()
             ids = resolve(targets, status, "restart", self._random)
             ids.sort(key=lambda node: (status.node(node).running, node == status.leader, node))
-            for node in ids:
-                await self._roll_one(node)
+            for position, node in enumerate(ids):
+                await self._roll_one(node, ids[:position])
             return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
-    async def _roll_one(self, node_id: NodeId) -> None:
+    async def _roll_one(self, node_id: NodeId, restarted: Sequence[NodeId]) -> None:
+        """restarted: those that need not hand over once more in this restart"""
         status = await self._nodes.status()
         if status.node(node_id).state == "up":
             left = len(status.up) - 1
@@ -245,7 +277,12 @@ class Operations:
                     f"nodes would be up, and it takes {status.quorum}"
                     + (f"; {missing}" if missing else "")
                 )
-        await self.restart(node_id)
+        if node_id == status.leader:
+            heirs = [node for node in status.up if node.id in restarted]
+            if heirs:  # should it fail, stopping will find another
+                with contextlib.suppress(LauncherError):
+                    await self._nodes.transfer(node_id, max(heirs, key=_last_index).id)
+        await self.restart(node_id, hand_over=True)
         goal = status.commit_index
         async with _limit(
             CATCH_UP_TIMEOUT_S, f"n{node_id} has not caught up to index {goal}", TimedOut
@@ -258,6 +295,26 @@ class Operations:
                 if node.commit_index >= goal and node.leader == status.leader is not None:
                     return
                 await asyncio.sleep(2 * _POLL_S)
+
+    async def _transfer(self, targets: Sequence[str]) -> Reply:
+        status = await self._nodes.status()
+        ids = resolve(targets, status, "transfer", self._random)
+        led = status.leader
+        if len(ids) != 1:
+            raise UsageError("transfer takes one target: one node leads")
+        if led is None:
+            raise LauncherError("there is no leader now: `launcher wait --leader` waits for one")
+        target = status.node(ids[0])
+        if target.id != led:
+            if target.state != "up":
+                raise LauncherError(f"n{target.id} is {target.state} and cannot lead")
+            ended = await self._nodes.transfer(led, target.id)
+            if ended.failure:
+                said = f"n{led} did not hand over to n{target.id}: {ended.failure}"
+                raise LauncherError(said)
+            status = await self._nodes.status()
+        leads = target.id if status.leader is None else status.leader
+        return Reply(ok=True, handed_over=HandedOver(led, leads, status.node(leads).term))
 
     async def _partition(self, spec: str) -> Reply:
         status = await self._nodes.status()
@@ -284,7 +341,17 @@ def _choose(status: ClusterStatus, node_id: NodeId) -> Chosen:
     return Chosen(node_id, node.role, node.term, node.commit_index)
 
 
-async def _together(acts: Sequence[Coroutine[None, None, str]]) -> list[str]:
+def _last_index(node: NodeStatus) -> int:
+    return node.last_index
+
+
+async def _after(first: Sequence[asyncio.Future[str]], then: Coroutine[None, None, str]) -> str:
+    """Once the first ones are over, whatever became of them."""
+    await asyncio.gather(*first, return_exceptions=True)
+    return await then
+
+
+async def _together(acts: Sequence[Awaitable[str]]) -> list[str]:
     """All of them, whatever becomes of the others; then what failed, in one line."""
     results = await asyncio.gather(*acts, return_exceptions=True)
     failures = [result for result in results if isinstance(result, LauncherError)]

@@ -262,7 +262,7 @@ def _offers(name: str, ids: list[str]) -> list[str]:
     if row is None:
         return []
     options = [text for parameter in row.params for text in parameter.opts if text.startswith("--")]
-    takes_targets = any(parameter.name == "targets" for parameter in row.params)
+    takes_targets = any(parameter.name in ("target", "targets") for parameter in row.params)
     return [*TARGET_WORDS, *ids, *options] if takes_targets else options
 
 

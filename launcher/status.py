@@ -129,6 +129,14 @@ class Chosen(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class HandedOver(msgspec.Struct, frozen=True):
+    """Who led and who leads now, in which term; the same node when it led already."""
+
+    led: NodeId
+    leads: NodeId
+    term: int
+
+
 def find_leader(nodes: list[NodeStatus]) -> NodeId | None:
     """Who leads: a deposed leader that has not heard of it yet is in a lower term (§5.1)."""
     leaders = [node for node in nodes if node.state == "up" and node.role == "leader"]

@@ -23,11 +23,12 @@ from launcher.status import ClusterStatus, NodeStatus
 from node.raft.messages import NodeId
 
 Action: TypeAlias = Literal[
-    "kill", "stop", "start", "restart", "pause", "resume", "snapshot", "partition"
+    "kill", "stop", "start", "restart", "transfer", "pause", "resume", "snapshot", "partition"
 ]
 
 WORDS = ("leader", "follower", "followers", "minority", "majority", "all", "random")
 _NEEDS_ROLES = ("leader", "follower", "followers")
+_SEVERAL = ("followers", "minority", "majority", "all")
 
 
 def resolve(
@@ -111,6 +112,8 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if not node.running]
         case "pause" | "snapshot":
             return status.up
+        case "transfer":
+            return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop":
@@ -124,6 +127,7 @@ _IDLE = {
     "stop": "no node is running",
     "start": "every node is running",
     "restart": "there is no node",
+    "transfer": "no other node is up",
     "pause": "no node is running that is not paused",
     "resume": "no node is paused",
     "snapshot": "no node is running that is not paused",
@@ -140,8 +144,10 @@ def _choose(
             f"{action} {word}: a node that is {state} has no role; "
             f"{action} takes ids, or minority, majority, all, random among those that are {state}"
         )
+    if action == "transfer" and word in _SEVERAL:
+        raise UsageError(f"transfer {word}: one node leads; transfer takes an id, follower, random")
     if word == "leader":
-        return [_leader(among, status)]
+        return [_leader(status.nodes if action == "transfer" else among, status)]
     if not among and word == "all":
         return []  # it is so already: no reason to fail
     if not among:

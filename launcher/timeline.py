@@ -291,6 +291,18 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} became leader of term {term}",
     ),
     "leader.stepped_down": ("{node:node} stepped down: {reason}", "{node:node} stepped down"),
+    "transfer.started": ("{node:node} hands over to {target:node}",),
+    "transfer.received": ("{leader:node} has asked {node:node} to lead",),
+    "transfer.done": ("{node:node} has handed over to {target:node}",),
+    "transfer.aborted": (
+        "{node:node} gives up handing over to {target:node}: {reason}",
+        "{node:node} gives up handing over",
+    ),
+    "disk.stalled": (
+        "{node:node} has waited for its disk for {for_s} s",
+        "{node:node} waits for its disk",
+    ),
+    "disk.recovered": ("the disk of {node:node} goes on",),
     "leader.heard": ("{node:node} follows {leader:node} in term {term}",),
     "term.advanced": (
         "{node:node} moved from term {previous} to term {term}",
@@ -321,6 +333,7 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "restart.scheduled": ("{target:node} will be started again in {in_s} s",),
     "node.gave_up": ("{target:node} will not be started again: {reason}",),
     "faults.stopped": ("no more faults from here on",),
+    "transfer.asked": ("{leader:node} is asked to hand over to {target:node}",),
     "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "fault.injected": (

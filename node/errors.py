@@ -3,7 +3,8 @@
     LeekyError                   everything this project raises on purpose
     ├── RaftError
     │   ├── NotLeader            ask the leader instead
-    │   └── Busy                 the uncommitted tail is full; retry later
+    │   ├── Busy                 the uncommitted tail is full, or another is to lead; retry later
+    │   └── ImpossibleTransfer   nobody, or not this one, can be handed the lead
     ├── StorageError             the node must not go on with this disk
     │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
     │   ├── WrongDirectory       another node's, another cluster's, or a newer format
@@ -37,7 +38,11 @@ class NotLeader(RaftError):
 
 
 class Busy(RaftError):
-    """Too much is proposed and not yet committed; retry when some of it is."""
+    """Too much is proposed and not yet committed, or another is about to lead; retry soon."""
+
+
+class ImpossibleTransfer(RaftError):
+    """The lead cannot be handed over to this target, or to anybody."""
 
 
 class StorageError(LeekyError):

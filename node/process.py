@@ -35,7 +35,14 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from node import wire
-from node.errors import DamagedLog, LeekyError, MachineError, WireError, WrongDirectory
+from node.errors import (
+    DamagedLog,
+    LeekyError,
+    MachineError,
+    RaftError,
+    WireError,
+    WrongDirectory,
+)
 from node.events import EventLog, HybridClock, last_time
 from node.faults import FaultFilter
 from node.fork import Done as ForkDone
@@ -55,6 +62,8 @@ from node.wire import (
     Stop,
     TakeSnapshot,
     ToSupervisor,
+    TransferEnded,
+    TransferLeadership,
 )
 
 MAX_CLIENT_BACKLOG_BYTES = 16 << 20
@@ -183,6 +192,10 @@ class Node:
         self._peer_lives: dict[NodeId, int] = {}
         self._server: Server | None = None
         self._stopping = False
+        self._leaving: str | None = None
+        """why it stops as soon as the lead is handed over"""
+        self._transfers: list[int] = []
+        """the requests to hand over that are to be answered"""
         self._at_rest: Done | None = None
         self._pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -227,6 +240,22 @@ class Node:
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
         self._schedule_pump()
+
+    def _leave(self, reason: str) -> None:
+        """Stops; but a leader hands over first, so that its clients wait for no election."""
+        if self._leaving is not None:
+            return
+        if self._server is not None and not self._ends:
+            try:
+                self._server.transfer(None, self._loop.time())
+            except RaftError:
+                pass  # it does not lead, or nobody could in its place
+            else:
+                self._leaving = reason
+                self._loop.call_later(self._config.election_timeout_min_s, self._stop, reason)
+                self._schedule_pump()
+                return
+        self._stop(reason)
 
     def _stop(self, reason: str) -> None:
         """Ends the process in good order: what is being written is finished, nothing is begun."""
@@ -300,6 +329,8 @@ class Node:
             client.flush()
         self.unflushed.clear()
         self._report_changes(server)
+        if (self._transfers or self._leaving is not None) and not server.handing_over:
+            self._end_transfer(server)
         if more:
             self._schedule_pump()
         self._arm_timer(server.deadline)
@@ -400,7 +431,12 @@ class Node:
             self._clock.observe(t)
             match message:
                 case Stop():
-                    self._stop("asked to")
+                    if message.hand_over:
+                        self._leave("asked to")
+                    else:
+                        self._stop("asked to")
+                case TransferLeadership():
+                    self._transfer(message)
                 case SetFaults():
                     self._faults.set(message.faults)
                 case NewLink():
@@ -419,6 +455,30 @@ class Node:
                         self._tell_supervisor(self._server.status(message.request))
         except Exception as error:
             self._fail(error)
+
+    def _transfer(self, message: TransferLeadership) -> None:
+        server = self._server
+        if server is None or self._ends:
+            self._tell_supervisor(TransferEnded(message.request, None, "it is not ready"))
+            return
+        try:
+            server.transfer(message.target, self._loop.time())
+        except RaftError as error:
+            leader = server.state.leader_id
+            self._tell_supervisor(TransferEnded(message.request, leader, str(error)))
+            return
+        self._transfers.append(message.request)
+        self._schedule_pump()
+
+    def _end_transfer(self, server: Server) -> None:
+        """Handing over has succeeded or failed: say so, and stop if it was for that."""
+        state = server.state
+        for request in self._transfers:
+            said = TransferEnded(request, state.leader_id, state.transfer_failure)
+            self._tell_supervisor(said)
+        self._transfers.clear()
+        if self._leaving is not None:
+            self._stop(self._leaving)
 
     def _on_supervisor_gone(self) -> None:
         self._stop("the supervisor is gone")

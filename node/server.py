@@ -97,6 +97,7 @@ class Server:
         self._digest_due = config.digest_every
 
         self._writing: Write | None = None
+        self._write_began: float | None = None
         self._next_write = Write()
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
@@ -156,6 +157,13 @@ class Server:
         """The process of `peer` is dead: no more than a hint (`failure_hint`)."""
         self._raft.hint_failure(peer, now)
 
+    def transfer(self, target: NodeId | None, now: float) -> None:
+        """Hand the lead over, to `target` or to whoever has most of the log (thesis §3.10).
+
+        `handing_over` says how long it goes on. Raises NotLeader, ImpossibleTransfer.
+        """
+        self._raft.transfer(target, now)
+
     def request(self, client: ClientConnection, body: bytes) -> None:
         """A client's request."""
         try:
@@ -203,6 +211,9 @@ class Server:
             self._send_away_parked(now)
         if self._snapshots.is_due and self._restoring is None:
             self._take_snapshot()
+        if self._writing is not None and self._write_began is None:
+            self._write_began = now
+            self._raft.disk_at_work(now)
         return state.last_applied < state.commit_index
 
     @property
@@ -212,7 +223,7 @@ class Server:
         if self._parked:
             deadline = min(deadline, *self._parked.values())
         state = self._raft.state
-        if self._timed is not None and state.role is Role.LEADER:
+        if self._timed is not None and state.role is Role.LEADER and state.transfer is None:
             due_us = self._timed.deadline_us()
             if due_us is not None and due_us > state.log.last_time_us:
                 due = state.elected_at + (due_us + 1 - state.elected_time_us) / 1e6
@@ -223,6 +234,11 @@ class Server:
     def state(self) -> RaftState:
         """The core's state, for those who watch over it; only to be read."""
         return self._raft.state
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether the lead is being handed over: neither given up nor taken by another yet."""
+        return self._raft.state.transfer is not None
 
     @property
     def applied(self) -> tuple[int, bytes]:
@@ -308,7 +324,8 @@ class Server:
 
     def _written(self, write: Write, error: BaseException | None) -> None:
         """The disk queue is done with `write`. Raises its error: there is no going on from one."""
-        self._writing = None
+        self._writing = self._write_began = None
+        self._raft.disk_at_work(None)
         if error is not None:
             raise error
         for ready in write.readies:
@@ -503,7 +520,10 @@ class Server:
                 self._waiters[self._raft.propose(count, data, now)] = clients
             except Busy as error:
                 for client in clients:
-                    self._redirect(client, None, str(error))
+                    if self.handing_over:
+                        self._park(client, now)  # in a moment there is somebody to send it to
+                    else:
+                        self._redirect(client, None, str(error))
             start = stop
 
     def _answer_confirmed_reads(self) -> None:
@@ -547,7 +567,7 @@ class Server:
 
     def _send_away_parked(self, now: float) -> None:
         """Tell those who wait for a leader who it is; or, after a while, that nobody knows."""
-        leader_id = self._raft.state.leader_id
+        leader_id = None if self.handing_over else self._raft.state.leader_id
         if leader_id is not None:
             due = list(self._parked)
         else:

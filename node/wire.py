@@ -175,10 +175,26 @@ class TakeSnapshot(msgspec.Struct, frozen=True, tag=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
-    """Finish what is being written, then exit with 0."""
+    """Finish what is being written, then exit with 0.
+
+    hand_over: a leader first has another lead, if that is to be had within the shortest election
+        timeout (thesis §3.10)
+    """
+
+    hand_over: bool = False
 
 
-ToNode: TypeAlias = SetFaults | NewLink | GetStatus | TakeSnapshot | ChangeMembership | Stop
+class TransferLeadership(msgspec.Struct, frozen=True, tag=True):
+    """Hand the lead over to `target`, or to whoever has most of the log; answer with a
+    `TransferEnded` that carries `request`, within the shortest election timeout."""
+
+    request: int
+    target: NodeId | None = None
+
+
+ToNode: TypeAlias = (
+    SetFaults | NewLink | GetStatus | TakeSnapshot | ChangeMembership | TransferLeadership | Stop
+)
 
 
 class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -211,7 +227,18 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     retry: bool
 
 
-ToSupervisor: TypeAlias = Status | Failed
+class TransferEnded(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `TransferLeadership`: the target leads, or `failure` says why it does not.
+
+    leader: who leads now, as far as this node knows
+    """
+
+    request: int
+    leader: NodeId | None
+    failure: str = ""
+
+
+ToSupervisor: TypeAlias = Status | Failed | TransferEnded
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -262,6 +262,25 @@ class Nemesis:
 
         return end
 
+    def _transfer(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        """Whoever leads is asked at once, and then each now and then: first for the target."""
+        asking = fault.amount < 0.5  # else it is asked once
+
+        def ask(target: SimulatedNode) -> None:
+            leader = current_leader(self._nodes)
+            if leader is not None:
+                leader.transfer(target.node_id)
+            if asking and not self._over:
+                pause_s = 0.01 * 100.0 ** chance.random()  # from 10 ms to 1 s
+                self._time.at(self._time.now + pause_s, ask, chance.choice(self._nodes))
+
+        def end() -> None:
+            nonlocal asking
+            asking = False
+
+        ask(targets[0])
+        return end
+
     # -- disks -----------------------------------------------------------------------------------
 
     def _slow_disk(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
@@ -369,4 +388,5 @@ _BEGIN: dict[str, _Begin] = {
     "snapshot": Nemesis._snapshot,
     RECONFIGURE: Nemesis._reconfigure,
     "flip-bit": Nemesis._flip_bit,
+    "transfer": Nemesis._transfer,
 }

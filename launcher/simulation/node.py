@@ -21,7 +21,7 @@ from typing import Protocol
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Connection, Network, Time
 from launcher.simulation.situation import Situation
-from node.errors import DamagedLog, DiskFailed, MachineError
+from node.errors import DamagedLog, DiskFailed, MachineError, RaftError
 from node.events import HybridClock
 from node.machines.protocol import Machine
 from node.raft.invariants import InvariantBroken
@@ -340,6 +340,15 @@ class SimulatedNode:
         """A peer's process has died, and the link was whole when it did."""
         if not self.network.is_cut(peer, self.node_id):
             self._tell(lambda server: server.peer_died(peer, self.local_now))
+
+    def transfer(self, target: NodeId | None) -> None:
+        """An operator asks it to hand over; it may refuse."""
+
+        def ask(server: Server) -> None:
+            with contextlib.suppress(RaftError):
+                server.transfer(target, self.local_now)
+
+        self._tell(ask)
 
     def connect(self, connection: Connection) -> None:
         """A client has connected."""

@@ -22,10 +22,11 @@ from node.raft.messages import (
     RequestVote,
     RequestVoteReply,
     Snapshot,
+    TimeoutNow,
 )
 from node.raft.state import Note, Ready
 
-PEOPLE = {"candidate", "leader", "votes"}
+PEOPLE = {"candidate", "leader", "target", "votes"}
 """The fields of events that name servers."""
 
 
@@ -52,6 +53,7 @@ def of_message(message: Message) -> str:
         case RequestVote():
             words = [f"last={message.last_log_index}@{message.last_log_term}"]
             words += ["pre-vote"] * message.pre_vote
+            words += ["transfer"] * message.leadership_transfer
         case RequestVoteReply():
             words = ["granted" if message.vote_granted else "denied"]
             words += ["pre-vote"] * message.pre_vote
@@ -71,7 +73,9 @@ def of_message(message: Message) -> str:
         case InstallSnapshotReply():
             words = [f"of={message.last_included_index}"]
             words += ["installed" if message.installed else f"bytes={message.offset}"]
-    if not isinstance(message, RequestVote | RequestVoteReply) and message.round:
+        case TimeoutNow():
+            words = []
+    if not isinstance(message, RequestVote | RequestVoteReply | TimeoutNow) and message.round:
         words.append(f"round={message.round}")
     return " ".join([type(message).__name__, f"term={message.term}", *words])
 

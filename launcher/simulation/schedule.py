@@ -93,6 +93,7 @@ FAULTS: dict[str, FaultKind] = {
     "snapshot": FaultKind("a node is told to take a snapshot", (*_ONE, ALL), 1.0, (0.0, 0.0)),
     RECONFIGURE: FaultKind("some other nodes are to be the voters", (ALL,), 1.0, (0.0, 0.0)),
     "flip-bit": FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
+    "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
 }
 """Every kind, by name."""
 

@@ -21,6 +21,7 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def describe(message: Message) -> str:
     match message:
         case RequestVote():
             what = "RequestVote (pre-vote)" if message.pre_vote else "RequestVote"
+            what += " (transfer)" * message.leadership_transfer
             last = f"last {message.last_log_index} of term {message.last_log_term}"
             return f"{what} term {message.term}, {last}"
         case RequestVoteReply():
@@ -137,3 +139,5 @@ def describe(message: Message) -> str:
             said = "all of it" if message.installed else f"{message.offset} bytes"
             index = message.last_included_index
             return f"InstallSnapshotReply term {message.term}, of {index}: {said} is there"
+        case TimeoutNow():
+            return f"TimeoutNow term {message.term}"

@@ -56,7 +56,7 @@ DURABILITY = "durability"
 PROBE_ENTRIES = 200
 """Logs up to so long are probed freely; longer ones more rarely, so that a probe costs as much."""
 
-_TAG_AT = 11
+TAG_AT = 11
 """Where a frame between nodes says what it is: behind an array, a 64-bit time, and an array."""
 
 _SENT_BY_LEADERS = (3, 5)
@@ -313,7 +313,7 @@ class Watch:
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """A frame leaves: what does it promise?"""
-        if frame[_TAG_AT] in _SENT_BY_LEADERS:
+        if frame[TAG_AT] in _SENT_BY_LEADERS:
             return
         _, message = wire.decode_rpc(frame)
         promises = self.promises[node.node_id]

@@ -14,12 +14,15 @@ has to show that it lives (`_live`):
    leader and a new entry is answered;
 2. with all of them up that have a disk left, they all have applied the same within as much, and
    every client that has been through it gets an entry and a read answered;
-3. the leader's disk hangs and its heart beats on: a new entry is answered, by the others' disks;
-4. the leader grows deaf: it can send and hear nothing. Others elect another within as much, and a
+3. the leader is asked to hand over: the one that is to lead does so within an election timeout; one
+   that cannot be reached does not, and within an election timeout a new entry is answered;
+4. the leader's disk hangs and its heart beats on: a new entry is answered, by the others' disks,
+   and within two election timeouts another leads;
+5. the leader grows deaf: it can send and hear nothing. Others elect another within as much, and a
    new entry is answered;
-5. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
+6. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
    stays, and so does the leader;
-6. the leader dies beside a node that hears nobody and asks for votes all the time: another one is
+7. the leader dies beside a node that hears nobody and asks for votes all the time: another one is
    elected.
 
 In the end the clients' histories go to the checker (`launcher/checker.py`).
@@ -36,13 +39,14 @@ import msgspec
 
 from launcher.checker import Operation, Validity, check, explain
 from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.nemesis import Nemesis, current_leader
 from launcher.simulation.network import Network, cuts
 from launcher.simulation.node import CRASH, SimulatedNode, link
 from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from launcher.simulation.trace import Trace
-from launcher.simulation.watch import Watch, WatchedMachine
+from launcher.simulation.watch import TAG_AT, Watch, WatchedMachine
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import NodeId
@@ -115,6 +119,7 @@ class World:
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._number = itertools.count()
         self._watch = Watch(situation.chance("watch"))
+        self._handovers = HandoverWatch()
         self._nodes = {
             node_id: SimulatedNode(node_id, situation, self, self) for node_id in situation.nodes
         }
@@ -232,6 +237,7 @@ class World:
         self._recover("once all are up")
         self._serve_everyone()
         if voters > 1:
+            self._hand_over()
             self._get_by_without_the_leaders_disk()
         if len(self._alive()) <= voters // 2 + 1 or voters < 3:
             return  # with fewer, one deaf node is one too few
@@ -310,9 +316,44 @@ class World:
             return
         self._note("disk.hung", leader=leader.node_id)
         leader.disk_hangs_until = float("inf")
+        failed_over_by = self.now + 2 * ELECTION_TIMEOUT_S
         self._commit(self.now + SETTLE_S, f"while the disk of n{leader.node_id} hangs")
+        if not self._another_leads(leader, failed_over_by):
+            self._fail(LIVENESS, f"n{leader.node_id} leads on by {self.now:.3f} s: its disk hangs")
         leader.go_on_with_disk()
         self._recover("once the disk goes on")
+
+    def _another_leads(self, old: SimulatedNode, deadline: float) -> bool:
+        return self.run_until(
+            deadline, lambda: any(node.leads and node is not old for node in self._alive())
+        )
+
+    def _hand_over(self) -> None:
+        """A leader that is asked to has the one lead that it is asked for, or leads on."""
+        chance = self.situation.chance("handover")
+        leader = self._leader()
+        target = chance.choice([node for node in self._alive() if node is not leader])
+        self._note("transfer.asked", leader=leader.node_id, target=target.node_id)
+        leader.transfer(target.node_id)
+        if not self.run_until(self.now + ELECTION_TIMEOUT_S, lambda: self._leads_alone(target)):
+            self._fail(LIVENESS, f"n{leader.node_id} was to hand over to n{target.node_id}")
+        self._recover("once another leads")
+        if len(self._alive()) - 1 <= len(self.situation.nodes) // 2:
+            return
+        leader = self._leader()
+        target = chance.choice([node for node in self._alive() if node is not leader])
+        self._note("transfer.asked", leader=leader.node_id, target=target.node_id, reachable=False)
+        self._deafen("unreachable", target.node_id, self._nodes)
+        if chance.random() < 0.5:  # it lacks an entry besides
+            self._commit(self.now + SETTLE_S, f"while n{target.node_id} hears nobody")
+        leader.transfer(target.node_id)
+        done_by = self.now + ELECTION_TIMEOUT_S
+        self._commit(done_by, f"beside a handover to n{target.node_id}, which hears nobody")
+        self._network.mend("unreachable")
+        self._recover("once it hears again")
+
+    def _leads_alone(self, node: SimulatedNode) -> bool:
+        return node.leads and node is current_leader(self._alive())
 
     def _elect_beside_a_hasty_node(self) -> None:
         """The leader dies, and one who hears nobody asks for votes all the time."""
@@ -335,11 +376,7 @@ class World:
         deaf = leader.node_id
         self._note("leader.deafened", leader=deaf)
         self._deafen("deaf leader", deaf, self._nodes)
-
-        def replaced() -> bool:
-            return any(node.leads and node is not leader for node in self._alive())
-
-        if not self.run_until(self.now + SETTLE_S, replaced):
+        if not self._another_leads(leader, self.now + SETTLE_S):
             self._fail(LIVENESS, f"n{deaf} hears nobody and nobody has replaced it as leader")
         self._commit(self.now + SETTLE_S, "while the old leader is deaf")
         self._network.mend("deaf leader")
@@ -431,11 +468,14 @@ class World:
     def stepped(self, node: SimulatedNode) -> None:
         """The Observer port."""
         self._watch.stepped(node)
+        self._handovers.stepped(node)
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """The Observer port."""
         self.fingerprint = zlib.crc32(frame, self.fingerprint)
         self._watch.sending(node, peer, frame)
+        if frame[TAG_AT] in HANDOVERS:
+            self._handovers.sending(node, self._nodes[peer], frame)
         if self._trace is not None:
             self._trace.message(self.now, node, peer, frame)
 

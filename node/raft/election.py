@@ -154,6 +154,7 @@ def _ask(raft: RaftState) -> None:
         last_log_index=raft.log.last_index,
         last_log_term=raft.log.last_term,
         pre_vote=raft.pre_vote,
+        leadership_transfer=raft.asked_to_stand,
     )
     configuration = raft.configuration
     for peer in configuration.everybody:

@@ -104,6 +104,8 @@ class RequestVote(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False)
     """A candidate asks for a vote (§5.2, §5.4.1).
 
     pre_vote: only asks whether a vote would be granted, in a term not yet begun (thesis §9.6)
+    leadership_transfer: the leader has asked for this election itself: who hears it may vote all
+        the same (thesis §4.2.3, §3.10)
     """
 
     term: int
@@ -111,6 +113,7 @@ class RequestVote(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False)
     last_log_index: int
     last_log_term: int
     pre_vote: bool = False
+    leadership_transfer: bool = False
 
 
 class RequestVoteReply(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -189,6 +192,13 @@ class InstallSnapshotReply(msgspec.Struct, frozen=True, array_like=True, tag=6, 
     round: int = 0
 
 
+class TimeoutNow(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """The leader hands over: the receiver is to stand for election at once (thesis §3.10)."""
+
+    term: int
+    leader_id: NodeId
+
+
 Message: TypeAlias = (
     RequestVote
     | RequestVoteReply
@@ -196,4 +206,5 @@ Message: TypeAlias = (
     | AppendEntriesReply
     | InstallSnapshot
     | InstallSnapshotReply
+    | TimeoutNow
 )

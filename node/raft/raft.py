@@ -25,7 +25,6 @@ that promise, and `messages` holds only what does not depend on it. A leader's A
 leave before its own disk has the entries, because a leader counts itself only once it is told so
 through `persisted` (thesis §10.2.1).
 
-Not done here: leadership transfer.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from node.errors import Busy, NotLeader
-from node.raft import election, reads, reconfiguration, replication
+from node.raft import election, reads, reconfiguration, replication, stall, transfer
 from node.raft import membership as memberships
 from node.raft import snapshot as snapshots
 from node.raft.log import Log
@@ -50,6 +49,7 @@ from node.raft.messages import (
     RequestVote,
     RequestVoteReply,
     Snapshot,
+    TimeoutNow,
 )
 from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
 
@@ -130,16 +130,21 @@ class Raft:
                     if snapshots.on_install_snapshot_reply(raft, sender, message):
                         replication.advance_commit(raft)
                     reads.confirm(raft)
+            case TimeoutNow():
+                transfer.on_timeout_now(raft, message)
 
     def propose(self, count: int, data: bytes, now: float) -> int:
         """Put `count` commands, encoded together as `data`, into the log: the first one's index.
 
-        Raises NotLeader; Busy when the uncommitted tail has no room for them.
+        Raises NotLeader; Busy when the uncommitted tail has no room for them, or while the lead is
+        being handed over.
         """
         raft = self.state
         raft.now = now
         if raft.role is not Role.LEADER:
             raise NotLeader(raft.leader_id)
+        if raft.transfer is not None:
+            raise Busy(f"n{raft.transfer.target} is about to lead; try again in a moment")
         tail = raft.log.bytes_after(raft.commit_index)
         if tail and tail + len(data) > raft.limits.max_uncommitted_bytes:
             raise Busy(f"{tail} bytes are proposed and not yet committed; try again in a moment")
@@ -160,11 +165,14 @@ class Raft:
             replication.append(raft, BatchKind.CONFIGURATION, 1, memberships.encode(change))
 
     def tick(self, now: float) -> None:
-        """Put an entry into the log that only bears the time. Raises NotLeader."""
+        """Put an entry into the log that only bears the time; not while the lead is being handed
+        over. Raises NotLeader."""
         raft = self.state
         raft.now = now
         if raft.role is not Role.LEADER:
             raise NotLeader(raft.leader_id)
+        if raft.transfer is not None:
+            return
         replication.append(raft, BatchKind.TICK, 1, b"")
 
     def read(self, context: int, now: float) -> None:
@@ -178,33 +186,61 @@ class Raft:
             raise NotLeader(raft.leader_id)
         raft.reads_waiting.append(context)
 
+    def transfer(self, target: NodeId | None, now: float) -> None:
+        """Hand the lead over to `target`, or to whoever has most of the log (thesis §3.10).
+
+        It is over when `state.transfer` is None again, within the shortest election timeout;
+        `state.transfer_failure` then says why it failed, if it did. Raises NotLeader, and
+        ImpossibleTransfer for a target that cannot be one.
+        """
+        raft = self.state
+        raft.now = now
+        if raft.role is not Role.LEADER:
+            raise NotLeader(raft.leader_id)
+        transfer.begin(raft, target)
+
+    def disk_at_work(self, since: float | None) -> None:
+        """Since when the disk has been at the write that is under way; None when at none."""
+        stall.at_work(self.state, since)
+
     def elapse(self, now: float) -> None:
         """Time has passed: act on every timer that is due."""
         raft = self.state
         raft.now = now
+        stall.look(raft)
+        transfer.look(raft)
         if raft.role is not Role.LEADER:
             if now >= raft.election_deadline:
-                election.on_election_timeout(raft)
+                if raft.disk.stalled:
+                    raft.reset_election_timer()  # it could neither vote nor lead
+                else:
+                    election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
             # We cannot commit anything; whoever waits here had better look elsewhere.
             raft.become_follower(None, "no quorum is heard")
             return
+        if raft.disk.stalled and stall.give_way(raft):
+            return
         if now >= raft.heartbeat_deadline:
             replication.broadcast_heartbeat(raft)
             snapshots.trim(raft)
+            if raft.transfer is not None:
+                raft.transfer.told = False  # what was said may have been lost: say it again
         if raft.notice_deadline is not None and now >= raft.notice_deadline:
             replication.send_commit_notices(raft)
 
     def hint_failure(self, peer: NodeId, now: float) -> None:
         """The process of `peer` is known to be dead (not merely silent)."""
         self.state.now = now
+        transfer.on_lost(self.state, peer, "its process has died")
         election.hint_failure(self.state, peer)
 
     def link_opened(self, peer: NodeId, now: float) -> None:
         """`peer` has started (again): what was believed of its log no longer holds."""
         raft = self.state
         raft.now = now
+        transfer.on_lost(raft, peer, "its process has started anew")
         if raft.role is Role.LEADER and peer in raft.progress:
             replication.greet(raft, peer)
 
@@ -251,10 +287,14 @@ class Raft:
         raft = self.state
         if raft.role is Role.LEADER:
             replication.change_membership(raft)
+            if reconfiguration.is_done_with_us(raft):
+                transfer.leave(raft)
         if raft.role is Role.LEADER:
             replication.replicate(raft)
             if raft.reads_waiting:
                 reads.begin_round(raft)
+            if raft.transfer is not None:
+                transfer.hand_over(raft, raft.transfer)
         handed, last_index = raft.handed_hard_state, raft.log.last_index
         changed = handed.current_term != raft.current_term or handed.voted_for != raft.voted_for
         hard_state = raft.hard_state if changed else None
@@ -296,10 +336,16 @@ class Raft:
         """When `elapse` is due next, unless something happens before."""
         raft = self.state
         if raft.role is not Role.LEADER:
-            return raft.election_deadline
-        if raft.notice_deadline is not None:
-            return min(raft.heartbeat_deadline, raft.notice_deadline)
-        return raft.heartbeat_deadline
+            deadline = raft.election_deadline
+        elif raft.notice_deadline is not None:
+            deadline = min(raft.heartbeat_deadline, raft.notice_deadline)
+        else:
+            deadline = raft.heartbeat_deadline
+        if raft.disk.since is not None and not raft.disk.stalled:
+            deadline = min(deadline, stall.deadline(raft, raft.disk.since))
+        if raft.transfer is not None:
+            deadline = min(deadline, raft.transfer.deadline)
+        return deadline
 
     # -- control flow ----------------------------------------------------------------------------
 
@@ -307,7 +353,7 @@ class Raft:
         """A message of a later term: whether it is to be looked at, in that term (§5.1)."""
         raft = self.state
         if isinstance(message, RequestVote):
-            if raft.hears_a_leader:
+            if raft.hears_a_leader and not message.leadership_transfer:
                 if message.pre_vote:
                     election.deny(raft, message, "a leader is heard")
                 return False
@@ -337,6 +383,7 @@ class Raft:
         raft = self.state
         assert raft.role is not Role.LEADER, "a term has one leader (Election Safety, §5.2)"
         raft.become_follower(leader_id, "a leader is heard")
+        transfer.on_leader(raft, leader_id)
         raft.leader_heard_at = raft.now
         raft.hinted_elections = 0
         raft.reset_election_timer()

@@ -104,6 +104,8 @@ def request(raft: RaftState, target: Iterable[NodeId]) -> Membership | None:
     membership = configuration.membership
     if membership.target == wanted:
         return None
+    if raft.transfer is not None:
+        raise Busy("the lead is being handed over; try again in a moment")
     if raft.log.term_at(raft.commit_index) != raft.current_term:
         raise Busy("the leader has not committed an entry of its term yet; try again in a moment")
     if configuration.is_joint or index > raft.commit_index:
@@ -115,7 +117,7 @@ def next_stage(raft: RaftState) -> Membership | None:
     """The entry that brings the change under way on, if it is time for it."""
     index, configuration = raft.configurations[-1]
     membership = configuration.membership
-    if index > raft.commit_index:
+    if index > raft.commit_index or raft.transfer is not None:
         return None
     if configuration.is_joint:
         return memberships.stable(membership.target)

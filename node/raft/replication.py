@@ -28,6 +28,7 @@ def become_leader(raft: RaftState) -> None:
     raft.role = Role.LEADER
     raft.leader_id = raft.node_id
     raft.hinted_elections = 0
+    raft.leaving = False
     raft.elected_at, raft.elected_time_us = raft.now, raft.log.last_time_us
     next_index = raft.log.last_index + 1
     peers = sorted(reconfiguration.peers_of(raft))
@@ -49,14 +50,12 @@ def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
 
 
 def change_membership(raft: RaftState) -> None:
-    """Brings a change under way on, if it is time for it; a leader that is no member steps down."""
+    """Brings a change of the membership that is under way on, if it is time for it."""
     change = reconfiguration.next_stage(raft)
     while change is not None:
         append(raft, BatchKind.CONFIGURATION, 1, membership.encode(change))
         advance_commit(raft)
         change = reconfiguration.next_stage(raft)
-    if reconfiguration.is_done_with_us(raft):
-        raft.become_follower(None, "it is no member any more")
 
 
 def replicate(raft: RaftState) -> None:

@@ -136,6 +136,32 @@ class Progress:
             self.inflight_bytes -= self.inflight.popleft()[1]
 
 
+@dataclass
+class Transfer:
+    """A leader's attempt to hand over (thesis §3.10), until another leader is heard or `deadline`.
+
+    told: the target has been sent TimeoutNow since the last heartbeat
+    """
+
+    target: NodeId
+    deadline: float
+    told: bool = False
+
+
+@dataclass
+class DiskAtWork:
+    """What a server knows of the write that is under way (`stall.py`).
+
+    since: when it began; None when there is none
+    stalled: it takes too long
+    gave_way: that has made this leader hand over already
+    """
+
+    since: float | None = None
+    stalled: bool = False
+    gave_way: bool = False
+
+
 @dataclass(frozen=True)
 class Note:
     """Something that happened, for the event log: the server's view at that moment, and fields."""
@@ -235,6 +261,7 @@ class RaftState:
         # Volatile on candidates.
         self.pre_vote = False
         self.votes: dict[NodeId, bool] = {}
+        self.asked_to_stand = False  # by the leader (thesis §3.10)
 
         # Volatile on leaders; reinitialised after election.
         self.progress: dict[NodeId, Progress] = {}
@@ -243,6 +270,13 @@ class RaftState:
         self.round = 0
         self.reads_waiting: list[int] = []
         self.read_round: ReadRound | None = None
+
+        # Handing over outlives the lead that it gives away; why the last attempt failed, if it did.
+        self.transfer: Transfer | None = None
+        self.leaving = False
+        """it leads, is no member any more, and has tried to hand over"""
+        self.transfer_failure = ""
+        self.disk = DiskAtWork()
 
         # How far the disk has caught up with memory: handed out, and confirmed.
         self.handed_index = log.last_index
@@ -342,6 +376,7 @@ class RaftState:
         """Follow in the current term. Only a leader's election timer, which stood still, is set."""
         was, self.role = self.role, Role.FOLLOWER
         self.pre_vote = False
+        self.asked_to_stand = False
         self.votes = {}
         if was is Role.LEADER:
             self.progress = {}

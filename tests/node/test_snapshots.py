@@ -8,6 +8,7 @@ import pytest
 
 from node import wire
 from node.machines.journal import Journal
+from node.raft.membership import stable
 from node.storage.snapshots import snapshot_index
 from node.wire import Answers, Read, ReadResult
 from tests.node.test_server import Connection, World, submit
@@ -155,3 +156,17 @@ def test_one_that_cannot_be_taken_is_told_of_and_tried_again(
     grown(world, 10, first=16)
     assert index_of(world, 1) == 20
     assert world.servers[1].status().snapshot_failures == 1
+
+
+def test_it_says_which_membership_was_applied_not_what_the_log_ends_with(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader, _ = grown(world, 5)
+    server = world.servers[leader]
+    others = tuple(n for n in world.servers if n != leader)
+    assert server.change_membership([*others], world.now) == ""
+    server.take_snapshot()
+    world.settle(syncing=(leader,))
+    assert server.state.configuration.membership.target == others
+    taken = server.state.snapshot
+    assert taken is not None
+    assert taken.membership == stable((1, 2, 3))

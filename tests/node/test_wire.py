@@ -22,6 +22,7 @@ from node.raft.messages import (
     Message,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 
 NODE_CONFIG = wire.NodeConfig(
@@ -70,7 +71,9 @@ STATUS = wire.Status(
 
 RPCS: list[Message] = [
     RequestVote(3, 1, 10, 2, pre_vote=True),
+    RequestVote(3, 1, 10, 2, leadership_transfer=True),
     RequestVoteReply(3, True),
+    TimeoutNow(3, 1),
     AppendEntries(3, 1, 10, 2, (), 9, round=5),
     AppendEntries(
         3,
@@ -88,9 +91,17 @@ TO_NODE: list[wire.ToNode] = [
     wire.NewLink(3, 2),
     wire.GetStatus(7),
     wire.Stop(),
+    wire.Stop(hand_over=True),
+    wire.TransferLeadership(8, 2),
+    wire.TransferLeadership(9),
 ]
 
-TO_SUPERVISOR: list[wire.ToSupervisor] = [STATUS, wire.Failed("the disk is full: é", retry=False)]
+TO_SUPERVISOR: list[wire.ToSupervisor] = [
+    STATUS,
+    wire.Failed("the disk is full: é", retry=False),
+    wire.TransferEnded(8, 2),
+    wire.TransferEnded(9, None, "n2 has died"),
+]
 
 REQUESTS: list[wire.ClientRequest] = [
     wire.Submit(b"client", 1, 1, [b"ADD a b", b"\x00\xff\n", "SET k ü".encode()]),

@@ -74,7 +74,7 @@ def test_a_trace_changes_nothing() -> None:
 
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7])
 def test_clusters_of_any_size_work(nodes: int) -> None:
-    for seed in (1, 2):
+    for seed in (1, 4):
         outcome = run_seed(Options(nodes=nodes, time_s=5.0), seed)
         assert outcome.failure is None, outcome.failure
         assert outcome.acknowledged > 50

@@ -195,17 +195,29 @@ def test_a_restarted_server_goes_by_its_log_not_by_what_it_is_told() -> None:
 # -- a leader that goes --------------------------------------------------------------------------
 
 
-def test_a_removed_leader_leads_until_that_is_committed_and_does_not_count_itself() -> None:
+def test_a_removed_leader_leads_until_that_is_committed_then_hands_over() -> None:
     net = cluster(4, (1, 2, 3, 4))
     change(net, 2, 3, 4)
     net.settle()
-    state = net[1].state
-    assert state.role is Role.FOLLOWER
-    assert entries(net, 1)[-1] == stable((2, 3, 4))
-    assert state.commit_index == state.log.last_index, "it saw the commit"
+    assert net[1].state.role is Role.FOLLOWER
+    assert net.leader in (2, 3, 4)
+    assert net[net.leader].state.current_term == 2, "at once: nobody has waited"
+    assert membership(net, 2) == stable((2, 3, 4))
+    net.run(5.0)
+    assert net.servers[1].events.count("election.started") == 2, "its own, when it was elected"
+
+
+def test_a_removed_leader_that_cannot_hand_over_steps_down() -> None:
+    net = cluster(4, (1, 2, 3, 4))
+    change(net, 2, 3, 4)
+    while entries(net, 1)[-1] != stable((2, 3, 4)) or not net[1].state.leaving:
+        if not net.deliver():
+            assert net.persist_all()
+    net.isolate(1)
+    net.run(0.6)
+    assert net[1].state.role is Role.FOLLOWER
     net.run(3.0)
     assert net.leader in (2, 3, 4)
-    assert net.servers[1].events.count("election.started") == 2, "its own, when it was elected"
 
 
 def test_a_removed_leader_needs_a_majority_of_those_that_stay() -> None:

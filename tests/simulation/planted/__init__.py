@@ -49,6 +49,10 @@ BLIND = {
     "confirmed reads outlive the leader that confirmed them": "a leader that is deposed while it "
     "catches up with what is committed",
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
+    "a server without a configuration stands for election": "nothing can: nobody votes for it, but "
+    "it asks without end",
+    "what a snapshot says of the membership is what the log's end says": "a snapshot between an "
+    "entry that is truncated and its truncation, and no later one before it counts",
     "a snapshot gets its name before the log holds what it stands for": "a term, its entries, "
     "their commit and a snapshot of them in one write, and a crash in the middle of that",
 }

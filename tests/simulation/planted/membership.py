@@ -32,8 +32,8 @@ BUGS = [
             ("(membership.voters, membership.outgoing) if half", "(membership.voters,) if half")
         ),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
-        options=CHANGES,
+        within=150,
+        options={"faults": ("partition", "isolate", "kill", "cut", "reconfigure"), "nodes": 4},
     ),
     Planted(
         name="a change begins before the last one is committed",

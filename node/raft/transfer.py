@@ -1,0 +1,133 @@
+"""Leadership transfer: the leader chooses who leads next (thesis §3.10).
+
+The leader takes no more proposals, brings the target's log up to date, and then tells it to stand
+for election at once (TimeoutNow). The target asks for no pre-votes, and its RequestVote says that
+the leader wants it, so that whoever hears that leader votes all the same. Nothing of it matters to
+safety: the target needs a majority's votes like any other candidate.
+
+What takes longer than the shortest election timeout is given up, and the leader takes proposals
+again; so is a target whose process dies meanwhile. A TimeoutNow that is still on its way then may
+yet cause an election; one of an earlier term is stale, like any message.
+"""
+
+from __future__ import annotations
+
+from node.errors import ImpossibleTransfer
+from node.raft.election import begin_term
+from node.raft.messages import NodeId, TimeoutNow
+from node.raft.state import RaftState, Role, Transfer
+
+# -- the leader ----------------------------------------------------------------------------------
+
+
+def begin(raft: RaftState, target: NodeId | None) -> None:
+    """Begin to hand over to `target`, or to the live voter that has most of the log.
+
+    Another attempt that is under way is given up. Raises ImpossibleTransfer.
+    """
+    assert raft.role is Role.LEADER
+    if target is None:
+        target = most_recent(raft)
+        if target is None:
+            raise ImpossibleTransfer("no other voter is heard that could lead")
+    if target == raft.node_id:
+        raise ImpossibleTransfer(f"n{target} leads already")
+    if target not in raft.progress or not raft.configuration.may_vote(target):
+        raise ImpossibleTransfer(f"n{target} is no voter of this cluster")
+    if raft.transfer is not None:
+        if raft.transfer.target == target:
+            return
+        abort(raft, raft.transfer, f"n{target} is to lead instead")
+    raft.transfer = Transfer(target, raft.now + raft.timing.election_timeout_min_s)
+    raft.transfer_failure = ""
+    raft.note("info", "transfer.started", target=target, lacks=_lacks(raft, target))
+
+
+def most_recent(raft: RaftState) -> NodeId | None:
+    """Of the voters heard within the shortest election timeout, the one with most of the log."""
+    since = raft.now - raft.timing.election_timeout_min_s
+    heard = [
+        peer
+        for peer, progress in raft.progress.items()
+        if progress.last_contact >= since and raft.configuration.may_vote(peer)
+    ]
+    return max(heard, key=lambda peer: raft.progress[peer].match_index, default=None)
+
+
+def hand_over(raft: RaftState, transfer: Transfer) -> None:
+    """Tell the target to stand, once its disk holds all of the log."""
+    if transfer.told or _lacks(raft, transfer.target) > 0:
+        return
+    transfer.told = True
+    raft.send(transfer.target, TimeoutNow(raft.current_term, raft.node_id))
+
+
+def look(raft: RaftState) -> None:
+    """Give up what has taken too long."""
+    transfer = raft.transfer
+    if transfer is None or raft.now < transfer.deadline:
+        return
+    if raft.role is not Role.LEADER:
+        reason = "no leader was elected in time"
+    elif (lacks := _lacks(raft, transfer.target)) > 0:
+        reason = f"it still lacked {lacks} entries"
+    else:
+        reason = "it was told to stand for election, and was not elected in time"
+    abort(raft, transfer, reason)
+
+
+def on_lost(raft: RaftState, peer: NodeId, reason: str) -> None:
+    """The process of `peer` is not the one that it was."""
+    if raft.transfer is not None and raft.transfer.target == peer:
+        abort(raft, raft.transfer, reason)
+
+
+def on_leader(raft: RaftState, leader_id: NodeId) -> None:
+    """This server, which was handing over, hears a leader."""
+    transfer = raft.transfer
+    if transfer is None:
+        return
+    if leader_id != transfer.target:
+        abort(raft, transfer, f"n{leader_id} was elected instead")
+        return
+    raft.transfer = None
+    raft.note("info", "transfer.done", target=leader_id)
+
+
+def abort(raft: RaftState, transfer: Transfer, reason: str) -> None:
+    """Give up; a leader takes proposals again."""
+    raft.transfer, raft.transfer_failure = None, reason
+    raft.note("warn", "transfer.aborted", target=transfer.target, reason=reason)
+
+
+def _lacks(raft: RaftState, target: NodeId) -> int:
+    progress = raft.progress.get(target)
+    held = 0 if progress is None else progress.match_index  # it has been removed meanwhile
+    return raft.log.last_index - held
+
+
+def leave(raft: RaftState) -> None:
+    """A leader that is no member any more hands over to one that is, or else steps down (§6)."""
+    if raft.transfer is not None:
+        return
+    if raft.leaving or most_recent(raft) is None:
+        raft.become_follower(None, "it is no member any more")
+        return
+    raft.leaving = True
+    begin(raft, None)
+
+
+# -- the target ----------------------------------------------------------------------------------
+
+
+def on_timeout_now(raft: RaftState, message: TimeoutNow) -> None:
+    """Stand for election at once: the leader of this term wants it. `step` has dealt with terms."""
+    assert message.term == raft.current_term
+    assert raft.role is not Role.LEADER, "a term has one leader (Election Safety, §5.2)"
+    if raft.disk.stalled or not raft.may_stand:
+        return  # it could neither vote nor lead
+    raft.become_follower(None, "asked to stand for election")
+    raft.note("info", "transfer.received", leader=message.leader_id)
+    raft.role = Role.CANDIDATE
+    raft.asked_to_stand = True
+    begin_term(raft)
