@@ -32,7 +32,8 @@ from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
 from node.raft import membership as memberships
 from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
-from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
+from node.raft.state import RaftState, Randomness, Ready, Role
+from node.settings import limits_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
@@ -100,6 +101,16 @@ class Server:
         self._write_began: float | None = None
         self._next_write = Write()
 
+        self._begin_without_clients()
+        self._background = background
+        self._snapshots = Snapshots(
+            config, self._store.files, background, fork, self.note, self._send
+        )
+        self._restoring: Snapshot | None = None
+        self._to_apply: deque[Batch] = deque()
+        self._begin_from(recovered)
+
+    def _begin_without_clients(self) -> None:
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []
         self._parked: dict[ClientConnection, float] = {}
@@ -108,14 +119,6 @@ class Server:
         self._last_ticket = 0
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._led_term: int | None = None
-
-        self._background = background
-        self._snapshots = Snapshots(
-            config, self._store.files, background, fork, self.note, self._send
-        )
-        self._restoring: Snapshot | None = None
-        self._to_apply: deque[Batch] = deque()
-        self._begin_from(recovered)
 
     def _begin_from(self, recovered: Kept) -> None:
         snapshot = recovered.snapshot
@@ -581,27 +584,3 @@ class Server:
 
     def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
         client.send(wire.encode_client(wire.Redirect(leader_id, reason)))
-
-
-def timing_of(config: NodeConfig) -> Timing:
-    """The core's timing, as configured."""
-    return Timing(
-        heartbeat_interval_s=config.heartbeat_interval_s,
-        election_timeout_min_s=config.election_timeout_min_s,
-        election_timeout_max_s=config.election_timeout_max_s,
-        failure_hint=config.failure_hint,
-    )
-
-
-def limits_of(config: NodeConfig) -> Limits:
-    """The core's limits, as configured."""
-    return Limits(
-        max_append_bytes=config.max_append_bytes,
-        max_inflight_messages=config.max_inflight_batches,
-        max_inflight_bytes=config.max_inflight_bytes,
-        max_uncommitted_bytes=config.max_uncommitted_bytes,
-        max_apply_bytes=config.max_apply_bytes,
-        max_chunk_bytes=config.snapshot_chunk_bytes,
-        max_trailing_bytes=config.snapshot_trailing_bytes,
-        max_log_bytes=config.snapshot_log_bytes * 8,
-    )

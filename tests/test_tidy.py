@@ -50,8 +50,8 @@ IMPURE = frozenset(
 IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 SERVER_MAY_IMPORT = (
-    "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors", "snapshots",
-    "write",
+    "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors", "settings",
+    "snapshots", "write",
 )  # fmt: skip
 ROOMS_OF_THE_SERVER = {"node/server.py", "node/snapshots.py", "node/write.py"}
 MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulation/node.py"}

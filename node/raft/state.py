@@ -285,14 +285,19 @@ class RaftState:
         self.handed_hard_state = hard_state
         self.persisted_hard_state = hard_state
 
-        # Timers: points in time.
+        self._begin_timers()
+        self._begin_outbox()
+
+    def _begin_timers(self) -> None:
+        """Points in time."""
         self.election_deadline = 0.0
         self.heartbeat_deadline = 0.0
         self.notice_deadline: float | None = None
         self.leader_heard_at = float("-inf")
         self.hinted_elections = 0
 
-        # The outbox.
+    def _begin_outbox(self) -> None:
+        """What the next Ready will carry."""
         self.messages: list[tuple[NodeId, Message]] = []
         self.messages_after_persist: list[tuple[NodeId, Message]] = []
         self.reads_ready: list[tuple[int, list[int]]] = []

@@ -1,0 +1,30 @@
+"""What a node is told when it starts, as the core's own settings."""
+
+from __future__ import annotations
+
+from node.raft.state import Limits, Timing
+from node.wire import NodeConfig
+
+
+def timing_of(config: NodeConfig) -> Timing:
+    """The core's timing, as configured."""
+    return Timing(
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        election_timeout_min_s=config.election_timeout_min_s,
+        election_timeout_max_s=config.election_timeout_max_s,
+        failure_hint=config.failure_hint,
+    )
+
+
+def limits_of(config: NodeConfig) -> Limits:
+    """The core's limits, as configured."""
+    return Limits(
+        max_append_bytes=config.max_append_bytes,
+        max_inflight_messages=config.max_inflight_batches,
+        max_inflight_bytes=config.max_inflight_bytes,
+        max_uncommitted_bytes=config.max_uncommitted_bytes,
+        max_apply_bytes=config.max_apply_bytes,
+        max_chunk_bytes=config.snapshot_chunk_bytes,
+        max_trailing_bytes=config.snapshot_trailing_bytes,
+        max_log_bytes=config.snapshot_log_bytes * 8,
+    )
