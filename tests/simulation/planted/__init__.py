@@ -10,12 +10,10 @@ Raft itself             8       membership does not change
                         11      nothing comes between apply and snapshot: a restart applies the log
                                 from its beginning (the half about retries is here)
                         14, 16  there are no snapshots to install
-                        18      leadership is not transferred
 Found in the field      2       the commit index is not saved
                         6       nothing applied is saved
                         8       membership does not change
                         10      there are no snapshots
-                        12      leadership is not transferred
 
 Some slips change nothing that anyone could see, for something else holds too. Votes of an earlier
 term never reach the place where they are counted, since `Raft.step` drops what is stale. A torn
@@ -25,7 +23,15 @@ checksum again. A leader's refused guess that is not lowered itself is lowered b
 
 from __future__ import annotations
 
-from tests.simulation.planted import elections, reads, replication, servers, sessions, storage
+from tests.simulation.planted import (
+    elections,
+    handovers,
+    reads,
+    replication,
+    servers,
+    sessions,
+    storage,
+)
 from tests.simulation.planted.form import Planted, find, holders, planted
 
 __all__ = ["BLIND", "PLANTED", "Planted", "find", "holders", "planted"]
@@ -51,6 +57,7 @@ directed tests under `tests/node` fail with each of them."""
 
 ALL: list[Planted] = [
     *elections.BUGS,
+    *handovers.BUGS,
     *replication.BUGS,
     *reads.BUGS,
     *storage.BUGS,
