@@ -81,13 +81,30 @@ class SupervisorRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """cluster.json: whose data this is."""
+    """cluster.json: whose data this is.
+
+    nodes: with how many it began, numbered from 1
+    members: which nodes are to run now; who votes, the log says. None: those it began with
+    last_id: the highest id that any node ever had; none is given twice
+    """
 
     format: int
     cluster_id: str
     name: str
     nodes: int
     machine: str
+    members: list[NodeId] | None = None
+    last_id: NodeId = 0
+
+    @property
+    def founders(self) -> list[NodeId]:
+        """The nodes that it began with."""
+        return list(range(1, self.nodes + 1))
+
+    @property
+    def running(self) -> list[NodeId]:
+        """The nodes that are to run."""
+        return self.founders if self.members is None else self.members
 
 
 class Claim:
@@ -102,7 +119,7 @@ class Claim:
         self._lives: dict[NodeId, int] = {}
         self.runtime_dir = runtime_dir
         self.healed: list[str] = []
-        self.cluster_id = ""
+        self.cluster: ClusterRecord
 
     @classmethod
     def take(cls, config: ClusterConfig, runtime_dir: Path, *, fresh: bool) -> Claim:
@@ -135,6 +152,29 @@ class Claim:
         _write(_lives_file(self._config), self._lives)
         return self._lives[node]
 
+    @property
+    def cluster_id(self) -> str:
+        """The identity of the cluster."""
+        return self.cluster.cluster_id
+
+    def enlist(self, count: int) -> list[NodeId]:
+        """So many more nodes are to run; durable before they do. Raises OSError."""
+        last = max(self.cluster.last_id, self.cluster.nodes)
+        new = list(range(last + 1, last + count + 1))
+        self._set_members([*self.cluster.running, *new], last + count)
+        return new
+
+    def dismiss(self, node: NodeId) -> None:
+        """This node is not to run any more, and its data is of no use. Raises OSError."""
+        last = max(self.cluster.last_id, self.cluster.nodes)
+        self._set_members([n for n in self.cluster.running if n != node], last)
+        shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
+
+    def _set_members(self, members: list[NodeId], last_id: NodeId) -> None:
+        record = msgspec.structs.replace(self.cluster, members=members, last_id=last_id)
+        _write(self._config.cluster_file, record, durable=True)
+        self.cluster = record
+
     def record(self, nodes: dict[NodeId, ProcessRecord]) -> None:
         """Writes down who we are and which processes are ours. Raises OSError."""
         me = ProcessRecord.of(os.getpid())
@@ -164,7 +204,7 @@ class Claim:
         config = self._config
         known = read_cluster(config)
         if known is not None:
-            self.cluster_id = known.cluster_id
+            self.cluster = known
             _check_same(config, known)
             return
         orphans = [p.name for p in config.data_dir.glob("node-*") if _NODE_FOLDER.fullmatch(p.name)]
@@ -175,15 +215,14 @@ class Claim:
             )
         # Whatever logs there are tell of a cluster that is no more; one timeline, one history.
         _remove_logs(config)
-        self.cluster_id = secrets.token_hex(8)
-        identity = ClusterRecord(
+        self.cluster = ClusterRecord(
             format=FORMAT,
-            cluster_id=self.cluster_id,
+            cluster_id=secrets.token_hex(8),
             name=config.name,
             nodes=config.nodes,
             machine=config.machine,
         )
-        _write(config.cluster_file, identity, durable=True)
+        _write(config.cluster_file, self.cluster, durable=True)
 
 
 def running(config: ClusterConfig) -> SupervisorRecord | None:
@@ -294,10 +333,11 @@ def _check_same(config: ClusterConfig, known: ClusterRecord) -> None:
             f"{config.cluster_file} has format {known.format}, and this launcher knows {FORMAT}: "
             "use the launcher that wrote it, or begin anew with --fresh"
         )
-    if known.nodes != config.nodes:
+    count = len(known.running)
+    if config.nodes not in (known.nodes, count):
         raise LauncherError(
-            f"the data in {config.data_dir} belongs to a cluster of {known.nodes} nodes: "
-            f"`up {known.nodes}`, or --fresh to begin anew"
+            f"the data in {config.data_dir} belongs to a cluster of {count} nodes: "
+            f"`up {count}`, or --fresh to begin anew"
         )
     if known.machine != config.machine:
         raise LauncherError(

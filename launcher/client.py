@@ -35,6 +35,7 @@ from launcher.errors import TimedOut, UsageError
 from launcher.intake import Intake
 from launcher.route import HEDGE_S, Refused
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
+from launcher.sockets import Keys
 from node.raft.messages import NodeId
 
 __all__ = ["Client", "NoAnswer", "ReadAnswer", "Refused", "SessionLost", "Submitted"]
@@ -229,7 +230,7 @@ class Client:
         found = _pop(self._idle_sessions)
         if found is None:
             session = Session(lambda: token_bytes(16))
-            found = self._channel(session, list(self._sockets)), session
+            found = self._channel(session, Keys(self._sockets)), session
         channel, _ = found
         with self._discarded_on_error(channel):
             channel.catch_up()
@@ -241,7 +242,8 @@ class Client:
         """A channel for one query; a channel to a certain node is not kept."""
         self._check_open()
         idle = None if node is not None else _pop(self._idle_readers)
-        channel = idle or self._channel(query, list(self._sockets) if node is None else [node])
+        nodes = Keys(self._sockets) if node is None else [node]
+        channel = idle or self._channel(query, nodes)
         with self._discarded_on_error(channel):
             if idle is not None:
                 channel.catch_up()
@@ -262,7 +264,7 @@ class Client:
             self._discard(channel)
             raise
 
-    def _channel(self, work: Work[_T], nodes: list[NodeId]) -> Channel[_T]:
+    def _channel(self, work: Work[_T], nodes: Sequence[NodeId]) -> Channel[_T]:
         channel = Channel(
             self._sockets,
             nodes,

@@ -32,6 +32,7 @@ from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.sockets import Sockets
 from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.supervision import OwnSupervisor
 from node.errors import CommandError, MachineError
@@ -102,6 +103,7 @@ class Cluster:
         self.healed: list[str] = []
         """what the last `up` found left behind by a dead supervisor, and cleaned up"""
         self._fresh = fresh
+        self._count_given = nodes is not None
         self._own: OwnSupervisor | None = None
         self._connection: Client | None = None
         self._connected_to: Path | None = None
@@ -127,6 +129,9 @@ class Cluster:
         a leader in spite of a failed node.
         """
         _check_machine(self.config.machine)
+        known = None if self._count_given or self._fresh else claim.read_cluster(self.config)
+        if known is not None:  # the config says where a cluster begins, not what becomes of it
+            self.config = msgspec.structs.replace(self.config, nodes=len(known.running))
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
@@ -288,6 +293,20 @@ class Cluster:
         """Lets paused nodes go on."""
         return self._act(control.Resume(_words(targets)))
 
+    def add(self, count: int = 1) -> list[Chosen]:
+        """Starts so many new nodes; returns when they have caught up and vote.
+
+        Raises TimedOut when they have not in a minute; they go on learning.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UsageError(f"one node at least is added, not {count!r}")
+        return self._act(control.AddNodes(count))
+
+    def remove(self, *targets: str | int) -> list[Chosen]:
+        """Makes nodes no members any more, the leader too; then they are stopped, and their data
+        is removed. Their ids are not given again."""
+        return self._act(control.RemoveNodes(_words(targets)))
+
     def snapshot(self, *targets: str | int) -> list[Chosen]:
         """Has nodes take a snapshot of what they have applied; returns when it is on their disks.
 
@@ -379,7 +398,7 @@ class Cluster:
         runtime_dir = self._attach()
         if self._connection is None or self._connected_to != runtime_dir:
             self._connection = Client(
-                {n: runtime_dir / f"node-{n}.sock" for n in range(1, self.config.nodes + 1)},
+                Sockets(self.config, runtime_dir),
                 timeout_s=self.config.client_timeout_s,
                 max_entry_bytes=self.config.entry_limit_bytes,
             )

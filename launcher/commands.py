@@ -259,6 +259,30 @@ def snapshot(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 
 @command(
+    "add",
+    "Start N new nodes, or one, and make them voters, while the cluster runs.\n\n"
+    "They learn the log first, and vote when they have caught up; ps shows them as learners.",
+)
+@click.argument("count", required=False, default=1, type=click.IntRange(min=1), metavar="[N]")
+@as_json
+def add(context: Context, count: int, as_json: bool) -> None:
+    """`launcher add`."""
+    _act("added", context.cluster().add(count), as_json)
+
+
+@command(
+    "remove",
+    "Take nodes out of the cluster while it runs, the leader too; then stop them and remove their "
+    "data. Their ids are not given again." + TARGET_HELP,
+)
+@targets
+@as_json
+def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher remove`."""
+    _act("removed", context.cluster().remove(*targets), as_json)
+
+
+@command(
     "partition",
     "Cut every link between the groups of SPEC: '1,2|3,4,5'. A node left out is on its own.",
 )

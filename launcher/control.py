@@ -8,6 +8,7 @@
     stop, start, pause, resume, snapshot {targets}
     restart {targets, rolling}
     transfer {targets}                  {"ok": true, "handed_over": {"led", "leads", "term"}}
+    add {count}, remove {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     heal
     down                                answered when every node is gone
@@ -91,6 +92,18 @@ class TakeSnapshots(msgspec.Struct, frozen=True, tag_field="op", tag="snapshot")
     targets: list[str]
 
 
+class AddNodes(msgspec.Struct, frozen=True, tag_field="op", tag="add"):
+    """Start new nodes and make them voters."""
+
+    count: int
+
+
+class RemoveNodes(msgspec.Struct, frozen=True, tag_field="op", tag="remove"):
+    """Make nodes no members any more, stop them and remove their data."""
+
+    targets: list[str]
+
+
 class Partition(msgspec.Struct, frozen=True, tag_field="op", tag="partition"):
     """Cut every link between the groups."""
 
@@ -115,6 +128,8 @@ Request: TypeAlias = (
     | Pause
     | Resume
     | TakeSnapshots
+    | AddNodes
+    | RemoveNodes
     | Partition
     | Heal
     | Down

@@ -48,6 +48,7 @@ class Node:
     """One node, whether it runs or not.
 
     process: the one that runs; None when there is none
+    joins: the cluster did not begin with it
     starting: a process is being started for it
     status: the last that it said
     """
@@ -55,6 +56,7 @@ class Node:
     id: NodeId
     lifecycle: Lifecycle
     process: NodeProcess | None = None
+    joins: bool = False
     starting: bool = False
     status: wire.Status | None = None
 
@@ -72,15 +74,15 @@ class Nodes:
         entry: str,
         python_path: list[str],
     ) -> None:
-        policy = RestartPolicy(
+        self._policy = RestartPolicy(
             restart=config.restart_policy == "on-failure",
             attempts=config.restart_attempts,
             backoff_s=config.restart_backoff_s,
         )
-        self.all = {n: Node(n, Lifecycle(policy)) for n in range(1, config.nodes + 1)}
-        self.closed = False
         self._config = config
         self._claim = claim
+        self.all = {n: self._new(n) for n in claim.cluster.running}
+        self.closed = False
         self._clock = clock
         self._events = events
         self._entry = entry
@@ -100,6 +102,50 @@ class Nodes:
         term = max((status.term for status in said), default=0)
         commit = max((status.commit_index for status in said), default=0)
         self._events.emit(level, event, term, "supervisor", commit, **fields)
+
+    # -- who there is ------------------------------------------------------------------------
+
+    def _new(self, node_id: NodeId) -> Node:
+        joins = node_id not in self._claim.cluster.founders
+        return Node(node_id, Lifecycle(self._policy), joins=joins)
+
+    def enlist(self, count: int) -> list[NodeId]:
+        """So many more nodes, which do not run yet. Raises LauncherError."""
+        try:
+            new = self._claim.enlist(count)
+        except OSError as error:
+            raise LauncherError(f"no node can be added: {_one_line(error)}") from error
+        self.all |= {node_id: self._new(node_id) for node_id in new}
+        return new
+
+    def dismiss(self, node_id: NodeId) -> None:
+        """A node that does not run any more is none of ours, and its data goes."""
+        assert self.all[node_id].process is None, "it has been stopped"
+        try:
+            self._claim.dismiss(node_id)
+        except OSError as error:
+            raise LauncherError(f"n{node_id} stays on record: {_one_line(error)}") from error
+        del self.all[node_id]
+        self._socket(node_id).unlink(missing_ok=True)
+
+    def leader_status(self) -> wire.Status | None:
+        """What the leader of the newest term said last."""
+        leader = self._leader()
+        return None if leader is None else leader.status
+
+    def ask_leader(self, message: wire.ToNode) -> None:
+        """Says something to whoever leads, if anybody does."""
+        leader = self._leader()
+        if leader is not None and leader.process is not None:
+            leader.process.send(message)
+
+    def _leader(self) -> Node | None:
+        leading = [
+            (node.status.term, node.id)
+            for node in self.all.values()
+            if node.process is not None and node.status is not None and node.status.role == "leader"
+        ]
+        return self.all[max(leading)[1]] if leading else None
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -176,7 +222,7 @@ class Nodes:
             cluster_name=config.name,
             node_id=node,
             life=life,
-            voters=list(self.all),
+            voters=[] if self.all[node].joins else self._claim.cluster.founders,
             peers=peers,
             data_dir=str(config.node_data_dir(node)),
             event_log=str(config.event_log(node)),
@@ -377,6 +423,7 @@ class Nodes:
         described = NodeStatus(
             id=node.id,
             state=node.lifecycle.state,
+            voter=not node.joins,
             restarts=node.lifecycle.restarts,
             reason=node.lifecycle.reason,
         )

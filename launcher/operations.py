@@ -22,6 +22,7 @@ from launcher.control import Reply, Request
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
 from launcher.nodes import Nodes
+from launcher.reconfiguration import Reconfiguration
 from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
 from launcher.targets import Action, parse_partition, resolve
 from node.raft.messages import NodeId
@@ -50,6 +51,7 @@ class Operations:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
+        self._membership = Reconfiguration(nodes)
 
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
@@ -76,6 +78,12 @@ class Operations:
                 return await self._on_each("resume", targets, self.resume)
             case control.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
+            case control.AddNodes(count):
+                new = await self._membership.add(count, self.start)
+                status = await self._nodes.status()
+                return Reply(ok=True, chosen=[_choose(status, node) for node in new])
+            case control.RemoveNodes(targets):
+                return await self._remove(targets)
             case control.Partition(spec):
                 return await self._partition(spec)
             case control.Heal():
@@ -102,7 +110,7 @@ class Operations:
         acts = {node: asyncio.ensure_future(act(node)) for node in ids if node != status.leader}
         leader = status.leader
         if leader is not None and leader in ids:
-            left = [node for node in status.up if node.id not in ids]
+            left = [node for node in status.voters_up if node.id not in ids]
             if act_on_leader is not None and len(left) >= status.quorum:
                 then = _after(list(acts.values()), act_on_leader(leader))
                 acts[leader] = asyncio.ensure_future(then)
@@ -269,7 +277,7 @@ class Operations:
         """restarted: those that need not hand over once more in this restart"""
         status = await self._nodes.status()
         if status.node(node_id).state == "up":
-            left = len(status.up) - 1
+            left = len(status.voters_up) - status.node(node_id).voter
             if left < status.quorum:
                 missing = status.missing()
                 raise LauncherError(
@@ -309,12 +317,18 @@ class Operations:
             if target.state != "up":
                 raise LauncherError(f"n{target.id} is {target.state} and cannot lead")
             ended = await self._nodes.transfer(led, target.id)
-            if ended.failure:
+            status = await self._nodes.status()
+            if ended.failure and status.leader != target.id:  # a moment later it may lead yet
                 said = f"n{led} did not hand over to n{target.id}: {ended.failure}"
                 raise LauncherError(said)
-            status = await self._nodes.status()
         leads = target.id if status.leader is None else status.leader
         return Reply(ok=True, handed_over=HandedOver(led, leads, status.node(leads).term))
+
+    async def _remove(self, targets: Sequence[str]) -> Reply:
+        status = await self._nodes.status()
+        ids = resolve(targets, status, "remove", self._random)
+        await self._membership.remove(ids, status, self.stop)
+        return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _partition(self, spec: str) -> Reply:
         status = await self._nodes.status()

@@ -98,12 +98,12 @@ class Route(Generic[_T]):
         leader: NodeId | None = None,
         hedge_s: float = HEDGE_S,
     ) -> None:
-        """nodes: whom to ask, in this order; leader: whom to ask first, when that is known"""
+        """nodes: whom to ask, in this order; it may change. leader: whom to ask first, if known"""
         assert nodes, "a cluster has nodes"
         self.work = work
         self.leader = leader if leader in nodes else None
         """Who was last known to lead."""
-        self._nodes = list(nodes)
+        self._nodes = nodes
         self._dial = dial
         self._random = random
         self._hedge_s = hedge_s
@@ -275,12 +275,13 @@ class Route(Generic[_T]):
 
     def _next_node(self, now: float, besides: NodeId | None) -> NodeId:
         """The next in turn; one that was out of reach a moment ago only if all others were too."""
-        count = len(self._nodes)
-        in_turn = [self._nodes[(self._turn + step) % count] for step in range(1, count + 1)]
+        nodes = list(self._nodes)
+        count = len(nodes)
+        in_turn = [nodes[(self._turn + step) % count] for step in range(1, count + 1)]
         others = [node for node in in_turn if node != besides] or in_turn
         reachable = [node for node in others if not self._avoided(node, now)]
         node = (reachable or others)[0]
-        self._turn = self._nodes.index(node)
+        self._turn = nodes.index(node)
         return node
 
     def _avoided(self, node: NodeId | None, now: float) -> bool:

@@ -77,8 +77,13 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
         return [node for node in self.nodes if node.state == "up"]
 
     @property
+    def voters_up(self) -> list[NodeStatus]:
+        """Those of them that vote."""
+        return [node for node in self.up if node.voter]
+
+    @property
     def quorum(self) -> int:
-        """How many nodes must be up for anything to be committed."""
+        """How many voters must be up for anything to be committed."""
         return sum(node.voter for node in self.nodes) // 2 + 1
 
     @property
@@ -90,7 +95,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     def settled(self) -> bool:
         """There is a leader with a quorum, and every node that is up follows it in its term."""
         up = self.up
-        return len(up) >= self.quorum and all(
+        return len(self.voters_up) >= self.quorum and all(
             node.leader == self.leader is not None and node.term == self.term for node in up
         )
 

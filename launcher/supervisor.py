@@ -99,6 +99,7 @@ class Supervisor:
         self._nodes = Nodes(
             config, claim, clock, self._events, entry=entry, python_path=spec.python_path
         )
+        self._config = config
         self._operations = Operations(self._nodes, Random())
         self._claim = claim
         self._combiner = Combiner(config)
@@ -115,7 +116,7 @@ class Supervisor:
             "supervisor.started",
             pid=os.getpid(),
             cluster=config.name,
-            nodes=config.nodes,
+            nodes=len(self._nodes.all),
             machine=config.machine,
         )
 
@@ -163,7 +164,7 @@ class Supervisor:
         """Starts the nodes, waits for the end, and sees to it that nothing is left."""
         tailing = asyncio.create_task(self._tail())
         try:
-            for node in self._nodes.all:
+            for node in list(self._nodes.all):
                 await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
             await self._ending.wait()
         finally:
@@ -190,6 +191,8 @@ class Supervisor:
                 # Nobody could find this cluster any more, and the next `up` would be beside it.
                 self.end("its data folder was removed")
                 return
+            for node in self._nodes.all:
+                self._combiner.include(self._config.event_log(node))
             self._look(self._combiner.poll())
 
     def _look(self, findings: list[dict[str, object]]) -> None:

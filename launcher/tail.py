@@ -87,6 +87,13 @@ class Combiner:
             self._last = merged.last_key()
             self._sources = [_Source(log, merged) for log in sorted(logs)]
 
+    def include(self, log: Path) -> None:
+        """From now on this event log is merged too, unless it is already."""
+        if any(source.tail.path == log for source in self._sources):
+            return
+        with SortedLog(self._timeline.path) as merged:
+            self._sources.append(_Source(log, merged))
+
     def poll(self) -> list[dict[str, object]]:
         """Merges what is new and old enough. Gives what is wrong with it (`DigestCheck`): one
         finding for each index at which State Machine Safety turns out to be broken.

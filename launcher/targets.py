@@ -23,7 +23,16 @@ from launcher.status import ClusterStatus, NodeStatus
 from node.raft.messages import NodeId
 
 Action: TypeAlias = Literal[
-    "kill", "stop", "start", "restart", "transfer", "pause", "resume", "snapshot", "partition"
+    "kill",
+    "stop",
+    "start",
+    "restart",
+    "transfer",
+    "remove",
+    "pause",
+    "resume",
+    "snapshot",
+    "partition",
 ]
 
 WORDS = ("leader", "follower", "followers", "minority", "majority", "all", "random")
@@ -102,7 +111,12 @@ def _parse(word: str, status: ClusterStatus) -> NodeId | str:
 
 
 def _allowed(status: ClusterStatus) -> str:
-    return f"a target is an id from 1 to {len(status.nodes)}, or {', '.join(WORDS)}"
+    ids = [node.id for node in status.nodes]
+    if ids == list(range(1, len(ids) + 1)):
+        named = f"an id from 1 to {len(ids)}"
+    else:
+        named = f"one of the ids {', '.join(map(str, ids))}"
+    return f"a target is {named}, or {', '.join(WORDS)}"
 
 
 def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
@@ -118,7 +132,7 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop":
             return [node for node in status.nodes if node.running]
-        case "restart" | "partition":
+        case "restart" | "remove" | "partition":
             return status.nodes
 
 
@@ -127,6 +141,7 @@ _IDLE = {
     "stop": "no node is running",
     "start": "every node is running",
     "restart": "there is no node",
+    "remove": "there is no node",
     "transfer": "no other node is up",
     "pause": "no node is running that is not paused",
     "resume": "no node is paused",

@@ -286,6 +286,13 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} denied its vote to {candidate:node}: {reason}",
         "{node:node} denied its vote to {candidate:node}",
     ),
+    "configuration.adopted": (
+        "{node:node} goes by majorities of {voters:nodes} and of {outgoing:nodes}{learners:none}",
+        "{node:node} goes by {voters:nodes}; {learners:nodes} learn{outgoing:none}",
+        "{node:node} goes by {voters:nodes}{outgoing:none}{learners:none}",
+    ),
+    "members.added": ("{targets:nodes} were added",),
+    "members.removed": ("{targets:nodes} were removed",),
     "leader.elected": (
         "{node:node} became leader of term {term} with votes from {votes:others}",
         "{node:node} became leader of term {term}",
@@ -471,7 +478,7 @@ def _fill(template: str, event: Event, rest: dict[str, object], name: Callable[[
 
 def _say(value: object, how: str, speaker: int, name: Callable[[int], str]) -> str:
     match how, value:
-        case ("true", True) | ("false", False):
+        case ("true", True) | ("false", False) | ("none", []):
             return ""
         case "node", int():
             return name(value)

@@ -13,6 +13,8 @@ from launcher.simulation.stage import Play, Unmet, Words, Wrong, alone, first, n
 from node.raft.messages import BatchKind, NodeId
 from node.raft.state import Role
 
+REFUSALS = ("NotLeader", "Busy", "ImpossibleTransfer")
+
 Expectation: TypeAlias = Callable[[Play, Words], None]
 
 
@@ -142,8 +144,8 @@ def _read(play: Play, words: Words) -> None:
 
 
 def _refused(play: Play, words: Words) -> None:
-    if alone(words) not in {"NotLeader", "Busy"}:
-        raise Wrong(f"no refusal {words[0]!r}; there are NotLeader, Busy")
+    if alone(words) not in REFUSALS:
+        raise Wrong(f"no refusal {words[0]!r}; there are {', '.join(REFUSALS)}")
     _same("what it was told", play.refusal, words[0])
 
 
@@ -189,7 +191,7 @@ EXPECTATIONS: dict[str, tuple[str, Expectation]] = {
     "next": ("next S S 4", _next),
     "match": ("match S S 4", _match),
     "read": ("read 1 at 3, or: read 1 unanswered", _read),
-    "refused": ("refused NotLeader|Busy", _refused),
+    "refused": (f"refused {'|'.join(REFUSALS)}", _refused),
     "event": ("event S log.truncated", _event),
     "no event": ("no event S log.truncated", _no_event),
     "in-flight": ("in-flight 2 [KIND] [from S] [to S]", _in_flight),

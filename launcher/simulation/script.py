@@ -19,6 +19,7 @@ What a server does:
     elect S                                 time-out, then settle; it must win
     propose S x [y z]                       one batch of commands
     read S                                  a linearizable read; they are numbered 1, 2, ..
+    transfer S [to S]                       it leads, and is asked to hand over
     persist [S] [once]                      its disk writes all that waits, or only the oldest write
     crash S, restart S                      what was not persisted is lost
     hint S died [at S,S]                    the others are told, over links that are not cut
@@ -45,13 +46,14 @@ What must be so (`all` and `S,S` name many servers):
     expect applied S x y                    the commands that it has applied since it started
     expect next|match S S 4                 what a leader believes of another server
     expect read 1 at 3, expect read 1 unanswered
-    expect refused NotLeader|Busy           what the last `propose` or `read` was told
+    expect refused NotLeader|Busy|ImpossibleTransfer    what the last `propose`, `read` or
+                                            `transfer` was told
     expect event S NAME, expect no event S NAME     since it started
     expect in-flight 2 [KIND] [from S] [to S]
     expect agreement                        all that run have the same log
     show                                    every server's term, vote and log, as in Figure 7
 
-KIND is RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, or one of their uses:
+KIND is RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, TimeoutNow, or a use:
 PreVote, PreVoteReply, Heartbeat. After every step the invariants of `node/raft/invariants.py` are
 checked; one that is broken fails the script.
 """
@@ -81,7 +83,7 @@ from launcher.simulation.stage import (
     number,
     numbers,
 )
-from node.errors import Busy, NotLeader
+from node.errors import NotLeader, RaftError
 from node.raft.messages import HardState, NodeId
 from node.raft.state import Limits, Role
 
@@ -247,7 +249,7 @@ def _propose(play: Play, words: Words) -> None:
     raft, play.refusal = play.net[node_id], None
     try:
         index = raft.propose(len(commands), " ".join(commands).encode(), play.net.now)
-    except (NotLeader, Busy) as error:
+    except RaftError as error:
         _refuse(play, node_id, error)
         return
     (batch,) = raft.state.log.batches_from(index)
@@ -268,7 +270,21 @@ def _ask(play: Play, words: Words) -> None:
     play.net.collect(node_id)
 
 
-def _refuse(play: Play, node_id: NodeId, error: NotLeader | Busy) -> None:
+def _transfer(play: Play, words: Words) -> None:
+    node_id, rest = play.running(first(words)), words[1:]
+    if rest and rest[0] != "to":
+        raise Wrong(f"cannot make sense of {rest[0]!r}")
+    target = play.server(alone(rest[1:])) if rest else None
+    play.refusal = None
+    try:
+        play.net[node_id].transfer(target, play.net.now)
+    except RaftError as error:
+        _refuse(play, node_id, error)
+        return
+    play.net.collect(node_id)
+
+
+def _refuse(play: Play, node_id: NodeId, error: RaftError) -> None:
     play.refusal = type(error).__name__
     reason = str(error)
     if isinstance(error, NotLeader) and error.leader_id is not None:
@@ -407,6 +423,7 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "elect": ("elect S", _elect),
     "propose": ("propose S x [y z]", _propose),
     "read": ("read S", _ask),
+    "transfer": ("transfer S [to S]", _transfer),
     "persist": ("persist [S] [once]", _persist),
     "crash": ("crash S", _crash),
     "restart": ("restart S", _restart),

@@ -21,6 +21,7 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from node.raft.state import Note, Ready
 
@@ -32,6 +33,7 @@ KINDS: dict[str, Callable[[Message], bool]] = {
     "RequestVoteReply": lambda message: isinstance(message, RequestVoteReply),
     "AppendEntries": lambda message: isinstance(message, AppendEntries),
     "AppendEntriesReply": lambda message: isinstance(message, AppendEntriesReply),
+    "TimeoutNow": lambda message: isinstance(message, TimeoutNow),
     "PreVote": lambda message: isinstance(message, RequestVote) and message.pre_vote,
     "PreVoteReply": lambda message: isinstance(message, RequestVoteReply) and message.pre_vote,
     "Heartbeat": lambda message: isinstance(message, AppendEntries) and not message.batches,

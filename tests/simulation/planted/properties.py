@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.simulation.clients import EXACTLY_ONCE
+from launcher.simulation.handover import HANDOVER
 from launcher.simulation.node import CRASH, RECOVERY
 from launcher.simulation.watch import DURABILITY, PROMISES
 from launcher.simulation.world import LINEARIZABILITY, LIVENESS, STABILITY
@@ -26,6 +27,7 @@ __all__ = [
     "DURABILITY",
     "ELECTION_SAFETY",
     "EXACTLY_ONCE",
+    "HANDOVER",
     "LEADER_APPEND_ONLY",
     "LEADER_COMPLETENESS",
     "LINEARIZABILITY",

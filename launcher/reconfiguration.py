@@ -1,0 +1,108 @@
+"""Adding and removing nodes: the membership changes, and processes start and stop to match (§6).
+
+What is to run is written down (`claim.py`) before a node is started and after it has been stopped;
+who votes, only the log says. So whatever is broken off in the middle can be asked for again: a node
+that runs and does not vote yet goes on learning, and `remove` gives it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from launcher.config import MAX_NODES
+from launcher.errors import LauncherError, TimedOut
+from launcher.nodes import Nodes
+from launcher.status import ClusterStatus
+from node.raft.membership import majority, stable
+from node.raft.messages import NodeId
+from node.wire import ChangeMembership
+
+CHANGE_TIMEOUT_S = 60.0
+"""A node that has much to learn takes a while; it goes on learning after that."""
+
+_ASK_AGAIN_S = 0.05
+
+Act = Callable[[NodeId], Awaitable[object]]
+
+
+class Reconfiguration:
+    """Changes who takes part, one change at a time."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._one_change = asyncio.Lock()
+
+    async def add(self, count: int, start: Act) -> list[NodeId]:
+        """Starts so many new nodes and makes them voters; their ids.
+
+        start: starts a node and waits until it answers
+        Raises LauncherError; TimedOut when they have not caught up in time.
+        """
+        async with self._one_change:
+            there = len(self._nodes.all)
+            if there + count > MAX_NODES:
+                raise LauncherError(f"a cluster has at most {MAX_NODES} nodes; this has {there}")
+            target = await self._target()
+            new = self._nodes.enlist(count)
+            self._nodes.emit("info", "members.added", targets=new)
+            await asyncio.gather(*(start(node) for node in new))
+            await self._change([*target, *new], f"{_names(new)} not caught up")
+            return new
+
+    async def remove(self, ids: Sequence[NodeId], status: ClusterStatus, stop: Act) -> None:
+        """Makes nodes no members any more, stops them, and removes their data.
+
+        stop: stops a node, if it runs
+        Raises LauncherError when nobody, or no quorum, would be left.
+        """
+        async with self._one_change:
+            target = await self._target()
+            left = [node for node in target if node not in ids]
+            if not left:
+                raise LauncherError("somebody has to stay: `launcher down` stops the cluster")
+            up = {node.id for node in status.up}
+            needed = majority(tuple(left))
+            if len(up & set(left)) < needed:
+                raise LauncherError(
+                    f"without {_names(ids)} {len(up & set(left))} of {len(left)} voters would be "
+                    f"up, and it takes {needed}; {status.missing()}"
+                )
+            await self._change(left, f"{_names(ids)} not removed")
+            for node in ids:
+                await stop(node)
+                self._nodes.dismiss(node)
+            self._nodes.emit("info", "members.removed", targets=list(ids))
+
+    async def _target(self) -> list[NodeId]:
+        """Who is to vote, as things are."""
+        await self._nodes.ask()
+        said = self._nodes.leader_status()
+        if said is None:
+            raise LauncherError("there is no leader now: `launcher wait --leader` waits for one")
+        return list(said.membership.target)
+
+    async def _change(self, target: Iterable[NodeId], failed: str) -> None:
+        """Asks whoever leads until it is so: a leader that dies meanwhile takes nothing back."""
+        wanted = stable(target)
+        try:
+            async with asyncio.timeout(CHANGE_TIMEOUT_S):
+                while True:
+                    await self._nodes.ask()
+                    said = self._nodes.leader_status()
+                    if said is not None:
+                        if said.membership == wanted and said.membership_committed:
+                            return
+                        if said.membership.target != wanted.target:
+                            self._nodes.ask_leader(ChangeMembership(list(wanted.target)))
+                    await asyncio.sleep(_ASK_AGAIN_S)
+        except TimeoutError:
+            raise TimedOut(
+                f"{failed} in {CHANGE_TIMEOUT_S:g} s; it goes on: `launcher ps` shows how far it is"
+            ) from None
+
+
+def _names(ids: Sequence[NodeId]) -> str:
+    """`n6 has`, `n6, n7 have`: as the beginning of a sentence about what they have not."""
+    verb = "has" if len(ids) == 1 else "have"
+    return f"{', '.join(f'n{node}' for node in ids)} {verb}"

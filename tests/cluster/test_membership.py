@@ -1,0 +1,107 @@
+"""Nodes come and go while the cluster runs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from launcher import Cluster
+from launcher.errors import TimedOut
+from node.errors import CommandError
+from tests.cluster.lab import Lab, eventually
+
+pytestmark = pytest.mark.cluster
+
+
+class Load(threading.Thread):
+    """A client that writes all the time, and notes what was acknowledged."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(daemon=True)
+        self._cluster = Cluster.attach(folder / "cluster.yaml")
+        self._prefix = name
+        self.acknowledged: list[str] = []
+        self.error: BaseException | None = None
+        self.ends = threading.Event()
+
+    def run(self) -> None:
+        number = 0
+        while not self.ends.is_set():
+            number += 1
+            entry = f"{self._prefix}-{number}"
+            try:
+                self._cluster.submit(f"ADD {entry}", timeout_s=30.0)
+            except (TimedOut, CommandError) as error:
+                self.error = error
+                return
+            self.acknowledged.append(entry)
+
+
+def test_from_one_to_seven_to_three_under_load_and_the_leader_is_among_the_removed(
+    lab: Lab,
+) -> None:
+    lab.up(1)
+    load = Load(lab.folder, "load")
+    load.start()
+    assert [node["id"] for node in lab.launcher("add", "2", "--json", check=True).json["chosen"]] == [
+        2, 3,
+    ]  # fmt: skip
+    lab.launcher("add", "4", check=True)
+    status = lab.ps()
+    assert [node["id"] for node in status["nodes"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(node["voter"] and node["state"] == "up" for node in status["nodes"])
+
+    lab.launcher("kill", "follower", check=True)
+    leader = lab.leader()
+    away = [node["id"] for node in lab.ps()["nodes"] if node["state"] == "down"]
+    others = [n for n in range(1, 8) if n not in (leader, *away)]
+    gone = [leader, *away, *others[:2]]
+    lab.launcher("remove", *map(str, gone), check=True)
+    left = sorted(set(range(1, 8)) - set(gone))
+    assert [node["id"] for node in lab.ps()["nodes"]] == left
+    lab.launcher("kill", "leader", check=True)
+    more = len(load.acknowledged) + 5
+    eventually(lambda: len(load.acknowledged) >= more or load.error, "writes go on")
+    load.ends.set()
+    load.join()
+    assert load.error is None
+    listed = lab.launcher("read", "LS", check=True).lines
+    assert set(load.acknowledged) <= set(listed)
+    assert len(listed) <= len(load.acknowledged) + 1
+
+    for node in gone:
+        assert not (lab.folder / "data" / f"node-{node}").exists()
+    lab.launcher("down", check=True)
+    lab.launcher("up", "-d", check=True)
+    assert [node["id"] for node in lab.ps()["nodes"]] == left
+    assert set(load.acknowledged) <= set(lab.launcher("read", "LS", check=True).lines)
+    added = lab.launcher("add", "--json", check=True).json["chosen"]
+    assert [node["id"] for node in added] == [8], "no id is given twice"
+
+
+def test_what_cannot_be_removed_stays(lab: Lab) -> None:
+    lab.up(3)
+    done = lab.launcher("remove", "all")
+    assert done.status == 1
+    assert "somebody has to stay" in done.last_error
+    lab.launcher("kill", "3", check=True)
+    done = lab.launcher("remove", "1")
+    assert done.status == 1
+    assert "it takes 2" in done.last_error
+    assert [node["id"] for node in lab.ps()["nodes"]] == [1, 2, 3]
+    lab.launcher("remove", "3", check=True)
+    assert [node["id"] for node in lab.ps()["nodes"]] == [1, 2]
+    assert lab.launcher("kill", "3").status == 2
+
+
+def test_without_a_leader_nothing_is_added(lab: Lab) -> None:
+    lab.up(3)
+    lab.launcher("kill", "2,3", check=True)
+    eventually(lambda: lab.ps()["leader"] is None, "the leader notices that it is alone")
+    done = lab.launcher("add")
+    assert done.status == 1
+    assert "there is no leader now" in done.last_error
+    assert len(lab.ps()["nodes"]) == 3
+    assert lab.launcher("add", "0").status == 2

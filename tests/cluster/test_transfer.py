@@ -1,0 +1,187 @@
+"""Handing over, with real processes: `transfer`, and what stops or restarts a leader."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from launcher import Cluster
+from launcher.errors import LauncherError
+from tests.cluster.lab import PATIENCE_S, Lab, eventually
+
+pytestmark = pytest.mark.cluster
+
+ELECTION_TIMEOUT_S = 4.0
+"""So long that nobody takes an election for a slow machine."""
+
+SETTINGS = """name: lab
+raft:
+  heartbeat_interval: 200ms
+  election_timeout: {min: 3s, max: 4s}
+  failure_hint: off
+"""
+
+
+@pytest.fixture
+def slow(lab: Lab) -> Lab:
+    """A cluster whose elections take seconds unless somebody hands over."""
+    (lab.folder / "cluster.yaml").write_text(SETTINGS)
+    lab.up(5)
+    return lab
+
+
+@pytest.fixture
+def patient(lab: Lab) -> Lab:
+    """A cluster that gives nothing up because the machine is busy."""
+    (lab.folder / "cluster.yaml").write_text(
+        "name: lab\nraft:\n  election_timeout: {min: 2s, max: 3s}\n"
+    )
+    return lab
+
+
+@dataclass
+class Load:
+    """One client that submits an entry after the other until it is told to stop."""
+
+    cluster: Cluster
+    answered: list[float] = field(default_factory=list)
+    error: Exception | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Submits; an entry that fails ends it."""
+        number = 0
+        while not self.ended.is_set():
+            number += 1
+            try:
+                self.cluster.submit(f"ADD load {number:06d}")
+            except LauncherError as error:
+                self.error = error
+                return
+            self.answered.append(time.monotonic())
+
+    @property
+    def longest_gap_s(self) -> float:
+        pairs = zip(self.answered, self.answered[1:], strict=False)
+        return max((later - sooner for sooner, later in pairs), default=float("inf"))
+
+
+def under_load(lab: Lab, *words: str) -> Load:
+    """Runs one command while a client submits; the client's tale."""
+    load = Load(Cluster.attach(lab.folder / "cluster.yaml"))
+    thread = threading.Thread(target=load.run)
+    thread.start()
+    try:
+        eventually(lambda: len(load.answered) > 20 or load.error, "the load begins")
+        lab.launcher(*words, check=True)
+        count = len(load.answered)
+        eventually(lambda: len(load.answered) > count + 20 or load.error, "the load goes on")
+    finally:
+        load.ended.set()
+        thread.join(PATIENCE_S)
+    return load
+
+
+def test_transfer_says_who_led_and_who_leads(patient: Lab) -> None:
+    patient.up(5)
+    leader = patient.leader()
+    target = leader % 5 + 1
+    said = patient.launcher("transfer", f"n{target}", "--json", check=True).json
+    assert (said["led"], said["leads"]) == (leader, target)
+    assert patient.leader() == target
+    again = patient.launcher("transfer", "leader", check=True)
+    assert again.out.startswith(f"n{target} leads already, in term {said['term']}")
+    said = patient.launcher("transfer", "follower", "--json", check=True).json
+    assert said["led"] == target != said["leads"]
+    words = patient.launcher("transfer", "random", check=True).out.split()
+    assert words[:2] == [f"n{said['leads']}", "led,"]
+    assert {"transfer.started", "transfer.done"} <= {e["event"] for e in patient.events()}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [(["9"], 2, "no node 9"), (["all"], 2, "one node leads"), (["1", "2"], 2, "unexpected")],
+)
+def test_a_target_that_is_none(lab: Lab, words: list[str], status: int, says: str) -> None:
+    lab.up(3)
+    done = lab.launcher("transfer", *words)
+    assert (done.status, says in done.last_error) == (status, True), done.last_error
+
+
+def test_a_transfer_that_fails_is_one_line_and_the_leader_leads_on(patient: Lab) -> None:
+    patient.up(5)
+    leader = patient.leader()
+    away, dead = [node for node in range(1, 6) if node != leader][:2]
+    patient.launcher("kill", str(dead), check=True)
+    done = patient.launcher("transfer", str(dead))
+    assert (done.status, done.last_error) == (1, f"launcher: n{dead} is down and cannot lead")
+    rest = ",".join(str(node) for node in range(1, 6) if node != away)
+    patient.launcher("partition", f"{away}|{rest}", check=True)
+    done = patient.launcher("transfer", str(away))
+    assert done.status == 1
+    assert done.last_error.startswith(f"launcher: n{leader} did not hand over to n{away}: ")
+    assert len(done.err.strip().splitlines()) == 1
+    patient.launcher("submit", "ADD on", "--timeout", "10", check=True)
+    assert patient.ps()["leader"] == leader
+
+
+def test_without_a_leader_there_is_nobody_to_hand_over(lab: Lab) -> None:
+    lab.up(3)
+    lab.launcher("kill", "leader", check=True)
+    lab.launcher("kill", "follower", check=True)
+    done = lab.launcher("transfer", "random")
+    assert done.status == 1
+    assert done.last_error
+
+
+@pytest.mark.parametrize("words", [["stop", "leader"], ["restart", "leader"]])
+def test_a_leader_that_is_stopped_hands_over_first(slow: Lab, words: list[str]) -> None:
+    before = slow.leader()
+    load = under_load(slow, *words)
+    assert load.error is None
+    assert load.longest_gap_s < ELECTION_TIMEOUT_S / 2
+    assert slow.leader() != before
+
+
+def test_those_who_are_stopped_with_the_leader_are_not_its_heirs(slow: Lab) -> None:
+    leader = slow.leader()
+    also = leader % 5 + 1
+    load = under_load(slow, "stop", f"{leader},{also}")
+    assert load.error is None
+    assert load.longest_gap_s < ELECTION_TIMEOUT_S / 2
+    assert slow.leader() not in (leader, also)
+
+
+def test_no_request_fails_in_a_rolling_restart(slow: Lab) -> None:
+    load = under_load(slow, "restart", "all", "--rolling")
+    assert load.error is None
+    assert load.longest_gap_s < ELECTION_TIMEOUT_S / 2
+    status = slow.ps()
+    assert [node["restarts"] for node in status["nodes"]] == [1] * 5
+    elected = slow.events("leader.elected")
+    assert len(elected) == 2, "one at the start, and one for the last to be restarted"
+    listed = slow.launcher("read", "LS", check=True).lines
+    assert len(listed) == len(set(listed)) >= len(load.answered)
+
+
+def test_stop_all_and_down_hand_over_to_nobody(slow: Lab) -> None:
+    slow.launcher("stop", "all", check=True)
+    assert slow.events("transfer.started") == []
+    slow.launcher("start", "all", check=True)
+    slow.leader()
+    began = time.monotonic()
+    slow.launcher("down", check=True)
+    assert time.monotonic() - began < ELECTION_TIMEOUT_S / 2
+    done = subprocess.run(
+        slow.command("timeline", "--json", "--event", "transfer.*"),
+        cwd=slow.folder,
+        env=slow.environment(None),
+        capture_output=True,
+        check=True,
+    )
+    assert [json.loads(line) for line in done.stdout.splitlines()] == []
