@@ -45,9 +45,8 @@ def test_from_one_to_seven_to_three_under_load_and_the_leader_is_among_the_remov
     lab.up(1)
     load = Load(lab.folder, "load")
     load.start()
-    assert [node["id"] for node in lab.launcher("add", "2", "--json", check=True).json["chosen"]] == [
-        2, 3,
-    ]  # fmt: skip
+    added = lab.launcher("add", "2", "--json", check=True).json["chosen"]
+    assert [node["id"] for node in added] == [2, 3]
     lab.launcher("add", "4", check=True)
     status = lab.ps()
     assert [node["id"] for node in status["nodes"]] == [1, 2, 3, 4, 5, 6, 7]
