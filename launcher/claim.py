@@ -86,6 +86,7 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     nodes: with how many it began, numbered from 1
     members: which nodes are to run now; who votes, the log says. None: those it began with
     last_id: the highest id that any node ever had; none is given twice
+    renewed: of those it began with, the nodes that have lost their data and learn everything anew
     """
 
     format: int
@@ -95,11 +96,17 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     members: list[NodeId] | None = None
     last_id: NodeId = 0
+    renewed: list[NodeId] = []
 
     @property
     def founders(self) -> list[NodeId]:
         """The nodes that it began with."""
         return list(range(1, self.nodes + 1))
+
+    def voters_of(self, node: NodeId) -> list[NodeId]:
+        """With which voters the log of `node` begins; a node that joins learns who they are."""
+        joins = node not in self.founders or node in self.renewed
+        return [] if joins else self.founders
 
     @property
     def running(self) -> list[NodeId]:
@@ -169,6 +176,16 @@ class Claim:
         last = max(self.cluster.last_id, self.cluster.nodes)
         self._set_members([n for n in self.cluster.running if n != node], last)
         shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
+
+    def renew(self, node: NodeId) -> None:
+        """The data of this node goes, and when it starts again it learns everything anew. It must
+        be no voter. Raises OSError."""
+        renewed = sorted({*self.cluster.renewed, node})
+        record = msgspec.structs.replace(self.cluster, renewed=renewed)
+        _write(self._config.cluster_file, record, durable=True)
+        self.cluster = record
+        if self._config.node_data_dir(node).exists():
+            shutil.rmtree(self._config.node_data_dir(node))
 
     def _set_members(self, members: list[NodeId], last_id: NodeId) -> None:
         record = msgspec.structs.replace(self.cluster, members=members, last_id=last_id)

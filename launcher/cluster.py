@@ -307,6 +307,13 @@ class Cluster:
         is removed. Their ids are not given again."""
         return self._act(control.RemoveNodes(_words(targets)))
 
+    def rebuild(self, *targets: str | int) -> list[Chosen]:
+        """Has nodes forget everything and learn it from their peers: for one with a damaged disk.
+
+        Its damaged data never counts: it is no voter before it has learnt all. Returns when it is.
+        """
+        return self._act(control.Rebuild(_words(targets)))
+
     def snapshot(self, *targets: str | int) -> list[Chosen]:
         """Has nodes take a snapshot of what they have applied; returns when it is on their disks.
 

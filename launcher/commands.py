@@ -283,6 +283,18 @@ def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 
 @command(
+    "rebuild",
+    "Bring nodes back from their peers: their data is removed, and they learn it anew. For a node "
+    "that refuses to start because its log is damaged. One after the other." + TARGET_HELP,
+)
+@targets
+@as_json
+def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+    """`launcher rebuild`."""
+    _act("rebuilt", context.cluster().rebuild(*targets), as_json)
+
+
+@command(
     "partition",
     "Cut every link between the groups of SPEC: '1,2|3,4,5'. A node left out is on its own.",
 )

@@ -8,7 +8,7 @@
     stop, start, pause, resume, snapshot {targets}
     restart {targets, rolling}
     transfer {targets}                  {"ok": true, "handed_over": {"led", "leads", "term"}}
-    add {count}, remove {targets}
+    add {count}, remove {targets}, rebuild {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     heal
     down                                answered when every node is gone
@@ -104,6 +104,12 @@ class RemoveNodes(msgspec.Struct, frozen=True, tag_field="op", tag="remove"):
     targets: list[str]
 
 
+class Rebuild(msgspec.Struct, frozen=True, tag_field="op", tag="rebuild"):
+    """Have nodes forget everything and learn it from their peers, one after the other."""
+
+    targets: list[str]
+
+
 class Partition(msgspec.Struct, frozen=True, tag_field="op", tag="partition"):
     """Cut every link between the groups."""
 
@@ -130,6 +136,7 @@ Request: TypeAlias = (
     | TakeSnapshots
     | AddNodes
     | RemoveNodes
+    | Rebuild
     | Partition
     | Heal
     | Down

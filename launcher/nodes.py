@@ -48,7 +48,6 @@ class Node:
     """One node, whether it runs or not.
 
     process: the one that runs; None when there is none
-    joins: the cluster did not begin with it
     starting: a process is being started for it
     status: the last that it said
     """
@@ -56,7 +55,6 @@ class Node:
     id: NodeId
     lifecycle: Lifecycle
     process: NodeProcess | None = None
-    joins: bool = False
     starting: bool = False
     status: wire.Status | None = None
 
@@ -106,8 +104,16 @@ class Nodes:
     # -- who there is ------------------------------------------------------------------------
 
     def _new(self, node_id: NodeId) -> Node:
-        joins = node_id not in self._claim.cluster.founders
-        return Node(node_id, Lifecycle(self._policy), joins=joins)
+        return Node(node_id, Lifecycle(self._policy))
+
+    def renew(self, node_id: NodeId) -> None:
+        """A node that does not run, and is no voter, forgets everything. Raises LauncherError."""
+        assert self.all[node_id].process is None, "it has been stopped"
+        try:
+            self._claim.renew(node_id)
+        except OSError as error:
+            raise LauncherError(f"the data of n{node_id} stays: {_one_line(error)}") from error
+        self.all[node_id].status = None
 
     def enlist(self, count: int) -> list[NodeId]:
         """So many more nodes, which do not run yet. Raises LauncherError."""
@@ -222,7 +228,7 @@ class Nodes:
             cluster_name=config.name,
             node_id=node,
             life=life,
-            voters=[] if self.all[node].joins else self._claim.cluster.founders,
+            voters=self._claim.cluster.voters_of(node),
             peers=peers,
             data_dir=str(config.node_data_dir(node)),
             event_log=str(config.event_log(node)),
@@ -423,7 +429,7 @@ class Nodes:
         described = NodeStatus(
             id=node.id,
             state=node.lifecycle.state,
-            voter=not node.joins,
+            voter=bool(self._claim.cluster.voters_of(node.id)),
             restarts=node.lifecycle.restarts,
             reason=node.lifecycle.reason,
         )

@@ -84,6 +84,8 @@ class Operations:
                 return Reply(ok=True, chosen=[_choose(status, node) for node in new])
             case control.RemoveNodes(targets):
                 return await self._remove(targets)
+            case control.Rebuild(targets):
+                return await self._rebuild(targets)
             case control.Partition(spec):
                 return await self._partition(spec)
             case control.Heal():
@@ -328,6 +330,14 @@ class Operations:
         status = await self._nodes.status()
         ids = resolve(targets, status, "remove", self._random)
         await self._membership.remove(ids, status, self.stop)
+        return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
+
+    async def _rebuild(self, targets: Sequence[str]) -> Reply:
+        status = await self._nodes.status()
+        ids = resolve(targets, status, "rebuild", self._random)
+        for node in ids:
+            now = await self._nodes.status()
+            await self._membership.rebuild(node, now, self.stop, self.start)
         return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _partition(self, spec: str) -> Reply:

@@ -59,20 +59,47 @@ class Reconfiguration:
         async with self._one_change:
             target = await self._target()
             left = [node for node in target if node not in ids]
-            if not left:
-                raise LauncherError("somebody has to stay: `launcher down` stops the cluster")
-            up = {node.id for node in status.up}
-            needed = majority(tuple(left))
-            if len(up & set(left)) < needed:
-                raise LauncherError(
-                    f"without {_names(ids)} {len(up & set(left))} of {len(left)} voters would be "
-                    f"up, and it takes {needed}; {status.missing()}"
-                )
-            await self._change(left, f"{_names(ids)} not removed")
+            self._check_enough(left, ids, status)
+            await self._change(left, f"{_names(ids)} not been removed")
             for node in ids:
                 await stop(node)
                 self._nodes.dismiss(node)
             self._nodes.emit("info", "members.removed", targets=list(ids))
+
+    async def rebuild(self, node: NodeId, status: ClusterStatus, stop: Act, start: Act) -> None:
+        """Has a node forget everything and learn it from its peers.
+
+        It is no voter in between: else a majority could count on what it has forgotten. When it is
+        one again, its log holds the entries that made it one; so it gives no vote a second time to
+        anybody whose log is older than that, and nobody else can be elected (§5.4.1).
+
+        Raises LauncherError when its peers are no quorum without it.
+        """
+        async with self._one_change:
+            target = await self._target()
+            left = [voter for voter in target if voter != node]
+            self._check_enough(left, [node], status)
+            await self._change(left, f"n{node} has not been set aside")
+            await stop(node)
+            self._nodes.renew(node)
+            self._nodes.emit("warn", "node.renewed", target=node)
+            await start(node)
+            await self._change([*left, node], f"n{node} has not caught up")
+
+    def _check_enough(
+        self, left: Sequence[NodeId], without: Sequence[NodeId], status: ClusterStatus
+    ) -> None:
+        """A change needs a majority of those that stay."""
+        if not left:
+            raise LauncherError("somebody has to stay: `launcher down` stops the cluster")
+        up = {node.id for node in status.up} & set(left)
+        needed = majority(tuple(left))
+        if len(up) < needed:
+            names = ", ".join(f"n{node}" for node in without)
+            raise LauncherError(
+                f"without {names} {len(up)} of {len(left)} voters would be up, and it takes "
+                f"{needed}; {status.missing()}"
+            )
 
     async def _target(self) -> list[NodeId]:
         """Who is to vote, as things are."""

@@ -29,6 +29,7 @@ Action: TypeAlias = Literal[
     "restart",
     "transfer",
     "remove",
+    "rebuild",
     "pause",
     "resume",
     "snapshot",
@@ -132,7 +133,7 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "partition":
+        case "restart" | "remove" | "rebuild" | "partition":
             return status.nodes
 
 
@@ -142,6 +143,7 @@ _IDLE = {
     "start": "every node is running",
     "restart": "there is no node",
     "remove": "there is no node",
+    "rebuild": "there is no node",
     "transfer": "no other node is up",
     "pause": "no node is running that is not paused",
     "resume": "no node is paused",

@@ -288,9 +288,10 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "configuration.adopted": (
         "{node:node} goes by majorities of {voters:nodes} and of {outgoing:nodes}{learners:none}",
-        "{node:node} goes by {voters:nodes}; {learners:nodes} learn{outgoing:none}",
+        "{node:node} goes by {voters:nodes}, with {learners:nodes} learning{outgoing:none}",
         "{node:node} goes by {voters:nodes}{outgoing:none}{learners:none}",
     ),
+    "node.renewed": ("{target:node} has forgotten everything, and learns it from its peers",),
     "members.added": ("{targets:nodes} were added",),
     "members.removed": ("{targets:nodes} were removed",),
     "leader.elected": (

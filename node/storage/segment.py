@@ -54,8 +54,8 @@ _KINDS = {int(kind): kind for kind in BatchKind}
 _NAME = re.compile(r"(\d{10})\.wal")
 
 ADVICE = (
-    "; nothing was changed on disk. Keep this node down, the other nodes hold its entries, "
-    "or begin anew on all nodes with `up --fresh`"
+    "; nothing was changed on disk. The other nodes hold its entries: `launcher rebuild` brings it "
+    "back from them"
 )
 
 

@@ -104,3 +104,40 @@ def test_without_a_leader_nothing_is_added(lab: Lab) -> None:
     assert "there is no leader now" in done.last_error
     assert len(lab.ps()["nodes"]) == 3
     assert lab.launcher("add", "0").status == 2
+
+
+def test_a_damaged_node_is_rebuilt_from_its_peers(lab: Lab) -> None:
+    lab.up(3)
+    names = [f"f{number}" for number in range(200)]
+    lab.launcher("submit", "-", stdin="".join(f"ADD {n}\n" for n in names), check=True)
+    lab.converge()
+    lab.launcher("kill", "2", check=True)
+    segment = lab.folder / "data" / "node-2" / "0000000001.wal"
+    content = bytearray(segment.read_bytes())
+    content[800] ^= 1
+    segment.write_bytes(content)
+    refused = lab.launcher("start", "2")
+    assert refused.status == 1
+    assert "`launcher rebuild` brings it back" in refused.last_error
+    assert "damaged" in lab.node(2)["reason"]
+
+    lab.launcher("rebuild", "2", check=True)
+    node = lab.node(2)
+    assert (node["state"], node["voter"], node["reason"]) == ("up", True, "")
+    lab.converge()
+    stale = lab.launcher("read", "LS", "--stale", "--node", "2", check=True)
+    assert stale.lines == sorted(names)
+    lab.launcher("kill", "1", check=True)
+    lab.launcher("submit", "ADD with n2 and n3", check=True)
+
+    refused = lab.launcher("rebuild", "3")
+    assert refused.status == 1
+    assert "it takes 2" in refused.last_error
+
+
+def test_the_only_node_has_no_peers_to_learn_from(lab: Lab) -> None:
+    lab.up(1)
+    lab.launcher("submit", "ADD a", check=True)
+    refused = lab.launcher("rebuild", "1")
+    assert refused.status == 1
+    assert lab.launcher("read", "LS", check=True).lines == ["a"]
