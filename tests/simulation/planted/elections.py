@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from node.raft import election
+from node.raft import election, membership
 from node.raft.log import Log
-from node.raft.membership import Configuration
 from node.raft.raft import Raft
 from node.raft.state import RaftState
 from tests.simulation.planted.form import Planted, edited
@@ -104,7 +103,7 @@ BUGS = [
         name="half of the voters make a quorum",
         pitfall="Found in the field 7",
         story="The majority is rounded down, so with five voters two elect and commit.",
-        target=Configuration,
+        target=membership,
         attribute="majority",
         plant=edited(("// 2 + 1", "// 2")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY),

@@ -32,7 +32,7 @@ BUGS = [
             ("(membership.voters, membership.outgoing) if half", "(membership.voters,) if half")
         ),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=150,
+        within=60,
         options={"faults": ("partition", "isolate", "kill", "cut", "reconfigure"), "nodes": 4},
     ),
     Planted(
@@ -43,7 +43,7 @@ BUGS = [
         attribute="next_stage",
         plant=edited(("index > raft.commit_index", "False")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -54,7 +54,7 @@ BUGS = [
         attribute="fall_back",
         plant=edited(("configurations[-1][0] < truncated", "True")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -65,7 +65,7 @@ BUGS = [
         attribute="_splice",
         plant=edited(("    reconfiguration.adopt(raft, missing)\n", "")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -78,7 +78,7 @@ BUGS = [
             ("index <= raft.commit_index and not configuration.may_vote(raft.node_id)", "False")
         ),
         expected=(LIVENESS, CRASH),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -98,7 +98,7 @@ BUGS = [
             )
         ),
         expected=(LIVENESS,),
-        within=150,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -109,7 +109,7 @@ BUGS = [
         attribute="__init__",
         plant=edited(("    reconfiguration.adopt(self.state, batches)\n", "")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -125,7 +125,7 @@ BUGS = [
             )
         ),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
+        within=60,
         options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure")},
     ),
     Planted(
@@ -136,7 +136,7 @@ BUGS = [
         attribute="quorum_value",
         plant=edited(("for half in self._halves", "for half in (self.everybody,)")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS, CRASH),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -147,7 +147,7 @@ BUGS = [
         attribute="may_stand",
         plant=lambda original: property(lambda self: True),
         expected=(LIVENESS, CRASH, ELECTION_SAFETY, PROMISES, DURABILITY),
-        within=100,
+        within=60,
         options=CHANGES,
     ),
     Planted(
@@ -163,7 +163,7 @@ BUGS = [
             )
         ),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=100,
+        within=60,
         options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure", "hunt")},
     ),
 ]

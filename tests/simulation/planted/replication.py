@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from node.raft import replication
+from node.raft import membership, replication
 from node.raft.log import Log
-from node.raft.membership import Configuration
 from node.raft.raft import Raft
 from node.raft.state import RaftState
 from tests.simulation.planted.form import Planted, edited
@@ -37,9 +36,9 @@ BUGS = [
         name="a commit needs one disk too few",
         pitfall="Found in the field 7",
         story="The rank of the quorum's value is counted from one: of five voters, two suffice.",
-        target=Configuration,
-        attribute="quorum_value",
-        plant=edited(("self.majority - 1", "self.majority - 2")),
+        target=membership,
+        attribute="_reached",
+        plant=edited(("majority(half) - 1", "majority(half) - 2")),
         expected=(*LOSS, LINEARIZABILITY, LIVENESS),
         within=10,
     ),
