@@ -44,8 +44,8 @@ BLIND = {
     "confirmed reads outlive the leader that confirmed them": "a leader that is deposed while it "
     "catches up with what is committed",
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
-    "the joint quorum forgets the old voters": "a cut with a majority of the old voters on one side "
-    "and of the new ones on the other, before the joint configuration is committed",
+    "the joint quorum forgets the old voters": "a cut with a majority of the old voters on one "
+    "side and of the new ones on the other, before the joint configuration is committed",
     "a server without a configuration stands for election": "nothing can: nobody votes for it, but "
     "it asks without end",
     "what a snapshot says of the membership is what the log's end says": "a snapshot between an "
