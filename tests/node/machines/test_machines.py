@@ -16,7 +16,7 @@ from node.errors import CommandError, MachineError
 from node.machines import Machine, error_answer, load, names
 from node.machines.protocol import Timed
 from node.machines.snapshot import CHUNK_BYTES
-from node.wire import frame
+from node.wire import FrameReader, frame
 
 LISTINGS = {
     "election": b"OFFICES",
@@ -196,6 +196,17 @@ def test_junk_is_no_snapshot(name: str, junk: bytes) -> None:
     header = frame(msgspec.msgpack.encode([name, 1, 1]))
     if junk:
         refused(name, [header, junk])
+
+
+@pytest.mark.parametrize("name", ["election", "lock", "members", "multicast"])
+def test_a_snapshot_that_has_a_head_has_one_and_in_front(name: str) -> None:
+    machine = load(name)
+    run(machine, [FILLING[name] % b"a"])
+    header, head, item = FrameReader().feed(snapshot(machine))
+    assert header == msgspec.msgpack.encode([name, 1, 2])
+    for items in ([], [item], [item, head], [head, head], [head, item, head]):
+        header = msgspec.msgpack.encode([name, 1, len(items)])
+        refused(name, [frame(body) for body in (header, *items)], match="it needs a head")
 
 
 @pytest.mark.parametrize("name", names())
