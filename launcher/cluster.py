@@ -19,7 +19,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ from node.raft.messages import NodeId
 
 if TYPE_CHECKING:
     from launcher.timeline import Event, Filter
+    from launcher.watch import Message
 
 UP_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 120.0
@@ -383,6 +384,22 @@ class Cluster:
         """As `read`: an answer for each query, all of them at one point of the log."""
         encoded = list(map(_encoded, queries))
         return self._client().read(encoded, stale=stale, node=node, timeout_s=timeout_s)
+
+    def watch(self, first: int | None = None, *, node: NodeId | None = None) -> Iterator[Message]:
+        """The messages of a cluster whose machine is `multicast`, each once and in order, for ever.
+
+        first: the number of the first message wanted; by default the oldest that is kept
+        node: sees them as this node does, however far behind it is
+
+        Goes on across kills, restarts and leader changes. Raises NotRunning when the cluster goes
+        down, LauncherError when the machine is another, or has dropped what comes next.
+        """
+        from launcher.watch import ANSWER_S, messages
+
+        def ask(queries: Sequence[str]) -> list[ReadAnswer]:
+            return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
+
+        return messages(ask, first)
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """What has happened, on all nodes, in one order; also when the cluster is down.

@@ -36,7 +36,11 @@ __all__ = ["Context", "launcher"]
 @click.argument("nodes", required=False, metavar="[N]")
 @click.option("-d", "--detach", is_flag=True, help="Return as soon as there is a leader.")
 @click.option("--fresh", is_flag=True, help="Begin with empty data.")
-@click.option("--machine", help="The state machine: files, kv, journal, or package.module:Class.")
+@click.option(
+    "--machine",
+    help="The state machine: files, kv, journal, lock, election, members, multicast, or "
+    "package.module:Class.",
+)
 @timeout
 @as_json
 def up(
@@ -402,6 +406,22 @@ def read(
         refused = refused or answer.error
     if refused:
         raise LauncherError(refused)
+
+
+@command(
+    "watch", "Print the messages of a multicast cluster, each once and in order, until Ctrl-C."
+)
+@click.option("--from", "first", type=int, metavar="N", help="From message N, not the oldest kept.")
+@click.option("--node", type=int, help="As this node sees them, however far behind it is.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Only COUNT messages.")
+@as_json
+def watch(
+    context: Context, first: int | None, node: int | None, count: int | None, as_json: bool
+) -> None:
+    """`launcher watch`."""
+    from launcher.watch import show
+
+    show(context.cluster().watch(first, node=node), count=count, as_json=as_json)
 
 
 @command("repl", "Open a prompt on a running cluster; from a pipe, run each line.")

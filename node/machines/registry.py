@@ -12,12 +12,24 @@ import inspect
 from types import ModuleType
 
 from node.errors import MachineError
+from node.machines.election import Election
 from node.machines.files import Files
 from node.machines.journal import Journal
 from node.machines.kv import KeyValue
+from node.machines.lock import Lock
+from node.machines.members import Members
+from node.machines.multicast import Multicast
 from node.machines.protocol import Machine
 
-_SHIPPED: dict[str, type[Machine]] = {"files": Files, "journal": Journal, "kv": KeyValue}
+_SHIPPED: dict[str, type[Machine]] = {
+    "election": Election,
+    "files": Files,
+    "journal": Journal,
+    "kv": KeyValue,
+    "lock": Lock,
+    "members": Members,
+    "multicast": Multicast,
+}
 
 _ARGUMENTS = {
     "apply": ("index", "command"),

@@ -24,6 +24,7 @@ CHUNK_BYTES = 256 << 10
 _LONGEST_ITEM_BYTES = (1 << 31) - 1
 
 _T = TypeVar("_T")
+_H = TypeVar("_H")
 
 
 class _Header(msgspec.Struct, frozen=True, array_like=True):
@@ -75,6 +76,21 @@ def read(
         raise MachineError(f"no snapshot of {kind}: {error}") from error
     if count != header.count:
         raise MachineError(f"a snapshot of {kind} holds {count} items instead of {header.count}")
+
+
+def read_headed(
+    kind: str, version: int, head: type[_H], item: type[_T], chunks: Iterable[bytes]
+) -> tuple[_H, list[_T]]:
+    """As `read`, for a stream whose first item, and no other, is a `head`.
+
+    head, item: types that msgspec can tell apart
+    """
+    decoder: msgspec.msgpack.Decoder[_H | _T] = msgspec.msgpack.Decoder(head | item)
+    found = list(read(kind, version, decoder, chunks))
+    items = [one for one in found[1:] if isinstance(one, item)]
+    if not found or not isinstance(found[0], head) or len(items) != len(found) - 1:
+        raise MachineError(f"no snapshot of {kind}: it needs a head, and one only")
+    return found[0], items
 
 
 def _whole_chunks(buffer: bytearray) -> Iterator[bytes]:

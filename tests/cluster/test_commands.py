@@ -53,6 +53,7 @@ def test_an_impossible_number_of_nodes(lab: Lab, count: str) -> None:
         ["heal"],
         ["wait", "--leader"],
         ["repl"],
+        ["watch"],
         ["down"],
     ],
 )

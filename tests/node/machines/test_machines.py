@@ -14,57 +14,126 @@ from hypothesis import strategies as st
 
 from node.errors import CommandError, MachineError
 from node.machines import Machine, error_answer, load, names
+from node.machines.protocol import Timed
 from node.machines.snapshot import CHUNK_BYTES
-from node.wire import frame
+from node.wire import FrameReader, frame
 
-LISTINGS = {"files": b"LS", "kv": b"KEYS", "journal": b"LS"}
+LISTINGS = {
+    "election": b"OFFICES",
+    "files": b"LS",
+    "journal": b"LS",
+    "kv": b"KEYS",
+    "lock": b"LOCKS",
+    "members": b"VIEW",
+    "multicast": b"AFTER 0 10000",
+}
+FILLING = {
+    "election": b"CAMPAIGN %s me 1h",
+    "files": b"ADD %s",
+    "journal": b"%s",
+    "kv": b"SET %s 1",
+    "lock": b"ACQUIRE %s me 1h",
+    "members": b"JOIN %s 1h",
+    "multicast": b"SEND %s",
+}
+"""Each adds something to the state of a machine, for every word another thing."""
+
+Step = tuple[int, bytes]
+"""A command, and how many microseconds pass before it."""
 
 words = st.sampled_from([b"a", b"b", b"c", b"a b", b"\xff", b""])
-verbs = st.sampled_from(
+names_of_things = st.sampled_from([b"a", b"b", b"\xff"])
+ttls = st.sampled_from([b"10ms", b"25ms", b"1s", b"10", b"1.5s"])
+numbers = st.integers(0, 5).map(b"%d".__mod__)
+
+
+def said(verb: bytes, *rest: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    return st.tuples(st.just(verb), *rest).map(b" ".join)
+
+
+some_of_any = st.sampled_from(
     [b"ADD", b"DELETE", b"READ", b"SET", b"CAS", b"DEL", b"GET", b"LS", b"nonsense"]
-)
-commands = st.builds(b" ".join, st.tuples(verbs, words, words) | st.tuples(verbs, words))
+).flatmap(lambda verb: said(verb, words, words) | said(verb, words))
+COMMANDS = {
+    "lock": said(b"ACQUIRE", names_of_things, names_of_things, ttls)
+    | said(b"RENEW", names_of_things, names_of_things, numbers, ttls)
+    | said(b"RELEASE", names_of_things, names_of_things, numbers)
+    | said(b"HOLDER", names_of_things),
+    "election": said(b"CAMPAIGN", names_of_things, names_of_things, ttls)
+    | said(b"RENEW", names_of_things, names_of_things, numbers, ttls)
+    | said(b"RESIGN", names_of_things, names_of_things)
+    | said(b"CANDIDATES", names_of_things),
+    "members": said(b"JOIN", names_of_things, ttls, words)
+    | said(b"HEARTBEAT", names_of_things)
+    | said(b"LEAVE", names_of_things)
+    | said(b"HISTORY", numbers),
+    "multicast": said(b"SEND", words) | said(b"AFTER", numbers, numbers) | st.just(b"KEPT"),
+}
+
+
+def steps(name: str) -> st.SearchStrategy[list[Step]]:
+    waits = st.sampled_from([0, 0, 1, 5_000, 10_000, 40_000])
+    return st.lists(st.tuples(waits, COMMANDS.get(name, some_of_any)), max_size=25)
 
 
 @pytest.mark.parametrize("name", names())
-@settings(deadline=None, max_examples=60)
-@given(st.lists(commands, max_size=30), st.lists(commands, max_size=5))
-def test_a_restored_machine_goes_on_like_the_original(
-    name: str, before: list[bytes], after: list[bytes]
-) -> None:
+@settings(max_examples=60)
+@given(st.data())
+def test_a_restored_machine_goes_on_like_the_original(name: str, data: st.DataObject) -> None:
     machine, restored = load(name), load(name)
-    run(machine, before)
-    run(restored, [b"ADD leftover", b"SET leftover x"])
+    before, after = data.draw(steps(name)), data.draw(steps(name))
+    now = run_timed(machine, before)[1]
+    run(restored, [b"ADD leftover", FILLING[name] % b"leftover"])
 
     restored.restore(machine.snapshot())
 
     assert snapshot(restored) == snapshot(machine)
-    assert run(restored, after, 100) == run(machine, after, 100)
+    assert due(restored) == due(machine)
+    assert run_timed(restored, after, now) == run_timed(machine, after, now)
     assert restored.query(LISTINGS[name]) == machine.query(LISTINGS[name])
     assert snapshot(restored) == snapshot(machine)
 
 
 @pytest.mark.parametrize("name", names())
-@settings(deadline=None, max_examples=60)
-@given(st.lists(commands, max_size=30))
-def test_a_refusal_or_a_query_changes_nothing(name: str, all_commands: list[bytes]) -> None:
+@settings(max_examples=60)
+@given(st.data())
+def test_a_refusal_or_a_query_changes_nothing(name: str, data: st.DataObject) -> None:
     machine = load(name)
-    for index, command in enumerate(all_commands, 1):
-        before = snapshot(machine)
+    now = 0
+    for index, (wait, command) in enumerate(data.draw(steps(name)), 1):
+        now += wait
+        if isinstance(machine, Timed):
+            machine.advance(now)
+        before = snapshot(machine), due(machine)
         try:
             machine.apply(index, command)
         except CommandError:
-            assert snapshot(machine) == before
-        before = snapshot(machine)
+            assert (snapshot(machine), due(machine)) == before
+        before = snapshot(machine), due(machine)
         ask(machine, command)
-        assert snapshot(machine) == before
+        assert (snapshot(machine), due(machine)) == before
+
+
+@pytest.mark.parametrize("name", names())
+@settings(max_examples=60)
+@given(st.data())
+def test_nothing_stays_due_when_its_time_has_come(name: str, data: st.DataObject) -> None:
+    """Else the leader would propose one tick after the other for it."""
+    machine = load(name)
+    now = run_timed(machine, data.draw(steps(name)))[1]
+    while isinstance(machine, Timed) and (deadline := machine.deadline_us()) is not None:
+        assert deadline > now
+        now = deadline
+        machine.advance(now)
+    if isinstance(machine, Timed):
+        assert b" " not in machine.query(LISTINGS[name]), "whatever there was had a lease"
 
 
 @pytest.mark.parametrize("name", names())
 def test_a_large_state_comes_in_chunks_of_a_bounded_size(name: str) -> None:
     machine, restored = load(name), load(name)
-    run(machine, [b"%s %d" % (verb, n) for n in range(9_000) for verb in (b"ADD", b"SET k a")])
-    run(machine, [verb + b" " + b"x" * (3 * CHUNK_BYTES) for verb in (b"ADD", b"SET k")])
+    run(machine, [FILLING[name] % (b"%d" % n + b"x" * 200) for n in range(5_000)])
+    run(machine, [FILLING[name] % (b"x" * (3 * CHUNK_BYTES))])
 
     chunks = list(machine.snapshot())
 
@@ -79,10 +148,11 @@ def test_a_large_state_comes_in_chunks_of_a_bounded_size(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_a_snapshot_is_the_state_when_it_was_asked_for(name: str) -> None:
     machine, restored = load(name), load(name)
-    run(machine, [b"ADD a", b"SET a 1"])
+    run(machine, [FILLING[name] % b"a"])
     listing = machine.query(LISTINGS[name])
     chunks = machine.snapshot()
-    run(machine, [b"ADD b", b"SET b 1"], 3)
+    run(machine, [FILLING[name] % b"b"], 3)
+    assert machine.query(LISTINGS[name]) != listing
     restored.restore(chunks)
     assert restored.query(LISTINGS[name]) == listing
 
@@ -90,7 +160,7 @@ def test_a_snapshot_is_the_state_when_it_was_asked_for(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_a_snapshot_cut_short_is_refused_and_changes_nothing(name: str) -> None:
     machine = load(name)
-    run(machine, [b"ADD a", b"ADD b", b"SET a 1", b"SET b 2"])
+    run(machine, [FILLING[name] % b"a", FILLING[name] % b"b"])
     stream = snapshot(machine)
     for end in range(len(stream)):
         refused(name, [stream[:end]])
@@ -128,6 +198,17 @@ def test_junk_is_no_snapshot(name: str, junk: bytes) -> None:
         refused(name, [header, junk])
 
 
+@pytest.mark.parametrize("name", ["election", "lock", "members", "multicast"])
+def test_a_snapshot_that_has_a_head_has_one_and_in_front(name: str) -> None:
+    machine = load(name)
+    run(machine, [FILLING[name] % b"a"])
+    header, head, item = FrameReader().feed(snapshot(machine))
+    assert header == msgspec.msgpack.encode([name, 1, 2])
+    for items in ([], [item], [item, head], [head, head], [head, item, head]):
+        header = msgspec.msgpack.encode([name, 1, len(items)])
+        refused(name, [frame(body) for body in (header, *items)], match="it needs a head")
+
+
 @pytest.mark.parametrize("name", names())
 def test_processes_that_hash_differently_hold_the_same_state(name: str) -> None:
     """Nothing may follow the order of a set, which differs from process to process."""
@@ -135,15 +216,14 @@ def test_processes_that_hash_differently_hold_the_same_state(name: str) -> None:
         "import sys; from node.machines import load\n"
         "machine = load(sys.argv[1])\n"
         "for n in range(200):\n"
-        "    for verb in (b'ADD', b'SET k%d' % n): \n"
-        "        try: machine.apply(n, b'%s f%d' % (verb, n))\n"
-        "        except Exception: pass\n"
+        "    machine.apply(n, sys.argv[3].encode() % (b'f%d' % n))\n"
         "sys.stdout.buffer.write(b''.join(machine.snapshot()))\n"
         "sys.stdout.buffer.write(machine.query(sys.argv[2].encode()))\n"
     )
     outputs = set()
     for seed in "1", "2":
-        argv = [sys.executable, "-c", program, name, LISTINGS[name].decode()]
+        argv = [sys.executable, "-c", program, name]
+        argv += [LISTINGS[name].decode(), FILLING[name].decode()]
         environment = {
             **os.environ,
             "PYTHONHASHSEED": seed,
@@ -184,6 +264,21 @@ def run(machine: Machine, all_commands: Iterable[bytes], first_index: int = 1) -
     return answers
 
 
+def run_timed(machine: Machine, all_steps: Iterable[Step], now: int = 0) -> tuple[list[bytes], int]:
+    """The answers, and the time at which the last was given."""
+    answers = []
+    for wait, command in all_steps:
+        now += wait
+        if isinstance(machine, Timed):
+            machine.advance(now)
+        answers += run(machine, [command], 100)
+    return answers, now
+
+
+def due(machine: Machine) -> int | None:
+    return machine.deadline_us() if isinstance(machine, Timed) else None
+
+
 def ask(machine: Machine, request: bytes) -> bytes:
     try:
         return machine.query(request)
@@ -197,7 +292,7 @@ def snapshot(machine: Machine) -> bytes:
 
 def refused(name: str, chunks: Iterable[bytes], match: str = "snapshot of") -> None:
     machine = load(name)
-    run(machine, [b"ADD mine", b"SET mine 1"])
+    run(machine, [FILLING[name] % b"mine"])
     before = snapshot(machine)
     with pytest.raises(MachineError, match=match):
         machine.restore(chunks)

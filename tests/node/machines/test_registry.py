@@ -46,7 +46,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def test_the_shipped_machines() -> None:
-    assert names() == ["files", "journal", "kv"]
+    assert names() == ["election", "files", "journal", "kv", "lock", "members", "multicast"]
     for name in names():
         machine = load(name)
         assert isinstance(machine, Machine)
@@ -72,7 +72,7 @@ def test_the_users_own_machine(write: Write) -> None:
 def test_a_name_that_is_none_is_answered_with_those_that_are(name: str) -> None:
     text = refusal(name)
     assert repr(name) in text
-    assert "files, journal, kv, and package.module:Class" in text
+    assert f"{', '.join(names())}, and package.module:Class" in text
 
 
 @pytest.mark.parametrize("name", ["no_such_module_here:M", "no_such.module_here:M", "os.nothing:M"])
