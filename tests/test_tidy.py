@@ -379,6 +379,17 @@ REGISTRIES = re.compile(r"pypi[.]org|pythonhosted[.]|npmjs[.]|crates[.]io|anacon
 MACHINES = re.compile(r"(?<![\w.~/-])/(?:root|work|home|Users|opt)/\w|/tmp/(?:venv|bash_|exp\b)")
 
 
+def links_lead_somewhere(house: House) -> Iterator[str]:
+    for path, text in house.files.items():
+        if not path.endswith(".md"):
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", line):
+                there = os.path.normpath(os.path.join(os.path.dirname(path), target))
+                if there not in house.files:
+                    yield f"{path}:{number}: there is no {target}"
+
+
 def text_names_no_machine(house: House) -> Iterator[str]:
     for path, text in house.files.items():
         for number, line in enumerate(text.splitlines(), 1):
@@ -423,6 +434,7 @@ CHECKS: list[Check] = [
     nothing_is_put_off,
     no_error_is_swallowed,
     text_names_no_machine,
+    links_lead_somewhere,
     folders_of_tests_mirror_the_product,
 ]
 
@@ -579,6 +591,7 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
     (no_error_is_swallowed, {"node/a.py": "with suppress(BaseException): f()"}, "a.py:1"),
     (text_names_no_machine, {"README.md": "from https://py" + "pi.org/simple"}, "README.md:1"),
     (text_names_no_machine, {"docs/a.md": "\nin /ho" + "me/someone/x"}, "docs/a.md:2"),
+    (links_lead_somewhere, {"docs/a.md": "\nsee [b](../b.py)", "docs/b.py": ""}, "docs/a.md:2"),
     (text_names_no_machine, {"node/a.py": "'/ro" + "ot/x'"}, "node/a.py:1"),
     (
         folders_of_tests_mirror_the_product,
