@@ -46,8 +46,8 @@ BLIND = {
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
     "the joint quorum forgets the old voters": "a cut with a majority of the old voters on one "
     "side and of the new ones on the other, before the joint configuration is committed",
-    "a server that learns refuses its vote": "a voter whose configuration has not come to it yet, and "
-    "a cluster that has no majority but with it",
+    "a server that learns refuses its vote": "a voter whose configuration has not come to it "
+    "yet, and a cluster that has no majority but with it",
     "a server without a configuration stands for election": "nothing can: nobody votes for it, but "
     "it asks without end",
     "what a snapshot says of the membership is what the log's end says": "a snapshot between an "
