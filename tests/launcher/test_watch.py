@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from launcher.client import NoAnswer, ReadAnswer
+from launcher.cluster import Cluster
 from launcher.errors import LauncherError, UsageError
 from launcher.watch import Message, messages
 from node.errors import CommandError
 from node.machines import load
 from node.machines.protocol import error_answer
+from tests.launcher.fake_cluster import config_in
 
 
 class Node:
@@ -141,6 +144,24 @@ def test_it_asks_on_when_nobody_answers() -> None:
 
     assert heard(node, 1) == [Message(1, b"a")]
     assert len(node.asked) == 3 + 2
+
+
+@pytest.mark.parametrize("node", [None, 2])
+def test_only_the_watcher_of_a_node_reads_what_may_be_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: int | None
+) -> None:
+    answering = Node()
+    answering.send("a")
+    options: list[dict[str, object]] = []
+
+    def read_many(queries: Sequence[str], **how: object) -> list[ReadAnswer]:
+        options.append(how)
+        return answering.ask(queries)
+
+    cluster = Cluster(3, config=config_in(tmp_path))
+    monkeypatch.setattr(cluster, "read_many", read_many)
+    assert next(cluster.watch(node=node)).text == "a"
+    assert {(how["node"], how["stale"]) for how in options} == {(node, node is not None)}
 
 
 @pytest.mark.parametrize("machine", ["kv", "journal", "lock"])
