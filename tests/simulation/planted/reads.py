@@ -122,7 +122,7 @@ BUGS = [
         story="Who lost the lead sends the readers elsewhere, and keeps what it would have told "
         "them.",
         target=Server,
-        attribute="_give_up_lost_leadership",
+        attribute="_give_up_lost_leader",
         plant=edited(("    self._confirmed_reads.clear()\n", "")),
         expected=(CRASH, LINEARIZABILITY),
         within=30,
