@@ -190,17 +190,17 @@ class Client:
         """Asks the machine; one answer for each query, all of them at one point of the log.
 
         A read sees every entry that was answered before it began (§8), unless it is `stale`: then
-        any node, or `node`, answers at once from its own state, however old.
-        Raises UsageError for a `node` without `stale`, or one that does not exist.
+        any node, or `node`, answers at once from its own state, however old. A `node` that is asked
+        for a read that is not stale asks the leader how much it must have applied, and answers when
+        it has; nobody else answers in its place.
+        Raises UsageError for a `node` that does not exist.
         """
-        if node is not None and not stale:
-            raise UsageError("only a stale read can be asked of a certain node")
         if node is not None and node not in self._sockets:
             raise UsageError(f"there is no node {node}; there are {_names(self._sockets)}")
         timeout_s = self._timeout(timeout_s)
         self._last_read_id += 1
         now = time.monotonic()
-        query = Query(self._last_read_id, queries, now, stale=stale)
+        query = Query(self._last_read_id, queries, now, stale=stale, follower=node is not None)
         with self._reader(query, node) as channel:
             return self._wait(channel, query, now, timeout_s)
 

@@ -366,7 +366,9 @@ class Cluster:
         node: NodeId | None = None,
         timeout_s: float | None = None,
     ) -> ReadAnswer:
-        """Asks the machine; linearizable unless `stale`, which any node (or `node`) answers.
+        """Asks the machine; linearizable unless `stale`, and then of any node's state, however old.
+
+        node: who answers; without it the leader does, or anyone when it is `stale`
 
         A query that the machine refuses is answered with its error. Raises TimedOut.
         """

@@ -77,8 +77,8 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
 class ReadAnswer(msgspec.Struct, frozen=True, gc=False):
     """What the machine says to a query, from its state just after entry `index` of `term`.
 
-    ok, result, error, leader, latency_ms: as in `Submitted`; a stale read's `leader` is whichever
-        node answered
+    ok, result, error, leader, latency_ms: as in `Submitted`; the `leader` of a read that was
+        stale, or asked of a certain node, is whichever node answered
     """
 
     query: bytes
@@ -279,11 +279,20 @@ class Query:
     """One read request, until it is answered."""
 
     def __init__(
-        self, read_id: int, queries: Sequence[bytes], now: float, *, stale: bool = False
+        self,
+        read_id: int,
+        queries: Sequence[bytes],
+        now: float,
+        *,
+        stale: bool = False,
+        follower: bool = False,
     ) -> None:
-        """read_id: tells it from the others over the same connection; stale: see `wire.Read`"""
+        """read_id: tells it from the others over the same connection
+
+        stale, follower: see `wire.Read`
+        """
         self.queries = list(queries)
-        self._request = wire.Read(read_id, self.queries, stale)
+        self._request = wire.Read(read_id, self.queries, stale, follower)
         self._asked_at = now
         self.outstanding = True
 

@@ -118,7 +118,8 @@ class Server:
         self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
         self._last_ticket = 0
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
-        self._led_term: int | None = None
+        self._under: tuple[int, NodeId | None] | None = None
+        """the term, and its leader, in which what clients wait for was begun"""
 
     def _begin_from(self, recovered: Kept) -> None:
         snapshot = recovered.snapshot
@@ -198,9 +199,8 @@ class Server:
         if now >= raft.deadline:
             raft.elapse(now)
         state = raft.state
-        if self._led_term is not None:
-            self._give_up_lost_leadership(now)
-        if self._submits or self._reads or self._led_term is None:
+        self._give_up_lost_leader(now)
+        if self._submits or self._reads or self._under is None:
             self._take_requests(now)
         if self._timed is not None and state.role is Role.LEADER:
             self._tick_if_due(self._timed, now)
@@ -208,8 +208,7 @@ class Server:
             self._carry_out(ready)
             if state.last_applied < state.commit_index:
                 break  # a long way to go: let heartbeats in between
-        if self._led_term is not None:
-            self._give_up_lost_leadership(now)
+        self._give_up_lost_leader(now)
         if self._parked:
             self._send_away_parked(now)
         if self._snapshots.is_due and self._restoring is None:
@@ -395,6 +394,7 @@ class Server:
             self._restoring = None
             self._take_over(snapshot, *made.pop())
             self._apply_committed()
+            self._answer_confirmed_reads()
 
         self._background.run(
             lambda: made.append(self._snapshots.restore(snapshot, self._new_machine)), done
@@ -492,15 +492,22 @@ class Server:
         return None
 
     def _take_requests(self, now: float) -> None:
-        if self._raft.state.role is Role.LEADER:
-            self._led_term = self._raft.state.current_term
+        state = self._raft.state
+        leads = state.role is Role.LEADER
+        under = (state.current_term, state.leader_id)
+        if leads:
+            self._under = under
             self._propose(now)
-            for item in self._reads:
-                self._last_ticket += 1
-                self._open_reads[self._last_ticket] = item
-                self._raft.read(self._last_ticket, now)
         else:
-            for client in [item[0] for item in self._submits] + [item[0] for item in self._reads]:
+            for client, _, _ in self._submits:
+                self._park(client, now)
+        for client, read in self._reads:
+            if leads or (read.follower and state.leader_id is not None):
+                self._under = under
+                self._last_ticket += 1
+                self._open_reads[self._last_ticket] = (client, read)
+                self._raft.read(self._last_ticket, now, follower=read.follower)
+            else:
                 self._park(client, now)
         self._submits.clear()
         self._reads.clear()
@@ -551,14 +558,13 @@ class Server:
         )
         client.send(wire.encode_client(reply))
 
-    def _give_up_lost_leadership(self, now: float) -> None:
-        """Who waits for what only the leader that this server was can give must look elsewhere."""
+    def _give_up_lost_leader(self, now: float) -> None:
+        """Who waits for what only the leader that this server was, or followed, can give must look
+        elsewhere."""
         state = self._raft.state
-        if self._led_term is None:
+        if self._under is None or self._under == (state.current_term, state.leader_id):
             return
-        if state.role is Role.LEADER and state.current_term == self._led_term:
-            return
-        self._led_term = None
+        self._under = None
         for clients in self._waiters.values():
             for client in clients:
                 self._park(client, now)

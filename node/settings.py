@@ -12,7 +12,8 @@ def timing_of(config: NodeConfig) -> Timing:
         heartbeat_interval_s=config.heartbeat_interval_s,
         election_timeout_min_s=config.election_timeout_min_s,
         election_timeout_max_s=config.election_timeout_max_s,
-        failure_hint=config.failure_hint,
+        failure_hint=config.failure_hint and not config.lease,
+        lease=config.lease,
     )
 
 

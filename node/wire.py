@@ -59,11 +59,14 @@ class Read(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     """Queries of the state machine, all answered at one point of the log.
 
     stale: answer at once from this node's own state, however old; any node may
+    follower: a node that follows a leader is to answer too, once it has asked that leader how much
+        of the log it must have applied; without it only the leader does
     """
 
     read_id: int
     queries: list[bytes]
     stale: bool = False
+    follower: bool = False
 
 
 ClientRequest: TypeAlias = Submit | Read
@@ -264,6 +267,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     election_timeout_min_s: float
     election_timeout_max_s: float
     failure_hint: bool
+    lease: bool = False
     max_entry_bytes: int
     max_append_bytes: int
     max_inflight_batches: int

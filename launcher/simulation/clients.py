@@ -68,10 +68,16 @@ class _Way(Generic[_T]):
     """A route, with the world's time and connections around it: what `channel.py` is elsewhere."""
 
     def __init__(
-        self, client: SimulatedClient, route_random: random.Random, work: Work[_T]
+        self,
+        client: SimulatedClient,
+        route_random: random.Random,
+        work: Work[_T],
+        node: NodeId | None = None,
     ) -> None:
+        """node: the only one that is to answer; else the leader is"""
         self._client: SimulatedClient = client
-        nodes = list(client.nodes)
+        self._node: NodeId | None = node
+        nodes = list(client.nodes) if node is None else [node]
         self.route: Route[_T] = Route(nodes, work, self, route_random, leader=client.leader)
         self._timer_at = float("inf")
         self._closed = False
@@ -117,7 +123,8 @@ class _Way(Generic[_T]):
                 belief = f"client {self._client.number} was told: {error}"
                 raise InvariantBroken(EXACTLY_ONCE, belief) from error
         if answers:
-            self._client.leader = self.route.leader
+            if self._node is None:
+                self._client.leader = self.route.leader
             self._client.answered(answers)
         self.advance()
 
@@ -141,8 +148,14 @@ class SimulatedClient:
         keys: int,
         rate: float,
         padding: int = 0,
+        followers: float = 0.0,
+        whom: random.Random | None = None,
     ) -> None:
-        """keys, padding: as in `Situation`; rate: operations a second that it begins if it can"""
+        """keys, padding, followers: as in `Situation`
+
+        rate: operations a second that it begins if it can
+        whom: the chance by which it chooses who is to answer a read
+        """
         self.number = number
         self.nodes = nodes
         self.time = time
@@ -156,6 +169,8 @@ class SimulatedClient:
         self._keys = [b"k%d" % key for key in range(keys)]
         self._rate = rate
         self._padding = padding
+        self._followers = followers
+        self._whom = whom or random.Random(number)
         self._values = 0
         self._sessions = 0
         self._reads = 0
@@ -165,6 +180,7 @@ class SimulatedClient:
         self._last_index = 0
         self._submits: _Way[Submitted]
         self._queries: _Way[ReadAnswer] | None = None
+        self._asked_of_one: _Way[ReadAnswer] | None = None
         self._begin_session()
 
     # -- calls -----------------------------------------------------------------------------------
@@ -186,12 +202,16 @@ class SimulatedClient:
             self._session.add(commands[split:], self.time.now)
             self._submits.advance()
 
-    def read(self, key: bytes) -> None:
-        """Reads a key, linearizably, without an entry."""
+    def read(self, key: bytes, node: NodeId | None = None) -> None:
+        """Reads a key, linearizably, without an entry: of the leader, or of a certain node."""
         command = b"GET " + key
         self._begin_call([Asked(Kind.READ, key, command, self.time.now)])
         self._reads += 1
-        query = Query(self._reads, [command], self.time.now)
+        query = Query(self._reads, [command], self.time.now, follower=node is not None)
+        if node is not None:
+            self._asked_of_one = _Way(self, random.Random(self._whom.random()), query, node)
+            self._asked_of_one.advance()
+            return
         if self._queries is None:
             self._queries = _Way(self, self._route_random(), query)
         else:
@@ -226,11 +246,19 @@ class SimulatedClient:
         if self._queries is not None:
             self._queries.close()
             self._queries = None
+        self._leave_the_one()
         self._begin_session()
         self._end_call(1)
 
+    def _leave_the_one(self) -> None:
+        """A connection to a certain node is not kept."""
+        if self._asked_of_one is not None:
+            self._asked_of_one.close()
+            self._asked_of_one = None
+
     def _end_call(self, operations: int) -> None:
         self.idle = True
+        self._leave_the_one()
         if self.time.now < self._until_s:
             self._think(operations)
 
@@ -246,7 +274,8 @@ class SimulatedClient:
             return
         key = self._key()
         if self._chance.random() < 0.35:
-            self.read(key)
+            of_one = self._whom.random() < self._followers
+            self.read(key, self._whom.choice(list(self.nodes)) if of_one else None)
             return
         count = 1 + int(self._chance.random() ** 2 * 14)
         self.submit([self._command(self._key()) for _ in range(count)])

@@ -8,6 +8,7 @@ its own, so that they do not depend on which other faults there are.
 from __future__ import annotations
 
 import errno
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
@@ -17,6 +18,7 @@ from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, RECONFIGURE, Fault
 from launcher.simulation.situation import Situation
 from node.faults import partition
+from node.raft.lease import CLOCK_DRIFT_BOUND
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE
 from node.wire import LinkFault
@@ -247,10 +249,12 @@ class Nemesis:
         return end
 
     def _clock(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
-        rate = 4.0 ** (2 * fault.amount - 1)
+        # From 1/4 to 4; of two that are within a lease's bound, one is the bound times the other.
+        most = math.sqrt(CLOCK_DRIFT_BOUND) if self._situation.lease else 4.0
+        rate = most ** (2 * fault.amount - 1)
         for node in targets:
             if len(targets) > 1:
-                rate = 4.0 ** chance.uniform(-1.0, 1.0)
+                rate = most ** chance.uniform(-1.0, 1.0)
             node.clock.run_at(rate, self._time.now)
             node.clock.wall_offset_s += chance.uniform(-5.0, 5.0)
             node.arm_timer()

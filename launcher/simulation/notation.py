@@ -19,12 +19,17 @@ from node.raft.messages import (
     InstallSnapshotReply,
     Message,
     NodeId,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
     Snapshot,
     TimeoutNow,
 )
 from node.raft.state import Note, Ready
+
+ROUNDS = (AppendEntries, AppendEntriesReply, InstallSnapshot, InstallSnapshotReply)
+"""The messages that bear a round."""
 
 PEOPLE = {"candidate", "leader", "target", "votes"}
 """The fields of events that name servers."""
@@ -75,7 +80,11 @@ def of_message(message: Message) -> str:
             words += ["installed" if message.installed else f"bytes={message.offset}"]
         case TimeoutNow():
             words = []
-    if not isinstance(message, RequestVote | RequestVoteReply | TimeoutNow) and message.round:
+        case ReadIndex():
+            words = [f"ticket={message.ticket}"]
+        case ReadIndexReply():
+            words = [f"ticket={message.ticket}", f"index={message.index}"]
+    if isinstance(message, ROUNDS) and message.round:
         words.append(f"round={message.round}")
     return " ".join([type(message).__name__, f"term={message.term}", *words])
 

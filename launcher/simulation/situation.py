@@ -53,6 +53,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     turn_s: how long a process gathers what comes before it acts
     keys: over how many keys the clients quarrel
     padding: up to so many bytes are added to a value
+    followers: such a share of the reads is asked of a certain node, whether it leads or not
+    lease: leaders answer reads by leases; then no clock leaves the bound that they assume
     """
 
     seed: int
@@ -72,6 +74,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_entries: int
     snapshot_trailing_bytes: int
     snapshot_chunk_bytes: int
+    followers: float
+    lease: bool
 
     @property
     def nodes(self) -> list[NodeId]:
@@ -122,6 +126,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             election_timeout_min_s=0.5,
             election_timeout_max_s=ELECTION_TIMEOUT_S,
             failure_hint=self.failure_hint,
+            lease=self.lease,
             max_entry_bytes=1 << 20,
             max_append_bytes=self.max_append_bytes,
             max_inflight_batches=self.max_inflight_batches,
@@ -142,7 +147,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
 def situation(options: Options, seed: int) -> Situation:
     """What this seed makes of the options."""
-    chance = random.Random(f"{seed}/situation")
+    chance, reads = random.Random(f"{seed}/situation"), random.Random(f"{seed}/reads")
     latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
     sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
     narrow = chance.random() < 0.15  # what is sent and written piece by piece is there in part
@@ -164,6 +169,8 @@ def situation(options: Options, seed: int) -> Situation:
         snapshot_entries=chance.choice([10, 50, 300, NEVER]),
         snapshot_trailing_bytes=chance.choice([0, 0, 500, 5000]),
         snapshot_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
+        followers=reads.choice([0.0, 0.3, 0.7]),
+        lease=reads.random() < 0.3,
     )
     if narrow:
         drawn = msgspec.structs.replace(

@@ -19,6 +19,8 @@ from node.raft.messages import (
     InstallSnapshotReply,
     Message,
     NodeId,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
     TimeoutNow,
@@ -141,3 +143,8 @@ def describe(message: Message) -> str:
             return f"InstallSnapshotReply term {message.term}, of {index}: {said} is there"
         case TimeoutNow():
             return f"TimeoutNow term {message.term}"
+        case ReadIndex():
+            return f"ReadIndex term {message.term}, ticket {message.ticket}"
+        case ReadIndexReply():
+            said = f"ticket {message.ticket} at {message.index}"
+            return f"ReadIndexReply term {message.term}: {said}"

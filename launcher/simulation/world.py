@@ -13,7 +13,8 @@ has to show that it lives (`_live`):
 1. with as few nodes up as make a majority, within `LIVENESS_TIMEOUTS` election timeouts there is a
    leader and a new entry is answered;
 2. with all of them up that have a disk left, they all have applied the same within as much, and
-   every client that has been through it gets an entry and a read answered;
+   every client that has been through it gets an entry and a read answered, and a read of some
+   node where followers are asked;
 3. the leader is asked to hand over: the one that is to lead does so within an election timeout; one
    that cannot be reached does not, and within an election timeout a new entry is answered;
 4. the leader's disk hangs and its heart beats on: a new entry is answered, by the others' disks,
@@ -34,6 +35,7 @@ import heapq
 import itertools
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 
@@ -142,6 +144,8 @@ class World:
             keys=self.situation.keys,
             rate=options.rate / options.clients,
             padding=self.situation.padding,
+            followers=self.situation.followers,
+            whom=self.situation.chance(f"whom client {number} reads"),
         )
 
     # -- time ------------------------------------------------------------------------------------
@@ -294,6 +298,9 @@ class World:
         for client in self._clients:
             self._serve(client, lambda one: one.submit([one.write(b"k0")]), deadline)
             self._serve(client, lambda one: one.read(b"k0"), deadline)
+            if self.situation.followers:
+                of = self._alive()[client.number % len(self._alive())].node_id
+                self._serve(client, partial(SimulatedClient.read, key=b"k0", node=of), deadline)
 
     def _serve(
         self, client: SimulatedClient, ask: Callable[[SimulatedClient], None], deadline: float

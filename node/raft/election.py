@@ -73,6 +73,9 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
 
     `step` has already dealt with terms and with a live leader.
     """
+    if raft.is_bound_by_a_lease and not message.leadership_transfer:
+        deny(raft, message, "a leader may hold a lease")
+        return
     # Only a log at least as recent as ours holds all that may be committed (§5.4.1).
     recent = raft.log.is_as_recent(message.last_log_index, message.last_log_term)
     if message.pre_vote:

@@ -199,6 +199,27 @@ class TimeoutNow(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
     leader_id: NodeId
 
 
+class ReadIndex(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """A follower asks from which index on its state answers the reads that wait (thesis §6.4).
+
+    ticket: names the question; no two questions of a server bear the same, in all its lives
+    """
+
+    term: int
+    ticket: int
+
+
+class ReadIndexReply(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """The answer: the leader led after the question had come, and had committed up to `index`.
+
+    ticket: the question's
+    """
+
+    term: int
+    ticket: int
+    index: int
+
+
 Message: TypeAlias = (
     RequestVote
     | RequestVoteReply
@@ -207,4 +228,6 @@ Message: TypeAlias = (
     | InstallSnapshot
     | InstallSnapshotReply
     | TimeoutNow
+    | ReadIndex
+    | ReadIndexReply
 )

@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from node.errors import Busy, NotLeader
-from node.raft import election, reads, reconfiguration, replication, stall, transfer
+from node.raft import election, lease, reads, reconfiguration, replication, stall, transfer
 from node.raft import membership as memberships
 from node.raft import snapshot as snapshots
 from node.raft.log import Log
@@ -46,6 +46,8 @@ from node.raft.messages import (
     InstallSnapshotReply,
     Message,
     NodeId,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
     Snapshot,
@@ -121,7 +123,7 @@ class Raft:
             case AppendEntriesReply():
                 if raft.role is Role.LEADER:
                     replication.on_append_entries_reply(raft, sender, message)
-                    reads.confirm(raft)
+                    self._count_round()
             case InstallSnapshot():
                 self._hear_leader(message.leader_id)
                 snapshots.on_install_snapshot(raft, sender, message)
@@ -129,9 +131,14 @@ class Raft:
                 if raft.role is Role.LEADER:
                     if snapshots.on_install_snapshot_reply(raft, sender, message):
                         replication.advance_commit(raft)
-                    reads.confirm(raft)
+                    self._count_round()
             case TimeoutNow():
                 transfer.on_timeout_now(raft, message)
+            case ReadIndex():
+                if raft.role is Role.LEADER:
+                    reads.on_read_index(raft, sender, message)
+            case ReadIndexReply():
+                reads.on_read_index_reply(raft, sender, message)
 
     def propose(self, count: int, data: bytes, now: float) -> int:
         """Put `count` commands, encoded together as `data`, into the log: the first one's index.
@@ -175,16 +182,19 @@ class Raft:
             return
         replication.append(raft, BatchKind.TICK, 1, b"")
 
-    def read(self, context: int, now: float) -> None:
+    def read(self, context: int, now: float, *, follower: bool = False) -> None:
         """A linearizable read: a later Ready names `context` and the index to answer it at.
 
-        Raises NotLeader. When this server stops leading, reads not yet answered are forgotten.
+        follower: also where another leads; then that leader is asked
+
+        Raises NotLeader. When this server stops leading, or following that leader, reads not yet
+        answered are forgotten. `now` must be no older than the read.
         """
         raft = self.state
         raft.now = now
-        if raft.role is not Role.LEADER:
+        if raft.role is not Role.LEADER and (raft.leader_id is None or not follower):
             raise NotLeader(raft.leader_id)
-        raft.reads_waiting.append(context)
+        reads.take(raft, context)
 
     def transfer(self, target: NodeId | None, now: float) -> None:
         """Hand the lead over to `target`, or to whoever has most of the log (thesis §3.10).
@@ -285,16 +295,19 @@ class Raft:
     def ready(self) -> Ready | None:
         """What the caller must do now, or None. Each thing is said once."""
         raft = self.state
+        reads.forget_lost(raft)
         if raft.role is Role.LEADER:
             replication.change_membership(raft)
             if reconfiguration.is_done_with_us(raft):
                 transfer.leave(raft)
         if raft.role is Role.LEADER:
             replication.replicate(raft)
-            if raft.reads_waiting:
+            if raft.reads_waiting or raft.questions:
                 reads.begin_round(raft)
             if raft.transfer is not None:
                 transfer.hand_over(raft, raft.transfer)
+        if raft.reads_under is not None:
+            reads.ask(raft)
         handed, last_index = raft.handed_hard_state, raft.log.last_index
         changed = handed.current_term != raft.current_term or handed.voted_for != raft.voted_for
         hard_state = raft.hard_state if changed else None
@@ -349,11 +362,16 @@ class Raft:
 
     # -- control flow ----------------------------------------------------------------------------
 
+    def _count_round(self) -> None:
+        lease.extend(self.state)
+        reads.confirm(self.state)
+
     def _enter_term(self, sender: NodeId, message: Message) -> bool:
         """A message of a later term: whether it is to be looked at, in that term (§5.1)."""
         raft = self.state
         if isinstance(message, RequestVote):
-            if raft.hears_a_leader and not message.leadership_transfer:
+            heard = raft.hears_a_leader or raft.is_bound_by_a_lease
+            if heard and not message.leadership_transfer:
                 if message.pre_vote:
                     election.deny(raft, message, "a leader is heard")
                 return False

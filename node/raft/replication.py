@@ -14,7 +14,7 @@ next heartbeat.
 
 from __future__ import annotations
 
-from node.raft import membership, reconfiguration, snapshot
+from node.raft import lease, membership, reconfiguration, snapshot
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, NodeId
 from node.raft.state import Progress, RaftState, Role
 
@@ -29,6 +29,7 @@ def become_leader(raft: RaftState) -> None:
     raft.leader_id = raft.node_id
     raft.hinted_elections = 0
     raft.leaving = False
+    lease.begin(raft)
     raft.elected_at, raft.elected_time_us = raft.now, raft.log.last_time_us
     next_index = raft.log.last_index + 1
     peers = sorted(reconfiguration.peers_of(raft))
@@ -69,6 +70,7 @@ def replicate(raft: RaftState) -> None:
 def broadcast_heartbeat(raft: RaftState) -> None:
     """Tell every peer that we lead, and begin a new round."""
     raft.round += 1
+    raft.rounds.append((raft.round, raft.now))
     raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
     for peer, progress in raft.progress.items():
         if progress.snapshot is not None:

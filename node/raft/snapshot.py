@@ -59,6 +59,9 @@ def _is_newer(one: Snapshot, other: Snapshot) -> bool:
 def begin_sending(raft: RaftState, peer: NodeId, progress: Progress) -> None:
     """What the peer lacks is gone from the log: it gets the snapshot instead."""
     assert raft.snapshot is not None, "a log is compacted only where a snapshot stands for it"
+    if progress.match_index >= raft.snapshot.last_included_index:
+        progress.probe_from(progress.match_index + 1)  # late proofs: it has all that since
+        return
     progress.probe_from(raft.snapshot.last_included_index + 1)
     progress.snapshot = raft.snapshot
     progress.snapshot_offset = 0

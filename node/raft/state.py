@@ -48,6 +48,8 @@ class Timing:
     failure_hint: whether `hint_failure` shortens the wait for a leader known to be dead
     hint_delay_s: how long such a shortened wait is at the most
     commit_notice_s: how long followers may be left unaware of a commit when nothing else is sent
+    lease: whether a leader that holds a lease answers reads without a round (`lease.py`). It goes
+        without the hint: a voter that a lease binds may not take a closed pipe for its end
     """
 
     heartbeat_interval_s: float = 0.1
@@ -56,10 +58,12 @@ class Timing:
     failure_hint: bool = True
     hint_delay_s: float = 0.02
     commit_notice_s: float = 0.01
+    lease: bool = False
 
     def __post_init__(self) -> None:
         assert 0 < self.heartbeat_interval_s < self.election_timeout_min_s
         assert self.election_timeout_min_s < self.election_timeout_max_s
+        assert not (self.lease and self.failure_hint)
 
 
 @dataclass(frozen=True)
@@ -212,11 +216,28 @@ class Ready:
 
 @dataclass
 class ReadRound:
-    """Reads that wait for a majority to confirm that we led when they arrived (thesis §6.4)."""
+    """Reads that wait for a majority to confirm that we led when they arrived (thesis §6.4).
+
+    questions: who else asked, and the tickets of the questions
+    """
 
     round: int
     read_index: int
     contexts: list[int]
+    questions: dict[NodeId, int]
+
+
+@dataclass
+class Question:
+    """What a follower has asked the leader, for the reads `contexts`, and has no answer to yet.
+
+    ask_again_at: by then the question, or its answer, counts as lost
+    """
+
+    ticket: int
+    contexts: list[int]
+    ask_again_at: float
+    patience_s: float
 
 
 class RaftState:
@@ -268,8 +289,7 @@ class RaftState:
         self.elected_at = 0.0
         self.elected_time_us = 0
         self.round = 0
-        self.reads_waiting: list[int] = []
-        self.read_round: ReadRound | None = None
+        self._begin_reads()
 
         # Handing over outlives the lead that it gives away; why the last attempt failed, if it did.
         self.transfer: Transfer | None = None
@@ -288,12 +308,30 @@ class RaftState:
         self._begin_timers()
         self._begin_outbox()
 
+    def _begin_reads(self) -> None:
+        """Reads that wait: a leader's own, those of followers that ask it, and a follower's."""
+        self.reads_waiting: list[int] = []
+        self.read_round: ReadRound | None = None
+        self.questions: dict[NodeId, int] = {}
+        """the ticket of the last question of each peer that waits for a round"""
+        self.reads_under: tuple[int, NodeId | None] | None = None
+        """the term, and its leader, in which this follower has taken the reads that wait"""
+        self.question: Question | None = None
+        self.last_ticket = 0
+        self.rounds: deque[tuple[int, float]] = deque(maxlen=64)
+        """rounds that no majority has answered yet, and when each began"""
+        self.lease_from = float("-inf")
+        """when the last round began that a majority has answered"""
+        self.lease_forgone = False
+        """in this term it has told another to stand for election"""
+
     def _begin_timers(self) -> None:
         """Points in time."""
         self.election_deadline = 0.0
         self.heartbeat_deadline = 0.0
         self.notice_deadline: float | None = None
-        self.leader_heard_at = float("-inf")
+        # Who starts again does not know what it has promised a moment ago: as if it had heard one.
+        self.leader_heard_at = self.now if self.timing.lease else float("-inf")
         self.hinted_elections = 0
 
     def _begin_outbox(self) -> None:
@@ -334,6 +372,13 @@ class RaftState:
             self.leader_id is not None
             and self.now - self.leader_heard_at < self.timing.election_timeout_min_s
         )
+
+    @property
+    def is_bound_by_a_lease(self) -> bool:
+        """Some leader, of whatever term, may hold a lease because this server has heard it: then
+        nobody gets its vote, unless that leader wants it (thesis §6.4.1)."""
+        since = self.now - self.leader_heard_at
+        return self.timing.lease and since < self.timing.election_timeout_min_s
 
     @property
     def quorum_contact(self) -> float:
@@ -388,6 +433,7 @@ class RaftState:
             self.chunks_to_send = []
             self.reads_waiting = []
             self.read_round = None
+            self.questions = {}
             self.reads_ready = []  # the server has sent those who asked elsewhere
             self.notice_deadline = None
             self.reset_election_timer()

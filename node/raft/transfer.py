@@ -59,6 +59,7 @@ def hand_over(raft: RaftState, transfer: Transfer) -> None:
     if transfer.told or _lacks(raft, transfer.target) > 0:
         return
     transfer.told = True
+    raft.lease_forgone = True  # whoever hears the target votes, whatever lease this leader holds
     raft.send(transfer.target, TimeoutNow(raft.current_term, raft.node_id))
 
 

@@ -447,8 +447,36 @@ def test_a_stale_read_is_answered_by_the_node_it_asks(nodes: Nodes) -> None:
             client.read([b"q"], stale=True, node=3, timeout_s=0.2)
         with pytest.raises(UsageError, match="there is no node 9; there are nodes 1, 2, 3, 4 and"):
             client.read([b"q"], stale=True, node=9)
-        with pytest.raises(UsageError, match="only a stale read"):
-            client.read([b"q"], node=2)
+
+
+def test_a_linearizable_read_of_a_certain_node_is_answered_by_that_or_by_nobody(
+    nodes: Nodes,
+) -> None:
+    """It says what it wants, and where it is redirected to it does not go."""
+    asked: list[wire.ClientRequest] = []
+
+    def follows_after_a_while(peer: Peer) -> None:
+        for request in peer:
+            asked.append(request)
+            there = len(asked) > 5
+            peer.send(*nodes.ledger.answer(request) if there else [wire.Redirect(1, "no leader")])
+
+    leader = nodes.lead(1)
+    nodes.start(2, follows_after_a_while)
+    with nodes.client() as client:
+        client.submit(b"x")
+        connections = leader.connections
+        (answer,) = client.read([b"q"], node=2)
+        assert (answer.leader, answer.result) == (2, b"1 applied")
+        assert {type(one) for one in asked} == {wire.Read}
+        assert all(isinstance(one, wire.Read) and one.follower for one in asked)
+        assert leader.connections == connections
+        asked.clear()
+        client.read([b"q"])
+        assert asked == []
+        nodes.servers[2].behave = redirects(1)
+        with pytest.raises(NoAnswer, match="node 2 is slow to answer"):
+            client.read([b"q"], node=2, timeout_s=0.3)
 
 
 def test_calls_may_overlap(nodes: Nodes) -> None:

@@ -68,6 +68,7 @@ def test_an_empty_file_means_the_defaults() -> None:
     assert config.heartbeat_interval_s == 0.1
     assert (config.election_timeout_min_s, config.election_timeout_max_s) == (0.5, 1.0)
     assert config.failure_hint is True
+    assert config.reads == "read-index"
     assert config.entry_limit_bytes == config.append_limit_bytes == 1 << 20
     assert config.inflight_batches == 64
     assert config.inflight_bytes == config.segment_bytes == config.log_rotate_bytes == 8 << 20
@@ -406,6 +407,7 @@ def test_odd_keys(key: str) -> None:
         ("log: {level: loud}", "1: log.level: found 'loud', expected debug, info, warn or error"),
         ("restart: {policy: no}", "1: restart.policy: found no, expected on-failure or never"),
         ("raft: {failure_hint: maybe}", "1: raft.failure_hint: found 'maybe', expected on or off"),
+        ("raft: {reads: stale}", "1: raft.reads: found 'stale', expected read-index or lease"),
         ("raft: {failure_hint: !!bool x}", "1: raft.failure_hint: found x, expected on or off"),
         ("limits:\n  entry: 100", "2: limits.entry: found 100, expected a size with a unit, such"),
         ("limits: {entry: 1mib}", "1: limits.entry: found '1mib', expected a size with a unit"),
@@ -541,6 +543,7 @@ settings = st.fixed_dictionaries(
                     }
                 ),
                 "failure_hint": st.booleans(),
+                "reads": st.sampled_from(["read-index", "lease"]),
             }
         ),
         "limits": st.fixed_dictionaries({"entry": quantities("1", "1000", ["KiB", "kB"])}),

@@ -451,6 +451,57 @@ def test_a_read_sees_what_was_answered_before(tmp_path: Path) -> None:
         assert result.results == [b"%d" % sequence]
 
 
+def test_a_follower_answers_when_it_has_applied_what_the_leader_had_committed(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    follower = next(n for n in world.servers if n != leader)
+    client, reader = Connection(), Connection()
+    for sequence in range(1, 10):
+        submit(world.servers[leader], client, sequence, b"x")
+        world.settle()
+        behind = world.servers[follower].status().applied_index
+        assert behind < world.servers[leader].status().applied_index, "it has not heard of it yet"
+        last_index = world.servers[leader].status().last_index
+        read = Read(sequence, [b"COUNT"], follower=True)
+        world.servers[follower].request(reader, wire.encode_client(read))
+        world.settle()
+        result = reader.replies[-1]
+        assert isinstance(result, ReadResult)
+        assert result.results == [b"%d" % sequence]
+        assert world.servers[leader].status().last_index == last_index
+
+
+def test_who_is_not_to_answer_as_a_follower_redirects(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    follower = next(n for n in world.servers if n != leader)
+    reader = Connection()
+    world.servers[follower].request(reader, wire.encode_client(Read(1, [b"COUNT"])))
+    world.settle()
+    assert reader.replies == [Redirect(leader, "not the leader")]
+
+
+def test_who_waits_at_a_follower_that_loses_its_leader_is_redirected(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    follower, other = (n for n in world.servers if n != leader)
+    reader = Connection()
+    world.crash(leader)
+    read = wire.encode_client(Read(1, [b"COUNT"], follower=True))
+    world.servers[follower].request(reader, read)
+    world.run(0.2)
+    assert reader.replies == []
+    world.run(4.0)
+    leads = world.servers[follower].status().leader
+    assert leads in (follower, other)
+    assert reader.replies[-1] == Redirect(leads, "not the leader")
+    world.servers[follower].request(reader, read)
+    world.settle()
+    assert isinstance(reader.replies[-1], ReadResult)
+
+
 def test_a_failed_write_is_fatal(tmp_path: Path) -> None:
     """Pitfall 12: never retried, never believed."""
     world = World(tmp_path, 1)

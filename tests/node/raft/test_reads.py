@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from launcher.simulation.cores import Network
 from node.errors import NotLeader
-from node.raft.messages import AppendEntries, AppendEntriesReply
+from node.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    ReadIndex,
+    ReadIndexReply,
+)
 
 
 def ask(net: Network, node_id: int, *contexts: int) -> None:
@@ -109,3 +117,241 @@ def test_a_lost_round_is_made_up_for_by_the_next_heartbeat() -> None:
     net.mail.clear()
     net.run(0.2)
     assert [contexts for _, contexts in net.servers[1].reads] == [[5]]
+
+
+# -- reads at followers ----------------------------------------------------------------------------
+
+
+def ask_follower(net: Network, node_id: int, *contexts: int) -> None:
+    for context in contexts:
+        net[node_id].read(context, net.now, follower=True)
+    net.collect(node_id)
+
+
+def in_flight(net: Network, kind: type[Message]) -> list[Message]:
+    return [message for _, _, message in net.mail if isinstance(message, kind)]
+
+
+def deliver_all(net: Network, kind: type[Message]) -> None:
+    while at := [at for at, (_, _, one) in enumerate(net.mail) if isinstance(one, kind)]:
+        net.deliver(at[0])
+
+
+def led(size: int = 3, **options: Any) -> Network:
+    """Server 1 leads, everything has settled and the heart has beaten."""
+    net = Network(size, **options)
+    net.elect(1)
+    net.propose()
+    net.settle()
+    net.run(0.15)
+    return net
+
+
+def test_a_follower_answers_after_a_question_and_a_round() -> None:
+    net = led()
+    rounds, last = net[1].state.round, net[1].state.log.last_index
+    ask_follower(net, 2, 7)
+    assert [type(message) for _, _, message in net.mail] == [ReadIndex]
+    net.deliver()
+    assert net[1].state.round == rounds + 1
+    assert in_flight(net, ReadIndexReply) == [], "the round is not answered yet"
+    net.settle()
+    assert net.servers[2].reads == [(last, [7])]
+    assert net[1].state.log.last_index == last, "a read costs no entry"
+
+
+def test_all_that_wait_at_a_follower_share_one_question_and_the_rest_shares_the_next() -> None:
+    net = led()
+    ask_follower(net, 2, 1, 2, 3)
+    ask_follower(net, 2, 4)
+    ask_follower(net, 2, 5)
+    assert len(in_flight(net, ReadIndex)) == 1
+    net.settle()
+    assert [contexts for _, contexts in net.servers[2].reads] == [[1, 2, 3], [4, 5]]
+
+
+def test_one_round_serves_the_leaders_reads_and_all_followers_questions() -> None:
+    net = led(5)
+    net[1].read(1, net.now)
+    for follower in (2, 3, 4):
+        net[follower].read(follower, net.now, follower=True)
+        net.collect(follower)
+    round_before = net[1].state.round
+    while in_flight(net, ReadIndex):
+        sender, to, message = net.mail.popleft()
+        net[to].step(sender, message, net.now)
+    net.collect(1)
+    assert net[1].state.round == round_before + 1
+    net.settle()
+    for node_id in (1, 2, 3, 4):
+        assert [contexts for _, contexts in net.servers[node_id].reads] == [[node_id]]
+
+
+def test_a_question_that_comes_during_a_round_waits_for_the_next() -> None:
+    net = led()
+    ask(net, 1, 1)
+    under_way = net[1].state.round
+    ask_follower(net, 2, 2)
+    deliver_all(net, ReadIndex)
+    last = net[1].state.log.last_index
+    net[1].step(3, AppendEntriesReply(1, True, last, last, round=under_way), net.now)
+    assert net.servers[1].reads == []
+    net.collect(1)
+    assert [contexts for _, contexts in net.servers[1].reads] == [[1]]
+    assert in_flight(net, ReadIndexReply) == []
+    assert net[1].state.round == under_way + 1
+    net.settle()
+    assert [contexts for _, contexts in net.servers[2].reads] == [[2]]
+
+
+def test_a_deposed_leader_answers_no_question() -> None:
+    """Pitfall 6: it cannot know that it leads no more."""
+    net = led(5)
+    net.isolate(1, 2)
+    net.elect(3)
+    net.propose()
+    net.settle()
+    net[2].state.leader_id = 1
+    ask_follower(net, 2, 5)
+    net.run(0.3)
+    assert in_flight(net, ReadIndexReply) == []
+    assert net.servers[2].reads == []
+    net.heal()
+    net.run(2.0)
+    assert net.servers[2].reads == []
+
+
+def test_a_new_leader_answers_questions_only_when_it_has_committed_in_its_term() -> None:
+    """etcd #7331: until then it does not know what is committed."""
+    net = Network(3, logs={n: [1, 1] for n in (1, 2, 3)}, terms={1: 1, 2: 1, 3: 1})
+    net.time_out(1)
+    while net[2].state.leader_id is None:
+        assert net.deliver() or net.persist_all()
+    rounds = net[1].state.round
+    ask_follower(net, 2, 3)
+    deliver_all(net, ReadIndex)
+    assert net[1].state.questions == {2: net[2].state.last_ticket}
+    assert net[1].state.commit_index == 0
+    assert (net[1].state.round, net[1].state.read_round) == (rounds, None)
+    net.settle()
+    assert net.servers[2].reads == [(3, [3])]
+
+
+def test_an_answer_counts_only_for_the_ticket_that_is_open() -> None:
+    """etcd #20418: the answer to an earlier question is older than the reads that came since."""
+    net = led()
+    ask_follower(net, 2, 1)
+    (first,) = in_flight(net, ReadIndex)
+    net.mail.clear()
+    net.run(0.25)
+    assert [contexts for _, contexts in net.servers[2].reads] == [[1]], "asked anew, and answered"
+    ask_follower(net, 2, 2)
+    (second,) = in_flight(net, ReadIndex)
+    assert isinstance(first, ReadIndex)
+    assert isinstance(second, ReadIndex)
+    assert first.ticket != second.ticket
+    net[2].step(1, ReadIndexReply(1, first.ticket, 1), net.now)
+    net.collect(2)
+    assert len(net.servers[2].reads) == 1
+    net.settle()
+    assert [contexts for _, contexts in net.servers[2].reads] == [[1], [2]]
+
+
+def test_a_lost_question_is_asked_again_with_a_heartbeat_under_a_new_ticket() -> None:
+    net = led()
+    ask_follower(net, 2, 1)
+    lost = net[2].state.last_ticket
+    net.mail.clear()
+    ask_follower(net, 2, 2)
+    assert in_flight(net, ReadIndex) == [], "it may still be answered"
+    net.run(0.25)
+    assert net[2].state.last_ticket == lost + 1
+    assert [contexts for _, contexts in net.servers[2].reads] == [[1, 2]]
+
+
+def test_an_answer_that_takes_longer_than_a_heartbeat_comes_to_count() -> None:
+    """Or on a slow link each question would be given up before its answer is here."""
+    net = led()
+    slow: list[tuple[float, int, int, Message]] = []
+    ask_follower(net, 2, 1)
+    for _ in range(300):
+        for sender, to, message in [m for m in net.mail if isinstance(m[2], ReadIndex)]:
+            slow.append((net.now + 0.35, sender, to, message))
+            net.mail.remove((sender, to, message))
+        net.settle()
+        net.run(0.01, settle=False)
+        for item in [one for one in slow if one[0] <= net.now]:
+            slow.remove(item)
+            net.mail.append(item[1:])
+    assert [contexts for _, contexts in net.servers[2].reads] == [[1]]
+
+
+def test_no_life_takes_the_answer_to_a_question_of_another() -> None:
+    net = led()
+    ask_follower(net, 2, 1)
+    deliver_all(net, ReadIndex)
+    deliver_all(net, AppendEntries)
+    deliver_all(net, AppendEntriesReply)
+    (late,) = in_flight(net, ReadIndexReply)
+    net.crash(2)
+    net.propose()
+    net.settle()
+    net.start(2)
+    net.run(0.15)
+    net.cut = {(2, 1)}
+    ask_follower(net, 2, 2)
+    net[2].step(1, late, net.now)
+    net.collect(2)
+    assert net.servers[2].reads == []
+
+
+def test_what_waits_is_forgotten_when_the_leader_is_lost() -> None:
+    """Also when this server leads next: the server has sent its clients elsewhere."""
+    net = led()
+    net.isolate(1)
+    ask_follower(net, 2, 1)
+    ask_follower(net, 2, 2)
+    net.elect(2)
+    net.settle()
+    assert net[2].state.question is None
+    ask(net, 2, 3)
+    net.settle()
+    assert [contexts for _, contexts in net.servers[2].reads] == [[3]]
+
+
+def test_what_was_taken_under_another_leader_is_not_asked_of_the_next() -> None:
+    net = led()
+    net.isolate(1)
+    ask_follower(net, 2, 1)
+    net.mail.clear()
+    net.elect(3)
+    net.run(1.0)
+    assert net.servers[2].reads == []
+    ask_follower(net, 2, 2)
+    net.settle()
+    assert [contexts for _, contexts in net.servers[2].reads] == [[2]]
+
+
+def test_a_follower_without_a_leader_and_one_that_is_not_asked_to_refuse() -> None:
+    net = led()
+    with pytest.raises(NotLeader):
+        net[2].read(1, net.now)
+    net.time_out(2)
+    with pytest.raises(NotLeader):
+        net[2].read(1, net.now, follower=True)
+
+
+def test_a_learner_answers_too() -> None:
+    net = Network(4, members=(1, 2, 3))
+    net.elect(1)
+    net.settle()
+    net[1].change_membership((1, 2, 3, 4), net.now)
+    net.collect(1)
+    net.settle({1, 2, 3})
+    net.now += 0.1
+    net.elapse(1)
+    deliver_all(net, AppendEntries)
+    assert not net[4].state.may_stand
+    ask_follower(net, 4, 1)
+    net.settle()
+    assert [contexts for _, contexts in net.servers[4].reads] == [[1]]

@@ -6,6 +6,7 @@ from launcher.simulation.cores import CHUNK_BYTES, Network
 from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,
+    AppendEntriesReply,
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
@@ -162,6 +163,28 @@ def test_a_restarted_receiver_begins_anew_and_gets_it_all() -> None:
     net.start(3)
     net.run(1.0)
     assert net[3].state.commit_index == net[1].state.commit_index == 11
+
+
+def test_who_is_late_proven_to_have_it_all_gets_the_log() -> None:
+    """Seed 254 of 5 s: answers overtook each other, and the guess fell below the proof."""
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    while net[1].state.progress[3].snapshot is None:
+        assert net.deliver() or net.persist_all()
+    net.mail.clear()
+    net.propose()
+    net.settle(only=(1, 2))
+    last = net[1].state.log.last_index
+    net.mail.clear()
+    net[1].step(3, AppendEntriesReply(1, True, last, last), net.now)
+    net.collect(1)
+    net.take_snapshot(1)
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    progress = net[1].state.progress[3]
+    assert (progress.snapshot, progress.match_index, progress.next_index) == (None, last, last + 1)
 
 
 def test_a_snapshot_never_takes_back_what_is_committed() -> None:

@@ -126,7 +126,7 @@ BUGS = [
         story="Who loses the lead keeps the clients that wait, by index: what another leader puts "
         "there answers them.",
         target=Server,
-        attribute="_give_up_lost_leadership",
+        attribute="_give_up_lost_leader",
         plant=edited(("    self._waiters.clear()\n", "")),
         expected=(EXACTLY_ONCE, CRASH, LINEARIZABILITY),
         within=60,
