@@ -172,6 +172,11 @@ class Route(Generic[_T]):
         if answers is None:
             self._forsake(link, link.node, now)
             return []
+        if not answers and self.work.outstanding:
+            # What it has told us had to be known before there was anything to answer.
+            if link is self._probe:
+                self._send(link, limit=1)
+            return []
         if link is self._probe:
             self._drop(self._primary)
             self._promote(now)

@@ -33,7 +33,7 @@ from node.raft import membership as memberships
 from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import RaftState, Randomness, Ready, Role
-from node.settings import limits_of, timing_of
+from node.settings import limits_of, sessions_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
@@ -70,7 +70,7 @@ class Server:
         self._new_machine = machine
         self._machine = machine()
         self._timed = self._machine if isinstance(self._machine, Timed) else None
-        self._sessions = Sessions()
+        self._sessions = sessions_of(config)
         self._disk_queue = disk_queue
         self._links = links
         self._events = events
@@ -433,6 +433,7 @@ class Server:
         assert batch.first_index == self._applied_index + 1, "entries are applied in order"
         if self._timed is not None:
             self._timed.advance(batch.time_us)
+        self._sessions.advance(batch.time_us)
         clients = self._waiters.pop(batch.first_index, None)
         if batch.kind is BatchKind.COMMANDS:
             index = batch.first_index

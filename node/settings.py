@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.machines.sessions import Sessions
 from node.raft.state import Limits, Timing
 from node.wire import NodeConfig
 
@@ -14,6 +15,11 @@ def timing_of(config: NodeConfig) -> Timing:
         election_timeout_max_s=config.election_timeout_max_s,
         failure_hint=config.failure_hint,
     )
+
+
+def sessions_of(config: NodeConfig) -> Sessions:
+    """No sessions yet, and when they are to end."""
+    return Sessions(round(config.session_timeout_s * 1_000_000), config.most_sessions)
 
 
 def limits_of(config: NodeConfig) -> Limits:

@@ -4,7 +4,7 @@ Each has a `Session` and a `Route` for entries and a `Route` for reads, as `laun
 and in place of sockets the connections of `network.py`. A client does one call at a time, which is
 one read, or a few commands that are submitted together; when a call is not answered in time it
 gives up, as `Client` does: what it submitted may still be committed, its session is never used
-again, and it begins another.
+again, and it begins another. It does the same when the cluster has forgotten its session.
 
 What every operation did and when goes into a history for the checker. Written values are unique, so
 that a command which takes effect twice shows.
@@ -110,15 +110,21 @@ class _Way(Generic[_T]):
         """The `Caller` port."""
         now = self._client.time.now
         answers: list[_T] = []
+        lost = False
         for frame in frames:
             try:
                 answers += self.route.received(connection, wire.decode_reply(frame), now)
             except (Refused, SessionLost, WireError) as error:
+                if isinstance(error, SessionLost) and self._client.sessions_end:
+                    lost = True
+                    break
                 belief = f"client {self._client.number} was told: {error}"
                 raise InvariantBroken(EXACTLY_ONCE, belief) from error
         if answers:
             self._client.leader = self.route.leader
             self._client.answered(answers)
+        if lost:
+            self._client.give_up()
         self.advance()
 
     def lost(self, connection: Connection) -> None:
@@ -141,8 +147,12 @@ class SimulatedClient:
         keys: int,
         rate: float,
         padding: int = 0,
+        sessions_end: bool = False,
     ) -> None:
-        """keys, padding: as in `Situation`; rate: operations a second that it begins if it can"""
+        """keys, padding, sessions_end: as in `Situation`
+
+        rate: operations a second that it begins if it can
+        """
         self.number = number
         self.nodes = nodes
         self.time = time
@@ -156,6 +166,7 @@ class SimulatedClient:
         self._keys = [b"k%d" % key for key in range(keys)]
         self._rate = rate
         self._padding = padding
+        self.sessions_end = sessions_end
         self._values = 0
         self._sessions = 0
         self._reads = 0
@@ -210,7 +221,7 @@ class SimulatedClient:
         self._asked.extend(asked)
         self._call += 1
         timeout_s = self._chance.choice(TIMEOUTS_S)
-        self.time.at(self.time.now + timeout_s, self._give_up, self._call)
+        self.time.at(self.time.now + timeout_s, self._run_out, self._call)
 
     def end(self) -> None:
         """The run is over: what has no answer yet never gets one."""
@@ -218,9 +229,12 @@ class SimulatedClient:
             self._record(one, None)
         self._asked.clear()
 
-    def _give_up(self, call: int) -> None:
-        if call != self._call or self.idle:
-            return
+    def _run_out(self, call: int) -> None:
+        if call == self._call and not self.idle:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """What has no answer yet may have happened or not; its session is given up."""
         self.end()
         self._submits.close()
         if self._queries is not None:
@@ -279,7 +293,7 @@ class SimulatedClient:
             self._sessions += 1
             return b"client %d.%d" % (self.number, self._sessions)
 
-        self._session = Session(new_client_id)
+        self._session = Session(new_client_id, asks=self.sessions_end)
         self._last_index = 0
         self._submits = _Way(self, self._route_random(), self._session)
 

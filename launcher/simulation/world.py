@@ -142,6 +142,7 @@ class World:
             keys=self.situation.keys,
             rate=options.rate / options.clients,
             padding=self.situation.padding,
+            sessions_end=self.situation.sessions_end,
         )
 
     # -- time ------------------------------------------------------------------------------------

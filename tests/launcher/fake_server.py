@@ -98,6 +98,14 @@ class Peer:
                 for body in self._frames.feed(data):
                     yield wire.decode_request(body)
 
+    def submits(self, ledger: Ledger) -> Iterator[wire.Submit]:
+        """Of its requests only these; what a session asks before it begins is answered."""
+        for request in self:
+            if isinstance(request, wire.Submit):
+                yield request
+            else:
+                self.send(ledger.read(request))
+
     def send(self, *replies: wire.ClientReply) -> None:
         with suppress(OSError):
             for reply in replies:

@@ -204,7 +204,9 @@ def test_a_forgotten_session_is_lost_when_a_retry_might_apply_twice() -> None:
     session = forgotten_after_two()
     session.frames(0)
 
-    with pytest.raises(SessionLost, match="2 unanswered entries may still be committed") as lost:
+    with pytest.raises(
+        SessionLost, match="whether 2 unanswered entries took effect is not known"
+    ) as lost:
         session.take(wire.OutOfOrder(3, 0), 1, 0.0)
 
     assert lost.value.unanswered == [b"c", b"d"]
