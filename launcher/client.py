@@ -344,6 +344,8 @@ class Client:
         if len(asked) == 1 and len(self._sockets) > 1:
             missing = [node for node in asked if node in missing]
             reason = f"node {asked[0]} " + ("does not answer" if missing else "is slow to answer")
+        elif channel.route.objection and not missing:
+            reason = channel.route.objection
         else:
             reason = _quorum_situation(list(self._sockets), missing, leader)
         text = f"not answered within {patience.timeout_s:g} s: {reason}"

@@ -33,7 +33,7 @@ from node.raft import membership as memberships
 from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import RaftState, Randomness, Ready, Role
-from node.settings import limits_of, sessions_of, timing_of
+from node.settings import MAX_HELD_READ_BYTES, limits_of, read_bytes, sessions_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
@@ -116,6 +116,7 @@ class Server:
         self._parked: dict[ClientConnection, float] = {}
         self._waiters: dict[int, list[ClientConnection]] = {}
         self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
+        self._held_read_bytes = 0
         self._last_ticket = 0
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._led_term: int | None = None
@@ -183,13 +184,17 @@ class Server:
                 client.send(wire.encode_client(wire.Refused(refusal)))
         elif message.stale:
             self._answer_read(client, message)
+        elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
+            self._redirect(client, None, "too many reads wait to be confirmed")
         else:
+            self._held_read_bytes += read_bytes(message)
             self._reads.append((client, message))
 
     def client_gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
         self._parked.pop(client, None)
         self._submits = [item for item in self._submits if item[0] is not client]
+        self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
         self._reads = [item for item in self._reads if item[0] is not client]
 
     def pump(self, now: float) -> bool:
@@ -291,6 +296,7 @@ class Server:
             if ready.must_persist:
                 self._next_write.readies.append(ready)
             self._next_write.messages += ready.messages_after_persist
+            self._next_write.keep_bounded()
             self._write()
         else:
             self._send(ready.messages_after_persist)
@@ -503,6 +509,7 @@ class Server:
         else:
             for client in [item[0] for item in self._submits] + [item[0] for item in self._reads]:
                 self._park(client, now)
+            self._held_read_bytes = 0
         self._submits.clear()
         self._reads.clear()
 
@@ -534,7 +541,9 @@ class Server:
         while self._confirmed_reads and self._confirmed_reads[0][0] <= self._applied_index:
             _, tickets = self._confirmed_reads.popleft()
             for ticket in tickets:
-                self._answer_read(*self._open_reads.pop(ticket))
+                client, read = self._open_reads.pop(ticket)
+                self._held_read_bytes -= read_bytes(read)
+                self._answer_read(client, read)
 
     def _answer_read(self, client: ClientConnection, read: Read) -> None:
         results, errors = [], []
@@ -567,6 +576,7 @@ class Server:
             self._park(client, now)
         self._waiters.clear()
         self._open_reads.clear()
+        self._held_read_bytes = sum(read_bytes(read) for _, read in self._reads)
         self._confirmed_reads.clear()
 
     def _send_away_parked(self, now: float) -> None:
