@@ -49,6 +49,9 @@ So long are the silent ones waited for, even if that makes a short timeout a lit
 IDLE_S = 1800.0
 """Half of the default `sessions.timeout`."""
 
+ASK_AGAIN_S = 1.0
+"""A session that was idle for longer asks for the leader before it sends an entry."""
+
 _T = TypeVar("_T", Submitted, ReadAnswer)
 _Idle = TypeVar("_Idle")
 
@@ -243,7 +246,10 @@ class Client:
         """One that the cluster still knows: those that were idle for too long are given up."""
         while (found := _pop(self._idle_sessions)) is not None:
             channel, session, since = found
-            if time.monotonic() - since <= self._idle_s:
+            idle_s = time.monotonic() - since
+            if idle_s <= self._idle_s:
+                if idle_s > ASK_AGAIN_S:
+                    session.ask_again()
                 return channel, session
             self._discard(channel)
         return None

@@ -173,6 +173,7 @@ class Session:
         self._new_client_id = new_client_id
         self._asks = asks
         self._must_ask = asks
+        self._begun = not asks
         self.client_id = new_client_id()
         self.lowest_unanswered = 1
         self._next_sequence = 1
@@ -189,6 +190,12 @@ class Session:
     def unanswered(self) -> list[bytes]:
         """The commands without an answer, in order; the first has `lowest_unanswered`."""
         return [command for chunk in self._chunks for command in chunk.commands]
+
+    def ask_again(self) -> None:
+        """After a while without any work: find the leader with a question first, which may be
+        repeated, so that a command is sent only once and a refusal of it proves something."""
+        assert not self._chunks, "what is unanswered goes on as it is"
+        self._must_ask = self._asks
 
     def add(self, commands: Sequence[bytes], now: float) -> None:
         """Gives `commands` the next sequence numbers. None of them is empty."""
@@ -233,8 +240,9 @@ class Session:
             self._meet_gap(reply)
             return None
         if isinstance(reply, wire.ReadResult) and self._asks:
-            if self._must_ask:
-                self._must_ask = False
+            self._must_ask = False
+            if not self._begun:
+                self._begun = True
                 self.client_id = session_id(reply.index, self._new_client_id())
             return []
         raise WireError(f"a {type(reply).__name__} answers no Submit")
@@ -299,6 +307,7 @@ class Session:
             raise SessionLost(self.unanswered)
         self.client_id = self._new_client_id()
         self._must_ask = self._asks
+        self._begun = not self._asks
         self.lowest_unanswered = self._next_sequence = 1
         for chunk in self._chunks:
             chunk.risks = 0

@@ -42,6 +42,9 @@ MOST_BEHIND_S = 1.0
 
 LATENCY_S = 0.0001
 
+ASK_AGAIN_S = 0.1
+"""After so long without an answer a client looks for the leader first, where sessions may end."""
+
 _T = TypeVar("_T", Submitted, ReadAnswer)
 
 
@@ -174,6 +177,7 @@ class SimulatedClient:
         self._asked: deque[Asked] = deque()
         self._call = 0
         self._last_index = 0
+        self._answered_s = 0.0
         self._submits: _Way[Submitted]
         self._queries: _Way[ReadAnswer] | None = None
         self._begin_session()
@@ -189,6 +193,8 @@ class SimulatedClient:
     def submit(self, asked: Sequence[Asked]) -> None:
         """Submits commands together, in one request or in several that follow each other."""
         self._begin_call(asked)
+        if self.time.now - self._answered_s > ASK_AGAIN_S:
+            self._session.ask_again()
         commands = [one.command for one in asked]
         split = len(commands) - int(self._chance.random() ** 3 * len(commands))
         self._session.add(commands[:split], self.time.now)
@@ -304,6 +310,7 @@ class SimulatedClient:
 
     def answered(self, answers: Sequence[Submitted] | Sequence[ReadAnswer]) -> None:
         """The next operations of this call are done."""
+        self._answered_s = self.time.now
         self.answers += len(answers)
         for answer in answers:
             asked = self._asked.popleft()

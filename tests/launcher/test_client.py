@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.client import Client, NoAnswer, Refused, SessionLost, Submitted
+from launcher.client import ASK_AGAIN_S, Client, NoAnswer, Refused, SessionLost, Submitted
 from launcher.errors import UsageError
 from node import wire
 from tests.launcher.fake_server import (
@@ -254,6 +254,51 @@ def test_a_session_forgotten_in_the_middle_is_an_error(nodes: Nodes) -> None:
             client.submit(b"y")
         nodes.servers[1].behave = leads(nodes.ledger)
         assert client.submit(b"z").result
+
+
+def test_a_session_that_ended_while_nothing_was_unanswered_is_not_noticed(nodes: Nodes) -> None:
+    """Not even when another node leads now: what is repeated is a question."""
+    nodes.lead(1)
+    nodes.start(2, redirects(1))
+    with nodes.client() as client:
+        client.submit(b"x")
+        nodes.ledger.end_sessions()
+        assert client.submit(b"y").ok
+        channel, session, since = client._idle_sessions.pop()
+        client._idle_sessions.append((channel, session, since - 2 * ASK_AGAIN_S))
+        nodes.ledger.end_sessions()
+        nodes.servers[1].kill()
+        nodes.start(1, redirects(2))
+        nodes.servers[2].kill()
+        nodes.lead(2)
+        assert client.submit(b"z").ok
+    assert nodes.ledger.applied == [b"x", b"y", b"z"]
+
+
+def test_a_first_command_whose_session_has_ended_is_not_applied_again(nodes: Nodes) -> None:
+    """Its answer was lost, and when the client comes again the cluster knows it no more."""
+
+    def forgets(peer: Peer) -> None:
+        request = next(peer.submits(nodes.ledger))
+        nodes.ledger.answer(request)
+        nodes.ledger.end_sessions()
+        nodes.servers[1].behave = leads(nodes.ledger)
+
+    nodes.start(1, forgets)
+    with nodes.client() as client:
+        with pytest.raises(SessionLost, match="whether an unanswered entry took effect is not"):
+            client.submit(b"x")
+        assert client.submit(b"y").ok
+    assert nodes.ledger.applied == [b"x", b"y"]
+
+
+def test_a_session_that_was_idle_for_long_is_not_used_again(nodes: Nodes) -> None:
+    nodes.lead(1)
+    with Client(nodes.sockets, idle_s=1e-9) as client:
+        client.submit(b"x")
+        client.submit(b"y")
+        assert len(client._channels) == 1, "and its connection is closed"
+    assert len(nodes.sessions()) == 2
 
 
 def test_a_large_backlog_goes_to_a_slow_reader(nodes: Nodes) -> None:
