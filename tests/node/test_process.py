@@ -17,7 +17,7 @@ from launcher.client import Client, NoAnswer
 from node import wire
 from node.faults import FaultFilter
 from node.process import Node
-from node.transport import PipeLinks
+from node.transport import MAX_UNREAD_STATUS_BYTES, ControlChannel, PipeLinks
 from node.wire import NewLink, Stop
 from tests.node.test_server import config
 
@@ -171,5 +171,19 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
         assert not ended
         supervisor.send(wire.frame(wire.encode(2, Stop())))
         assert await running == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_is_kept_for_a_supervisor_that_does_not_read_is_bounded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        control, supervisor = socket.socketpair()
+        channel = ControlChannel(control, lambda body: None, lambda: None)
+        for _ in range(5000):
+            channel.send(b"x" * 1000)
+        assert 0 < len(channel._unsent) <= MAX_UNREAD_STATUS_BYTES + 2000
+        supervisor.setblocking(False)
+        await until(lambda: not is_closed(supervisor) and not channel._unsent)
+        channel.close()
 
     asyncio.run(scenario())
