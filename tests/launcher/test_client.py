@@ -259,7 +259,6 @@ def test_a_session_forgotten_in_the_middle_is_an_error(nodes: Nodes) -> None:
 def test_a_session_that_ended_while_nothing_was_unanswered_is_not_noticed(nodes: Nodes) -> None:
     """Not even when another node leads now: what is repeated is a question."""
     nodes.lead(1)
-    nodes.start(2, redirects(1))
     with nodes.client() as client:
         client.submit(b"x")
         nodes.ledger.end_sessions()
@@ -268,9 +267,9 @@ def test_a_session_that_ended_while_nothing_was_unanswered_is_not_noticed(nodes:
         client._idle_sessions.append((channel, session, since - 2 * ASK_AGAIN_S))
         nodes.ledger.end_sessions()
         nodes.servers[1].kill()
-        nodes.start(1, redirects(2))
-        nodes.servers[2].kill()
-        nodes.lead(2)
+        for node in (1, 2):
+            nodes.start(node, redirects(3))
+        nodes.lead(3)
         assert client.submit(b"z").ok
     assert nodes.ledger.applied == [b"x", b"y", b"z"]
 

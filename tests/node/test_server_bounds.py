@@ -76,6 +76,21 @@ def test_reads_are_not_held_beyond_the_lead_or_their_client(tmp_path: Path) -> N
     assert [type(reply) for reply in client.replies] == [Redirect]
 
 
+def test_reads_of_an_earlier_term_are_not_counted_in_the_next(tmp_path: Path) -> None:
+    """A leader that lost the lead and won it again before it looked has given them up."""
+    world = World(tmp_path)
+    server = world.servers[world.elect()]
+    client = Connection()
+    read(server, client, 1)
+    server.pump(world.now)
+    assert server._held_read_bytes > 0
+    assert server._led_term is not None
+    server._led_term -= 1
+    server.pump(world.now)
+    assert server.status().role == "leader"
+    assert server._held_read_bytes == 0
+
+
 def test_who_sends_without_end_while_nobody_leads_is_not_remembered(tmp_path: Path) -> None:
     world = World(tmp_path)
     server = world.servers[1]
