@@ -30,9 +30,10 @@ import psutil
 from launcher import runtime
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
+from launcher.settings import write_duration
 from node.raft.messages import NodeId
 
-FORMAT = 1
+FORMAT = 2
 
 _LOCK_PATIENCE_S = 0.3
 _KILL_PATIENCE_S = 5.0
@@ -84,6 +85,8 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     """cluster.json: whose data this is.
 
     nodes: with how many it began, numbered from 1
+    session_timeout_s, most_sessions: when sessions end; never to change, for then nodes that apply
+        the same entry would differ
     members: which nodes are to run now; who votes, the log says. None: those it began with
     last_id: the highest id that any node ever had; none is given twice
     renewed: of those it began with, the nodes that have lost their data and learn everything anew
@@ -94,6 +97,8 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     nodes: int
     machine: str
+    session_timeout_s: float = 0.0
+    most_sessions: int = 0
     members: list[NodeId] | None = None
     last_id: NodeId = 0
     renewed: list[NodeId] = []
@@ -238,6 +243,8 @@ class Claim:
             name=config.name,
             nodes=config.nodes,
             machine=config.machine,
+            session_timeout_s=config.session_timeout_s,
+            most_sessions=config.most_sessions,
         )
         _write(config.cluster_file, self.cluster, durable=True)
 
@@ -360,6 +367,15 @@ def _check_same(config: ClusterConfig, known: ClusterRecord) -> None:
         raise LauncherError(
             f"the data in {config.data_dir} belongs to the machine {known.machine}: "
             f"`up --machine {known.machine}`, or --fresh to begin anew"
+        )
+    if (known.session_timeout_s, known.most_sessions) != (
+        config.session_timeout_s,
+        config.most_sessions,
+    ):
+        raise LauncherError(
+            f"the data in {config.data_dir} belongs to a cluster with sessions.timeout "
+            f"{write_duration(known.session_timeout_s)} and sessions.most {known.most_sessions}: "
+            "put them back into cluster.yaml, or --fresh to begin anew"
         )
 
 

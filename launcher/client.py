@@ -46,6 +46,12 @@ ROLL_CALL_S = 0.2
 So long are the silent ones waited for, even if that makes a short timeout a little longer.
 """
 
+IDLE_S = 1800.0
+"""Half of the default `sessions.timeout`."""
+
+ASK_AGAIN_S = 1.0
+"""A session that was idle for longer asks for the leader before it sends an entry."""
+
 _T = TypeVar("_T", Submitted, ReadAnswer)
 _Idle = TypeVar("_Idle")
 
@@ -82,6 +88,7 @@ class Client:
     window, window_bytes: `submit_many` keeps at most so many entries read and unanswered, and so
         many bytes of them but for the last entry
     hedge_s: so long may a node be silent before another one is asked too
+    idle_s: a session that was idle for longer is not used again, for the cluster may forget it
 
     Every call raises NoAnswer when it is not answered in time, Refused when a node says that it
     never will be, and SessionLost.
@@ -96,6 +103,7 @@ class Client:
         window: int = 4096,
         window_bytes: int = 8 << 20,
         hedge_s: float = HEDGE_S,
+        idle_s: float = IDLE_S,
     ) -> None:
         if not sockets:
             raise UsageError("a client needs the socket of one node at least")
@@ -107,7 +115,8 @@ class Client:
         self._hedge_s = hedge_s
         self._random = Random()
         self._leader: NodeId | None = None
-        self._idle_sessions: list[tuple[Channel[Submitted], Session]] = []
+        self._idle_s = idle_s
+        self._idle_sessions: list[tuple[Channel[Submitted], Session, float]] = []
         self._idle_readers: list[Channel[ReadAnswer]] = []
         self._channels: set[Channel[Submitted] | Channel[ReadAnswer]] = set()
         self._last_read_id = 0
@@ -227,15 +236,27 @@ class Client:
     def _session(self) -> Iterator[tuple[Channel[Submitted], Session]]:
         """A session with nothing outstanding; it is kept for later if it ends like that."""
         self._check_open()
-        found = _pop(self._idle_sessions)
-        if found is None:
-            session = Session(lambda: token_bytes(16))
-            found = self._channel(session, Keys(self._sockets)), session
-        channel, _ = found
+        channel, session = self._idle_session() or self._new_session()
         with self._discarded_on_error(channel):
             channel.catch_up()
-            yield found
-            self._idle_sessions.append(found)
+            yield channel, session
+            self._idle_sessions.append((channel, session, time.monotonic()))
+
+    def _idle_session(self) -> tuple[Channel[Submitted], Session] | None:
+        """One that the cluster still knows: those that were idle for too long are given up."""
+        while (found := _pop(self._idle_sessions)) is not None:
+            channel, session, since = found
+            idle_s = time.monotonic() - since
+            if idle_s <= self._idle_s:
+                if idle_s > ASK_AGAIN_S:
+                    session.ask_again()
+                return channel, session
+            self._discard(channel)
+        return None
+
+    def _new_session(self) -> tuple[Channel[Submitted], Session]:
+        session = Session(lambda: token_bytes(16), asks=True)
+        return self._channel(session, Keys(self._sockets)), session
 
     @contextmanager
     def _reader(self, query: Query, node: NodeId | None) -> Iterator[Channel[ReadAnswer]]:
@@ -329,6 +350,8 @@ class Client:
         if len(asked) == 1 and len(self._sockets) > 1:
             missing = [node for node in asked if node in missing]
             reason = f"node {asked[0]} " + ("does not answer" if missing else "is slow to answer")
+        elif channel.route.objection and not missing:
+            reason = channel.route.objection
         else:
             reason = _quorum_situation(list(self._sockets), missing, leader)
         text = f"not answered within {patience.timeout_s:g} s: {reason}"

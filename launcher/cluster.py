@@ -427,6 +427,7 @@ class Cluster:
                 Sockets(self.config, runtime_dir),
                 timeout_s=self.config.client_timeout_s,
                 max_entry_bytes=self.config.entry_limit_bytes,
+                idle_s=self.config.session_timeout_s / 2,
             )
             self._connected_to = runtime_dir
         return self._connection

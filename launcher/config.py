@@ -67,6 +67,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force for one cluster. `_s` is seconds, timescale applied; `_bytes` is bytes.
 
     data_dir, log_dir: absolute, the `-p NAME` subfolder included
+    session_timeout_s, most_sessions: of the cluster's identity (`launcher/claim.py`)
     restart_attempts: starts in a row that may fail before a node is given up
     digest_every: the running hash of what was applied is logged at indexes divisible by it
     source: the file that it came from, or None for the built-in defaults
@@ -88,6 +89,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     inflight_batches: int
     inflight_bytes: int
     uncommitted_bytes: int
+    most_clients: int
+    session_timeout_s: float
+    most_sessions: int
     segment_bytes: int
     snapshot_log_bytes: int
     snapshot_entries: int

@@ -46,6 +46,9 @@ MAX_DELAY_S = 0.1
 AVOID_S = 0.1
 """A node that could not be reached is not asked again for so long while there are others."""
 
+NOT_THE_LEADER = "not the leader"
+"""The reason of a redirect that is no objection."""
+
 _T = TypeVar("_T")
 
 
@@ -103,6 +106,8 @@ class Route(Generic[_T]):
         self.work = work
         self.leader = leader if leader in nodes else None
         """Who was last known to lead."""
+        self.objection = ""
+        """Why a node that was asked would not do it, if not because another leads."""
         self._nodes = nodes
         self._dial = dial
         self._random = random
@@ -160,6 +165,10 @@ class Route(Generic[_T]):
         if link is None:
             return []
         if isinstance(reply, wire.Redirect):
+            if reply.reason != NOT_THE_LEADER:
+                self.objection = f"node {link.node} says: {reply.reason}"
+            elif reply.leader_id is None:
+                self.objection = ""
             self._redirected(link, reply.leader_id, now)
             return []
         if isinstance(reply, wire.Refused):
@@ -172,11 +181,17 @@ class Route(Generic[_T]):
         if answers is None:
             self._forsake(link, link.node, now)
             return []
+        if not answers and self.work.outstanding:
+            # What it has told us had to be known before there was anything to answer.
+            if link is self._probe:
+                self._send(link, limit=1)
+            return []
         if link is self._probe:
             self._drop(self._primary)
             self._promote(now)
         self._drop(self._probe)
         self.leader = link.node
+        self.objection = ""
         self._attempts = 0
         self._waiting = self.work.outstanding
         self._hedge_at = now + self._patience()

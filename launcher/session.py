@@ -13,8 +13,15 @@ is a *cursor*, kept by whoever owns the connection, so several may be tried at o
 Over one connection answers come in order and without gaps, beginning with the lowest sequence
 number that was unanswered when it was opened; anything else is a WireError. `OutOfOrder` means that
 a request was lost on its way to the log: the connection is to be given up, and the next begins with
-the lowest again. A session that the cluster has forgotten begins anew under a new id, by itself, if
-nothing unanswered was ever sent twice; for then the refusal proves that nothing of it was applied.
+the lowest again.
+
+The cluster forgets sessions that are idle for long (`node/machines/sessions.py`), and must never
+take a retry from one of them for the beginning of another. So an id tells when its session began: a
+session that `asks` has the leader say first how far the log is applied, by a read of nothing (a
+stale one would not do: a node that was cut off for long knows of a time that is past). One that the
+cluster has forgotten begins anew under a new id, by itself, if nothing unanswered was ever sent
+twice; for then the refusal proves that nothing of it was applied. Otherwise nobody can know, and
+that is SessionLost.
 
 `Query` is the same for reads: one request that changes nothing, so any answer will do.
 No socket, no clock and no randomness of its own here. The window, how much may be unanswered, is
@@ -34,6 +41,7 @@ import msgspec
 from launcher.errors import LauncherError
 from node import wire
 from node.errors import WireError
+from node.machines.sessions import session_id
 from node.raft.messages import NodeId
 
 CHUNK_COMMANDS = 512
@@ -101,8 +109,9 @@ class SessionLost(LauncherError):
 
     def __init__(self, unanswered: list[bytes]) -> None:
         super().__init__(
-            "the cluster no longer knows this client's session; "
-            f"{_entries(len(unanswered))} may still be committed: read the state before retrying"
+            "the cluster no longer knows this client's session (sessions.timeout, sessions.most): "
+            f"whether {_entries(len(unanswered))} took effect is not known; "
+            "read the state before you submit it again"
         )
         self.unanswered = unanswered
 
@@ -139,20 +148,32 @@ class _Chunk:
     first_sequence: of commands[0]
     added_at: when, in seconds
     sends: how often it went out
+    risks: how often under the id that the session has now
     """
 
     first_sequence: int
     commands: list[bytes]
     added_at: float
     sends: int = 0
+    risks: int = 0
+
+
+_ASKED = -1
+"""The cursor of a connection that has carried the question and nothing else yet."""
+
+_QUESTION = wire.frame(wire.encode_client(wire.Read(0, [])))
 
 
 class Session:
     """The commands of one client, from when they are added to when they are answered."""
 
-    def __init__(self, new_client_id: Callable[[], bytes]) -> None:
-        """new_client_id: gives an id that is unique for all time, at each call another"""
+    def __init__(self, new_client_id: Callable[[], bytes], *, asks: bool = False) -> None:
+        """new_client_id: gives an id that is unique for all time, at each call another
+        asks: needed wherever sessions may end; without it the id is taken as it is"""
         self._new_client_id = new_client_id
+        self._asks = asks
+        self._must_ask = asks
+        self._begun = not asks
         self.client_id = new_client_id()
         self.lowest_unanswered = 1
         self._next_sequence = 1
@@ -169,6 +190,12 @@ class Session:
     def unanswered(self) -> list[bytes]:
         """The commands without an answer, in order; the first has `lowest_unanswered`."""
         return [command for chunk in self._chunks for command in chunk.commands]
+
+    def ask_again(self) -> None:
+        """After a while without any work: find the leader with a question first, which may be
+        repeated, so that a command is sent only once and a refusal of it proves something."""
+        assert not self._chunks, "what is unanswered goes on as it is"
+        self._must_ask = self._asks
 
     def add(self, commands: Sequence[bytes], now: float) -> None:
         """Gives `commands` the next sequence numbers. None of them is empty."""
@@ -189,6 +216,8 @@ class Session:
 
     def frames(self, cursor: int, limit: int | None = None) -> tuple[int, list[bytes]]:
         """See `Work`. A partly answered chunk is sent again without what was answered."""
+        if self._must_ask:
+            return _ASKED, [] if cursor == _ASKED else [_QUESTION]
         start = max(cursor - self._dropped_chunks, 0)
         stop = len(self._chunks)
         if limit is not None:
@@ -196,6 +225,7 @@ class Session:
         frames = []
         for chunk in islice(self._chunks, start, stop):
             chunk.sends += 1
+            chunk.risks += 1
             request = wire.Submit(
                 self.client_id, chunk.first_sequence, self.lowest_unanswered, chunk.commands
             )
@@ -209,6 +239,12 @@ class Session:
         if isinstance(reply, wire.OutOfOrder):
             self._meet_gap(reply)
             return None
+        if isinstance(reply, wire.ReadResult) and self._asks:
+            self._must_ask = False
+            if not self._begun:
+                self._begun = True
+                self.client_id = session_id(reply.index, self._new_client_id())
+            return []
         raise WireError(f"a {type(reply).__name__} answers no Submit")
 
     def _take_answers(self, reply: wire.Answers, node: NodeId, now: float) -> list[Submitted]:
@@ -259,18 +295,22 @@ class Session:
             chunk.commands = chunk.commands[count:]
 
     def _meet_gap(self, reply: wire.OutOfOrder) -> None:
-        lowest = self.lowest_unanswered
-        if reply.expected >= lowest or lowest == 1 or not self._chunks:
+        if not self._chunks or reply.expected >= self.lowest_unanswered:
             return  # the cluster is where we think it is
-        # Answered commands are gone from the cluster's memory: it has expired the session, or was
-        # begun with empty data. A chunk that was sent once has now been refused, or will be by the
-        # same rule; one that was sent twice may have been applied before that.
         first_refused = reply.first_sequence == self._chunks[0].first_sequence
-        if not first_refused or any(chunk.sends > 1 for chunk in self._chunks):
+        if self.lowest_unanswered == 1 and not first_refused:
+            return  # it has not begun: what was to begin it was lost on the way
+        # The cluster has expired the session, or was begun with empty data. A chunk that was sent
+        # once has now been refused, or will be by the same rule; one that was sent twice may have
+        # been applied before that.
+        if not first_refused or any(chunk.risks > 1 for chunk in self._chunks):
             raise SessionLost(self.unanswered)
         self.client_id = self._new_client_id()
+        self._must_ask = self._asks
+        self._begun = not self._asks
         self.lowest_unanswered = self._next_sequence = 1
         for chunk in self._chunks:
+            chunk.risks = 0
             chunk.first_sequence = self._next_sequence
             self._next_sequence += len(chunk.commands)
 

@@ -17,11 +17,13 @@ it was given (a damaged log, another node's directory, no such machine).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing.forkserver
 import os
 import queue
 import random
+import resource
 import signal
 import socket
 import sys
@@ -69,6 +71,9 @@ from node.wire import (
 MAX_CLIENT_BACKLOG_BYTES = 16 << 20
 """A client that leaves this much of its answers unread is not read from until it catches up."""
 
+OTHER_DESCRIPTORS = 256
+"""A node's files, pipes and sockets besides its clients' connections; fewer than so many."""
+
 STOP_TIMEOUT_S = 2.0
 """How long a node that was asked to stop waits for its disk."""
 
@@ -95,6 +100,7 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
     sys.setswitchinterval(0.0005)
     config = msgspec.msgpack.decode(config_bytes, type=NodeConfig)
+    _allow_descriptors(config.most_clients + OTHER_DESCRIPTORS)
     sockets = {peer: _socket_of(pipe) for peer, pipe in pipes.items()}
     status = asyncio.run(_run(config, _socket_of(control), sockets))
     sys.stderr.flush()
@@ -147,6 +153,9 @@ class Client(FrameStream):
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)
         transport.set_write_buffer_limits(high=MAX_CLIENT_BACKLOG_BYTES)
+        if not self._node.admit(self):
+            self.flush()
+            transport.close()
 
     def pause_writing(self) -> None:
         """It does not read its answers: take no more requests from it."""
@@ -172,6 +181,7 @@ class Node:
         self._exit_status: asyncio.Future[int] = self._loop.create_future()
         self._control = ControlChannel(control, self._on_control, self._on_supervisor_gone)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.clients: set[Client] = set()
         self.unflushed: set[Client] = set()
         """clients with answers gathered since the last flush"""
 
@@ -417,8 +427,21 @@ class Node:
             return
         self._schedule_pump()
 
+    def admit(self, client: Client) -> bool:
+        """A client has come: whether there is room for it. If not, it is told where there is."""
+        most = self._config.most_clients
+        if len(self.clients) < most:
+            self.clients.add(client)
+            return True
+        leader = self._server.state.leader_id if self._server is not None else None
+        reason = f"it has as many clients as it may, {most} (limits.clients)"
+        elsewhere = None if leader == self._config.node_id else leader
+        client.send(wire.encode_client(wire.Redirect(elsewhere, reason)))
+        return False
+
     def on_client_gone(self, client: Client) -> None:
         """A client has hung up."""
+        self.clients.discard(client)
         self.unflushed.discard(client)
         if self._server is not None:
             self._server.client_gone(client)
@@ -503,6 +526,16 @@ async def _run(
 def _socket_of(connection: Connection) -> socket.socket:
     with connection:
         return socket.socket(fileno=os.dup(connection.fileno()))
+
+
+def _allow_descriptors(count: int) -> None:
+    """Has the operating system let this process open so many files, if it will."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= count:
+        return
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _let_go_of_fork_server() -> None:

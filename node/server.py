@@ -24,16 +24,16 @@ from collections import deque
 from collections.abc import Callable
 
 from node import wire
-from node.errors import Busy, CommandError, MachineError, NotLeader, WireError
+from node.errors import Busy, MachineError, NotLeader, WireError
 from node.events import HybridClock
-from node.machines.protocol import Machine, Timed, error_answer
+from node.machines.protocol import Machine, Timed, answer_queries
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
 from node.raft import membership as memberships
 from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import RaftState, Randomness, Ready, Role
-from node.settings import limits_of, timing_of
+from node.settings import MAX_HELD_READ_BYTES, limits_of, read_bytes, sessions_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
@@ -70,7 +70,7 @@ class Server:
         self._new_machine = machine
         self._machine = machine()
         self._timed = self._machine if isinstance(self._machine, Timed) else None
-        self._sessions = Sessions()
+        self._sessions = sessions_of(config)
         self._disk_queue = disk_queue
         self._links = links
         self._events = events
@@ -116,6 +116,7 @@ class Server:
         self._parked: dict[ClientConnection, float] = {}
         self._waiters: dict[int, list[ClientConnection]] = {}
         self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
+        self._held_read_bytes = 0
         self._last_ticket = 0
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._under: tuple[int, NodeId | None] | None = None
@@ -184,13 +185,17 @@ class Server:
                 client.send(wire.encode_client(wire.Refused(refusal)))
         elif message.stale:
             self._answer_read(client, message)
+        elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
+            self._redirect(client, None, "too many reads wait to be confirmed")
         else:
+            self._held_read_bytes += read_bytes(message)
             self._reads.append((client, message))
 
     def client_gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
         self._parked.pop(client, None)
         self._submits = [item for item in self._submits if item[0] is not client]
+        self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
         self._reads = [item for item in self._reads if item[0] is not client]
 
     def pump(self, now: float) -> bool:
@@ -290,6 +295,7 @@ class Server:
             if ready.must_persist:
                 self._next_write.readies.append(ready)
             self._next_write.messages += ready.messages_after_persist
+            self._next_write.keep_bounded()
             self._write()
         else:
             self._send(ready.messages_after_persist)
@@ -433,6 +439,7 @@ class Server:
         assert batch.first_index == self._applied_index + 1, "entries are applied in order"
         if self._timed is not None:
             self._timed.advance(batch.time_us)
+        self._sessions.advance(batch.time_us)
         clients = self._waiters.pop(batch.first_index, None)
         if batch.kind is BatchKind.COMMANDS:
             index = batch.first_index
@@ -509,6 +516,7 @@ class Server:
                 self._raft.read(self._last_ticket, now, follower=read.follower)
             else:
                 self._park(client, now)
+                self._held_read_bytes -= read_bytes(read)
         self._submits.clear()
         self._reads.clear()
 
@@ -540,22 +548,14 @@ class Server:
         while self._confirmed_reads and self._confirmed_reads[0][0] <= self._applied_index:
             _, tickets = self._confirmed_reads.popleft()
             for ticket in tickets:
-                self._answer_read(*self._open_reads.pop(ticket))
+                client, read = self._open_reads.pop(ticket)
+                self._held_read_bytes -= read_bytes(read)
+                self._answer_read(client, read)
 
     def _answer_read(self, client: ClientConnection, read: Read) -> None:
-        results, errors = [], []
-        for position, query in enumerate(read.queries):
-            try:
-                results.append(bytes(self._machine.query(query)))
-            except CommandError as error:
-                results.append(error_answer(error))
-                errors.append(position)
-            except Exception as error:  # a query changes nothing, so it endangers nobody
-                results.append(f"the machine failed: {type(error).__name__}: {error}".encode())
-                errors.append(position)
-        reply = wire.ReadResult(
-            read.read_id, self._applied_index, self._applied_term, results, errors
-        )
+        results, errors = answer_queries(self._machine, read.queries)
+        index, term = self._applied_index, self._applied_term
+        reply = wire.ReadResult(read.read_id, index, term, results, errors)
         client.send(wire.encode_client(reply))
 
     def _give_up_lost_leader(self, now: float) -> None:
@@ -572,6 +572,7 @@ class Server:
             self._park(client, now)
         self._waiters.clear()
         self._open_reads.clear()
+        self._held_read_bytes = sum(read_bytes(read) for _, read in self._reads)
         self._confirmed_reads.clear()
 
     def _send_away_parked(self, now: float) -> None:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from node.machines.sessions import Sessions
 from node.raft.state import Limits, Timing
-from node.wire import NodeConfig
+from node.wire import NodeConfig, Read
+
+MAX_HELD_READ_BYTES = 16 << 20
+"""Reads that wait to be confirmed; a client that sends more is sent away, and asks again."""
+
+_READ_OVERHEAD_BYTES = 200
+
+
+def read_bytes(read: Read) -> int:
+    """About what a waiting read costs, so that empty ones are counted too."""
+    return _READ_OVERHEAD_BYTES + sum(map(len, read.queries))
 
 
 def timing_of(config: NodeConfig) -> Timing:
@@ -15,6 +26,11 @@ def timing_of(config: NodeConfig) -> Timing:
         failure_hint=config.failure_hint and not config.lease,
         lease=config.lease,
     )
+
+
+def sessions_of(config: NodeConfig) -> Sessions:
+    """No sessions yet, and when they are to end."""
+    return Sessions(round(config.session_timeout_s * 1_000_000), config.most_sessions)
 
 
 def limits_of(config: NodeConfig) -> Limits:

@@ -29,6 +29,7 @@ from node.machines.sessions import Sessions
 from node.ports import DiskFile, DiskQueue, Fork
 from node.raft.messages import InstallSnapshot, Message, NodeId, Snapshot
 from node.raft.raft import Raft
+from node.settings import sessions_of
 from node.storage.disk import failing_as
 from node.storage.snapshots import (
     RECEIVING,
@@ -256,7 +257,7 @@ class Snapshots:
         """
         reader, stands = self._files.open(snapshot)
         try:
-            machine, sessions = new_machine(), Sessions()
+            machine, sessions = new_machine(), sessions_of(self._config)
             index = snapshot.last_included_index
             try:
                 sessions.restore(reader.chunks(Part.SESSIONS))

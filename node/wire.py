@@ -41,7 +41,8 @@ class Submit(
 ):
     """Consecutive commands of one client session, to be applied in order, each once (thesis §6.3).
 
-    client_id: the session, chosen by the client, unique for all time
+    client_id: the session, chosen by the client, unique for all time; it begins with the index of
+        an entry that was committed before (`session_id` in `node/machines/sessions.py`)
     first_sequence: the sequence number of `commands[0]`; a session begins with 1
     lowest_unanswered: every answer below it has reached the client and may be forgotten
     commands: each at least one byte long
@@ -279,6 +280,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_entries: int = 500_000
     snapshot_trailing_bytes: int = 8 << 20
     snapshot_chunk_bytes: int = 1 << 20
+    session_timeout_s: float = 3600.0
+    most_sessions: int = 10_000
+    most_clients: int = 512
     log_level: str
     log_rotate_bytes: int
     digest_every: int

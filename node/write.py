@@ -8,6 +8,9 @@ from node.raft.messages import Batch, HardState, Message, NodeId, Snapshot
 from node.raft.state import Ready
 from node.storage.store import Store
 
+MOST_MESSAGES = 10_000
+"""More that wait for a disk that hangs are lost, the oldest first, as in a network."""
+
 
 @dataclass
 class Write:
@@ -20,6 +23,22 @@ class Write:
     readies: list[Ready] = field(default_factory=list)
     messages: list[tuple[NodeId, Message]] = field(default_factory=list)
     publish: Snapshot | None = None
+
+    def keep_bounded(self) -> None:
+        """While a disk hangs this grows by what peers send: so much in flight, and heartbeats.
+
+        What the newest Ready replaces in the log need not be written any more.
+        """
+        del self.messages[:-MOST_MESSAGES]
+        if not self.readies or not self.readies[-1].batches:
+            return
+        first = self.readies[-1].batches[0].first_index
+        for position in range(len(self.readies) - 2, -1, -1):
+            batches = self.readies[position].batches
+            while batches and batches[-1].first_index >= first:
+                batches.pop()
+            if batches:
+                break
 
     @property
     def is_empty(self) -> bool:

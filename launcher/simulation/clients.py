@@ -4,7 +4,7 @@ Each has a `Session` and a `Route` for entries and a `Route` for reads, as `laun
 and in place of sockets the connections of `network.py`. A client does one call at a time, which is
 one read, or a few commands that are submitted together; when a call is not answered in time it
 gives up, as `Client` does: what it submitted may still be committed, its session is never used
-again, and it begins another.
+again, and it begins another. It does the same when the cluster has forgotten its session.
 
 What every operation did and when goes into a history for the checker. Written values are unique, so
 that a command which takes effect twice shows.
@@ -41,6 +41,9 @@ MOST_BEHIND_S = 1.0
 """What a client was kept from asking for so long, it asks once it can."""
 
 LATENCY_S = 0.0001
+
+ASK_AGAIN_S = 0.1
+"""After so long without an answer a client looks for the leader first, where sessions may end."""
 
 _T = TypeVar("_T", Submitted, ReadAnswer)
 
@@ -116,16 +119,22 @@ class _Way(Generic[_T]):
         """The `Caller` port."""
         now = self._client.time.now
         answers: list[_T] = []
+        lost = False
         for frame in frames:
             try:
                 answers += self.route.received(connection, wire.decode_reply(frame), now)
             except (Refused, SessionLost, WireError) as error:
+                if isinstance(error, SessionLost) and self._client.sessions_end:
+                    lost = True
+                    break
                 belief = f"client {self._client.number} was told: {error}"
                 raise InvariantBroken(EXACTLY_ONCE, belief) from error
         if answers:
             if self._node is None:
                 self._client.leader = self.route.leader
             self._client.answered(answers)
+        if lost:
+            self._client.give_up()
         self.advance()
 
     def lost(self, connection: Connection) -> None:
@@ -150,8 +159,9 @@ class SimulatedClient:
         padding: int = 0,
         followers: float = 0.0,
         whom: random.Random | None = None,
+        sessions_end: bool = False,
     ) -> None:
-        """keys, padding, followers: as in `Situation`
+        """keys, padding, followers, sessions_end: as in `Situation`
 
         rate: operations a second that it begins if it can
         whom: the chance by which it chooses who is to answer a read
@@ -171,6 +181,7 @@ class SimulatedClient:
         self._padding = padding
         self._followers = followers
         self._whom = whom or random.Random(number)
+        self.sessions_end = sessions_end
         self._values = 0
         self._sessions = 0
         self._reads = 0
@@ -178,6 +189,7 @@ class SimulatedClient:
         self._asked: deque[Asked] = deque()
         self._call = 0
         self._last_index = 0
+        self._answered_s = 0.0
         self._submits: _Way[Submitted]
         self._queries: _Way[ReadAnswer] | None = None
         self._asked_of_one: _Way[ReadAnswer] | None = None
@@ -194,6 +206,8 @@ class SimulatedClient:
     def submit(self, asked: Sequence[Asked]) -> None:
         """Submits commands together, in one request or in several that follow each other."""
         self._begin_call(asked)
+        if self.time.now - self._answered_s > ASK_AGAIN_S:
+            self._session.ask_again()
         commands = [one.command for one in asked]
         split = len(commands) - int(self._chance.random() ** 3 * len(commands))
         self._session.add(commands[:split], self.time.now)
@@ -230,7 +244,7 @@ class SimulatedClient:
         self._asked.extend(asked)
         self._call += 1
         timeout_s = self._chance.choice(TIMEOUTS_S)
-        self.time.at(self.time.now + timeout_s, self._give_up, self._call)
+        self.time.at(self.time.now + timeout_s, self._run_out, self._call)
 
     def end(self) -> None:
         """The run is over: what has no answer yet never gets one."""
@@ -238,9 +252,12 @@ class SimulatedClient:
             self._record(one, None)
         self._asked.clear()
 
-    def _give_up(self, call: int) -> None:
-        if call != self._call or self.idle:
-            return
+    def _run_out(self, call: int) -> None:
+        if call == self._call and not self.idle:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """What has no answer yet may have happened or not; its session is given up."""
         self.end()
         self._submits.close()
         if self._queries is not None:
@@ -308,7 +325,7 @@ class SimulatedClient:
             self._sessions += 1
             return b"client %d.%d" % (self.number, self._sessions)
 
-        self._session = Session(new_client_id)
+        self._session = Session(new_client_id, asks=self.sessions_end)
         self._last_index = 0
         self._submits = _Way(self, self._route_random(), self._session)
 
@@ -319,6 +336,7 @@ class SimulatedClient:
 
     def answered(self, answers: Sequence[Submitted] | Sequence[ReadAnswer]) -> None:
         """The next operations of this call are done."""
+        self._answered_s = self.time.now
         self.answers += len(answers)
         for answer in answers:
             asked = self._asked.popleft()

@@ -242,7 +242,7 @@ class SimulatedNode:
                 raise InvariantBroken(RECOVERY, f"n{self.node_id} refuses: {error}") from error
             self.lost = True
             return
-        except DiskFailed as error:
+        except (DiskFailed, MachineError) as error:
             self._fail(error)
             return
         disk.crash_at = 0

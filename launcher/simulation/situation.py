@@ -22,6 +22,13 @@ ELECTION_TIMEOUT_S = 1.0
 
 KEYS = (3, 6, 12)
 
+SESSIONS_END = 0.3
+"""In so many runs sessions end early: idle ones, or all but a few."""
+
+SESSION_S = 3600.0
+SESSIONS = 10_000
+"""By these no session ends in a run."""
+
 NEVER = 1 << 40
 """So many entries no run has."""
 
@@ -51,6 +58,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: between these a message takes from one node to another
     sync_s: between these an append takes
     turn_s: how long a process gathers what comes before it acts
+    session_timeout_s, most_sessions: when sessions end
     keys: over how many keys the clients quarrel
     padding: up to so many bytes are added to a value
     followers: such a share of the reads is asked of a certain node, whether it leads or not
@@ -76,6 +84,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_chunk_bytes: int
     followers: float
     lease: bool
+    session_timeout_s: float
+    most_sessions: int
 
     @property
     def nodes(self) -> list[NodeId]:
@@ -86,6 +96,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def reconfigures(self) -> bool:
         """Whether the membership changes in this run."""
         return any(fault.kind == RECONFIGURE for fault in self.schedule())
+
+    @property
+    def sessions_end(self) -> bool:
+        """Whether a client that is at work may lose its session in this run."""
+        return self.session_timeout_s < SESSION_S or self.most_sessions < SESSIONS
 
     @property
     def members(self) -> list[NodeId]:
@@ -138,6 +153,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             snapshot_entries=self.snapshot_entries,
             snapshot_trailing_bytes=self.snapshot_trailing_bytes,
             snapshot_chunk_bytes=self.snapshot_chunk_bytes,
+            session_timeout_s=self.session_timeout_s,
+            most_sessions=self.most_sessions,
             log_level="debug",
             log_rotate_bytes=1 << 30,
             digest_every=100,
@@ -151,6 +168,11 @@ def situation(options: Options, seed: int) -> Situation:
     latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
     sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
     narrow = chance.random() < 0.15  # what is sent and written piece by piece is there in part
+    ends = random.Random(f"{seed}/sessions")
+    timeout_s, most = SESSION_S, SESSIONS
+    if ends.random() < SESSIONS_END:
+        timeout_s = ends.choice([0.3, 1.0, 3.0, SESSION_S])
+        most = ends.choice([2, 5, 12, SESSIONS])
     drawn = Situation(
         seed=seed,
         options=options,
@@ -171,6 +193,8 @@ def situation(options: Options, seed: int) -> Situation:
         snapshot_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
         followers=reads.choice([0.0, 0.3, 0.7]),
         lease=reads.random() < 0.3,
+        session_timeout_s=timeout_s,
+        most_sessions=most,
     )
     if narrow:
         drawn = msgspec.structs.replace(

@@ -146,6 +146,7 @@ class World:
             padding=self.situation.padding,
             followers=self.situation.followers,
             whom=self.situation.chance(f"whom client {number} reads"),
+            sessions_end=self.situation.sessions_end,
         )
 
     # -- time ------------------------------------------------------------------------------------

@@ -79,6 +79,22 @@ def error_answer(error: CommandError) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
+def answer_queries(machine: Machine, queries: Iterable[bytes]) -> tuple[list[bytes], list[int]]:
+    """The answers, and at which positions they are errors."""
+    results: list[bytes] = []
+    errors: list[int] = []
+    for position, query in enumerate(queries):
+        try:
+            results.append(bytes(machine.query(query)))
+        except CommandError as error:
+            results.append(error_answer(error))
+            errors.append(position)
+        except Exception as error:  # a query changes nothing, so it endangers nobody
+            results.append(f"the machine failed: {type(error).__name__}: {error}".encode())
+            errors.append(position)
+    return results, errors
+
+
 def split_verb(line: bytes) -> tuple[bytes, bytes]:
     """The verb, in capitals, and what follows the one blank behind it."""
     verb, _, rest = line.lstrip(b" ").partition(b" ")

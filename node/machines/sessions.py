@@ -14,15 +14,25 @@ with 1; a request that begins elsewhere is from a session that this log does not
 With each request a client says below which number all its answers have arrived; those are forgotten
 for good. A duplicate that comes later still is told so, in an error, and is not applied.
 
+A session ends by the log alone (thesis §6.3): when it has not been used for longer than the timeout
+in cluster time, and, where there are more than so many, the one that has been idle longest. Nothing
+is done for it while no entry comes. Timeout and number are the same on all nodes for ever: they
+belong to the cluster's identity (`launcher/claim.py`), and a snapshot made by others is refused.
+
+What is forgotten must not begin anew: a retry of number 1 would be applied twice. So an id begins
+with the index of an entry that was committed before the session's first request was sent
+(`session_id`), and the index at which a session that is gone was last used is the *floor*: an
+unknown id from below it may be one of those that are gone, and gets `OutOfOrder` with 0, always.
+
 Answers are kept in runs, the very `Answers` that were sent, not one by one. All is determined by
 the log, so nodes that have applied the same entries hold the same sessions, and their snapshots are
-the same bytes. Not done here: sessions never expire.
+the same bytes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import TypeAlias
@@ -37,23 +47,42 @@ from node.wire import Answers, OutOfOrder, Submit
 FORGOTTEN = b"applied before; its answer was acknowledged by the client, and is forgotten"
 """The answer to a command whose answer its client had acknowledged."""
 
-_VERSION = 1
+TIMEOUT_US = 3_600_000_000
+MOST = 10_000
+"""What holds where nothing else is said."""
+
+_VERSION = 2
+_INDEX_BYTES = 8
 
 _first_sequence = attrgetter("first_sequence")
+
+
+def session_id(index: int, unique: bytes) -> bytes:
+    """The id of a session that begins now, when `index` is known to be committed."""
+    return index.to_bytes(_INDEX_BYTES, "big") + unique
+
+
+def _begun_after(client_id: bytes) -> int:
+    return int.from_bytes(client_id[:_INDEX_BYTES], "big")
 
 
 class _Session:
     """One client's: sequence numbers below `lowest` are forgotten, those below `next` answered.
 
+    used_us, used_index: cluster time and first index of the last request that it was used for
     runs: consecutive, in order; the first holds `lowest`, the last ends just below `next`; none
         when the two are equal. The first may begin below `lowest`: a run is dropped whole.
     """
 
-    __slots__ = ("lowest", "next", "runs")
+    __slots__ = ("lowest", "next", "runs", "used_index", "used_us")
 
-    def __init__(self, next_sequence: int = 1, lowest: int = 1) -> None:
+    def __init__(
+        self, next_sequence: int = 1, lowest: int = 1, used_us: int = 0, used_index: int = 0
+    ) -> None:
         self.next = next_sequence
         self.lowest = lowest
+        self.used_us = used_us
+        self.used_index = used_index
         self.runs: deque[Answers] = deque()
 
     def forget_below(self, sequence: int) -> None:
@@ -77,10 +106,27 @@ class _Session:
 
 
 class Sessions:
-    """Every client's session, in the order in which they began."""
+    """Every client's session, the one that has been idle longest first."""
 
-    def __init__(self) -> None:
-        self._sessions: dict[bytes, _Session] = {}
+    def __init__(self, timeout_us: int = TIMEOUT_US, most: int = MOST) -> None:
+        """timeout_us: of cluster time that a session may be idle; most: how many there may be"""
+        self._timeout_us = timeout_us
+        self._most = most
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+        self._floor = 0
+        """the last index at which a session was used that is gone"""
+        self._time_us = 0
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def advance(self, time_us: int) -> None:
+        """The entries that are applied next are of this cluster time; it never goes back."""
+        self._time_us = time_us
+        last_us = time_us - self._timeout_us
+        sessions = self._sessions
+        while sessions and next(iter(sessions.values())).used_us < last_us:
+            self._forget_oldest()
 
     def apply(
         self, machine: Machine, first_index: int, term: int, request: Submit
@@ -98,11 +144,17 @@ class Sessions:
         first = request.first_sequence
         session = self._sessions.get(request.client_id)
         if session is None:
-            if first != 1:
+            if first != 1 or _begun_after(request.client_id) < self._floor:
                 return OutOfOrder(first, 0)
             session = self._sessions[request.client_id] = _Session()
+            if len(self._sessions) > self._most:
+                self._forget_oldest()
         elif first > session.next:
             return OutOfOrder(first, session.next)
+        else:
+            self._sessions.move_to_end(request.client_id)
+        session.used_us = self._time_us
+        session.used_index = first_index
         if request.lowest_unanswered > session.lowest:
             session.forget_below(request.lowest_unanswered)
 
@@ -117,27 +169,44 @@ class Sessions:
 
     def snapshot(self) -> Iterator[bytes]:
         """The state as it is now, in chunks of at most `snapshot.CHUNK_BYTES`."""
-        items: list[_Head | Answers] = []
+        items: list[_Item] = [_Rules(self._timeout_us, self._most, self._floor)]
         for client_id, session in self._sessions.items():
-            items.append(_Head(client_id, session.next, session.lowest))
+            used = session.used_us, session.used_index
+            items.append(_Head(client_id, session.next, session.lowest, *used))
             items.extend(session.runs)
         return snapshot.write("sessions", _VERSION, items)
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replaces the state by the one in a snapshot.
 
-        Raises MachineError, and changes nothing, when the chunks are no snapshot of sessions.
+        Raises MachineError, and changes nothing, when the chunks are no snapshot of sessions, or
+        one of sessions that end otherwise.
         """
-        sessions: dict[bytes, _Session] = {}
+        sessions: OrderedDict[bytes, _Session] = OrderedDict()
         session: _Session | None = None
-        for item in snapshot.read("sessions", _VERSION, _item_decoder, chunks):
+        items = snapshot.read("sessions", _VERSION, _item_decoder, chunks)
+        rules = next(items, None)
+        if not isinstance(rules, _Rules):
+            raise MachineError("no snapshot of sessions: it does not say when they end")
+        if (rules.timeout_us, rules.most) != (self._timeout_us, self._most):
+            raise MachineError(
+                f"a snapshot of sessions that end after {rules.timeout_us} us or beyond "
+                f"{rules.most}; here they end after {self._timeout_us} us or beyond {self._most}"
+            )
+        for item in items:
             if isinstance(item, _Head):
-                session = sessions[item.client_id] = _Session(item.next, item.lowest)
-            elif session is None:
+                session = sessions[item.client_id] = _Session(
+                    item.next, item.lowest, item.used_us, item.used_index
+                )
+            elif isinstance(item, _Rules) or session is None:
                 raise MachineError("no snapshot of sessions: an answer comes before any session")
             else:
                 session.runs.append(item)
-        self._sessions = sessions
+        self._sessions, self._floor = sessions, rules.floor
+
+    def _forget_oldest(self) -> None:
+        _, session = self._sessions.popitem(last=False)
+        self._floor = session.used_index
 
     def _answer_again(
         self, session: _Session, machine: Machine, first_index: int, term: int, request: Submit
@@ -168,9 +237,19 @@ class _Head(msgspec.Struct, frozen=True, array_like=True, tag=0):
     client_id: bytes
     next: int
     lowest: int
+    used_us: int
+    used_index: int
 
 
-_Item: TypeAlias = _Head | Answers
+class _Rules(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """In a snapshot, what stands before all sessions: when they end, and the floor."""
+
+    timeout_us: int
+    most: int
+    floor: int
+
+
+_Item: TypeAlias = _Rules | _Head | Answers
 _item_decoder: msgspec.msgpack.Decoder[_Item] = msgspec.msgpack.Decoder(_Item)
 
 

@@ -21,7 +21,7 @@ from launcher.client import Client
 from launcher.session import Submitted
 from node import wire
 from node.errors import CommandError
-from node.machines.sessions import Sessions
+from node.machines.sessions import TIMEOUT_US, Sessions
 
 
 class Recorder:
@@ -56,6 +56,7 @@ class Ledger:
         self.requests: list[wire.Submit] = []
         self._sessions = Sessions()
         self._last_index = 0
+        self._time_us = 0
         self._lock = threading.Lock()
 
     @property
@@ -69,6 +70,12 @@ class Ledger:
             self._last_index += len(request.commands)
             outcome = self._sessions.apply(self.machine, first_index, term, request)
             return [outcome] if isinstance(outcome, wire.OutOfOrder) else list(outcome)
+
+    def end_sessions(self) -> None:
+        """More time has passed than any session may be idle for."""
+        with self._lock:
+            self._time_us += 2 * TIMEOUT_US
+            self._sessions.advance(self._time_us)
 
     def read(self, request: wire.Read) -> wire.ReadResult:
         results, errors = [], []
@@ -97,6 +104,14 @@ class Peer:
             while data := self._socket.recv(1 << 16):
                 for body in self._frames.feed(data):
                     yield wire.decode_request(body)
+
+    def submits(self, ledger: Ledger) -> Iterator[wire.Submit]:
+        """Of its requests only these; what a session asks before it begins is answered."""
+        for request in self:
+            if isinstance(request, wire.Submit):
+                yield request
+            else:
+                self.send(ledger.read(request))
 
     def send(self, *replies: wire.ClientReply) -> None:
         with suppress(OSError):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.client import Client, NoAnswer, Refused, SessionLost, Submitted
+from launcher.client import ASK_AGAIN_S, Client, NoAnswer, Refused, SessionLost, Submitted
 from launcher.errors import UsageError
 from node import wire
 from tests.launcher.fake_server import (
@@ -170,7 +170,7 @@ def test_the_leader_dies_in_the_middle_again_and_again(nodes: Nodes) -> None:
     """Each answers half of the first request of several, commits one more, and dies."""
 
     def half(peer: Peer) -> None:
-        requests = iter(peer)
+        requests = peer.submits(nodes.ledger)
         for request in requests:
             (reply,) = nodes.ledger.answer(request)
             assert isinstance(reply, wire.Answers)
@@ -192,7 +192,7 @@ def test_the_leader_dies_in_the_middle_again_and_again(nodes: Nodes) -> None:
 
 def test_answers_may_come_in_any_runs(nodes: Nodes) -> None:
     def ones(peer: Peer) -> None:
-        for request in peer:
+        for request in peer.submits(nodes.ledger):
             for reply in nodes.ledger.answer(request):
                 assert isinstance(reply, wire.Answers)
                 for n, result in enumerate(reply.results):
@@ -212,8 +212,7 @@ def test_a_lost_request_is_sent_again(nodes: Nodes) -> None:
     lost: list[wire.Submit] = []
 
     def forgetful(peer: Peer) -> None:
-        for request in peer:
-            assert isinstance(request, wire.Submit)
+        for request in peer.submits(nodes.ledger):
             if request.first_sequence > 1 and not lost:
                 lost.append(request)
             else:
@@ -245,17 +244,60 @@ def test_a_session_forgotten_in_the_middle_is_an_error(nodes: Nodes) -> None:
 
         def forgets(peer: Peer) -> None:
             """The first time it dies over it, so it may have been applied."""
-            request = next(iter(peer))
-            assert isinstance(request, wire.Submit)
+            request = next(peer.submits(nodes.ledger))
             if nodes.servers[1].connections > 1:
                 peer.send(wire.OutOfOrder(request.first_sequence, 0))
                 silent(peer)
 
         nodes.start(1, forgets)
-        with pytest.raises(SessionLost, match="may still be committed"):
+        with pytest.raises(SessionLost, match="whether an unanswered entry took effect is not"):
             client.submit(b"y")
         nodes.servers[1].behave = leads(nodes.ledger)
         assert client.submit(b"z").result
+
+
+def test_a_session_that_ended_while_nothing_was_unanswered_is_not_noticed(nodes: Nodes) -> None:
+    """Not even when another node leads now: what is repeated is a question."""
+    nodes.lead(1)
+    with nodes.client() as client:
+        client.submit(b"x")
+        nodes.ledger.end_sessions()
+        assert client.submit(b"y").ok
+        channel, session, since = client._idle_sessions.pop()
+        client._idle_sessions.append((channel, session, since - 2 * ASK_AGAIN_S))
+        nodes.ledger.end_sessions()
+        nodes.servers[1].kill()
+        for node in (1, 2):
+            nodes.start(node, redirects(3))
+        nodes.lead(3)
+        assert client.submit(b"z").ok
+    assert nodes.ledger.applied == [b"x", b"y", b"z"]
+
+
+def test_a_first_command_whose_session_has_ended_is_not_applied_again(nodes: Nodes) -> None:
+    """Its answer was lost, and when the client comes again the cluster knows it no more."""
+
+    def forgets(peer: Peer) -> None:
+        request = next(peer.submits(nodes.ledger))
+        nodes.ledger.answer(request)
+        nodes.ledger.end_sessions()
+        nodes.servers[1].behave = leads(nodes.ledger)
+
+    nodes.start(1, forgets)
+    with nodes.client() as client:
+        with pytest.raises(SessionLost, match="whether an unanswered entry took effect is not"):
+            client.submit(b"x")
+        assert client.submit(b"y").ok
+    assert nodes.ledger.applied == [b"x", b"y"]
+
+
+def test_a_session_that_was_idle_for_long_is_not_used_again(nodes: Nodes) -> None:
+    nodes.lead(1)
+    with Client(nodes.sockets, idle_s=1e-9) as client:
+        client.submit(b"x")
+        client.submit(b"y")
+        assert len(client._channels) == 1, "and its connection is closed"
+    assert len(nodes.sessions()) == 2
 
 
 def test_a_large_backlog_goes_to_a_slow_reader(nodes: Nodes) -> None:
@@ -392,8 +434,7 @@ def test_an_impossible_entry_is_refused_before_anything_is_sent(
 
 def test_a_refusal_by_a_node_is_a_usage_error(nodes: Nodes) -> None:
     def refuses(peer: Peer) -> None:
-        for request in peer:
-            assert isinstance(request, wire.Submit)
+        for request in peer.submits(nodes.ledger):
             if request.commands == [b"bad"]:
                 peer.send(wire.Refused("bad is not allowed"))
             else:
@@ -408,7 +449,7 @@ def test_a_refusal_by_a_node_is_a_usage_error(nodes: Nodes) -> None:
 
 def test_what_was_answered_before_a_refusal_is_yielded_first(nodes: Nodes) -> None:
     def refuses(peer: Peer) -> None:
-        requests = iter(peer)
+        requests = peer.submits(nodes.ledger)
         peer.send(*nodes.ledger.answer(next(requests)), wire.Refused("no more"))
         silent(peer)
 

@@ -107,8 +107,8 @@ def test_a_leader_that_commits_nothing_is_named(nodes: Nodes) -> None:
 
 def test_a_timeout_of_many_says_which_are_unanswered(nodes: Nodes) -> None:
     def stops(peer: Peer) -> None:
-        for request in peer:
-            if not isinstance(request, wire.Submit) or request.first_sequence > 1:
+        for request in peer.submits(nodes.ledger):
+            if request.first_sequence > 1:
                 break
             peer.send(*nodes.ledger.answer(request))
         silent(peer)
@@ -126,8 +126,7 @@ def test_progress_puts_the_timeout_off(nodes: Nodes) -> None:
     """Eight entries, each answered a good while before the timeout; all of them long after it."""
 
     def slow(peer: Peer) -> None:
-        for request in peer:
-            assert isinstance(request, wire.Submit)
+        for request in peer.submits(nodes.ledger):
             for n, command in enumerate(request.commands):
                 threading.Event().wait(0.1)
                 one = wire.Submit(request.client_id, request.first_sequence + n, 1, [command])

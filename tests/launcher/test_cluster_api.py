@@ -154,6 +154,11 @@ def test_data_of_another_cluster_is_refused_and_fresh_begins_anew(tmp_path: Path
             FakeCluster(4, config=config).up()
         with pytest.raises(LauncherError, match=r"the machine files: `up --machine files`"):
             FakeCluster(3, machine="kv", config=config).up()
+        for changed in ({"session_timeout_s": 60.0}, {"most_sessions": 5}):
+            with pytest.raises(
+                LauncherError, match=r"sessions\.timeout 1h and sessions\.most 10000"
+            ):
+                FakeCluster(3, config=msgspec.structs.replace(config, **changed)).up()
         assert mine.exists()
 
         before = config.cluster_file.read_bytes()

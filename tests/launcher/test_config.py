@@ -77,6 +77,8 @@ def test_an_empty_file_means_the_defaults() -> None:
     assert config.restart_backoff_s == 0.2
     assert (config.log_level, config.log_keep, config.digest_every) == ("info", 16, 1000)
     assert config.client_timeout_s == 10.0
+    assert (config.session_timeout_s, config.most_sessions) == (3600.0, 10_000)
+    assert config.most_clients == 512
 
 
 @pytest.mark.parametrize("text", ["# nothing\n", "---\n", "~", "raft:\nlimits:\n", "\ufeff"])

@@ -9,6 +9,7 @@ import pytest
 from launcher.session import CHUNK_BYTES, CHUNK_COMMANDS, Query, Session, SessionLost
 from node import wire
 from node.errors import WireError
+from node.machines.sessions import session_id
 
 
 def new_session() -> Session:
@@ -204,7 +205,9 @@ def test_a_forgotten_session_is_lost_when_a_retry_might_apply_twice() -> None:
     session = forgotten_after_two()
     session.frames(0)
 
-    with pytest.raises(SessionLost, match="2 unanswered entries may still be committed") as lost:
+    with pytest.raises(
+        SessionLost, match="whether 2 unanswered entries took effect is not known"
+    ) as lost:
         session.take(wire.OutOfOrder(3, 0), 1, 0.0)
 
     assert lost.value.unanswered == [b"c", b"d"]
@@ -215,6 +218,82 @@ def test_a_refusal_of_later_entries_says_nothing_of_the_lowest() -> None:
 
     with pytest.raises(SessionLost):
         session.take(wire.OutOfOrder(4, 0), 1, 0.0)
+
+
+def asking_session() -> Session:
+    ids = count(1)
+    return Session(lambda: b"client %d" % next(ids), asks=True)
+
+
+def told(index: int) -> wire.ReadResult:
+    """The leader has applied so much."""
+    return wire.ReadResult(0, index, 1, [], [])
+
+
+QUESTION = [wire.frame(wire.encode_client(wire.Read(0, [])))]
+
+
+def test_a_session_that_asks_begins_where_the_leader_says() -> None:
+    session = asking_session()
+    session.add([b"a"], 0.0)
+    session.add([b"b"], 0.0)
+    cursor, frames = session.frames(0, 1)
+    assert frames == QUESTION
+    assert session.frames(cursor) == (cursor, [])
+
+    assert session.take(told(41), 1, 0.0) == []
+
+    _, frames = session.frames(cursor)
+    begun = session_id(41, b"client 2")
+    assert decoded(frames) == [wire.Submit(begun, 1, 1, [b"a"]), wire.Submit(begun, 2, 1, [b"b"])]
+    assert session.take(told(50), 1, 0.0) == [], "asked of two nodes, answered by two"
+    assert {one.client_id for one in unsent(session)} == {begun}
+
+
+def test_a_session_that_is_refused_at_its_beginning_asks_again_and_begins_anew() -> None:
+    """So many others have come meanwhile that it may be one of those that have ended."""
+    session = asking_session()
+    session.add([b"a"], 0.0)
+    cursor, _ = session.frames(0)
+    for attempt, index in ((2, 41), (4, 50), (6, 60)):
+        session.take(told(index), 1, 0.0)
+        _, frames = session.frames(cursor)
+        assert decoded(frames) == [
+            wire.Submit(session_id(index, b"client %d" % attempt), 1, 1, [b"a"])
+        ]
+        assert session.take(wire.OutOfOrder(1, 0), 1, 0.0) is None
+        cursor, frames = session.frames(0)
+        assert frames == QUESTION
+
+
+def test_the_retry_of_a_first_command_that_is_refused_may_have_been_applied() -> None:
+    session = asking_session()
+    session.add([b"a"], 0.0)
+    cursor, _ = session.frames(0)
+    session.take(told(41), 1, 0.0)
+    session.frames(cursor)
+    session.frames(0)
+
+    with pytest.raises(SessionLost, match="whether an unanswered entry took effect is not known"):
+        session.take(wire.OutOfOrder(1, 0), 1, 0.0)
+
+
+def test_after_a_while_it_asks_for_the_leader_and_goes_on() -> None:
+    session = asking_session()
+    session.add([b"a"], 0.0)
+    cursor, _ = session.frames(0)
+    session.take(told(41), 1, 0.0)
+    cursor, _ = session.frames(cursor)
+    session.take(answers(1, [b"A"]), 1, 0.0)
+    session.ask_again()
+    session.add([b"b"], 0.0)
+
+    cursor, frames = session.frames(cursor)
+    assert frames == QUESTION
+    session.take(told(99), 1, 0.0)
+
+    _, frames = session.frames(cursor)
+    assert decoded(frames) == [wire.Submit(session_id(41, b"client 2"), 2, 2, [b"b"])]
 
 
 def test_a_query_is_sent_once_over_each_connection_and_answered_once() -> None:

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from launcher import tail
 from launcher.config import ClusterConfig, load
-from launcher.logfiles import LogFile, SortedLog, Tail, open_log
+from launcher.logfiles import CHUNK_BYTES, LogFile, SortedLog, Tail, open_log
 from launcher.tail import Combiner, follow_timeline, read_timeline
 from launcher.timeline import Event, Filter, parse_line
 from node.events import EventLog, HybridClock, rotated_files
@@ -295,6 +295,17 @@ def test_nobody_is_waited_for_when_every_log_shows_its_next_event(world: World) 
         world.emit(node)
     world.combiner.poll()
     assert len(world.timeline) == 1
+
+
+def test_of_a_long_log_only_a_part_is_in_memory(world: World) -> None:
+    """However far behind the timeline is: the rest stays in the log."""
+    lines = [line_of(t, 1) for t in range(1, 40_001)]
+    world.config.event_log(1).write_bytes(b"\n".join(lines) + b"\n")
+    a_chunk = CHUNK_BYTES // len(lines[0])
+    for _ in range(20):
+        world.poll(1.0)
+        assert max(len(one.queue) for one in world.combiner._sources) <= 4096 + a_chunk
+    assert world.timeline == lines
 
 
 def test_a_late_event_comes_into_its_place_at_the_end(world: World) -> None:

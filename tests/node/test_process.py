@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from launcher.client import Client, NoAnswer
 from node import wire
 from node.faults import FaultFilter
 from node.process import Node
-from node.transport import PipeLinks
+from node.transport import MAX_UNREAD_STATUS_BYTES, ControlChannel, PipeLinks
 from node.wire import NewLink, Stop
 from tests.node.test_server import config
 
@@ -110,5 +114,76 @@ def test_a_stop_waits_for_what_is_being_written_and_begins_nothing(tmp_path: Pat
         supervisor.send(wire.frame(wire.encode(2, Stop())))
         assert await running == 0
         assert finished == [1]
+
+    asyncio.run(scenario())
+
+
+async def say(path: Path, request: wire.ClientRequest) -> tuple[wire.ClientReply, bool]:
+    """The first answer over a new connection, and whether the node hangs up behind it."""
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    try:
+        writer.write(wire.frame(wire.encode_client(request)))
+        (size,) = struct.unpack("!i", await reader.readexactly(4))
+        reply = wire.decode_reply(await reader.readexactly(size))
+        try:
+            ended = await asyncio.wait_for(reader.read(1), 0.1) == b""
+        except TimeoutError:
+            ended = False
+        except ConnectionResetError:
+            ended = True
+        return reply, ended
+    finally:
+        writer.close()
+
+
+def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        control, supervisor = socket.socketpair()
+        log, path = tmp_path / "log.jsonl", tmp_path / "s"
+        settings = config(tmp_path, 1, 1, event_log=str(log), socket=str(path), most_clients=2)
+        node = Node(settings, control, {})
+        running = asyncio.create_task(node.run())
+        await until(lambda: log.exists() and "leader.elected" in events(log))
+        held = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
+        await until(lambda: len(node.clients) == 2)
+
+        reply, ended = await say(path, wire.Read(1, [], stale=True))
+        assert reply == wire.Redirect(None, "it has as many clients as it may, 2 (limits.clients)")
+        assert ended
+        with Client({1: path}, timeout_s=0.5) as client, pytest.raises(NoAnswer) as told:
+            await asyncio.to_thread(client.submit, b"x")
+        assert str(told.value) == (
+            "not answered within 0.5 s: node 1 says: it has as many clients as it may, 2 "
+            "(limits.clients); the entry may still be committed"
+        )
+        with Client({1: path}, timeout_s=10) as client:
+            waiting = asyncio.create_task(asyncio.to_thread(client.submit, b"x"))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            held.pop()[1].close()
+            assert (await waiting).ok
+        held.pop()[1].close()
+        await until(lambda: not node.clients)
+        reply, ended = await say(path, wire.Read(1, [], stale=True))
+        assert isinstance(reply, wire.ReadResult)
+        assert not ended
+        supervisor.send(wire.frame(wire.encode(2, Stop())))
+        assert await running == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_is_kept_for_a_supervisor_that_does_not_read_is_bounded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        control, supervisor = socket.socketpair()
+        channel = ControlChannel(control, lambda body: None, lambda: None)
+        for _ in range(5000):
+            channel.send(b"x" * 1000)
+        assert 0 < len(channel._unsent) <= MAX_UNREAD_STATUS_BYTES + 2000
+        supervisor.setblocking(False)
+        await until(lambda: not is_closed(supervisor) and not channel._unsent)
+        channel.close()
 
     asyncio.run(scenario())

@@ -9,7 +9,7 @@ from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.raft.state import Ready
 from node.storage.store import Store
-from node.write import Write
+from node.write import MOST_MESSAGES, Write
 
 SNAPSHOT = Snapshot(9, 2, 0, stable((1, 2)), 100, 1)
 
@@ -69,3 +69,18 @@ def test_there_may_be_nothing_but_something_to_say() -> None:
     assert Write().is_empty
     assert not Write(messages=[(1, cast(Any, "a message"))]).is_empty
     assert carried_out(Write(messages=[(1, cast(Any, "a message"))])) == [("append", None, [])]
+
+
+def test_what_a_later_batch_replaces_is_not_written() -> None:
+    """A disk that hangs through many leaders: each replaces what the one before has sent."""
+    write = Write([ready(None, batch(1), batch(2)), ready(None, batch(3)), ready(HardState(2, 1))])
+    write.readies.append(ready(None, batch(2)))
+    write.keep_bounded()
+    assert carried_out(write) == [("append", HardState(2, 1), [1, 2])]
+
+
+def test_of_too_many_messages_the_oldest_are_lost() -> None:
+    write = Write(messages=[(n, cast(Any, "a message")) for n in range(MOST_MESSAGES + 5)])
+    write.keep_bounded()
+    assert [peer for peer, _ in write.messages[:2]] == [5, 6]
+    assert len(write.messages) == MOST_MESSAGES

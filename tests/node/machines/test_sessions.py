@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from node import wire
 from node.errors import CommandError, MachineError
 from node.machines import Sessions, load, snapshot
-from node.machines.sessions import FORGOTTEN
+from node.machines.sessions import FORGOTTEN, session_id
 from node.wire import Answers, OutOfOrder, Submit
 
 Answer: TypeAlias = tuple[int, int, bytes, bool]
@@ -226,11 +227,111 @@ def test_what_is_no_snapshot_of_sessions_is_refused_and_changes_nothing(junk: li
     sessions = Sessions()
     applied(sessions, 1, submit(1, 3))
     before = state(sessions)
-    orphan = snapshot.write("sessions", 1, [Answers(1, 1, 1, [b""], [])])
-    for chunks in (junk, orphan, load("kv").snapshot()):
+    rules = next(iter(snapshot_items(Sessions())))
+    orphan = snapshot.write("sessions", 2, [rules, Answers(1, 1, 1, [b""], [])])
+    lawless = snapshot.write("sessions", 1, [Answers(1, 1, 1, [b""], [])])
+    for chunks in (junk, orphan, lawless, load("kv").snapshot()):
         with pytest.raises(MachineError):
             sessions.restore(chunks)
     assert state(sessions) == before
+
+
+# -- ending --------------------------------------------------------------------------------------
+
+
+def test_a_session_ends_when_it_is_idle_for_longer_than_the_timeout() -> None:
+    """Thesis §6.3: by the time that stands in the log."""
+    sessions = Sessions(timeout_us=1000)
+    sessions.advance(500)
+    applied(sessions, 1, submit(1, 1))
+    sessions.advance(1500)
+    assert len(sessions) == 1, "exactly as long is not longer"
+    applied(sessions, 2, submit(2, 1))
+    sessions.advance(2500)
+    assert len(sessions) == 1, "it was used at 1500"
+    sessions.advance(2501)
+    assert len(sessions) == 0
+    assert sessions.apply(Recorder(), 3, 1, submit(3, 1)) == OutOfOrder(3, 0)
+
+
+def test_a_retry_keeps_a_session_alive_and_a_gap_does_not() -> None:
+    sessions = Sessions(timeout_us=1000)
+    applied(sessions, 1, submit(1, 1))
+    sessions.advance(900)
+    applied(sessions, 2, submit(1, 1))
+    sessions.advance(1800)
+    assert sessions.apply(Recorder(), 3, 1, submit(3, 1)) == OutOfOrder(3, 2)
+    sessions.advance(1901)
+    assert len(sessions) == 0
+
+
+def test_one_too_many_ends_the_one_that_was_idle_longest() -> None:
+    sessions = Sessions(most=3)
+    a, b, c, d = (session_id(0, name) for name in (b"a", b"b", b"c", b"d"))
+    for index, client in enumerate((a, b, c, a, d), 1):
+        applied(
+            sessions, index, submit(index if client == a and index < 2 else 1, 1, client=client)
+        )
+    assert len(sessions) == 3
+    assert sessions.apply(Recorder(), 9, 1, submit(2, 1, client=b)) == OutOfOrder(2, 0)
+    for index, client in enumerate((a, c, d), 10):
+        applied(sessions, index, submit(2, 1, client=client))
+
+
+def test_the_retry_of_a_first_command_is_not_taken_for_a_beginning() -> None:
+    """Its answer was lost, its session has ended: whatever it sends, it is not applied again."""
+    machine, sessions = Recorder(), Sessions(timeout_us=1000)
+    old = session_id(4, b"old")
+    sessions.apply(machine, 5, 1, submit(1, 2, client=old))
+    sessions.advance(1001)
+    for first in (1, 2, 3):
+        retry = submit(first, 2, client=old)
+        assert sessions.apply(machine, 20, 1, retry) == OutOfOrder(first, 0)
+    assert machine.applied == [command_of(old, 1), command_of(old, 2)]
+
+
+def test_who_begins_after_an_end_is_let_in_and_who_may_have_begun_before_it_is_not() -> None:
+    sessions = Sessions(most=1)
+    applied(sessions, 7, submit(1, 1, client=session_id(6, b"a")))
+    applied(sessions, 8, submit(1, 1, client=session_id(6, b"b")))  # nobody is gone yet
+    early, in_time = session_id(6, b"c"), session_id(7, b"d")
+    assert sessions.apply(Recorder(), 9, 1, submit(1, 1, client=early)) == OutOfOrder(1, 0)
+    applied(sessions, 10, submit(1, 1, client=in_time))
+
+
+def test_sessions_are_bounded_however_many_clients_come() -> None:
+    machine, sessions = load("journal"), Sessions(most=100)
+    for index in range(1, 5001):
+        client = session_id(index - 1, b"%d" % index)
+        assert sessions.apply(machine, index, 1, submit(1, 1, client=client)) != []
+    assert len(sessions) == 100
+    assert len(state(sessions)) < 10_000
+
+
+def test_a_snapshot_keeps_who_was_used_when_and_what_the_floor_is() -> None:
+    sessions = Sessions(timeout_us=1000, most=2)
+    for index, (client, first) in enumerate([(b"z", 1), (b"a", 1), (b"z", 2)], 10):
+        sessions.advance(index * 100)
+        applied(sessions, index, submit(first, 1, client=session_id(9, client)))
+    restored = Sessions(timeout_us=1000, most=2)
+    restored.restore(sessions.snapshot())
+    assert state(restored) == state(sessions)
+    for one in (sessions, restored):
+        applied(one, 13, submit(1, 1, client=session_id(12, b"new")))  # "a" goes, not "z"
+        gone, kept = session_id(9, b"a"), session_id(9, b"z")
+        assert one.apply(Recorder(), 14, 1, submit(1, 1, client=gone)) == OutOfOrder(1, 0)
+        applied(one, 15, submit(3, 1, client=kept))
+        one.advance(2201)
+        assert len(one) == 0
+    assert state(restored) == state(sessions)
+
+
+@pytest.mark.parametrize("other", [Sessions(timeout_us=5), Sessions(most=5)])
+def test_sessions_that_end_otherwise_are_refused(other: Sessions) -> None:
+    """Two nodes that were told differently must not go on together."""
+    sessions = Sessions()
+    with pytest.raises(MachineError, match="sessions that end after"):
+        sessions.restore(other.snapshot())
 
 
 # -- properties ----------------------------------------------------------------------------------
@@ -323,6 +424,56 @@ def test_whatever_the_network_does_each_command_takes_effect_once_and_in_order(
     assert machine.applied == [command_of(b"a", n) for n in range(1, total + 1)]
 
 
+steps_in_time = st.tuples(
+    st.integers(0, 5),  # which client
+    st.integers(-3, 1),  # where it begins, from what it sent last
+    st.integers(1, 3),
+    st.sampled_from([0, 0, 1, 40, 101]),  # how much time passes before it
+    st.booleans(),  # whether one node is restored from a snapshot first
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(steps_in_time, max_size=60), st.integers(1, 5))
+def test_nodes_agree_and_nothing_is_applied_twice_whatever_ends(
+    steps: list[tuple[int, int, int, int, bool]], most: int
+) -> None:
+    """Two nodes, one of them restored again and again; clients that begin anew when they must."""
+    machine, sessions = Recorder(), Sessions(100, most)
+    twin_machine, twin = Recorder(), Sessions(100, most)
+    ids = {number: session_id(0, b"%d" % number) for number in range(6)}
+    reached = dict.fromkeys(ids, 0)
+    retired: list[Submit] = []
+    index, time_us = 1, 0
+    for number, start, count, passes, restart in steps:
+        time_us += passes
+        if restart:
+            chunks = list(twin.snapshot())
+            twin = Sessions(100, most)
+            twin.restore(chunks)
+        request = submit(max(1, reached[number] + 1 + start), count, client=ids[number])
+        late = retired[index % len(retired)] if retired and restart else None
+        for one in (request, late) if late else (request,):
+            sessions.advance(time_us)
+            twin.advance(time_us)
+            reply = sessions.apply(machine, index, 1, one)
+            assert twin.apply(twin_machine, index, 1, one) == reply
+            assert state(twin) == state(sessions)
+            index += len(one.commands)
+            if one is late:
+                assert isinstance(reply, OutOfOrder), "who is gone stays gone"
+            elif isinstance(reply, OutOfOrder) and reply.expected == 0:
+                if reached[number]:
+                    retired.append(submit(1, 2, client=ids[number]))
+                ids[number] = session_id(index - 1, b"%d at %d" % (number, index))
+                reached[number] = 0
+            elif not isinstance(reply, OutOfOrder):
+                reached[number] = max(reached[number], one.first_sequence + count - 1)
+        assert len(sessions) <= most
+    assert len(set(machine.applied)) == len(machine.applied)
+    assert twin_machine.applied == machine.applied
+
+
 # -- vocabulary ----------------------------------------------------------------------------------
 
 
@@ -389,6 +540,11 @@ def flat(reply: list[Answers] | OutOfOrder, request: Submit) -> list[Answer] | O
             told.append((index, run.term, result, position in run.errors))
     assert len(told) == len(request.commands)
     return told
+
+
+def snapshot_items(sessions: Sessions) -> Iterable[object]:
+    decoder: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(object)
+    return snapshot.read("sessions", 2, decoder, sessions.snapshot())
 
 
 def state(sessions: Sessions) -> bytes:

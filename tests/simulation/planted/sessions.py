@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from launcher.session import Session
+from node import settings
 from node.machines import sessions
 from node.machines.sessions import Sessions
+from node.server import Server
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     CRASH,
     EXACTLY_ONCE,
     LINEARIZABILITY,
     LIVENESS,
+    STATE_MACHINE_SAFETY,
 )
+
+FORKED = (EXACTLY_ONCE, LINEARIZABILITY, STATE_MACHINE_SAFETY)
+"""Nodes differ in whose session they know: one applies what another does not."""
 
 BUGS = [
     Planted(
@@ -153,6 +159,67 @@ BUGS = [
         attribute="_drop",
         plant=edited(("    self.lowest_unanswered += count\n", "")),
         expected=(EXACTLY_ONCE, LIVENESS, CRASH),
+        within=60,
+    ),
+    Planted(
+        name="a session ends by the node's own clock",
+        pitfall="Raft itself 11",
+        story="Each node looks at its own clock when it applies: one still knows the session and "
+        "applies its next command, and another does not.",
+        target=Server,
+        attribute="_apply",
+        plant=edited(
+            (
+                "self._sessions.advance(batch.time_us)",
+                "self._sessions.advance(int(self._raft.state.now * 1e6))",
+            )
+        ),
+        expected=FORKED,
+        within=60,
+    ),
+    Planted(
+        name="a session ends as each life of a node is told anew",
+        pitfall="Raft itself 11",
+        story="The timeout is changed in the config between two starts: who has started since "
+        "forgets earlier than who has not.",
+        target=settings,
+        attribute="sessions_of",
+        plant=edited(
+            ("round(config.session_timeout_s", "round(config.session_timeout_s / config.life")
+        ),
+        expected=(*FORKED, CRASH),
+        within=60,
+    ),
+    Planted(
+        name="a session that has ended is taken for a new one",
+        pitfall="Raft itself 11",
+        story="The retry of a session's first command comes when the session is forgotten, begins "
+        "it anew, and is applied twice.",
+        target=Sessions,
+        attribute="apply",
+        plant=edited((" or _begun_after(request.client_id) < self._floor", "")),
+        expected=(EXACTLY_ONCE, LINEARIZABILITY),
+        within=100,
+    ),
+    Planted(
+        name="the snapshot forgets which session has been idle longest",
+        pitfall="Raft itself 11, Found in the field 6",
+        story="Who starts from it has the sessions in the order of their ids, and lets go of "
+        "another one than the others do.",
+        target=Sessions,
+        attribute="snapshot",
+        plant=edited(("in self._sessions.items()", "in sorted(self._sessions.items())")),
+        expected=FORKED,
+        within=60,
+    ),
+    Planted(
+        name="the snapshot forgets when each session was last used",
+        pitfall="Raft itself 11, Found in the field 6",
+        story="Who starts from it takes all sessions for idle since ever, and forgets them.",
+        target=Sessions,
+        attribute="snapshot",
+        plant=edited(("used = session.used_us, session.used_index", "used = 0, 0")),
+        expected=FORKED,
         within=60,
     ),
 ]

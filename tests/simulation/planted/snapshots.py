@@ -105,7 +105,12 @@ BUGS = [
         story="Who starts from it does not know that a command was applied, and applies its retry.",
         target=server_side,
         attribute="_write",
-        plant=edited(("sessions.snapshot()", "Sessions().snapshot()")),
+        plant=edited(
+            (
+                "sessions.snapshot()",
+                "Sessions(sessions._timeout_us, sessions._most).snapshot()",
+            )
+        ),
         expected=(EXACTLY_ONCE, STATE_MACHINE_SAFETY, LINEARIZABILITY, LIVENESS),
         within=60,
     ),
