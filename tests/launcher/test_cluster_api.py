@@ -169,6 +169,16 @@ def test_data_of_another_cluster_is_refused_and_fresh_begins_anew(tmp_path: Path
         assert len(cluster.events("supervisor.started")) == 1  # the old logs are gone too
 
 
+def test_data_that_does_not_say_when_sessions_end_is_refused(tmp_path: Path) -> None:
+    """Format 1: there they never did, and a log that was applied so is not applied otherwise."""
+    config = config_in(tmp_path)
+    config.data_dir.mkdir()
+    older = {"format": 1, "cluster_id": "c", "name": "leeky", "nodes": 5, "machine": "files"}
+    config.cluster_file.write_bytes(msgspec.json.encode(older))
+    with pytest.raises(LauncherError, match="has format 1, and this launcher knows 2"):
+        claim.Claim.take(config, tmp_path / "run", fresh=False)
+
+
 @cluster_test
 def test_data_without_its_identity_is_refused(tmp_path: Path) -> None:
     with fake_cluster(tmp_path) as cluster:
