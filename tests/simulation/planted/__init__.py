@@ -43,6 +43,17 @@ BLIND = {
     "a read joins the round that is under way": "the same",
     "confirmed reads outlive the leader that confirmed them": "a leader that is deposed while it "
     "catches up with what is committed",
+    "a lease takes no account of clocks that drift": "a candidate that stands, and is elected by "
+    "voters that are free, within the tenth of a second by which it is too long",
+    "a lease is counted from when its round is answered": "answers that are slow, and a leader "
+    "that is cut off just behind them",
+    "a voter that starts again has forgotten the lease": "a leader that is cut off, a voter that "
+    "is killed and back, and a candidate that has waited for long, all within half a second",
+    "a leader that hands over keeps its lease": "a leader that is cut off just behind its "
+    "TimeoutNow",
+    "a voter that has come into a later term has forgotten the lease": "a voter that asks for "
+    "votes, hears its leader again, and then the answer to what it asked, before the leader is cut "
+    "off",
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
     "the joint quorum forgets the old voters": "a cut with a majority of the old voters on one "
     "side and of the new ones on the other, before the joint configuration is committed",
