@@ -65,11 +65,6 @@ class Load:
                 return
             self.answered.append(time.monotonic())
 
-    @property
-    def longest_gap_s(self) -> float:
-        pairs = zip(self.answered, self.answered[1:], strict=False)
-        return max((later - sooner for sooner, later in pairs), default=float("inf"))
-
 
 def under_load(lab: Lab, *words: str) -> Load:
     """Runs one command while a client submits; the client's tale."""
@@ -142,25 +137,31 @@ def test_without_a_leader_there_is_nobody_to_hand_over(lab: Lab) -> None:
 @pytest.mark.parametrize("words", [["stop", "leader"], ["restart", "leader"]])
 def test_a_leader_that_is_stopped_hands_over_first(slow: Lab, words: list[str]) -> None:
     before = slow.leader()
+    waited = elections_after_a_timeout(slow)
     load = under_load(slow, *words)
     assert load.error is None
-    assert load.longest_gap_s < ELECTION_TIMEOUT_S / 2
+    assert elections_after_a_timeout(slow) == waited
     assert slow.leader() != before
+
+
+def elections_after_a_timeout(lab: Lab) -> int:
+    """How often anybody waited for a leader in vain: who is asked to stand asks no pre-votes."""
+    return sum(event["pre_vote"] for event in lab.events("election.started"))
 
 
 def test_those_who_are_stopped_with_the_leader_are_not_its_heirs(slow: Lab) -> None:
     leader = slow.leader()
     also = 2 if leader == 1 else 1  # whom it would choose of those that have as much of the log
+    waited = elections_after_a_timeout(slow)
     load = under_load(slow, "stop", f"{leader},{also}")
     assert load.error is None
-    assert load.longest_gap_s < ELECTION_TIMEOUT_S / 2
+    assert elections_after_a_timeout(slow) == waited
     assert slow.leader() not in (leader, also)
 
 
 def test_no_request_fails_in_a_rolling_restart(slow: Lab) -> None:
     load = under_load(slow, "restart", "all", "--rolling")
     assert load.error is None
-    assert load.longest_gap_s < ELECTION_TIMEOUT_S / 2
     status = slow.ps()
     assert [node["restarts"] for node in status["nodes"]] == [1] * 5
     elected = slow.events("leader.elected")
@@ -174,9 +175,7 @@ def test_stop_all_and_down_hand_over_to_nobody(slow: Lab) -> None:
     assert slow.events("transfer.started") == []
     slow.launcher("start", "all", check=True)
     slow.leader()
-    began = time.monotonic()
     slow.launcher("down", check=True)
-    assert time.monotonic() - began < ELECTION_TIMEOUT_S / 2
     done = subprocess.run(
         slow.command("timeline", "--json", "--event", "transfer.*"),
         cwd=slow.folder,
