@@ -313,7 +313,7 @@ def test_an_entry_the_machine_refuses_is_committed_and_explained(lab: Lab) -> No
         ["partition", "1,2|2,3"],
         ["partition", "1|9"],
         ["partition", ""],
-        ["read", "--node", "1", "COUNT"],
+        ["read", "--node", "9", "COUNT"],
     ],
 )
 def test_bad_targets(shared: Lab, words: list[str]) -> None:
