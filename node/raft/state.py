@@ -225,16 +225,14 @@ class RaftState:
         self.round = 0
         self.reads_waiting: list[int] = []
         self.read_round: ReadRound | None = None
-
-        # Handing over outlives the lead that it gives away; why the last attempt failed, if it did.
-        self.transfer: Transfer | None = None
-        self.transfer_failure = ""
-        self.disk = DiskAtWork()
+        self.transfer: Transfer | None = None  # outlives the lead that it gives away
+        self.transfer_failure = ""  # why the last one was given up, if it was
 
         # How far the disk has caught up with memory: handed out, and confirmed.
         self.handed_index = log.last_index
         self.persisted_index = log.last_index
         self.truncations = 0
+        self.disk = DiskAtWork()
         self.handed_hard_state = hard_state
         self.persisted_hard_state = hard_state
 
