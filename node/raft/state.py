@@ -296,12 +296,12 @@ class RaftState:
         self.leaving = False
         """it leads, is no member any more, and has tried to hand over"""
         self.transfer_failure = ""
-        self.disk = DiskAtWork()
 
         # How far the disk has caught up with memory: handed out, and confirmed.
         self.handed_index = log.last_index
         self.persisted_index = log.last_index
         self.truncations = 0
+        self.disk = DiskAtWork()
         self.handed_hard_state = hard_state
         self.persisted_hard_state = hard_state
 

@@ -23,10 +23,13 @@ from node.raft.state import RaftState, Role, Transfer
 def begin(raft: RaftState, target: NodeId | None) -> None:
     """Begin to hand over to `target`, or to the live voter that has most of the log.
 
-    Another attempt that is under way is given up. Raises ImpossibleTransfer.
+    An attempt that is under way goes on if any target will do; otherwise it is given up. Raises
+    ImpossibleTransfer.
     """
     assert raft.role is Role.LEADER
     if target is None:
+        if raft.transfer is not None:
+            return
         target = most_recent(raft)
         if target is None:
             raise ImpossibleTransfer("no other voter is heard that could lead")

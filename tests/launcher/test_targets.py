@@ -105,6 +105,19 @@ def test_words_choose_whom_the_action_does_something_to(action: Action, ids: lis
     assert set(chosen("minority", status=MIXED, action=action)) <= set(ids)
 
 
+def test_the_lead_is_handed_to_one_other_node_that_is_up() -> None:
+    status = cluster("up", "paused", "down", "up", "up")
+    for word in ("random", "follower"):
+        found = {tuple(chosen(word, status=status, action="transfer", seed=s)) for s in range(50)}
+        assert found == {(4,), (5,)}, "node 1 leads already"
+    assert chosen("leader", status=status, action="transfer") == [1]
+    for word in ("followers", "minority", "majority", "all"):
+        with pytest.raises(UsageError, match=f"transfer {word}: one node leads"):
+            chosen(word, status=status, action="transfer")
+    with pytest.raises(LauncherError, match="no other node is up"):
+        chosen("random", status=cluster("up", "down", "paused"), action="transfer")
+
+
 def test_ids_mean_the_node_whatever_its_state() -> None:
     assert chosen("3", status=MIXED, action="kill") == [3]
 

@@ -8,6 +8,7 @@ import pytest
 
 from node import wire
 from node.errors import ImpossibleTransfer, NotLeader
+from node.machines.journal import Journal
 from node.raft.messages import NodeId, TimeoutNow
 from node.server import Server
 from node.wire import Answers, Read, ReadResult, Redirect
@@ -91,6 +92,31 @@ def test_what_is_given_up_lets_the_clients_go_on_here(tmp_path: Path) -> None:
     submit(server, client, 1, b"x")
     world.settle()
     assert isinstance(client.replies[-1], Answers)
+
+
+class Hasty(Journal):
+    """Something is due every 20 ms."""
+
+    def advance(self, time_us: int) -> None:
+        self.time_us = time_us
+
+    def deadline_us(self) -> int:
+        return getattr(self, "time_us", 0) + 20_000
+
+
+def test_what_is_due_waits_for_the_next_leader(tmp_path: Path) -> None:
+    """A tick is an entry, and none is taken; nor is the loop kept busy by what cannot be done."""
+    world, leader, target = led(tmp_path, machine=f"{__name__}:Hasty")
+    world.crash(target)
+    server = world.servers[leader]
+    world.now += 0.01
+    server.transfer(target, world.now)
+    before = server.status().last_index
+    for _ in range(3):
+        world.now += 0.03
+        world.pump()
+        assert server.deadline > world.now
+    assert server.status().last_index == before
 
 
 def test_the_core_says_who_cannot_lead(tmp_path: Path) -> None:

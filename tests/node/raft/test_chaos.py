@@ -1,9 +1,9 @@
 """Random schedules against the core: everything that can go wrong between servers, by seed.
 
-Messages are lost, doubled and reordered, links are cut, disks lag, servers crash with what they
-had not persisted, time jumps. Every step is followed by the invariants of `invariants.py` (the
-network of `launcher/simulation/cores.py` calls them); afterwards the faults stop and the cluster
-must agree.
+Messages are lost, doubled and reordered, links are cut, disks lag and hang, servers crash with what
+they had not persisted, leaders are asked to hand over, time jumps. Every step is followed by the
+invariants of `invariants.py` (the network of `launcher/simulation/cores.py` calls them); afterwards
+the faults stop and the cluster must agree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from launcher.simulation.cores import Network
-from node.errors import Busy, NotLeader
+from node.errors import Busy, NotLeader, RaftError
 from node.raft.state import Limits, Timing
 
 SEEDS = range(80)
@@ -48,8 +48,10 @@ class Chaos:
             self.propose,
             self.read,
             self.disturb,
+            self.hand_over,
+            self.hang,
         ]
-        random.choices(actions, weights=[60, 30, 8, 8, 3, 2])[0]()
+        random.choices(actions, weights=[60, 30, 8, 8, 3, 2, 2, 2])[0]()
         assert alive
         commits = [s.raft.state.commit_index for s in net.servers.values()]
         self.committed = max([self.committed, *commits])
@@ -104,6 +106,21 @@ class Chaos:
         self.least_index[self.contexts] = self.committed
         self.net.collect(node_id)
 
+    def hand_over(self) -> None:
+        node_id = self.net.leader or self.random.choice(list(self.net.servers))
+        try:
+            self.net[node_id].transfer(self.random.choice([None, *self.net.voters]), self.net.now)
+        except RaftError:
+            return
+        self.net.collect(node_id)
+
+    def hang(self) -> None:
+        """What is said of a server's disk is not what its writes do: that must not matter."""
+        node_id = self.random.choice(list(self.net.servers))
+        since = self.random.choice([None, self.net.now, self.net.now - 0.4])
+        self.net[node_id].disk_at_work(since)
+        self.net.collect(node_id)
+
     def check_reads(self) -> None:
         """A read is answered from a state that holds all that was committed when it was asked."""
         for server in self.net.servers.values():
@@ -143,6 +160,7 @@ class Chaos:
         for node_id in net.voters:
             if node_id not in net.servers:
                 net.start(node_id)
+            net[node_id].disk_at_work(None)
         net.settle()
         net.run(10 * net.timing.election_timeout_max_s)
         assert net.leader is not None, "no leader ten election timeouts after the last fault"

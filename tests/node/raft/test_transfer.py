@@ -249,6 +249,8 @@ def test_another_target_takes_the_place_of_the_first() -> None:
     assert events(net, 1).count("transfer.started") == 1
     transfer(net, 3)
     assert events(net, 1)[-2:] == ["transfer.aborted", "transfer.started"]
+    transfer(net, None)
+    assert events(net, 1)[-1] == "transfer.started", "whoever leads will do"
     net.settle()
     assert net.leader == 3
 
