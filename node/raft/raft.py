@@ -243,6 +243,8 @@ class Raft:
     def hint_failure(self, peer: NodeId, now: float) -> None:
         """The process of `peer` is known to be dead (not merely silent)."""
         self.state.now = now
+        if (progress := self.state.progress.get(peer)) is not None:
+            progress.died = True
         transfer.on_lost(self.state, peer, "its process has died")
         election.hint_failure(self.state, peer)
 

@@ -104,6 +104,8 @@ def request(raft: RaftState, target: Iterable[NodeId]) -> Membership | None:
     membership = configuration.membership
     if membership.target == wanted:
         return None
+    if not configuration.may_vote(raft.node_id):
+        raise Busy("this leader is no member any more; ask the next one in a moment")
     if raft.transfer is not None:
         raise Busy("the lead is being handed over; try again in a moment")
     if raft.log.term_at(raft.commit_index) != raft.current_term:

@@ -84,6 +84,7 @@ def broadcast_heartbeat(raft: RaftState) -> None:
 def greet(raft: RaftState, peer: NodeId) -> None:
     """The peer's process is new: its proofs begin anew, and it hears at once that we lead."""
     progress = raft.progress[peer]
+    progress.died = False
     progress.match_index = 0
     progress.probe_from(raft.log.last_index + 1)
     send_append(raft, peer, progress, [])
@@ -127,6 +128,7 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     if progress is None:
         return  # it has been removed
     progress.last_contact = raft.now
+    progress.died = False
     progress.round_acked = max(progress.round_acked, message.round)
     if not message.success:
         _back_up(raft, sender, progress, message)

@@ -117,6 +117,8 @@ class Progress:
     """a chunk is being read for it"""
     chunk_round: int | None = None
     """the round in which the last chunk left; None: none has yet"""
+    died: bool = False
+    """its process is known to be dead, and nothing has come from another since"""
     caught_up: bool = False
     """a learner's: a round of replication to it was short enough (thesis §4.2.1)"""
     round_end: int = 0

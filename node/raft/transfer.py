@@ -52,7 +52,9 @@ def most_recent(raft: RaftState) -> NodeId | None:
     heard = [
         peer
         for peer, progress in raft.progress.items()
-        if progress.last_contact >= since and raft.configuration.may_vote(peer)
+        if progress.last_contact >= since
+        and not progress.died
+        and raft.configuration.may_vote(peer)
     ]
     return max(heard, key=lambda peer: raft.progress[peer].match_index, default=None)
 

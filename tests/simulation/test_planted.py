@@ -9,7 +9,7 @@ import pytest
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options
 from launcher.simulation.world import Failure
-from tests.simulation.planted import PLANTED, Planted, find
+from tests.simulation.planted import PLANTED, SLOW, Planted, find
 from tests.simulation.planted.form import options_of
 
 
@@ -20,7 +20,13 @@ def without_a_bug(options: Options, seed: int) -> Failure | None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
+@pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, marks=[pytest.mark.soak] if bug.name in SLOW else [], id=bug.name)
+        for bug in PLANTED
+    ],
+)
 def test_a_planted_bug_is_found_and_the_product_passes_the_same_seeds(bug: Planted) -> None:
     found = find(bug)
 

@@ -10,7 +10,7 @@ import pytest
 
 from node.raft import reads, replication
 from node.storage import recovery, wal
-from tests.simulation.planted import PLANTED, Planted, holders, planted
+from tests.simulation.planted import ALL, BLIND, PLANTED, SLOW, holders, planted
 from tests.simulation.planted.form import PRODUCT, edited
 
 LEAST = 34
@@ -98,3 +98,10 @@ def test_whoever_imported_the_function_gets_the_bug_too(
 def test_an_edit_of_what_is_not_there_fails() -> None:
     with pytest.raises(AssertionError, match="has 0 times 'no such line'"):
         edited(("no such line", "another"))(replication.append)
+
+
+def test_the_lists_name_bugs_that_there_are() -> None:
+    names = {bug.name for bug in ALL}
+    assert names >= BLIND.keys()
+    assert names >= SLOW
+    assert not SLOW & BLIND.keys()

@@ -220,6 +220,18 @@ def test_a_removed_leader_that_cannot_hand_over_steps_down() -> None:
     assert net.leader in (2, 3, 4)
 
 
+def test_a_removed_leader_begins_no_change() -> None:
+    """Found by seed 34 of 20 s: it would be a learner of its own."""
+    net = cluster(4, (1, 2, 3, 4))
+    change(net, 2, 3, 4)
+    while entries(net, 1)[-1] != stable((2, 3, 4)):
+        if not net.deliver():
+            assert net.persist_all()
+    assert net[1].state.role is Role.LEADER
+    with pytest.raises(Busy, match="no member any more"):
+        net[1].change_membership((1, 2, 3, 4), net.now)
+
+
 def test_a_removed_leader_needs_a_majority_of_those_that_stay() -> None:
     net = cluster(3, (1, 2, 3))
     change(net, 2, 3)

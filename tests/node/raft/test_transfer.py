@@ -448,3 +448,16 @@ def test_a_short_write_is_no_stall() -> None:
         net.run(0.4)
         net[1].disk_at_work(None)
     assert "disk.stalled" not in events(net, 1)
+
+
+def test_who_has_just_died_is_no_heir() -> None:
+    """It was heard a moment ago, and may hold the most: but a pipe that closes is certain."""
+    net = Network(3)
+    net.elect(1)
+    net.run(0.2)
+    net.crash(2)
+    net[1].hint_failure(2, net.now)
+    net[1].transfer(None, net.now)
+    net.collect(1)
+    assert net[1].state.transfer is not None
+    assert net[1].state.transfer.target == 3

@@ -27,7 +27,7 @@ from tests.simulation.planted import (
 )
 from tests.simulation.planted.form import Planted, find, holders, planted
 
-__all__ = ["BLIND", "PLANTED", "Planted", "find", "holders", "planted"]
+__all__ = ["BLIND", "PLANTED", "SLOW", "Planted", "find", "holders", "planted"]
 
 BLIND = {
     "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
@@ -55,6 +55,11 @@ BLIND = {
     "votes, hears its leader again, and then the answer to what it asked, before the leader is cut "
     "off",
     "of two writes that are joined the later term and vote are lost": "three terms in one write",
+    "who is told to stand needs no votes": "two who stand in one term, one of them told to",
+    "a configuration that was truncated stays in force": "a change that is truncated, and no later "
+    "one that takes its place before it counts",
+    "a snapshot does not bring the membership": "a snapshot installed across a change, and nothing "
+    "of the log behind it that tells of the change again",
     "the joint quorum forgets the old voters": "a cut with a majority of the old voters on one "
     "side and of the new ones on the other, before the joint configuration is committed",
     "a server that learns refuses its vote": "a voter whose configuration has not come to it "
@@ -68,6 +73,23 @@ BLIND = {
 }
 """Bugs that the world does not find within its seeds, and what would have to come together. The
 directed tests under `tests/node` fail with each of them."""
+
+SLOW = {
+    "a vote is not written",
+    "a vote in a term that is known already is not made durable",
+    "who waited for a batch is answered for another",
+    "damage in the middle is taken for a torn tail",
+    "an entry at the snapshot's end is taken for the one that it ends with",
+    "a late AppendEntries from before the snapshot is refused",
+    "who receives a snapshot gets no heartbeats",
+    "an answer to an earlier question counts",
+    "a leader answers reads without asking whether it still leads",
+    "a chunk is taken wherever it belongs",
+    "a removed leader goes on leading",
+    "a gap in a session's numbers is not noticed",
+    "a client never acknowledges an answer",
+}
+"""Bugs that it takes many seeds to find: `make soak` looks for them."""
 
 ALL: list[Planted] = [
     *elections.BUGS,

@@ -199,7 +199,7 @@ BUGS = [
         attribute="apply",
         plant=edited((" or _begun_after(request.client_id) < self._floor", "")),
         expected=(EXACTLY_ONCE, LINEARIZABILITY),
-        within=100,
+        within=60,
     ),
     Planted(
         name="the snapshot forgets which session has been idle longest",
