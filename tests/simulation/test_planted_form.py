@@ -10,7 +10,7 @@ import pytest
 
 from node.raft import reads, replication
 from node.storage import recovery, wal
-from tests.simulation.planted import ALL, BLIND, PLANTED, SLOW, holders, planted
+from tests.simulation.planted import ALL, BLIND, PLANTED, SLOW, Planted, holders, planted
 from tests.simulation.planted.form import PRODUCT, edited
 
 LEAST = 34
