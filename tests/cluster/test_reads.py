@@ -61,7 +61,7 @@ class Tale:
             self.reads[node] = self.reads.get(node, 0) + 1
 
 
-@pytest.mark.parametrize("reads", ["read-index", "lease"])
+@pytest.mark.parametrize("reads", ["read-index", pytest.param("lease", marks=pytest.mark.soak)])
 def test_every_node_sees_what_was_acknowledged_before_while_leaders_are_killed(
     lab: Lab, reads: str
 ) -> None:
