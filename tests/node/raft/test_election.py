@@ -6,7 +6,7 @@ The rules themselves are in `test_paper_elections.py`.
 from __future__ import annotations
 
 from launcher.simulation.cores import Network
-from node.raft.messages import AppendEntries, RequestVote, RequestVoteReply
+from node.raft.messages import AppendEntries, HardState, RequestVote, RequestVoteReply
 from node.raft.state import Role, Timing
 
 HINT = Timing(0.1, 0.5, 1.0, failure_hint=True)
@@ -145,3 +145,15 @@ def test_who_follows_a_leader_does_not_vote_in_its_term() -> None:
     net.collect(3)
     assert net[3].state.voted_for is None
     assert net[3].state.leader_id == 1
+
+
+def test_a_vote_in_a_term_that_is_known_already_survives_a_crash() -> None:
+    """Nothing else of the hard state changes: it is the vote that must be written (Figure 2)."""
+    net = Network(3, terms={2: 5})
+    net[2].step(1, RequestVote(5, 1, 0, 0), net.now)
+    net.collect(2)
+    while net.persist(2):
+        pass
+    net.crash(2)
+    net.start(2)
+    assert net[2].state.hard_state == HardState(5, 1)

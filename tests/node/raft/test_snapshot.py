@@ -325,6 +325,10 @@ def test_a_late_append_entries_from_before_the_snapshot_is_a_duplicate() -> None
     net.collect(3)
     assert net[3].state.log.last_index == held
     assert net[3].state.log.base_index == 11
+    while net.persist(3):
+        pass
+    replies = [m for _, to, m in net.mail if to == 1 and isinstance(m, AppendEntriesReply)]
+    assert [reply.success for reply in replies] == [True]
 
 
 def test_counting_goes_on_while_one_is_sent() -> None:

@@ -30,6 +30,10 @@ from tests.simulation.planted.form import Planted, find, holders, planted
 __all__ = ["BLIND", "PLANTED", "SLOW", "Planted", "find", "holders", "planted"]
 
 BLIND = {
+    "a vote is not written": "a voter that crashes between two candidates of one term",
+    "a vote in a term that is known already is not made durable": "the same",
+    "a late AppendEntries from before the snapshot is refused": "one that is late by a snapshot, "
+    "and a leader whose guess is not higher already",
     "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
     "just the right three of five up",
     "the term of an answer is ignored": "the same",
@@ -75,12 +79,9 @@ BLIND = {
 directed tests under `tests/node` fail with each of them."""
 
 SLOW = {
-    "a vote is not written",
-    "a vote in a term that is known already is not made durable",
     "who waited for a batch is answered for another",
     "damage in the middle is taken for a torn tail",
     "an entry at the snapshot's end is taken for the one that it ends with",
-    "a late AppendEntries from before the snapshot is refused",
     "who receives a snapshot gets no heartbeats",
     "an answer to an earlier question counts",
     "a leader answers reads without asking whether it still leads",
