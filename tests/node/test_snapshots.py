@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from node import wire
 from node.machines.journal import Journal
 from node.raft.membership import stable
-from node.storage.snapshots import snapshot_index
+from node.raft.messages import InstallSnapshot
+from node.storage.snapshots import snapshot_index, snapshot_name
 from node.wire import Answers, Read, ReadResult
 from tests.node.test_server import Connection, World, submit
 
@@ -170,3 +172,28 @@ def test_it_says_which_membership_was_applied_not_what_the_log_ends_with(tmp_pat
     taken = server.state.snapshot
     assert taken is not None
     assert taken.membership == stable((1, 2, 3))
+
+
+def test_a_doubled_chunk_is_taken_once(tmp_path: Path) -> None:
+    world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
+    leader, _ = grown(world)
+    other = next(n for n in world.servers if n != leader)
+    snapshot = world.servers[leader].state.snapshot
+    assert snapshot is not None
+    name = snapshot_name(snapshot.last_included_index)
+    content = (tmp_path / f"node-{leader}" / name).read_bytes()
+    world.crash(other)
+    shutil.rmtree(tmp_path / f"node-{other}")
+    server = world.start(other)
+    world.mail.clear()
+    term = world.servers[leader].state.current_term
+    for offset, end in ((0, 300), (0, 300), (300, len(content))):
+        chunk = InstallSnapshot(term, leader, snapshot, offset, content[offset:end])
+        server.receive(leader, wire.encode(1, chunk), world.now)
+        while server.pump(world.now):
+            pass
+    while world.queues[other].work:
+        world.queues[other].do_one()
+    assert not world.events[other].named("snapshot.rejected")
+    assert server.state.log.base_index == snapshot.last_included_index
+    assert server.applied[0] == snapshot.last_included_index

@@ -34,6 +34,7 @@ BLIND = {
     "a vote in a term that is known already is not made durable": "the same",
     "a late AppendEntries from before the snapshot is refused": "one that is late by a snapshot, "
     "and a leader whose guess is not higher already",
+    "a chunk is taken wherever it belongs": "a chunk that is doubled while the next is being read",
     "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
     "just the right three of five up",
     "the term of an answer is ignored": "the same",
@@ -85,7 +86,6 @@ SLOW = {
     "who receives a snapshot gets no heartbeats",
     "an answer to an earlier question counts",
     "a leader answers reads without asking whether it still leads",
-    "a chunk is taken wherever it belongs",
     "a removed leader goes on leading",
     "a gap in a session's numbers is not noticed",
     "a client never acknowledges an answer",
