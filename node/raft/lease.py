@@ -25,7 +25,6 @@ and what it answers with is committed by their disks. That it hands over soon (`
 
 from __future__ import annotations
 
-from node.raft.messages import NodeId
 from node.raft.state import RaftState, Role
 
 CLOCK_DRIFT_BOUND = 1.25
@@ -43,11 +42,7 @@ def extend(raft: RaftState) -> None:
     rounds = raft.rounds
     if not raft.timing.lease:
         return
-
-    def round_acked(node_id: NodeId) -> int:
-        return raft.round if node_id == raft.node_id else raft.progress[node_id].round_acked
-
-    acked = raft.configuration.quorum_value(round_acked)
+    acked = raft.quorum_round
     while rounds and rounds[0][0] <= acked:
         raft.lease_from = rounds.popleft()[1]
 

@@ -15,8 +15,7 @@ The caller's duties:
    batches, and restore the machine from it. Apply `committed` in order. Answer `reads` when
    everything up to their index is applied.
 5. Read `chunks_to_send` from the snapshot that they name, send them, and say so with `chunk_sent`.
-   Store `chunks_received`,
-   then say so with `chunk_taken`, or `snapshot_received`.
+   Store `chunks_received`, then say so with `chunk_taken`, or `snapshot_received`.
 6. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
    delaying, doubling or reordering them is safe.
 
@@ -24,7 +23,6 @@ Nobody may know of a term, a vote or an entry that a crash could take back: duty
 that promise, and `messages` holds only what does not depend on it. A leader's AppendEntries may
 leave before its own disk has the entries, because a leader counts itself only once it is told so
 through `persisted` (thesis §10.2.1).
-
 """
 
 from __future__ import annotations

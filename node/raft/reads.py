@@ -65,11 +65,7 @@ def confirm(raft: RaftState) -> None:
     """Release the reads whose round, or a later one, a majority has answered."""
     if raft.read_round is None:
         return
-
-    def round_acked(node_id: NodeId) -> int:
-        return raft.round if node_id == raft.node_id else raft.progress[node_id].round_acked
-
-    if raft.configuration.quorum_value(round_acked) >= raft.read_round.round:
+    if raft.quorum_round >= raft.read_round.round:
         done, raft.read_round = raft.read_round, None
         if done.contexts:
             raft.reads_ready.append((done.read_index, done.contexts))

@@ -127,9 +127,8 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     progress = raft.progress.get(sender)
     if progress is None:
         return  # it has been removed
-    progress.last_contact = raft.now
+    progress.heard(raft.now, message.round)
     progress.died = False
-    progress.round_acked = max(progress.round_acked, message.round)
     if not message.success:
         _back_up(raft, sender, progress, message)
         return

@@ -103,13 +103,11 @@ def on_install_snapshot_reply(
     progress = raft.progress.get(sender)
     if progress is None:
         return False  # it has been removed
-    progress.last_contact = raft.now
-    progress.round_acked = max(progress.round_acked, message.round)
+    progress.heard(raft.now, message.round)
     snapshot = progress.snapshot
     if snapshot is None or message.last_included_index != snapshot.last_included_index:
         return False  # late
     if message.installed:
-        progress.snapshot = None
         progress.acknowledge(snapshot.last_included_index)
         progress.probe_from(progress.match_index + 1)
         raft.note("info", "snapshot.sent", peer=sender, index=snapshot.last_included_index)

@@ -125,6 +125,11 @@ class Progress:
     round_began: float = 0.0
     """the round under way ends when it holds this entry, and began then"""
 
+    def heard(self, now: float, acked: int) -> None:
+        """The peer has answered, in this term, the question of round `acked` or a later one."""
+        self.last_contact = now
+        self.round_acked = max(self.round_acked, acked)
+
     def probe_from(self, next_index: int) -> None:
         """Forget what is in flight and find out where the peer's log agrees with ours."""
         self.next_index = next_index
@@ -390,6 +395,15 @@ class RaftState:
             return self.now if node_id == self.node_id else self.progress[node_id].last_contact
 
         return self.configuration.quorum_value(last_contact)
+
+    @property
+    def quorum_round(self) -> int:
+        """The last round that a majority has answered, this leader included."""
+
+        def round_acked(node_id: NodeId) -> int:
+            return self.round if node_id == self.node_id else self.progress[node_id].round_acked
+
+        return int(self.configuration.quorum_value(round_acked))
 
     # -- the outbox ------------------------------------------------------------------------------
 

@@ -16,9 +16,7 @@ BUGS = [
         "old state.",
         target=reads,
         attribute="confirm",
-        plant=edited(
-            ("raft.configuration.quorum_value(round_acked) >= raft.read_round.round", "True")
-        ),
+        plant=edited(("raft.quorum_round >= raft.read_round.round", "True")),
         expected=(LINEARIZABILITY,),
         within=60,
     ),
@@ -42,7 +40,7 @@ BUGS = [
         attribute="confirm",
         plant=edited(
             (
-                "if raft.configuration.quorum_value(round_acked) >= raft.read_round.round:",
+                "if raft.quorum_round >= raft.read_round.round:",
                 "if raft.now - raft.quorum_contact < raft.timing.election_timeout_min_s:",
             )
         ),
