@@ -88,7 +88,7 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout_s, most_sessions: when sessions end; never to change, for then nodes that apply
         the same entry would differ
     members: which nodes are to run now; who votes, the log says. None: those it began with
-    last_id: the highest id that any node ever had; none is given twice
+    last_id: the highest id that any node has had that it did not begin with; none is given twice
     renewed: of those it began with, the nodes that have lost their data and learn everything anew
     """
 
@@ -173,27 +173,23 @@ class Claim:
         """So many more nodes are to run; durable before they do. Raises OSError."""
         last = max(self.cluster.last_id, self.cluster.nodes)
         new = list(range(last + 1, last + count + 1))
-        self._set_members([*self.cluster.running, *new], last + count)
+        self._change(members=[*self.cluster.running, *new], last_id=last + count)
         return new
 
     def dismiss(self, node: NodeId) -> None:
         """This node is not to run any more, and its data is of no use. Raises OSError."""
-        last = max(self.cluster.last_id, self.cluster.nodes)
-        self._set_members([n for n in self.cluster.running if n != node], last)
+        self._change(members=[n for n in self.cluster.running if n != node])
         shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
 
     def renew(self, node: NodeId) -> None:
         """The data of this node goes, and when it starts again it learns everything anew. It must
         be no voter. Raises OSError."""
-        renewed = sorted({*self.cluster.renewed, node})
-        record = msgspec.structs.replace(self.cluster, renewed=renewed)
-        _write(self._config.cluster_file, record, durable=True)
-        self.cluster = record
+        self._change(renewed=sorted({*self.cluster.renewed, node}))
         if self._config.node_data_dir(node).exists():
             shutil.rmtree(self._config.node_data_dir(node))
 
-    def _set_members(self, members: list[NodeId], last_id: NodeId) -> None:
-        record = msgspec.structs.replace(self.cluster, members=members, last_id=last_id)
+    def _change(self, **fields: object) -> None:
+        record = msgspec.structs.replace(self.cluster, **fields)
         _write(self._config.cluster_file, record, durable=True)
         self.cluster = record
 

@@ -38,9 +38,11 @@ import msgspec
 
 from node import wire
 from node.errors import (
+    Busy,
     DamagedLog,
     LeekyError,
     MachineError,
+    NotLeader,
     RaftError,
     WireError,
     WrongDirectory,
@@ -470,14 +472,20 @@ class Node:
                         self._server.take_snapshot()
                         self._schedule_pump()
                 case ChangeMembership():
-                    if self._server is not None:
-                        self._server.change_membership(message.target, self._loop.time())
-                        self._schedule_pump()
+                    self._change_membership(message.target)
                 case GetStatus():
                     if self._server is not None:
                         self._tell_supervisor(self._server.status(message.request))
         except Exception as error:
             self._fail(error)
+
+    def _change_membership(self, target: list[NodeId]) -> None:
+        if self._server is None:
+            return
+        # Who asks looks at the status, and asks again while it is not what it is to be.
+        with contextlib.suppress(NotLeader, Busy):
+            self._server.change_membership(target, self._loop.time())
+        self._schedule_pump()
 
     def _transfer(self, message: TransferLeadership) -> None:
         server = self._server

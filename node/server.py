@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 
 from node import wire
-from node.errors import Busy, MachineError, NotLeader, WireError
+from node.errors import Busy, MachineError, WireError
 from node.events import HybridClock
 from node.machines.protocol import Machine, Timed, answer_queries
 from node.machines.sessions import Sessions
@@ -98,7 +98,6 @@ class Server:
         self._digest_due = config.digest_every
 
         self._writing: Write | None = None
-        self._write_began: float | None = None
         self._next_write = Write()
 
         self._begin_without_clients()
@@ -169,6 +168,13 @@ class Server:
         """
         self._raft.transfer(target, now)
 
+    def change_membership(self, target: list[NodeId], now: float) -> None:
+        """Begins to make `target` the voters; `status` tells how far it is (§6).
+
+        Raises NotLeader, Busy.
+        """
+        self._raft.change_membership(target, now)
+
     def request(self, client: ClientConnection, body: bytes) -> None:
         """A client's request."""
         try:
@@ -218,9 +224,8 @@ class Server:
             self._send_away_parked(now)
         if self._snapshots.is_due and self._restoring is None:
             self._take_snapshot()
-        if self._writing is not None and self._write_began is None:
-            self._write_began = now
-            self._raft.disk_at_work(now)
+        if self._writing is not None and state.disk.since is None:
+            raft.disk_at_work(now)
         return state.last_applied < state.commit_index
 
     @property
@@ -267,10 +272,10 @@ class Server:
         follows = state.role is Role.FOLLOWER
         return wire.Status(
             request=request,
-            role="learner" if follows and not state.may_stand else state.role.value,
+            role="learner" if follows and not state.is_voter else state.role.value,
             term=state.current_term,
             leader=state.leader_id,
-            voter=state.may_stand,
+            voter=state.is_voter,
             membership=membership,
             membership_committed=index <= state.commit_index,
             first_index=state.log.first_index,
@@ -332,7 +337,7 @@ class Server:
 
     def _written(self, write: Write, error: BaseException | None) -> None:
         """The disk queue is done with `write`. Raises its error: there is no going on from one."""
-        self._writing = self._write_began = None
+        self._writing = None
         self._raft.disk_at_work(None)
         if error is not None:
             raise error
@@ -350,14 +355,6 @@ class Server:
         self._write()
 
     # -- snapshots -------------------------------------------------------------------------------
-
-    def change_membership(self, target: list[NodeId], now: float) -> str:
-        """Begins to make `target` the voters; why not, if not. `status` tells how far it is."""
-        try:
-            self._raft.change_membership(target, now)
-        except (Busy, NotLeader) as error:
-            return str(error)
-        return ""
 
     def take_snapshot(self) -> None:
         """Somebody wants one, of the state as it is now or a little later."""

@@ -171,7 +171,7 @@ class Snapshots:
             reader = self._readers.get(snapshot.last_included_index)
             if reader is None:
                 try:
-                    reader = self._files.reader(snapshot)
+                    reader = self._files.open(snapshot)
                 except DiskFailed as failure:
                     if isinstance(failure.cause, FileNotFoundError):
                         return  # newer ones have replaced it: the next question offers one of them
@@ -255,8 +255,10 @@ class Snapshots:
 
         Raises MachineError when the machine cannot make anything of it, and DiskFailed.
         """
-        reader, stands = self._files.open(snapshot)
+        reader = self._files.open(snapshot)
         try:
+            with failing_as("read", "a snapshot"):
+                stands = reader.stands()
             machine, sessions = new_machine(), sessions_of(self._config)
             index = snapshot.last_included_index
             try:

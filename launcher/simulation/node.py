@@ -469,7 +469,8 @@ class SimulatedNode:
         """Somebody asks it to."""
 
         def ask(server: Server) -> None:
-            server.change_membership(target, self.local_now)
+            with contextlib.suppress(RaftError):
+                server.change_membership(target, self.local_now)
 
         self._tell(ask)
 

@@ -9,10 +9,13 @@ each other, however many servers come or go at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
 from node.raft.messages import Membership, NodeId
+
+Reached = TypeVar("Reached", int, float)
 
 
 class Configuration:
@@ -45,7 +48,7 @@ class Configuration:
             sum(voter in present for voter in half) >= majority(half) for half in self._halves
         )
 
-    def quorum_value(self, value_of: Callable[[NodeId], float]) -> float:
+    def quorum_value(self, value_of: Callable[[NodeId], Reached]) -> Reached:
         """The highest value that a majority has reached: the rule of commits, reads and contact.
 
         There must be a voter.
@@ -58,7 +61,7 @@ def majority(voters: tuple[NodeId, ...]) -> int:
     return len(voters) // 2 + 1
 
 
-def _reached(half: tuple[NodeId, ...], value_of: Callable[[NodeId], float]) -> float:
+def _reached(half: tuple[NodeId, ...], value_of: Callable[[NodeId], Reached]) -> Reached:
     values = sorted((value_of(voter) for voter in half), reverse=True)
     return values[majority(half) - 1]
 

@@ -31,7 +31,7 @@ def take(raft: RaftState, context: int) -> None:
     forget_lost(raft)
     if raft.role is not Role.LEADER:
         raft.reads_under = (raft.current_term, raft.leader_id)
-    elif _knows_what_is_committed(raft) and lease.is_held(raft):
+    elif raft.knows_what_is_committed and lease.is_held(raft):
         raft.reads_ready.append((raft.commit_index, [context]))
         return
     raft.reads_waiting.append(context)
@@ -42,7 +42,7 @@ def take(raft: RaftState, context: int) -> None:
 
 def on_read_index(raft: RaftState, sender: NodeId, message: ReadIndex) -> None:
     """A follower's question waits for a round like a read of our own."""
-    if _knows_what_is_committed(raft) and lease.is_held(raft):
+    if raft.knows_what_is_committed and lease.is_held(raft):
         raft.questions.pop(sender, None)
         _answer(raft, sender, message.ticket, raft.commit_index)
     else:
@@ -53,7 +53,7 @@ def begin_round(raft: RaftState) -> None:
     """Send a round for the reads that wait, unless one is under way or none may be sent yet."""
     if raft.read_round is not None or not (raft.reads_waiting or raft.questions):
         return
-    if not _knows_what_is_committed(raft):
+    if not raft.knows_what_is_committed:
         return
     broadcast_heartbeat(raft)
     raft.read_round = ReadRound(raft.round, raft.commit_index, raft.reads_waiting, raft.questions)
@@ -71,10 +71,6 @@ def confirm(raft: RaftState) -> None:
             raft.reads_ready.append((done.read_index, done.contexts))
         for peer, ticket in done.questions.items():
             _answer(raft, peer, ticket, done.read_index)
-
-
-def _knows_what_is_committed(raft: RaftState) -> bool:
-    return raft.log.term_at(raft.commit_index) == raft.current_term
 
 
 def _answer(raft: RaftState, peer: NodeId, ticket: int, index: int) -> None:

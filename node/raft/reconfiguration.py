@@ -50,8 +50,11 @@ def begin_from(raft: RaftState, index: int, membership: Membership) -> None:
     _now_in_force(raft)
 
 
-def forget_superseded(raft: RaftState) -> None:
-    """No truncation falls back behind a configuration that is committed."""
+def commit_up_to(raft: RaftState, index: int) -> None:
+    """The log is committed up to there; no truncation falls back behind a configuration in that."""
+    assert index > raft.commit_index, "the commit index only rises"
+    raft.commit_index = index
+    raft.note("debug", "commit.advanced")
     configurations = raft.configurations
     while len(configurations) > 1 and configurations[1][0] <= raft.commit_index:
         del configurations[0]
@@ -77,11 +80,11 @@ def _now_in_force(raft: RaftState) -> None:
 def _follow_peers(raft: RaftState) -> None:
     """A leader replicates to everybody in a configuration that may still count, so that who is
     removed hears of it."""
-    wanted = peers_of(raft)
-    for peer in set(raft.progress) - wanted:
-        del raft.progress[peer]
-    for peer in sorted(wanted - set(raft.progress)):
-        raft.progress[peer] = Progress(raft.log.last_index + 1, raft.now)
+    known = raft.progress
+    if known.keys() != (wanted := peers_of(raft)):
+        raft.progress = {peer: progress for peer, progress in known.items() if peer in wanted}
+        for peer in sorted(wanted - known.keys()):
+            raft.progress[peer] = Progress(raft.log.last_index + 1, raft.now)
 
 
 def peers_of(raft: RaftState) -> set[NodeId]:
@@ -104,11 +107,11 @@ def request(raft: RaftState, target: Iterable[NodeId]) -> Membership | None:
     membership = configuration.membership
     if membership.target == wanted:
         return None
-    if not configuration.may_vote(raft.node_id):
+    if not raft.is_voter:
         raise Busy("this leader is no member any more; ask the next one in a moment")
     if raft.transfer is not None:
         raise Busy("the lead is being handed over; try again in a moment")
-    if raft.log.term_at(raft.commit_index) != raft.current_term:
+    if not raft.knows_what_is_committed:
         raise Busy("the leader has not committed an entry of its term yet; try again in a moment")
     if configuration.is_joint or index > raft.commit_index:
         raise Busy("another change of the membership is under way; try again in a moment")
@@ -125,7 +128,7 @@ def next_stage(raft: RaftState) -> Membership | None:
         return memberships.stable(membership.target)
     if membership.target == membership.voters:
         return None
-    if raft.log.term_at(raft.commit_index) != raft.current_term:
+    if not raft.knows_what_is_committed:
         return None
     if any(not raft.progress[learner].caught_up for learner in configuration.learners):
         return None
@@ -134,8 +137,7 @@ def next_stage(raft: RaftState) -> Membership | None:
 
 def is_done_with_us(raft: RaftState) -> bool:
     """The target is committed, and this leader is not in it."""
-    index, configuration = raft.configurations[-1]
-    return index <= raft.commit_index and not configuration.may_vote(raft.node_id)
+    return raft.configurations[-1][0] <= raft.commit_index and not raft.is_voter
 
 
 def note_round(raft: RaftState, progress: Progress) -> None:

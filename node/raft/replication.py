@@ -128,7 +128,6 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     if progress is None:
         return  # it has been removed
     progress.heard(raft.now, message.round)
-    progress.died = False
     if not message.success:
         _back_up(raft, sender, progress, message)
         return
@@ -149,15 +148,25 @@ def advance_commit(raft: RaftState) -> None:
             return raft.persisted_index
         return raft.progress[node_id].match_index
 
-    index = int(raft.configuration.quorum_value(held))
+    index = raft.configuration.quorum_value(held)
     if index <= raft.commit_index or raft.log.term_at(index) != raft.current_term:
         return
     assert raft.log.is_batch_end(index), "proofs are ends of batches"
-    raft.commit_index = index
-    raft.note("debug", "commit.advanced")
-    reconfiguration.forget_superseded(raft)
+    before = raft.progress
+    reconfiguration.commit_up_to(raft, index)
+    if raft.progress is not before:
+        _dismiss(raft, before)
     if raft.notice_deadline is None and raft.progress:
         raft.notice_deadline = raft.now + raft.timing.commit_notice_s
+
+
+def _dismiss(raft: RaftState, before: dict[NodeId, Progress]) -> None:
+    """Tell those who are no members any more that this is committed, or they would stand for
+    election (`RaftState.may_stand`). Should it be lost they ask in vain, while we are heard."""
+    for peer in before.keys() - raft.progress.keys():
+        progress = before[peer]
+        if progress.snapshot is None and progress.next_index > raft.log.base_index:
+            send_append(raft, peer, progress, [])
 
 
 def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
@@ -231,9 +240,7 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
     vouched = message.batches[-1].last_index if message.batches else message.prev_log_index
     commit_index = min(message.leader_commit, vouched)
     if commit_index > raft.commit_index:
-        raft.commit_index = commit_index
-        raft.note("debug", "commit.advanced")
-        reconfiguration.forget_superseded(raft)
+        reconfiguration.commit_up_to(raft, commit_index)
 
     if message.batches:
         raft.send_after_persist(message.leader_id, _accept(raft, message, vouched))

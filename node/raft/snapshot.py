@@ -199,9 +199,8 @@ def confirm_installed(raft: RaftState, sender: NodeId, message: InstallSnapshot)
 def _has_all(raft: RaftState, snapshot: Snapshot) -> bool:
     index, term = snapshot.last_included_index, snapshot.last_included_term
     if index > raft.commit_index and raft.log.term_at(index) == term:
-        raft.commit_index = index  # it is committed, or no snapshot would stand for it
-        raft.note("debug", "commit.advanced")
-        reconfiguration.forget_superseded(raft)
+        # It is committed, or no snapshot would stand for it.
+        reconfiguration.commit_up_to(raft, index)
     return index <= raft.commit_index
 
 

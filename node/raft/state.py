@@ -129,6 +129,7 @@ class Progress:
         """The peer has answered, in this term, the question of round `acked` or a later one."""
         self.last_contact = now
         self.round_acked = max(self.round_acked, acked)
+        self.died = False
 
     def probe_from(self, next_index: int) -> None:
         """Forget what is in flight and find out where the peer's log agrees with ours."""
@@ -359,8 +360,17 @@ class RaftState:
 
     @property
     def may_stand(self) -> bool:
-        """Whether it may become a leader: learners, and servers that no configuration has, do not
-        stand for election. But everybody votes, for who learns may be a voter and not know yet."""
+        """Whether it may become a leader: a voter of the configuration in force, or of one before
+        it that may still count. For who is left out by an entry that is not committed may be the
+        only one whose log holds that entry, and can be elected (thesis §4.2.2, Figure 4.6).
+
+        Learners, and servers that no configuration has, do not stand. But everybody votes, for who
+        learns may be a voter and not know yet."""
+        return any(one.may_vote(self.node_id) for _, one in self.configurations)
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether its vote and its disk count, by the configuration in force."""
         return self.configuration.may_vote(self.node_id)
 
     @property
@@ -388,6 +398,11 @@ class RaftState:
         return self.timing.lease and since < self.timing.election_timeout_min_s
 
     @property
+    def knows_what_is_committed(self) -> bool:
+        """A leader does once it has committed an entry of its own term (§5.4.2, §8)."""
+        return self.log.term_at(self.commit_index) == self.current_term
+
+    @property
     def quorum_contact(self) -> float:
         """When this leader last had heard from a majority, itself included."""
 
@@ -403,7 +418,7 @@ class RaftState:
         def round_acked(node_id: NodeId) -> int:
             return self.round if node_id == self.node_id else self.progress[node_id].round_acked
 
-        return int(self.configuration.quorum_value(round_acked))
+        return self.configuration.quorum_value(round_acked)
 
     # -- the outbox ------------------------------------------------------------------------------
 

@@ -136,11 +136,7 @@ class SnapshotReader:
         """Reads all of it. Raises DamagedSnapshot when it is not intact."""
         size = self._file.size()
         frames = self._frames(size)
-        _, header = next(frames, (Part.TRAILER, b""))
-        try:
-            stands = msgspec.msgpack.decode(header, type=Stands)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DamagedSnapshot("its header is not intact") from error
+        stands = _stands(next(frames, (Part.TRAILER, b""))[1])
         part = Part.HEADER
         trailer = b""
         for part, data in frames:  # noqa: B007 (the last one counts)
@@ -152,6 +148,11 @@ class SnapshotReader:
         if _CHECKSUM.unpack(trailer) != (checksum,):
             raise DamagedSnapshot("its checksum is another")
         return _named(stands, size, checksum), stands
+
+    def stands(self) -> Stands:
+        """Its header. The snapshot is known to be intact."""
+        (header,) = self.chunks(Part.HEADER)
+        return _stands(header)
 
     def chunks(self, part: Part) -> Iterator[bytes]:
         """One part, chunk by chunk as it was written. The snapshot is known to be intact."""
@@ -254,14 +255,8 @@ class SnapshotFiles:
             for old in kept[:-KEPT]:
                 self._disk.remove(old)
 
-    def open(self, snapshot: Snapshot) -> tuple[SnapshotReader, Stands]:
-        """An intact snapshot, to be read."""
-        name = snapshot_name(snapshot.last_included_index)
-        with failing_as("read", name):
-            return open_reader(self._disk.open(name))
-
-    def reader(self, snapshot: Snapshot) -> SnapshotReader:
-        """An intact snapshot, to be sent; it stays readable when its name is gone."""
+    def open(self, snapshot: Snapshot) -> SnapshotReader:
+        """An intact snapshot, to be read or sent; it stays readable when its name is gone."""
         name = snapshot_name(snapshot.last_included_index)
         with failing_as("opening", name):
             return SnapshotReader(self._disk.open(name))
@@ -279,11 +274,11 @@ def check_received(file: DiskFile, expected: Snapshot, cluster_id: str) -> None:
         raise DamagedSnapshot("it is not the snapshot that was announced")
 
 
-def open_reader(file: DiskFile) -> tuple[SnapshotReader, Stands]:
-    """A reader of an intact snapshot, and what it stands for."""
-    reader = SnapshotReader(file)
-    (header,) = reader.chunks(Part.HEADER)
-    return reader, msgspec.msgpack.decode(header, type=Stands)
+def _stands(header: bytes) -> Stands:
+    try:
+        return msgspec.msgpack.decode(header, type=Stands)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedSnapshot("its header is not intact") from error
 
 
 def _named(stands: Stands, size: int, checksum: int) -> Snapshot:

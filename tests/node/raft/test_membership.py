@@ -243,6 +243,34 @@ def test_a_removed_leader_needs_a_majority_of_those_that_stay() -> None:
     assert net[1].state.configuration.is_joint, "1 and 2 are two of three, and one of two"
 
 
+def test_who_is_removed_may_be_the_only_one_that_can_be_elected() -> None:
+    """Thesis §4.2.2, and seed 207 of 60 s: all wait for 1, whose log is too short for 2 and 3."""
+    net = cluster(3, (1, 2, 3))
+    net.now = net[1].state.heartbeat_deadline
+    net[1].transfer(2, net.now)
+    net.collect(1)
+    net.settle()
+    assert net.leader == 2
+    change(net, 1)
+    while entries(net, 2)[-1] != stable((1,)):
+        if not net.deliver():
+            assert net.persist_all()
+    assert membership(net, 1).outgoing == (1, 2, 3)
+    net.isolate(1)
+    net.run(0.2)
+    assert membership(net, 3) == stable((1,))
+    net.crash(2)
+    net.start(2)
+    net.heal()
+    net.run(5.0)
+    assert net.leader == 1
+    assert membership(net, 1) == stable((1,))
+    last = net[1].state.log.last_index
+    net.propose()
+    net.run(0.5)
+    assert net[1].state.commit_index == last + 1, "and it needs nobody any more"
+
+
 def test_removed_servers_disturb_nobody() -> None:
     """Raft itself 9."""
     net = cluster(4, (1, 2, 3, 4))
@@ -341,3 +369,5 @@ def test_a_leader_tells_the_removed_of_it() -> None:
     assert 4 not in net[1].state.progress, "and then it has nothing more to say to it"
     sent = [m for _, to, m in net.mail if to == 4 and isinstance(m, AppendEntries)]
     assert sent == []
+    net.run(3.0)
+    assert net.servers[4].events.count("election.started") == 0, "it knows that it is removed"

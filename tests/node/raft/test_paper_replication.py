@@ -464,7 +464,7 @@ def advance_commit_by_counting_alone(raft: RaftState) -> None:
             return raft.persisted_index
         return raft.progress[node_id].match_index
 
-    raft.commit_index = max(raft.commit_index, int(raft.configuration.quorum_value(held)))
+    raft.commit_index = max(raft.commit_index, raft.configuration.quorum_value(held))
 
 
 def test_figure_8_without_the_rule_a_committed_entry_is_lost(

@@ -48,7 +48,7 @@ def write_snapshot(disk: SimulatedDisk, index: int, name: str = TAKING, term: in
 
 
 def state_of(disk: SimulatedDisk, snapshot: Snapshot) -> list[bytes]:
-    reader, _ = SnapshotFiles(disk, "c").open(snapshot)
+    reader = SnapshotFiles(disk, "c").open(snapshot)
     return list(reader.chunks(Part.MACHINE))
 
 

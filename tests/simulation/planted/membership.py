@@ -75,7 +75,7 @@ BUGS = [
         target=reconfiguration,
         attribute="is_done_with_us",
         plant=edited(
-            ("index <= raft.commit_index and not configuration.may_vote(raft.node_id)", "False")
+            ("raft.configurations[-1][0] <= raft.commit_index and not raft.is_voter", "False")
         ),
         expected=(LIVENESS, CRASH),
         within=60,

@@ -55,7 +55,7 @@ BUGS = [
         "it may be older than what was answered under the leader before.",
         target=reads,
         attribute="begin_round",
-        plant=edited(("if not _knows_what_is_committed(raft):", "if False:")),
+        plant=edited(("if not raft.knows_what_is_committed:", "if False:")),
         expected=(LINEARIZABILITY,),
         within=30,
     ),
@@ -145,8 +145,8 @@ BUGS = [
         attribute="begin_round",
         plant=edited(
             (
-                "if not _knows_what_is_committed(raft):",
-                "if not raft.questions and not _knows_what_is_committed(raft):",
+                "if not raft.knows_what_is_committed:",
+                "if not raft.questions and not raft.knows_what_is_committed:",
             )
         ),
         expected=(LINEARIZABILITY,),

@@ -98,8 +98,8 @@ BUGS = [
         attribute="advance_commit",
         plant=edited(
             (
-                "int(raft.configuration.quorum_value(held))",
-                "min(int(raft.configuration.quorum_value(held)), raft.persisted_index)",
+                "raft.configuration.quorum_value(held)",
+                "min(raft.configuration.quorum_value(held), raft.persisted_index)",
             )
         ),
         expected=(LIVENESS,),
