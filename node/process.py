@@ -53,6 +53,7 @@ from node.fork import Done as ForkDone
 from node.fork import Forks
 from node.machines.registry import load
 from node.raft.messages import NodeId
+from node.raft.state import Role
 from node.server import Server
 from node.storage.disk import OsDisk
 from node.transport import ControlChannel, FrameStream, PipeLinks
@@ -211,7 +212,7 @@ class Node:
         self._at_rest: Done | None = None
         self._pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._reported: tuple[str, int, NodeId | None] | None = None
+        self._reported: tuple[Role, bool, int, NodeId | None] | None = None
 
     async def run(self) -> int:
         """Starts, serves until told to stop or failing, and answers the exit status."""
@@ -331,8 +332,9 @@ class Node:
         server = self._server
         if server is None or self._ends:
             return
+        now = self._loop.time()
         try:
-            more = server.pump(self._loop.time())
+            more = server.pump(now)
         except Exception as error:
             self._fail(error)
             return
@@ -340,6 +342,7 @@ class Node:
         for client in self.unflushed:
             client.flush()
         self.unflushed.clear()
+        server.begin_write(now)
         self._report_changes(server)
         if (self._transfers or self._leaving is not None) and not server.handing_over:
             self._end_transfer(server)
@@ -515,11 +518,11 @@ class Node:
         self._stop("the supervisor is gone")
 
     def _report_changes(self, server: Server) -> None:
-        status = server.status()
-        now = (status.role, status.term, status.leader)
+        state = server.state
+        now = (state.role, state.is_voter, state.current_term, state.leader_id)
         if now != self._reported:
             self._reported = now
-            self._tell_supervisor(status)
+            self._tell_supervisor(server.status())
 
     def _tell_supervisor(self, message: ToSupervisor) -> None:
         self._control.send(wire.encode(self._clock.tick(), message))

@@ -3,12 +3,14 @@
 No socket, no thread, no clock: what it touches of the world are the ports of `node/ports.py`. Its
 caller hands it frames, requests, closed links and the time, and then calls `pump`, which drains
 everything that has come: proposes what clients have submitted as one batch, and does what the core
-says. The order of that is the heart of the matter:
+says. Then it lets what was sent leave, and calls `begin_write`. The order of that is the heart of
+the matter:
 
 - events first, so that the log tells of a thing before anyone can react to it;
 - messages that depend on nothing unsaved leave at once, and while they travel
 - the log is written and synced on the disk queue: one write at a time, everything that has
-  gathered meanwhile in the next, so there is one sync for each batch of them;
+  gathered meanwhile in the next, so there is one sync for each batch of them. It begins when they
+  have left, for they have further to go;
 - what depends on that write, replies above all, leaves when it is durable;
 - committed entries are applied and their clients answered;
 - now and then the state is written down, so that the log before it can go (`node/snapshots.py`).
@@ -224,9 +226,19 @@ class Server:
             self._send_away_parked(now)
         if self._snapshots.is_due and self._restoring is None:
             self._take_snapshot()
-        if self._writing is not None and state.disk.since is None:
-            raft.disk_at_work(now)
         return state.last_applied < state.commit_index
+
+    def begin_write(self, now: float) -> None:
+        """Begins to make durable what is to be, when the disk is free. Due after each `pump`, and
+        after what that has sent has left; `deadline` may change."""
+        write = self._next_write
+        if self._writing is not None or write.is_empty:
+            return
+        self._writing, self._next_write = write, Write()
+        self._raft.disk_at_work(now)
+        self._disk_queue.run(
+            lambda: write.carry_out(self._store), lambda error: self._written(write, error)
+        )
 
     @property
     def deadline(self) -> float:
@@ -296,12 +308,11 @@ class Server:
                 note.level, note.event, note.term, note.role, note.commit, **note.fields
             )
         self._send(ready.messages)
-        if ready.must_persist or self._writing is not None:
+        if ready.must_persist or self._writing is not None or not self._next_write.is_empty:
             if ready.must_persist:
                 self._next_write.readies.append(ready)
             self._next_write.messages += ready.messages_after_persist
             self._next_write.keep_bounded()
-            self._write()
         else:
             self._send(ready.messages_after_persist)
         for peer, chunk in ready.chunks_to_send:
@@ -326,15 +337,6 @@ class Server:
         for peer, message in messages:
             self._links.send(peer, wire.encode(self._clock.tick(), message))
 
-    def _write(self) -> None:
-        write = self._next_write
-        if self._writing is not None or write.is_empty:
-            return
-        self._writing, self._next_write = write, Write()
-        self._disk_queue.run(
-            lambda: write.carry_out(self._store), lambda error: self._written(write, error)
-        )
-
     def _written(self, write: Write, error: BaseException | None) -> None:
         """The disk queue is done with `write`. Raises its error: there is no going on from one."""
         self._writing = None
@@ -352,7 +354,6 @@ class Server:
         if write.install is not None:
             self._snapshots.installed()
             self._restore(write.install)
-        self._write()
 
     # -- snapshots -------------------------------------------------------------------------------
 
@@ -381,7 +382,6 @@ class Server:
                 self._snapshots.drop()
                 return
             self._next_write.publish = snapshot
-            self._write()
 
         self._snapshots.take(stands, self._sessions, self._machine, done)
 

@@ -397,8 +397,9 @@ class SimulatedNode:
         self._pump_due = False
         if self.paused or server is None:
             return  # `resume` schedules another
+        now = self.clock.read(self.time.now)
         try:
-            more = server.pump(self.clock.read(self.time.now))
+            more = server.pump(now)
         except Exception as error:
             self._fail(error)
             return
@@ -410,6 +411,7 @@ class SimulatedNode:
             unflushed, self.unflushed = self.unflushed, []
             for connection in unflushed:
                 connection.flush()
+        server.begin_write(now)
         self._observer.stepped(self)
         if more:
             self._schedule_pump()

@@ -185,9 +185,16 @@ class World:
         del self.servers[node_id]
 
     def pump(self) -> None:
-        for server in self.servers.values():
-            while server.pump(self.now):
+        for node_id in self.servers:
+            while self.turn(node_id):
                 pass
+
+    def turn(self, node_id: NodeId) -> bool:
+        """What the process does when anything has come; whether there is more to do."""
+        server = self.servers[node_id]
+        more = server.pump(self.now)
+        server.begin_write(self.now)
+        return more
 
     def deliver(self) -> bool:
         self.pump()
@@ -265,6 +272,7 @@ def test_what_gathers_during_a_sync_shares_the_next(tmp_path: Path) -> None:
         world.pump()
     assert len(world.queues[1].work) == 1
     world.queues[1].do_one()
+    world.pump()
     assert len(world.queues[1].work) == 1, "three proposals, one write"
     world.queues[1].do_one()
     world.pump()
@@ -575,7 +583,7 @@ def test_entries_that_come_again_after_a_conflict_prove_nothing_yet(tmp_path: Pa
 
     def hear(peer: NodeId, message: AppendEntries | RequestVote) -> None:
         server.receive(peer, wire.encode(0, message), world.now)
-        server.pump(world.now)
+        world.turn(1)
 
     hear(2, AppendEntries(1, 2, 0, 0, (noop(1, 1),), 0))  # keeps the disk busy; the rest gathers
     hear(2, AppendEntries(2, 2, 1, 1, (noop(2, 2), noop(3, 2)), 0))
@@ -584,6 +592,7 @@ def test_entries_that_come_again_after_a_conflict_prove_nothing_yet(tmp_path: Pa
     server._raft.state.election_deadline = world.now + 1.0
     hear(2, RequestVote(4, 2, 3, 3))
     queue.do_one()
+    world.turn(1)
     hear(2, AppendEntries(4, 2, 1, 1, (noop(2, 2), noop(3, 2)), 0))
     queue.do_one()  # now the disk holds 1 of term 1 and 2 of term 3
     world.mail.clear()
@@ -593,6 +602,7 @@ def test_entries_that_come_again_after_a_conflict_prove_nothing_yet(tmp_path: Pa
     assert claimed <= 1, "the leader's entries 2 and 3 are not on this disk"
     while queue.work:
         queue.do_one()
+        world.turn(1)
     assert server._raft.state.persisted_index == 3
 
 
@@ -603,9 +613,10 @@ def test_of_writes_that_are_joined_the_last_term_and_vote_count(tmp_path: Path) 
     for term, candidate in ((5, 2), (6, 3), (7, 2)):
         ask = RequestVote(term, candidate, last_log_index=0, last_log_term=0)
         server.receive(candidate, wire.encode(term, ask), world.now)
-        server.pump(world.now)
+        world.turn(1)
     assert len(queue.work) == 1, "the first is being written"
     queue.do_one()
+    world.turn(1)
     assert len(queue.work) == 1, "the other two are written together"
     queue.do_one()
 
@@ -628,9 +639,10 @@ def test_a_confirmed_read_is_forgotten_with_the_lead(tmp_path: Path) -> None:
                 world.mail.append((sender, to, frame))
                 continue
             world.servers[to].receive(sender, frame, world.now)
-            world.servers[to].pump(world.now)
+            world.turn(to)
             while world.queues[to].work:
                 world.queues[to].do_one()
+                world.turn(to)
 
     def to_leader() -> None:
         while world.mail:
@@ -641,14 +653,15 @@ def test_a_confirmed_read_is_forgotten_with_the_lead(tmp_path: Path) -> None:
     client = Connection()
     for sequence in range(1, 7):
         submit(leader, client, sequence, b"entry")
-        leader.pump(world.now)
+        world.turn(leader_id)
     leader.request(client, wire.encode_client(Read(1, [b"COUNT"])))
     for _ in range(3):
         to_followers()
         while world.queues[leader_id].work:
             world.queues[leader_id].do_one()
+            leader.begin_write(world.now)
         to_leader()
-        leader.pump(world.now)
+        world.turn(leader_id)
     assert leader._confirmed_reads, "it is confirmed"
     assert leader.applied[0] < leader.state.commit_index, "and waits to be applied"
 

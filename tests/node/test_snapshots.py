@@ -190,10 +190,11 @@ def test_a_doubled_chunk_is_taken_once(tmp_path: Path) -> None:
     for offset, end in ((0, 300), (0, 300), (300, len(content))):
         chunk = InstallSnapshot(term, leader, snapshot, offset, content[offset:end])
         server.receive(leader, wire.encode(1, chunk), world.now)
-        while server.pump(world.now):
+        while world.turn(other):
             pass
     while world.queues[other].work:
         world.queues[other].do_one()
+        world.turn(other)
     assert not world.events[other].named("snapshot.rejected")
     assert server.state.log.base_index == snapshot.last_included_index
     assert server.applied[0] == snapshot.last_included_index

@@ -48,7 +48,7 @@ BUGS = [
         pitfall="Raft itself 1",
         story="They are sent as soon as the disk has been told.",
         target=Server,
-        attribute="_write",
+        attribute="begin_write",
         plant=edited(
             (
                 "self._writing, self._next_write = write, Write()\n",
@@ -68,7 +68,7 @@ BUGS = [
         story="The leader counts its own disk, and a follower claims it in a heartbeat's reply, "
         "before it has been synced.",
         target=Server,
-        attribute="_write",
+        attribute="begin_write",
         plant=edited(
             (
                 "self._writing, self._next_write = write, Write()\n",
