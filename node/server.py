@@ -22,6 +22,7 @@ exception reaches the caller, who must let the process die. Nothing is tried aga
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import deque
 from collections.abc import Callable
 
@@ -115,7 +116,8 @@ class Server:
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []
         self._parked: dict[ClientConnection, float] = {}
-        self._waiters: dict[int, list[ClientConnection]] = {}
+        self._waiters: dict[int, tuple[list[ClientConnection], list[Submit]]] = {}
+        """by the first index of a batch: who sent its requests, and the requests"""
         self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
         self._held_read_bytes = 0
         self._last_ticket = 0
@@ -334,8 +336,12 @@ class Server:
             self._answer_confirmed_reads()
 
     def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
+        said: Message | None = None
+        frame = b""
         for peer, message in messages:
-            self._links.send(peer, wire.encode(self._clock.tick(), message))
+            if message is not said:  # one message to many is encoded once
+                said, frame = message, wire.encode(self._clock.tick(), message)
+            self._links.send(peer, frame)
 
     def _written(self, write: Write, error: BaseException | None) -> None:
         """The disk queue is done with `write`. Raises its error: there is no going on from one."""
@@ -437,10 +443,10 @@ class Server:
         if self._timed is not None:
             self._timed.advance(batch.time_us)
         self._sessions.advance(batch.time_us)
-        clients = self._waiters.pop(batch.first_index, None)
+        clients, requests = self._waiters.pop(batch.first_index, (None, None))
         if batch.kind is BatchKind.COMMANDS:
             index = batch.first_index
-            for position, request in enumerate(wire.split_submits(batch.data)):
+            for position, request in enumerate(requests or wire.split_submits(batch.data)):
                 outcome = self._apply_request(index, batch.term, request)
                 index += len(request.commands)
                 if clients is not None:
@@ -471,13 +477,11 @@ class Server:
 
     def _digest_batch(self, batch: Batch) -> None:
         """Every node cuts the log into the same batches, so these digests can be compared."""
-        header = b"%d %d %d %d %d " % (
-            batch.first_index, batch.term, batch.kind, batch.count, batch.time_us
+        said = b"%d %d %d %d %d %d " % (
+            batch.first_index, batch.term, batch.kind, batch.count, batch.time_us,
+            zlib.crc32(batch.data),
         )  # fmt: skip
-        running = hashlib.blake2b(self._digest, digest_size=8)
-        running.update(header)
-        running.update(batch.data)
-        self._digest = running.digest()
+        self._digest = hashlib.blake2b(self._digest + said, digest_size=8).digest()
         if batch.last_index >= self._digest_due:
             every = self._config.digest_every
             self._digest_due = (batch.last_index // every + 1) * every
@@ -528,11 +532,12 @@ class Server:
                 size += len(self._submits[stop][2])
                 stop += 1
             group = self._submits[start:stop]
-            count = sum(len(request.commands) for _, request, _ in group)
-            data = wire.join_submits(body for _, _, body in group)
             clients = [client for client, _, _ in group]
+            requests = [request for _, request, _ in group]
+            count = sum(len(request.commands) for request in requests)
+            data = wire.join_submits(body for _, _, body in group)
             try:
-                self._waiters[self._raft.propose(count, data, now)] = clients
+                self._waiters[self._raft.propose(count, data, now)] = clients, requests
             except Busy as error:
                 for client in clients:
                     if self.handing_over:
@@ -562,7 +567,7 @@ class Server:
         if self._under is None or self._under == (state.current_term, state.leader_id):
             return
         self._under = None
-        for clients in self._waiters.values():
+        for clients, _ in self._waiters.values():
             for client in clients:
                 self._park(client, now)
         for client, _ in self._open_reads.values():

@@ -59,7 +59,7 @@ class FrameStream(asyncio.Protocol):
         if transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
             self.dropped += len(bodies)
             return
-        transport.write(b"".join(map(wire.frame, bodies)))
+        transport.write(wire.frames(bodies))
 
     def close(self) -> None:
         """Closes this end; `on_closed` is not called for it."""

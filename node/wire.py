@@ -352,6 +352,14 @@ def frame(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def frames(bodies: Iterable[bytes]) -> bytes:
+    """Bodies one after the other, each behind its length."""
+    parts: list[bytes] = []
+    for body in bodies:
+        parts += (_LENGTH.pack(len(body)), body)
+    return b"".join(parts)
+
+
 class FrameReader:
     """Bytes in, whole frames out; for one direction of one stream."""
 
@@ -361,21 +369,24 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The bodies that `data` completes, in order. Raises WireError on an absurd length."""
-        self._buffer += data
-        buffer = self._buffer
+        if self._buffer:
+            self._buffer += data
+            view = memoryview(self._buffer)
+        else:
+            view = memoryview(data)  # mostly whole frames come, and nothing need be kept
         bodies = []
-        start = 0
-        while len(buffer) - start >= 4:
-            (size,) = _LENGTH.unpack_from(buffer, start)
+        start, stop = 0, len(view)
+        while stop - start >= 4:
+            (size,) = _LENGTH.unpack_from(view, start)
             if not 0 <= size <= self._max_bytes:
                 raise WireError(f"a frame of {size} bytes (at most {self._max_bytes})")
             end = start + 4 + size
-            if len(buffer) < end:
+            if stop < end:
                 break
-            bodies.append(bytes(memoryview(buffer)[start + 4 : end]))
+            bodies.append(bytes(view[start + 4 : end]))
             start = end
-        if start:
-            del buffer[:start]
+        if start or not self._buffer:
+            self._buffer = bytearray(view[start:])
         return bodies
 
 

@@ -11,7 +11,7 @@ exception out of `apply` means that the machine is broken, and stops the node.
 Time, too, comes from the log: each entry bears *cluster time*, for how long the cluster has had a
 leader. A machine whose state changes as time goes by (a lease ends) is `Timed`: it is told of the
 time before it is handed the entries of that time, and says when something is due; then the leader
-sees to it that an entry comes.
+sees to it that an entry comes. A machine may also be `Batched`, to be faster.
 
 The shipped machines read a command as a line: a verb, one blank, the rest. Verbs are
 case-insensitive and blanks in front of them are ignored; what a blank in the rest means, each says
@@ -21,6 +21,7 @@ for itself. A query that would change the state is refused: state changes only t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 from node.errors import CommandError
@@ -64,6 +65,31 @@ class Timed(Protocol):
     def deadline_us(self) -> int | None:
         """The cluster time at which something is due next; None when nothing is."""
         ...
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """What a `Machine` offers besides, when it can take many commands with less work for each."""
+
+    def apply_many(self, first_index: int, commands: list[bytes]) -> tuple[list[bytes], list[int]]:
+        """As if `apply` had been called for each, at indexes from `first_index` on without a gap.
+
+        The answers, and at which positions they are refusals (`error_answer`). Deterministic.
+        """
+        ...
+
+
+@cache
+def is_batched(kind: type) -> bool:
+    """Whether machines of this class are to be handed many commands at once.
+
+    Not where a class inherits `apply_many` and has an `apply` of its own, which that knows nothing
+    of.
+    """
+    for one in map(vars, kind.__mro__):
+        if "apply" in one or "apply_many" in one:
+            return "apply_many" in one
+    return False
 
 
 def error_answer(error: CommandError) -> bytes:

@@ -35,13 +35,13 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import msgspec
 
 from node.errors import CommandError, MachineError
 from node.machines import snapshot
-from node.machines.protocol import Machine, error_answer
+from node.machines.protocol import Batched, Machine, error_answer, is_batched
 from node.wire import Answers, OutOfOrder, Submit
 
 FORGOTTEN = b"applied before; its answer was acknowledged by the client, and is forgotten"
@@ -257,6 +257,21 @@ def _apply_all(
     machine: Machine, first_sequence: int, first_index: int, term: int, commands: list[bytes]
 ) -> Answers:
     """Applies commands that are all new. Nothing that is not needed for each is done for each."""
+    if is_batched(type(machine)):
+        results, errors = cast(Batched, machine).apply_many(first_index, commands)
+        if len(results) != len(commands):
+            raise TypeError(f"apply_many gave {len(results)} answers to {len(commands)} commands")
+    else:
+        results, errors = _apply_each(machine, first_index, commands)
+    if set(map(type, results)) != {bytes}:
+        wrong = next(result for result in results if type(result) is not bytes)
+        raise TypeError(f"apply must answer with bytes, and answered with {type(wrong).__name__}")
+    return Answers(first_sequence, first_index, term, results, errors)
+
+
+def _apply_each(
+    machine: Machine, first_index: int, commands: list[bytes]
+) -> tuple[list[bytes], list[int]]:
     apply = machine.apply
     results: list[bytes] = []
     errors: list[int] = []
@@ -267,10 +282,7 @@ def _apply_all(
         except CommandError as error:
             errors.append(len(results))
             answer(error_answer(error))
-    if set(map(type, results)) != {bytes}:
-        wrong = next(result for result in results if type(result) is not bytes)
-        raise TypeError(f"apply must answer with bytes, and answered with {type(wrong).__name__}")
-    return Answers(first_sequence, first_index, term, results, errors)
+    return results, errors
 
 
 def _cut(run: Answers, first: int, end: int) -> Answers:

@@ -102,7 +102,8 @@ def send_commit_notices(raft: RaftState) -> None:
 def send_append(
     raft: RaftState, peer: NodeId, progress: Progress, batches: list[Batch]
 ) -> AppendEntries:
-    """One AppendEntries from the peer's `next_index` on."""
+    """One AppendEntries from the peer's `next_index` on; peers that are told the same are sent the
+    same object, so that it need be encoded only once."""
     prev_log_index = progress.next_index - 1
     prev_log_term = raft.log.term_at(prev_log_index)
     assert prev_log_term is not None, "the log before next_index is still here"
@@ -115,6 +116,8 @@ def send_append(
         leader_commit=raft.commit_index,
         round=raft.round,
     )
+    if raft.messages and raft.messages[-1][1] == message:
+        message = raft.messages[-1][1]
     progress.commit_sent = raft.commit_index
     raft.send(peer, message)
     return message

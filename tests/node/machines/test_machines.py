@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.errors import CommandError, MachineError
-from node.machines import Machine, error_answer, load, names
-from node.machines.protocol import Timed
+from node.machines import Machine, Sessions, error_answer, load, names
+from node.machines.journal import Journal
+from node.machines.kv import KeyValue
+from node.machines.protocol import Batched, Timed, is_batched
+from node.machines.sessions import session_id
 from node.machines.snapshot import CHUNK_BYTES
-from node.wire import FrameReader, frame
+from node.wire import FrameReader, Submit, frame
 
 LISTINGS = {
     "election": b"OFFICES",
@@ -232,6 +235,39 @@ def test_processes_that_hash_differently_hold_the_same_state(name: str) -> None:
         outputs.add(subprocess.run(argv, env=environment, check=True, capture_output=True).stdout)
     assert len(outputs) == 1
     assert len(outputs.pop()) > 1000
+
+
+# -- many at once --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in names() if isinstance(load(name), Batched)])
+@given(st.lists(st.lists(some_of_any, min_size=1), max_size=6))
+def test_many_at_once_are_as_one_by_one(name: str, batches: list[list[bytes]]) -> None:
+    together, one_by_one = load(name), load(name)
+    assert isinstance(together, Batched)
+    index = 3
+    for batch in batches:
+        answers, refusals = together.apply_many(index, list(batch))
+        assert answers == run(one_by_one, batch, index)
+        assert refusals == sorted(set(refusals))
+        index += len(batch) + 1
+    assert snapshot(together) == snapshot(one_by_one)
+
+
+class OfMany(Journal):
+    """One that changes what it inherits."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        return super().apply(index, command.upper())
+
+
+def test_who_changes_apply_is_not_passed_by() -> None:
+    assert is_batched(Journal)
+    assert not is_batched(OfMany)
+    assert not is_batched(KeyValue)
+    machine, sessions = OfMany(), Sessions()
+    sessions.apply(machine, 1, 1, Submit(session_id(0, b"s"), 1, 1, [b"a", b"b"]))
+    assert machine.query(b"LS") == b"A\nB"
 
 
 # -- the text of a refusal -----------------------------------------------------------------------
