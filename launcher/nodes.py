@@ -90,6 +90,8 @@ class Nodes:
         self._one_start = asyncio.Lock()
         self._changed = asyncio.Event()
         self._requests = itertools.count(1)
+        self._led_term = 0
+        """the newest term of which any node has said that it leads it"""
         self._transfers: dict[int, asyncio.Future[wire.TransferEnded]] = {}
         self._asked: dict[int, set[NodeId]] = {}
         self._retries: set[asyncio.Task[None]] = set()
@@ -146,10 +148,15 @@ class Nodes:
             leader.process.send(message)
 
     def _leader(self) -> Node | None:
+        """Of the newest term that has had one: a former one may be stopped, or cut off, and what it
+        says is committed has been overtaken."""
         leading = [
             (node.status.term, node.id)
             for node in self.all.values()
-            if node.process is not None and node.status is not None and node.status.role == "leader"
+            if node.process is not None
+            and node.status is not None
+            and node.status.role == "leader"
+            and node.status.term >= self._led_term
         ]
         return self.all[max(leading)[1]] if leading else None
 
@@ -379,6 +386,8 @@ class Nodes:
                 answer.set_result(message)
             return
         node.status = message
+        if message.role == "leader":
+            self._led_term = max(self._led_term, message.term)
         if node.process is not None:
             node.process.ready.set()
         waiting = self._asked.get(message.request)

@@ -8,11 +8,12 @@ that runs and does not vote yet goes on learning, and `remove` gives it up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from launcher.config import MAX_NODES
 from launcher.errors import LauncherError, TimedOut
 from launcher.nodes import Nodes
+from launcher.rebuild import Change, Deed, Standing, standing, steps
 from launcher.status import ClusterStatus
 from node.raft.membership import majority, stable
 from node.raft.messages import NodeId
@@ -79,12 +80,17 @@ class Reconfiguration:
             target = await self._target()
             left = [voter for voter in target if voter != node]
             self._check_enough(left, [node], status)
-            await self._change(left, f"n{node} has not been set aside")
-            await stop(node)
-            self._nodes.renew(node)
-            self._nodes.emit("warn", "node.renewed", target=node)
-            await start(node)
-            await self._change([*left, node], f"n{node} has not caught up")
+            for step in steps(node, target):
+                match step:
+                    case Change():
+                        await self._change(step.voters, f"n{node} has not {step.yet}")
+                    case Deed.STOP:
+                        await stop(node)
+                    case Deed.FORGET:
+                        self._nodes.renew(node)
+                        self._nodes.emit("warn", "node.renewed", target=node)
+                    case Deed.START:
+                        await start(node)
 
     def _check_enough(
         self, left: Sequence[NodeId], without: Sequence[NodeId], status: ClusterStatus
@@ -109,19 +115,20 @@ class Reconfiguration:
             raise LauncherError("there is no leader now: `launcher wait --leader` waits for one")
         return list(said.membership.target)
 
-    async def _change(self, target: Iterable[NodeId], failed: str) -> None:
+    async def _change(self, target: Sequence[NodeId], failed: str) -> None:
         """Asks whoever leads until it is so: a leader that dies meanwhile takes nothing back."""
-        wanted = stable(target)
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT_S):
                 while True:
                     await self._nodes.ask()
                     said = self._nodes.leader_status()
                     if said is not None:
-                        if said.membership == wanted and said.membership_committed:
-                            return
-                        if said.membership.target != wanted.target:
-                            self._nodes.ask_leader(ChangeMembership(list(wanted.target)))
+                        match standing(target, said):
+                            case Standing.MADE:
+                                return
+                            case Standing.UNKNOWN:
+                                wanted = list(stable(target).target)
+                                self._nodes.ask_leader(ChangeMembership(wanted))
                     await asyncio.sleep(_ASK_AGAIN_S)
         except TimeoutError:
             raise TimedOut(
