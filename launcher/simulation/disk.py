@@ -269,6 +269,12 @@ class SimulatedDisk:
         del self.names[name]
         self._durable_names.pop(name, None)
 
+    def erase(self) -> None:
+        """All files vanish, durably."""
+        self.names.clear()
+        self._durable_names.clear()
+        self._unsynced_names.clear()
+
     def flip(self, name: str, bit: int) -> None:
         """The medium goes bad: one bit of a file is another one, cached and durable alike."""
         inode = self.names[name]

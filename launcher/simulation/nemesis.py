@@ -10,15 +10,16 @@ from __future__ import annotations
 import errno
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from launcher.simulation.network import Network, Time, cuts
-from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, RECONFIGURE, Fault
+from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, REBUILD, RECONFIGURE, Fault
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
+from node.raft.membership import majority
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE
 from node.wire import LinkFault
@@ -44,14 +45,17 @@ class Nemesis:
         network: Network,
         time: Time,
         situation: Situation,
+        operator: Operator,
         on_fault: Callable[[Fault, list[NodeId]], None],
     ) -> None:
         self._nodes = list(nodes)
         self._network = network
         self._time = time
         self._situation = situation
+        self._operator = operator
         self._on_fault = on_fault
-        # A disk that rots is lost for good; where all but a majority are, nothing else can happen.
+        # A disk that rots is lost, for good unless the node is rebuilt; where all but a majority
+        # are, nothing else can happen.
         lost = situation.chance("rot").choice([0, 1, 1, 2])
         self._most_lost = min((len(self._nodes) - 1) // 2, lost)
         if situation.reconfigures:
@@ -67,6 +71,7 @@ class Nemesis:
     def stop(self, down: Sequence[SimulatedNode] = ()) -> None:
         """Every fault is over: links are whole, clocks right, disks well, nodes up, but these."""
         self._over = True
+        self._operator.leave_off()
         for node in down:
             node.crash(power=False, reason="killed")
         self._network.heal()
@@ -327,19 +332,23 @@ class Nemesis:
     def _reconfigure(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> None:
-        target = [
-            node.node_id for node in self._nodes if chance.random() < 0.2 + 0.7 * fault.amount
-        ]
-        leader = current_leader(self._nodes)
-        if target and leader is not None:
-            leader.change_membership(target)
+        self._operator.reconfigure(
+            [node.node_id for node in self._nodes if chance.random() < 0.2 + 0.7 * fault.amount]
+        )
+
+    def _rebuild(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        """Mostly a node that does not start any more, if there is one; but healthy ones as well."""
+        (node,) = targets
+        lost = [other for other in self._nodes if other.lost]
+        if lost and chance.random() < 0.8:
+            node = chance.choice(lost)
+        self._operator.rebuild(node, fault.duration_s, chance)
 
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> End | None:
         (node,) = targets
-        rotten = sum(other.lost or other.flipped for other in self._nodes)
-        if node.server is None or rotten >= self._most_lost:
+        if node.server is None or not self._may_rot(node):
             return None
         node.crash(power=False, reason="killed; a bit of its disk flips")
         names = sorted(node.disk.names)
@@ -354,15 +363,24 @@ class Nemesis:
         node.flipped = True
         return self._start(targets, chance)
 
-
-def current_leader(nodes: Iterable[SimulatedNode]) -> SimulatedNode | None:
-    """The leader of the newest term that has one, among these."""
-    leaders = [
-        (node.server.state.current_term, node)
-        for node in nodes
-        if node.leads and node.server is not None
-    ]
-    return max(leaders, key=itemgetter(0))[1] if leaders else None
+    def _may_rot(self, node: SimulatedNode) -> bool:
+        """Whether enough disks are left without this one, whoever votes from now on."""
+        rotten = {node.node_id, *(one.node_id for one in self._nodes if one.lost or one.flipped)}
+        if len(rotten) > self._most_lost:
+            return False
+        if not self._situation.rebuilds:
+            return True
+        leader = current_leader(self._nodes)
+        if leader is None or leader.server is None:
+            return False
+        stages: list[Sequence[NodeId]] = []
+        for _, configuration in leader.server.state.configurations:
+            membership = configuration.membership
+            stages += [membership.voters, membership.target]
+            stages += [membership.outgoing] if membership.outgoing else []
+        if self._operator.rebuilding is not None:
+            stages += self._operator.rebuilding.stages
+        return all(len(set(stage) - rotten) >= majority(tuple(stage)) for stage in stages)
 
 
 _Begin: TypeAlias = Callable[[Nemesis, Fault, list["SimulatedNode"], random.Random], End | None]
@@ -391,6 +409,7 @@ _BEGIN: dict[str, _Begin] = {
     "fail-sync": Nemesis._fail_sync,
     "snapshot": Nemesis._snapshot,
     RECONFIGURE: Nemesis._reconfigure,
+    REBUILD: Nemesis._rebuild,
     "flip-bit": Nemesis._flip_bit,
     "transfer": Nemesis._transfer,
 }

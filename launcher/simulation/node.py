@@ -172,6 +172,10 @@ class SimulatedNode:
         """its disk is beyond repair: it never starts again"""
         self.flipped = False
         """a bit of its disk has flipped, and it has not recovered since"""
+        self.renewed = False
+        """its data has been removed: it learns everything from its peers, the voters too"""
+        self.withheld = False
+        """whoever rebuilds it does not let it start"""
         self.clock = Clock()
         self.disk = SimulatedDisk(situation.chance(f"disk {node_id}"), keeps_history=False)
         self.unflushed: list[Connection] = []
@@ -207,7 +211,7 @@ class SimulatedNode:
 
     def start(self, interrupted_at: int = 0) -> None:
         """Begins a life, unless one is under way; at that operation of the disk it ends again."""
-        if self.server is not None or self.lost:
+        if self.server is not None or self.lost or self.withheld:
             return
         self.life += 1
         self.epoch += 1
@@ -221,7 +225,7 @@ class SimulatedNode:
         self._failures_before = disk.failures
         try:
             self.server = Server(
-                self._situation.node_config(self.node_id, self.life),
+                self._situation.node_config(self.node_id, self.life, renewed=self.renewed),
                 machine=lambda: self._observer.machine(self),
                 disk=disk,
                 disk_queue=self._log_work,
@@ -263,6 +267,13 @@ class SimulatedNode:
         self._end(reason)
         if power and not self.flipped:
             self.disk.lose_power()
+
+    def forget(self) -> None:
+        """Its data is removed, for good: what was rotten, and all that it has promised."""
+        assert self.server is None, "it has been stopped"
+        self.disk.erase()
+        self.lost = self.flipped = False
+        self.renewed = True
 
     def _end(self, reason: str) -> None:
         was, self.server = self.server, None

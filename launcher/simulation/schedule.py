@@ -24,6 +24,7 @@ ANY = "any"
 ALL = "all"
 
 RECONFIGURE = "reconfigure"
+REBUILD = "rebuild"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -92,6 +93,9 @@ FAULTS: dict[str, FaultKind] = {
     "fail-sync": FaultKind("the next sync fails, and its pages are called clean", _ONE, 0.5),
     "snapshot": FaultKind("a node is told to take a snapshot", (*_ONE, ALL), 1.0, (0.0, 0.0)),
     RECONFIGURE: FaultKind("some other nodes are to be the voters", (ALL,), 1.0, (0.0, 0.0)),
+    REBUILD: FaultKind(
+        "a node is set aside, loses its data, and is added again", _ONE, 1.0, (0.5, 10.0)
+    ),
     "flip-bit": FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
     "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
 }

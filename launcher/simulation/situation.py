@@ -11,7 +11,7 @@ import random
 
 import msgspec
 
-from launcher.simulation.schedule import FAULTS, RECONFIGURE, Fault, make_schedule, only
+from launcher.simulation.schedule import FAULTS, REBUILD, RECONFIGURE, Fault, make_schedule, only
 from node.raft.messages import NodeId
 from node.wire import NodeConfig
 
@@ -94,8 +94,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reconfigures(self) -> bool:
-        """Whether the membership changes in this run."""
+        """Whether the membership changes in this run, to whatever."""
         return any(fault.kind == RECONFIGURE for fault in self.schedule())
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether nodes are set aside and rebuilt in this run."""
+        return any(fault.kind == REBUILD for fault in self.schedule())
 
     @property
     def sessions_end(self) -> bool:
@@ -123,14 +128,16 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         schedule = make_schedule(options.faults, options.time_s, self.chance("schedule"))
         return schedule if options.only is None else only(schedule, options.only)
 
-    def node_config(self, node_id: NodeId, life: int) -> NodeConfig:
-        """What a node of this cluster is told when it starts."""
+    def node_config(self, node_id: NodeId, life: int, *, renewed: bool = False) -> NodeConfig:
+        """What a node of this cluster is told when it starts; of the voters nothing, if it joins,
+        or is `renewed`."""
+        begins = node_id in self.members and not renewed
         return NodeConfig(
             cluster_id=CLUSTER_ID,
             cluster_name=CLUSTER_ID,
             node_id=node_id,
             life=life,
-            voters=self.members if node_id in self.members else [],
+            voters=self.members if begins else [],
             peers={},
             data_dir="",
             event_log="",

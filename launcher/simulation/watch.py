@@ -5,7 +5,9 @@
 promises        What a node has said, its disk must be able to keep: the term it was in, the vote
                 it gave, the entries it acknowledged. That is checked whenever a node recovers, by
                 what the product's own recovery finds. And now and then, just after a promise, by
-                asking what would be found if the power went now: on a twin of the disk.
+                asking what would be found if the power went now: on a twin of the disk. When its
+                data is removed (`rebuild`), what it has said is void only if no configuration
+                counts it by then.
 durability      When an entry is first committed, a majority of the disks holds it. And when its
                 client has the answer it would, now and then, be found on a majority if the power
                 of all nodes went now.
@@ -263,6 +265,7 @@ class Watch:
         self.acknowledged_count = 0
         self._chance = chance
         self._servers: dict[NodeId, ServerWatch] = {}
+        self._states: dict[NodeId, RaftState] = {}
         self.applied = Applied()
         self._digests: dict[int, bytes] = {}
         self._digested: dict[NodeId, int] = {}
@@ -286,14 +289,24 @@ class Watch:
         state = node.server.state
         self.promises[node.node_id].live(state)
         self._servers[node.node_id] = ServerWatch(state)
+        self._states[node.node_id] = state
         self._digested[node.node_id] = 0
         self._durable[node.node_id] = state.persisted_index
         self.cluster.look(state)
 
     def died(self, node: SimulatedNode) -> None:
-        """A life is over."""
+        """A life is over; the last that it knew may be that something is committed."""
         self.cluster.forget(node.node_id)
         del self._servers[node.node_id]
+        self._look_at_commit(node, self._states.pop(node.node_id))
+
+    def forgot(self, node: SimulatedNode) -> None:
+        """A node's data has been removed. What it has said binds it all the same, if that counts
+        by what was committed last, or may come to count by what stands behind that."""
+        self._durable[node.node_id] = 0
+        counting = [one for one in self._configurations if one.may_vote(node.node_id)]
+        if self._configurations and not counting:
+            self.promises[node.node_id] = Promises(node.node_id)
 
     def stepped(self, node: SimulatedNode) -> None:
         """A server has done all that was to be done."""
@@ -303,10 +316,7 @@ class Watch:
         state = server.state
         self.cluster.look(state)
         self._durable[node.node_id] = state.persisted_index
-        if state.commit_index > self._commit_index:
-            self._commit_index = state.commit_index
-            self._configurations = [one for _, one in state.configurations]
-            self._check_majority(node)
+        self._look_at_commit(node, state)
         if state.last_applied != self._digested[node.node_id]:
             self._digested[node.node_id] = state.last_applied
             self._compare_digest(node)
@@ -327,6 +337,12 @@ class Watch:
                 often = 0.3
         if new and self._chance.random() < often * self._affordable(node):
             self.check_promises(node)
+
+    def _look_at_commit(self, node: SimulatedNode, state: RaftState) -> None:
+        if state.commit_index > self._commit_index:
+            self._commit_index = state.commit_index
+            self._configurations = [one for _, one in state.configurations]
+            self._check_majority(node)
 
     def _check_majority(self, node: SimulatedNode) -> None:
         """What is committed for the first time a majority of the disks holds."""

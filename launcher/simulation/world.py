@@ -42,9 +42,10 @@ import msgspec
 from launcher.checker import Operation, Validity, check, explain
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
-from launcher.simulation.nemesis import Nemesis, current_leader
+from launcher.simulation.nemesis import Nemesis
 from launcher.simulation.network import Network, cuts
 from launcher.simulation.node import CRASH, SimulatedNode, link
+from launcher.simulation.operator import Operator, current_leader
 from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from launcher.simulation.trace import Trace
@@ -128,8 +129,10 @@ class World:
         self._watch.begin(self._nodes.values())
         self._network = Network(self, self._nodes, situation.latency_s, situation.chance("network"))
         link(self._nodes.values(), self._network)
+        nodes = list(self._nodes.values())
+        self._operator = Operator(nodes, self, self._forgot)
         self._nemesis = Nemesis(
-            list(self._nodes.values()), self._network, self, situation, self._note_fault
+            nodes, self._network, self, situation, self._operator, self._note_fault
         )
         self._clients = [self._client(number) for number in range(1, options.clients + 1)]
 
@@ -226,7 +229,7 @@ class World:
     # -- liveness --------------------------------------------------------------------------------
 
     def _live(self) -> None:
-        if self.situation.reconfigures:
+        if self.situation.reconfigures or self.situation.rebuilds:
             self._make_all_voters()
         voters = len(self.situation.nodes)
         spared = voters - (voters // 2 + 1)
@@ -256,6 +259,10 @@ class World:
         """What is asked for in the end is what the membership comes to, whatever was under way."""
         self._nemesis.stop()
         self._note("faults.stopped")
+        if self.situation.rebuilds:
+            for node in self._nodes.values():
+                if node.lost:
+                    self._rebuild(node)
         everybody = self.situation.nodes
 
         def settled() -> bool:
@@ -273,6 +280,20 @@ class World:
         if not self.run_until(deadline, settled):
             found = ", ".join(map(self._describe, self._nodes.values()))
             self._fail(LIVENESS, f"not all are voters by {deadline:.3f} s: {found}")
+
+    def _rebuild(self, node: SimulatedNode) -> None:
+        """Its disk has rotted, and its peers give it back what it has lost."""
+        deadline = self.now + 2 * SETTLE_S
+        chance = self.situation.chance(f"rebuild {node.node_id}")
+
+        def rebuilt() -> bool:
+            if self._operator.rebuilding is None and node.lost:
+                self._operator.rebuild(node, SETTLE_S, chance)
+            return self._operator.rebuilding is None and not node.lost
+
+        if not self.run_until(deadline, rebuilt):
+            found = ", ".join(map(self._describe, self._nodes.values()))
+            self._fail(LIVENESS, f"n{node.node_id} is not rebuilt by {deadline:.3f} s: {found}")
 
     def _alive(self) -> list[SimulatedNode]:
         return [node for node in self._nodes.values() if not node.lost]
@@ -509,6 +530,10 @@ class World:
             self._nemesis.elected(node)
         if self._trace is not None:
             self._trace.event(self.now, t, node, level, event, term, role, commit, fields)
+
+    def _forgot(self, node: SimulatedNode) -> None:
+        self._watch.forgot(node)
+        self._note("node.renewed", level="warn", target=node.node_id)
 
     def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:
         self.faults += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher import rebuild
 from node.raft import reconfiguration, replication
 from node.raft import snapshot as core
 from node.raft.membership import Configuration
@@ -20,6 +21,7 @@ from tests.simulation.planted.properties import (
 )
 
 CHANGES = {"faults": ("partition", "isolate", "cut", "kill", "pause", "hunt", "reconfigure")}
+REBUILDS = {"faults": ("kill", "isolate", "flip-bit", "rebuild")}
 
 BUGS = [
     Planted(
@@ -165,5 +167,50 @@ BUGS = [
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
         within=60,
         options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure", "hunt")},
+    ),
+    Planted(
+        name="a node is rebuilt without being set aside first",
+        pitfall="Found in the field 1",
+        story="It loses its data and learns it anew as the voter that it is: what it has voted and "
+        "acknowledged is forgotten, and counts.",
+        target=rebuild,
+        attribute="steps",
+        plant=edited(('    yield Change(rest, "been set aside")\n', "")),
+        expected=(PROMISES, ELECTION_SAFETY, *LOSS),
+        within=10,
+        options=REBUILDS,
+    ),
+    Planted(
+        name="a node loses its data before it is set aside for good",
+        pitfall="Found in the field 8",
+        story="That the leader goes by another configuration is enough. It may yet be truncated, "
+        "and until then the other one decides as well.",
+        target=rebuild,
+        attribute="standing",
+        plant=edited((" and leader.membership_committed", "")),
+        expected=(PROMISES, ELECTION_SAFETY, *LOSS),
+        within=60,
+        options=REBUILDS,
+    ),
+    Planted(
+        name="a node that is rebuilt loses its data when it votes again",
+        pitfall="Found in the field 1",
+        story="It is set aside and taken back in one go, and only then its data is removed: a "
+        "voter without the log that it has acknowledged.",
+        target=rebuild,
+        attribute="steps",
+        plant=edited(
+            (
+                "    yield Deed.STOP\n",
+                '    yield Change((*rest, node), "caught up")\n    yield Deed.STOP\n',
+            ),
+            (
+                '    yield Deed.START\n    yield Change((*rest, node), "caught up")\n',
+                "    yield Deed.START\n",
+            ),
+        ),
+        expected=(PROMISES, ELECTION_SAFETY, *LOSS),
+        within=10,
+        options=REBUILDS,
     ),
 ]

@@ -1,0 +1,172 @@
+"""The operator: changes who takes part, one change at a time, as the supervisor does.
+
+What it does to rebuild a node, and in which order, is the product's own (`launcher/rebuild.py`); so
+is what it asks of whoever leads, and what it makes of the answer. Like a real one it looks only now
+and then, hears nothing of a process that is stopped, and loses patience: then the rebuild stays
+where it is, and the node with it, set aside, or learning.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from launcher.rebuild import Change, Deed, Standing, Step, standing, steps
+from launcher.simulation.network import Time
+from node.raft.membership import majority
+from node.raft.messages import NodeId
+
+if TYPE_CHECKING:
+    from launcher.simulation.node import SimulatedNode
+
+LOOKS_EVERY_S = 0.05
+
+DEED_TAKES_S = (0.001, 0.3)
+"""Between these, the short ones as often: to stop a process, to remove a folder, to start one."""
+
+
+class Rebuild:
+    """A rebuild under way.
+
+    voters: who votes while it is, at its stages
+    gives_up_at: a change that is not made by then is not waited for any longer
+    """
+
+    def __init__(
+        self,
+        node: SimulatedNode,
+        voters: Sequence[NodeId],
+        gives_up_at: float,
+        chance: random.Random,
+    ) -> None:
+        self.node = node
+        self.gives_up_at = gives_up_at
+        self.chance = chance
+        self.stages: list[tuple[NodeId, ...]] = [
+            tuple(voters),
+            *(step.voters for step in steps(node.node_id, voters) if isinstance(step, Change)),
+        ]
+        self.steps: Iterator[Step] = steps(node.node_id, voters)
+        self.step: Step = next(self.steps)
+
+
+class Operator:
+    """Whoever administers one simulated cluster.
+
+    rebuilding: what is under way; None when nothing is
+    on_forget: told of each node whose data has just been removed
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[SimulatedNode],
+        time: Time,
+        on_forget: Callable[[SimulatedNode], None],
+    ) -> None:
+        self._nodes = list(nodes)
+        self._time = time
+        self._on_forget = on_forget
+        self._led_term = 0
+        """in the newest term of which it has heard that it has a leader"""
+        self.rebuilding: Rebuild | None = None
+
+    @property
+    def leader(self) -> SimulatedNode | None:
+        """Who leads, as far as those say that can: none whose lead is known to be over."""
+        leader = current_leader(node for node in self._nodes if not node.paused)
+        if leader is None or leader.server is None:
+            return None
+        term = leader.server.state.current_term
+        if term < self._led_term:
+            return None
+        self._led_term = term
+        return leader
+
+    def reconfigure(self, target: list[NodeId]) -> None:
+        """Asks once that these be the voters, unless it is at something else."""
+        leader = self.leader
+        if target and leader is not None and self.rebuilding is None:
+            leader.change_membership(target)
+
+    def rebuild(self, node: SimulatedNode, patience_s: float, chance: random.Random) -> bool:
+        """Begins to have a node forget everything and learn it anew; whether it has begun.
+
+        Not while another is being rebuilt, nor without a leader, nor when those that would be left
+        are no quorum: as the supervisor has it.
+        """
+        leader = self.leader
+        if self.rebuilding is not None or leader is None or leader.server is None:
+            return False
+        voters = leader.server.status().membership.target
+        left = [voter for voter in voters if voter != node.node_id]
+        up = [other.node_id for other in self._nodes if other.server is not None]
+        if not left or len(set(left) & set(up)) < majority(tuple(left)):
+            return False
+        self.rebuilding = Rebuild(node, voters, self._time.now + patience_s, chance)
+        self._go_on(self.rebuilding)
+        return True
+
+    def leave_off(self) -> None:
+        """Whatever is under way stays where it is; a node that it has stopped may start."""
+        if self.rebuilding is not None:
+            self.rebuilding.node.withheld = False
+            self.rebuilding = None
+
+    def _go_on(self, rebuild: Rebuild) -> None:
+        """Does the step that is due, or sees how far it is."""
+        if rebuild is not self.rebuilding:
+            return
+        if isinstance(rebuild.step, Deed):
+            self._do(rebuild.node, rebuild.step)
+            least_s, most_s = DEED_TAKES_S
+            pause_s = least_s * (most_s / least_s) ** rebuild.chance.random()
+        elif self._has_made(rebuild.step):
+            pause_s = 0.0
+        else:
+            if self._time.now >= rebuild.gives_up_at:
+                self.leave_off()
+            else:
+                self._time.at(self._time.now + LOOKS_EVERY_S, self._go_on, rebuild)
+            return
+        following = next(rebuild.steps, None)
+        if following is None:
+            self.rebuilding = None
+            return
+        rebuild.step = following
+        self._time.at(self._time.now + pause_s, self._go_on, rebuild)
+
+    def _has_made(self, change: Change) -> bool:
+        """Whether that is the membership; if nobody knows that it is to be, it is asked for."""
+        leader = self.leader
+        if leader is None or leader.server is None:
+            return False
+        match standing(change.voters, leader.server.status()):
+            case Standing.MADE:
+                return True
+            case Standing.UNKNOWN:
+                leader.change_membership(list(change.voters))
+        return False
+
+    def _do(self, node: SimulatedNode, deed: Deed) -> None:
+        match deed:
+            case Deed.STOP:
+                node.withheld = True  # nobody else starts it meanwhile
+                node.crash(power=False, reason="stopped: it is to be rebuilt")
+            case Deed.FORGET:
+                node.forget()
+                self._on_forget(node)
+            case Deed.START:
+                node.withheld = False
+                node.start()
+
+
+def current_leader(nodes: Iterable[SimulatedNode]) -> SimulatedNode | None:
+    """The leader of the newest term that has one, among these."""
+    leaders = [
+        (node.server.state.current_term, node)
+        for node in nodes
+        if node.leads and node.server is not None
+    ]
+    return max(leaders, key=itemgetter(0))[1] if leaders else None

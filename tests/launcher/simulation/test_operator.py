@@ -1,0 +1,154 @@
+"""The simulated operator: nodes are rebuilt as the supervisor does it, and it is seen when not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from launcher.simulation.network import cuts
+from launcher.simulation.node import SimulatedNode
+from launcher.simulation.runner import run_seed
+from launcher.simulation.schedule import Fault
+from launcher.simulation.situation import Options, situation
+from launcher.simulation.trace import Trace
+from launcher.simulation.watch import PROMISES
+from launcher.simulation.world import World
+from node.raft.invariants import InvariantBroken
+
+ROT = Options(time_s=20.0, faults=("flip-bit", "rebuild", "kill"))
+
+
+class Rebuilt(World):
+    """A world without faults, in which somebody is asked for things."""
+
+    def __init__(self, seed: int, **others: Any) -> None:
+        super().__init__(situation(Options(**{"time_s": 3.0, "faults": (), **others}), seed))
+        for node in self._nodes.values():
+            self.at(0.0, node.start)
+        for client in self._clients:
+            client.work(until_s=30.0)
+        assert self.run_until(10.0, lambda: self._operator.leader is not None)
+        self.run_until(self.now + 1.0)
+
+    def node(self, *, leads: bool) -> SimulatedNode:
+        return next(node for node in self._nodes.values() if node.leads is leads)
+
+    def rebuild(self, node: SimulatedNode, patience_s: float = 10.0) -> bool:
+        chance = self.situation.chance("rebuild")
+        return self._operator.rebuild(node, patience_s, chance)
+
+    def is_idle(self) -> bool:
+        return self._operator.rebuilding is None
+
+    def cut_off(self, node: SimulatedNode) -> None:
+        self._network.disturb("cut", cuts(self._nemesis._links_of([node])))
+
+
+@pytest.mark.parametrize("leads", [False, True])
+@pytest.mark.parametrize("nodes", [2, 3, 5])
+def test_a_node_is_rebuilt_and_has_all_again(leads: bool, nodes: int) -> None:
+    world = Rebuilt(3, nodes=nodes)
+    node = world.node(leads=leads)
+    before = node.life
+
+    assert world.rebuild(node)
+    assert world.run_until(world.now + 10.0, world.is_idle)
+    assert (node.life, node.renewed, node.withheld) == (before + 1, True, False)
+    assert world.run_until(
+        world.now + 10.0, lambda: node.server is not None and node.server.state.may_stand
+    )
+    world._live()
+    assert world._check_history()[0] is None
+
+
+def test_a_node_that_refuses_to_start_is_rebuilt() -> None:
+    world = Rebuilt(5)
+    node = world.node(leads=False)
+    node.crash(power=False, reason="killed")
+    for name in node.disk.names:
+        node.disk.flip(name, 8 * 40)
+    node.flipped = True
+    node.start()
+    assert node.lost
+
+    assert world.rebuild(node)
+    assert world.run_until(world.now + 10.0, world.is_idle)
+    assert not node.lost
+    world._live()
+
+
+def test_nobody_is_rebuilt_when_the_others_are_no_quorum_or_while_another_is() -> None:
+    world = Rebuilt(7, nodes=3)
+    leader, follower = world.node(leads=True), world.node(leads=False)
+    other = next(node for node in world._nodes.values() if node not in (leader, follower))
+    other.crash(power=False, reason="killed")
+    assert not world.rebuild(follower)
+    other.start()
+    assert world.rebuild(follower)
+    assert not world.rebuild(other)
+
+
+def test_patience_ends_and_the_node_stays_where_it_is() -> None:
+    world = Rebuilt(9, nodes=3)
+    leader, follower = world.node(leads=True), world.node(leads=False)
+    world.cut_off(leader)
+    assert world.rebuild(follower, patience_s=0.2)
+    world.run_until(world.now + 0.4)
+    assert world.is_idle()
+    assert not follower.renewed
+    assert follower.server is not None
+    world._network.mend("cut")
+    world._make_all_voters()
+    world._live()
+
+
+def test_the_data_of_a_voter_is_not_forgotten_unseen() -> None:
+    """Nobody has set it aside: what it has said still binds it."""
+    world = Rebuilt(3)
+    node = world.node(leads=False)
+    node.crash(power=False, reason="killed")
+    node.forget()
+    world._forgot(node)
+    with pytest.raises(InvariantBroken, match="its disk says 0") as broken:
+        node.start()
+    assert broken.value.broken == PROMISES
+
+
+def test_rotten_nodes_are_rebuilt_under_faults_and_in_the_end() -> None:
+    renewed = lost = 0
+    for seed in range(1, 9):
+        events: list[dict[str, Any]] = []
+        outcome = run_seed(ROT, seed, Trace(lambda line: events.append(json.loads(line))))  # noqa: B023
+        assert outcome.failure is None, outcome.failure
+        renewed += sum(one["event"] == "node.renewed" for one in events)
+        lost += sum(
+            one["event"] == "fault.injected" and one["fault"] == "flip-bit" for one in events
+        )
+    assert renewed >= 5
+    assert lost >= 5
+
+
+def test_a_former_leader_is_not_believed() -> None:
+    """It is cut off, and still thinks that it leads, when the one after it has died."""
+    world = Rebuilt(3)
+    former = world.node(leads=True)
+    former.pause()
+    assert world.run_until(world.now + 5.0, lambda: world._operator.leader is not None)
+    leader = world._operator.leader
+    assert leader is not None
+    assert leader is not former
+    leader.crash(power=False, reason="killed")
+    world.cut_off(former)
+    former.paused = False
+    assert former.leads
+    assert world._operator.leader is None
+
+
+def test_a_schedule_with_a_rebuild_is_followed() -> None:
+    fault = Fault(1, 1.0, 10.0, "rebuild", "follower", 0.5)
+    world = World(situation(Options(time_s=6.0, faults=()), 3))
+    world.schedule = [fault]
+    world._disturbed()
+    assert [node.renewed for node in world._nodes.values()].count(True) == 1
