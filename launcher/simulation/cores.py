@@ -121,6 +121,7 @@ class Network:
     mail: (sender, receiver, message) in flight, in the order of sending
     cut: the links, (sender, receiver), on which nothing arrives
     disks: what each server finds when it starts again
+    renewed: whose disks have been emptied: they learn everything, the voters too
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Network:
         self.cluster_watch = ClusterWatch()
         self.witness = witness or Witness()
         self.disks: dict[NodeId, Stored] = {}
+        self.renewed: set[NodeId] = set()
         for node_id in self.voters:
             log = batches((logs or {}).get(node_id, []))
             term = (terms or {}).get(node_id, log[-1].term if log else 0)
@@ -162,9 +164,10 @@ class Network:
     def start(self, node_id: NodeId) -> None:
         """Starts a server with what its disk holds."""
         disk = self.disks[node_id]
+        begins = node_id in self.members and node_id not in self.renewed
         raft = Raft(
             node_id,
-            self.members if node_id in self.members else (),
+            self.members if begins else (),
             hard_state=disk.hard_state,
             batches=list(disk.batches),
             snapshot=disk.snapshot,
@@ -186,6 +189,12 @@ class Network:
             if to == node_id:
                 self.witness.lost(sender, to, message, "it is down")
         self.mail = deque(item for item in self.mail if item[1] != node_id)
+
+    def forget(self, node_id: NodeId) -> None:
+        """Empties the disk of a server that is down."""
+        assert node_id not in self.servers, "it is down"
+        self.disks[node_id] = Stored()
+        self.renewed.add(node_id)
 
     # -- one step at a time ----------------------------------------------------------------------
 
@@ -344,8 +353,9 @@ class Network:
         return max(leading)[1] if leading else None
 
     def log_terms(self, node_id: NodeId) -> list[int]:
-        """The terms of a server's entries."""
-        return terms_of(self[node_id].state.log.batches_from(1))
+        """The terms of a server's entries, as far as its log goes back."""
+        log = self[node_id].state.log
+        return terms_of(log.batches_from(log.first_index))
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -5,11 +5,13 @@ Each is a function that says nothing when it is so, and raises `Unmet` with what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from launcher.simulation.cores import terms_of
 from launcher.simulation.stage import Play, Unmet, Words, Wrong, alone, first, nothing, number
+from node.raft.membership import Configuration
 from node.raft.messages import BatchKind, NodeId
 from node.raft.state import Role
 
@@ -99,6 +101,43 @@ def _disk(play: Play, words: Words) -> None:
     _each(play, words, terms, "the disk")
 
 
+def _snapshot(play: Play, words: Words) -> None:
+    wanted = alone(words[1:])
+    if wanted != "none" and not re.fullmatch("[0-9]+@[0-9]+", wanted):
+        raise Wrong(f"{wanted!r} is no snapshot such as 5@2")
+
+    def newest(node_id: NodeId) -> str:
+        held = play.net.disks[node_id].snapshot
+        return f"{held.last_included_index}@{held.last_included_term}" if held else "none"
+
+    _each(play, words, newest, "the snapshot")
+
+
+def _voters(play: Play, words: Words) -> None:
+    _members(play, words, lambda configuration: configuration.voters, "voters")
+
+
+def _outgoing(play: Play, words: Words) -> None:
+    _members(play, words, lambda configuration: configuration.membership.outgoing, "outgoing")
+
+
+def _learners(play: Play, words: Words) -> None:
+    _members(play, words, lambda configuration: configuration.learners, "learners")
+
+
+def _members(
+    play: Play, words: Words, those: Callable[[Configuration], Iterable[NodeId]], what: str
+) -> None:
+    """By the configuration that a server goes by."""
+    wanted = play.listed(play.node_ids(alone(words[1:])))
+
+    def found(node_id: NodeId) -> str:
+        running = play.running(play.names[node_id])
+        return play.listed(sorted(those(play.net[running].state.configuration)))
+
+    _each(play, [first(words), wanted], found, what)
+
+
 def _applied(play: Play, words: Words) -> None:
     def commands(node_id: NodeId) -> str:
         applied = play.net.servers[play.running(play.names[node_id])].applied
@@ -173,8 +212,10 @@ def _agreement(play: Play, words: Words) -> None:
     nothing(words)
     one, *others = play.servers("all")
     for other in others:
-        ours = play.net[one].state.log.batches_from(1)
-        if play.net[other].state.log.batches_from(1) != ours:
+        logs = [play.net[node_id].state.log for node_id in (one, other)]
+        base_index = max(log.base_index for log in logs)
+        ours, theirs = (log.batches_from(base_index + 1) for log in logs)
+        if ours != theirs or logs[0].term_at(base_index) != logs[1].term_at(base_index):
             raise Unmet(f"{play.names[one]} and {play.names[other]} have not the same log")
 
 
@@ -187,6 +228,10 @@ EXPECTATIONS: dict[str, tuple[str, Expectation]] = {
     "vote": ("vote S S, or: vote S none", _vote),
     "log": ("log S 1 1 4", _log),
     "disk": ("disk S 1 1 4", _disk),
+    "snapshot": ("snapshot S 5@2, or: snapshot S none", _snapshot),
+    "voters": ("voters S S,S", _voters),
+    "outgoing": ("outgoing S S,S, or: outgoing S none", _outgoing),
+    "learners": ("learners S S,S, or: learners S none", _learners),
     "applied": ("applied S x y", _applied),
     "next": ("next S S 4", _next),
     "match": ("match S S 4", _match),

@@ -1,8 +1,10 @@
 """How a transcript writes messages, entries, events and logs: compact, and the same every time.
 
 `3@2` is the entry at index 3, of term 2; `3@2:x` says that its command is `x`; `3..5@2:x,y,z` is a
-batch of three. In a table of logs, as in the paper's Figure 7, each number is an entry's term; what
-stands left of the bar is known to be committed.
+batch of three. `4@2:voters=1,2,3` is a configuration, perhaps with `target=` while others learn, or
+with `outgoing=` while it is joint. In a table of logs, as in the paper's Figure 7, each number is
+an entry's term, and a dot an entry that a snapshot stands for; what stands left of the bar is known
+to be committed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from node.raft import membership as memberships
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -17,6 +20,7 @@ from node.raft.messages import (
     BatchKind,
     InstallSnapshot,
     InstallSnapshotReply,
+    Membership,
     Message,
     NodeId,
     ReadIndex,
@@ -31,7 +35,7 @@ from node.raft.state import Note, Ready
 ROUNDS = (AppendEntries, AppendEntriesReply, InstallSnapshot, InstallSnapshotReply)
 """The messages that bear a round."""
 
-PEOPLE = {"candidate", "leader", "target", "votes"}
+PEOPLE = {"candidate", "leader", "target", "votes", "peer", "voters", "outgoing", "learners"}
 """The fields of events that name servers."""
 
 
@@ -43,8 +47,19 @@ def of_batch(batch: Batch) -> str:
         return f"{span}:no-op"
     if batch.kind is BatchKind.TICK:
         return f"{span}:tick"
+    if batch.kind is BatchKind.CONFIGURATION:
+        return f"{span}:{_of_membership(memberships.decode(batch.data))}"
     data = batch.data.decode("utf-8", "replace")
     return span if data == span else f"{span}:{','.join(data.split())}"
+
+
+def _of_membership(membership: Membership) -> str:
+    parts = {"voters": membership.voters}
+    if membership.target != membership.voters:
+        parts["target"] = membership.target
+    if membership.outgoing:
+        parts["outgoing"] = membership.outgoing
+    return ";".join(f"{name}={','.join(map(str, ids))}" for name, ids in parts.items())
 
 
 def of_batches(batches: Iterable[Batch]) -> str:
@@ -108,7 +123,8 @@ def of_note(note: Note, names: Mapping[NodeId, str]) -> str:
             case bool():
                 text = "yes" if value else "no"
             case list():
-                text = ",".join(names[one] if key in PEOPLE else str(one) for one in value)
+                people = (names[one] if key in PEOPLE else str(one) for one in value)
+                text = ",".join(people) or "none"
             case int() if key in PEOPLE:
                 text = names[value]
             case str() if " " in value:
@@ -138,7 +154,7 @@ def of_write(ready: Ready, last_index: int, names: Mapping[NodeId, str]) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One server in a table of logs; `terms` is one number for each entry."""
+    """One server in a table of logs; `terms` is one number for each entry behind `base_index`."""
 
     name: str
     role: str
@@ -146,11 +162,12 @@ class Row:
     vote: str
     commit: int
     terms: Sequence[int]
+    base_index: int = 0
 
 
 def table(rows: Sequence[Row]) -> list[str]:
     """The servers below each other, their entries under their indexes."""
-    length = max((len(row.terms) for row in rows), default=0)
+    length = max((row.base_index + len(row.terms) for row in rows), default=0)
     widest = max([length, *(term for row in rows for term in row.terms)])
     width = len(str(widest)) + 1
     name = max(len("server"), *(len(row.name) for row in rows))
@@ -161,7 +178,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         cells = "".join(
             f"{term:>{width}}{'|' if index == row.commit else ' '}"
-            for index, term in enumerate(row.terms, 1)
+            for index, term in enumerate(["."] * row.base_index + [*map(str, row.terms)], 1)
         )
         left = f"{row.name:{name}}  {row.role:10} {row.term:4}  {row.vote:{vote}}  {row.commit:6}"
         lines.append(f"{left}      {cells}".rstrip())

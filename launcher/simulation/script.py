@@ -6,9 +6,11 @@ ignored, so a transcript is a script too, and playing it gives itself again.
 
 `quietly` before a command hides what it caused. Setting the stage, before anything has happened:
 
-    start N [named A B ..] [failure_hint on] [BOUND n ..]   BOUND: a field of `Limits`, in bytes
-                                            or messages. Servers are 1..N, written S1..SN;
-                                            a second `start` begins another story
+    start N [named A B ..] [failure_hint on] [lease on] [members S,S] [BOUND n ..]
+                                            BOUND: a field of `Limits`, in bytes or messages;
+                                            members: with whom the cluster begins, if not with all.
+                                            Servers are 1..N, written S1..SN; a second `start`
+                                            begins another story
     log S 1 1 4                             the terms of the entries that S starts with
     term S 7                                the term in which S starts
 
@@ -18,10 +20,15 @@ What a server does:
                                             own clock says so, no time passes for the others
     elect S                                 time-out, then settle; it must win
     propose S x [y z]                       one batch of commands
-    read S                                  a linearizable read; they are numbered 1, 2, ..
+    read S [here]                           a linearizable read, of the leader; here: S answers it,
+                                            whoever leads. They are numbered 1, 2, ..
     transfer S [to S]                       it leads, and is asked to hand over
+    reconfigure S to S,S                    it leads, and is asked to make these the voters
+    snapshot S [bytes]                      it takes one of all that it has applied, which is
+                                            durable at once; it is sent in chunks of 100 bytes
     persist [S] [once]                      its disk writes all that waits, or only the oldest write
     crash S, restart S                      what was not persisted is lost
+    forget S                                it is down, and all that its disk holds is removed
     hint S died [at S,S]                    the others are told, over links that are not cut
 
 What happens in between:
@@ -42,19 +49,23 @@ What must be so (`all` and `S,S` name many servers):
 
     expect leader S, expect no leader
     expect role|term|commit|vote S ..       of one server or many
-    expect log|disk S 1 1 4                 the terms in its memory, or on its disk
+    expect log|disk S 1 1 4                 the terms in its memory, or on its disk: what stands
+                                            behind a snapshot
+    expect snapshot S 5@2                   the newest on its disk, or `none`
+    expect voters|outgoing|learners S S,S   the configuration that it goes by, or `none`
     expect applied S x y                    the commands that it has applied since it started
     expect next|match S S 4                 what a leader believes of another server
     expect read 1 at 3, expect read 1 unanswered
-    expect refused NotLeader|Busy|ImpossibleTransfer    what the last `propose`, `read` or
-                                            `transfer` was told
+    expect refused NotLeader|Busy|ImpossibleTransfer    what the last `propose`, `read`,
+                                            `transfer` or `reconfigure` was told
     expect event S NAME, expect no event S NAME     since it started
     expect in-flight 2 [KIND] [from S] [to S]
-    expect agreement                        all that run have the same log
+    expect agreement                        all that run have the same log, as far as it is there
     show                                    every server's term, vote and log, as in Figure 7
 
-KIND is RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, TimeoutNow, or a use:
-PreVote, PreVoteReply, Heartbeat. After every step the invariants of `node/raft/invariants.py` are
+KIND is RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, TimeoutNow,
+InstallSnapshot, InstallSnapshotReply, ReadIndex, ReadIndexReply, or a use: PreVote, PreVoteReply,
+Heartbeat. After every step the invariants of `node/raft/invariants.py` are
 checked; one that is broken fails the script.
 """
 
@@ -68,7 +79,7 @@ from typing import TypeAlias
 
 from launcher.errors import LauncherError, UsageError
 from launcher.simulation import notation
-from launcher.simulation.cores import TIMING, Network, Stored, batches, terms_of
+from launcher.simulation.cores import CHUNK_BYTES, TIMING, Network, Stored, batches, terms_of
 from launcher.simulation.expectations import expect, expect_leader
 from launcher.simulation.stage import (
     Mail,
@@ -179,19 +190,27 @@ def _start(play: Play, words: Words) -> None:
             raise Wrong(f"{unfit[0]!r} is no name: a word of letters that is not all or S1")
         play.names = dict(enumerate(names, 1))
     timing, limits = TIMING, Limits()
+    members: tuple[NodeId, ...] = tuple(play.names)
     if len(words) % 2:
         raise Wrong(f"{words[-1]} has no value")
     for option, value in zip(words[::2], words[1::2], strict=True):
         if option == "failure_hint" and value in {"on", "off"}:
             timing = replace(timing, failure_hint=value == "on")
+        elif option == "lease" and value in {"on", "off"}:
+            timing = replace(timing, lease=value == "on")
+        elif option == "members":
+            members = tuple(play.server(one) for one in value.split(","))
         elif option in BOUNDS:
             limits = replace(limits, **{option: number(value)})
         else:
-            raise Wrong(f"no option {option} {value}; BOUND is {', '.join(BOUNDS)}")
+            known = f"BOUND is {', '.join(BOUNDS)}"
+            raise Wrong(f"no option {option} {value}; {known}")
     play.moved, play.refusal, play.reads = False, None, 0
     play.delayed.clear()
     play.answers.clear()
-    play.network = Network(size, timing=timing, limits=limits, seed=play.seed, witness=play)
+    play.network = Network(
+        size, timing=timing, limits=limits, seed=play.seed, witness=play, members=members
+    )
 
 
 def _log(play: Play, words: Words) -> None:
@@ -258,10 +277,12 @@ def _propose(play: Play, words: Words) -> None:
 
 
 def _ask(play: Play, words: Words) -> None:
-    node_id = play.running(alone(words))
+    node_id = play.running(first(words))
+    if words[1:] not in ([], ["here"]):
+        raise Wrong(f"cannot make sense of {words[1]!r}")
     play.refusal = None
     try:
-        play.net[node_id].read(play.reads + 1, play.net.now)
+        play.net[node_id].read(play.reads + 1, play.net.now, follower=bool(words[1:]))
     except NotLeader as error:
         _refuse(play, node_id, error)
         return
@@ -282,6 +303,35 @@ def _transfer(play: Play, words: Words) -> None:
         _refuse(play, node_id, error)
         return
     play.net.collect(node_id)
+
+
+def _reconfigure(play: Play, words: Words) -> None:
+    node_id, rest = play.running(first(words)), words[1:]
+    if rest[:1] != ["to"]:
+        raise Wrong("who is to vote?")
+    target = play.node_ids(alone(rest[1:]))
+    if not target:
+        raise Wrong("somebody has to vote")
+    play.refusal = None
+    try:
+        play.net[node_id].change_membership(target, play.net.now)
+    except RaftError as error:
+        _refuse(play, node_id, error)
+        return
+    play.net.collect(node_id)
+
+
+def _snapshot(play: Play, words: Words) -> None:
+    node_id, rest = play.running(first(words)), words[1:]
+    size = number(alone(rest)) if rest else 3 * CHUNK_BYTES
+    if not size:
+        raise Wrong("a snapshot has some bytes")
+    state, held = play.net[node_id].state, play.net.disks[node_id].snapshot
+    if state.last_applied <= (held.last_included_index if held else 0):
+        raise Unmet("it has applied nothing since the last one")
+    snapshot = notation.of_snapshot(play.net.take_snapshot(node_id, size))
+    play.tell(f"{play.names[node_id]} takes {snapshot}, and its log begins at "
+              f"{state.log.first_index}")  # fmt: skip
 
 
 def _refuse(play: Play, node_id: NodeId, error: RaftError) -> None:
@@ -318,9 +368,19 @@ def _restart(play: Play, words: Words) -> None:
     disk = play.net.disks[node_id]
     vote = play.vote_of(disk.hard_state.voted_for)
     held = f"term={disk.hard_state.current_term} vote={vote}"
+    if disk.snapshot is not None:
+        held += f" {notation.of_snapshot(disk.snapshot)}"
     log = notation.of_batches(disk.batches)
     play.tell(f"{play.names[node_id]} starts with {held} entries={log}")
     play.net.start(node_id)
+
+
+def _forget(play: Play, words: Words) -> None:
+    node_id = play.server(alone(words))
+    if node_id in play.net.servers:
+        raise Wrong(f"{play.names[node_id]} is up; crash it first")
+    play.net.forget(node_id)
+    play.tell(f"the disk of {play.names[node_id]} is empty")
 
 
 def _hint(play: Play, words: Words) -> None:
@@ -416,17 +476,23 @@ def _show(play: Play, words: Words) -> None:
 Command: TypeAlias = Callable[[Play, Words], None]
 CHOICE = "[one|last] [KIND] [from S] [to S]"
 COMMANDS: dict[str, tuple[str, Command]] = {
-    "start": ("start N [named A B ..] [failure_hint on] [BOUND n ..]", _start),
+    "start": (
+        "start N [named A B ..] [failure_hint on] [lease on] [members S,S] [BOUND n ..]",
+        _start,
+    ),
     "log": ("log S 1 1 4", _log),
     "term": ("term S 7", _term),
     "time-out": ("time-out S [early]", _time_out),
     "elect": ("elect S", _elect),
     "propose": ("propose S x [y z]", _propose),
-    "read": ("read S", _ask),
+    "read": ("read S [here]", _ask),
     "transfer": ("transfer S [to S]", _transfer),
+    "reconfigure": ("reconfigure S to S,S", _reconfigure),
+    "snapshot": ("snapshot S [bytes]", _snapshot),
     "persist": ("persist [S] [once]", _persist),
     "crash": ("crash S", _crash),
     "restart": ("restart S", _restart),
+    "forget": ("forget S", _forget),
     "hint": ("hint S died [at S,S]", _hint),
     "deliver": (f"deliver {CHOICE}", _deliver),
     "drop": (f"drop {CHOICE}", _drop),

@@ -7,7 +7,7 @@ both say what is wrong with them by `Wrong` and `Unmet`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,8 +17,12 @@ from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Batch,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     NodeId,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
     TimeoutNow,
@@ -34,6 +38,10 @@ KINDS: dict[str, Callable[[Message], bool]] = {
     "AppendEntries": lambda message: isinstance(message, AppendEntries),
     "AppendEntriesReply": lambda message: isinstance(message, AppendEntriesReply),
     "TimeoutNow": lambda message: isinstance(message, TimeoutNow),
+    "InstallSnapshot": lambda message: isinstance(message, InstallSnapshot),
+    "InstallSnapshotReply": lambda message: isinstance(message, InstallSnapshotReply),
+    "ReadIndex": lambda message: isinstance(message, ReadIndex),
+    "ReadIndexReply": lambda message: isinstance(message, ReadIndexReply),
     "PreVote": lambda message: isinstance(message, RequestVote) and message.pre_vote,
     "PreVoteReply": lambda message: isinstance(message, RequestVoteReply) and message.pre_vote,
     "Heartbeat": lambda message: isinstance(message, AppendEntries) and not message.batches,
@@ -79,7 +87,7 @@ class Play(Witness):
     moved: whether anything has happened; before that the stage may be set
     delayed: messages that are in flight but out of reach
     reads: how many have been asked for; `answers` has the index that each was answered at
-    refusal: what the last proposal or read was refused with
+    refusal: what the last request was refused with
     """
 
     def __init__(self, seed: int) -> None:
@@ -198,6 +206,14 @@ class Play(Witness):
             raise Unmet(f"no such message is in flight, but {'; '.join(mail) or 'none'}")
         return {"all": found, "one": found[:1], "last": found[-1:]}[chosen.which]
 
+    def node_ids(self, word: str) -> tuple[NodeId, ...]:
+        """Some servers, or `none`, in the order of their numbers."""
+        return () if word == "none" else tuple(sorted(set(self.servers(word))))
+
+    def listed(self, node_ids: Iterable[NodeId]) -> str:
+        """Their names with commas; `none` when there are none."""
+        return ",".join(self.names[node_id] for node_id in node_ids) or "none"
+
     # -- what is so ------------------------------------------------------------------------------
 
     def vote_of(self, voted_for: NodeId | None) -> str:
@@ -212,11 +228,13 @@ class Play(Witness):
             hard_state = disk.hard_state
             vote = self.vote_of(hard_state.voted_for)
             terms = terms_of(disk.batches)
-            return notation.Row(name, "down", hard_state.current_term, vote, 0, terms)
+            base = disk.snapshot.last_included_index if disk.snapshot else 0
+            return notation.Row(name, "down", hard_state.current_term, vote, 0, terms, base)
         state = server.raft.state
         role = "pre-vote" if state.pre_vote else state.role.value
         vote, terms = self.vote_of(state.voted_for), self.net.log_terms(node_id)
-        return notation.Row(name, role, state.current_term, vote, state.commit_index, terms)
+        base, term = state.log.base_index, state.current_term
+        return notation.Row(name, role, term, vote, state.commit_index, terms, base)
 
 
 # -- more words ----------------------------------------------------------------------------------

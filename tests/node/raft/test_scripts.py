@@ -107,6 +107,14 @@ WRONG = [
     ("start 3\nexpect luck", "nothing is called 'luck'; there are leader, no leader, "),
     ("start 3\nexpect role 1 boss", "no role 'boss'; there are follower, candidate, leader, "),
     ("start 3\nexpect term 1", "there is a word missing, in: expect term S 2"),
+    ("start 3 members 1,4", "start: no server '4'; there are S1, S2, S3"),
+    ("start 3 lease maybe", "no option lease maybe; BOUND is "),
+    ("start 3\nreconfigure 1", "who is to vote?; write: reconfigure S to S,S"),
+    ("start 3\nreconfigure 1 to none", "somebody has to vote"),
+    ("start 3\nread 1 there", "cannot make sense of 'there'; write: read S [here]"),
+    ("start 3\nsnapshot 1 0", "a snapshot has some bytes; write: snapshot S [bytes]"),
+    ("start 3\nforget 1", "S1 is up; crash it first; write: forget S"),
+    ("start 3\nexpect snapshot 1 2", "'2' is no snapshot such as 5@2"),
 ]
 
 
@@ -140,6 +148,14 @@ UNMET = [
     ("start 3\nrelease", "nothing is delayed"),
     ("start 3\nelect 1\ntime-out 1", "it leads, and waits for no leader"),
     ("start 3\ncut 1|2,3\nelect 1", "line 3: elect 1: there is no leader"),
+    ("start 3\nsnapshot 1", "it has applied nothing since the last one"),
+    (
+        "start 1\nelect 1\nsnapshot 1\nexpect snapshot 1 2@1",
+        "the snapshot of S1 is '1@1', not '2@1'",
+    ),
+    ("start 3\nexpect voters 1 1,2", "voters of S1 is 'S1,S2,S3', not 'S1,S2'"),
+    ("start 3\nexpect learners 1 2", "learners of S1 is 'none', not 'S2'"),
+    ("start 3\nexpect outgoing all 2", "outgoing of S1 is 'none', not 'S2'"),
 ]
 
 
