@@ -369,6 +369,8 @@ class Server:
 
     def _take_snapshot(self) -> None:
         """Of all that is applied: it gets its name when the log, too, is durable up to there."""
+        if not self._membership.voters:
+            return  # it joins, and has not applied yet who votes: no snapshot could say it
         newest = self._raft.state.snapshot
         if self._applied_index <= (newest.last_included_index if newest else 0):
             self._snapshots.no_need()

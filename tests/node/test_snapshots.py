@@ -174,6 +174,35 @@ def test_it_says_which_membership_was_applied_not_what_the_log_ends_with(tmp_pat
     assert taken.membership == stable((1, 2, 3))
 
 
+def test_who_joins_takes_none_before_it_has_applied_who_votes(tmp_path: Path) -> None:
+    """With whom the cluster began stands in no log: only the first change tells who comes later."""
+    world = World(
+        tmp_path,
+        voters=[1, 2],
+        snapshot_entries=10,
+        snapshot_trailing_bytes=1 << 20,
+        max_apply_bytes=1,
+    )
+    world.crash(3)
+    shutil.rmtree(tmp_path / "node-3")
+    world.changes["voters"] = []
+    world.start(3)
+    leader, _ = grown(world)
+    world.servers[leader].change_membership([1, 2, 3], world.now)
+    changed = world.servers[leader].status().last_index
+    world.run(2.0)
+    world.servers[3].take_snapshot()
+    world.run(0.2)
+
+    assert world.servers[3].status().voter
+    taken = [int(str(fields["index"])) for fields in world.events[3].named("snapshot.taken")]
+    assert taken
+    assert min(taken) >= changed
+    snapshot = world.servers[3].state.snapshot
+    assert snapshot is not None
+    assert snapshot.membership == stable((1, 2, 3))
+
+
 def test_a_doubled_chunk_is_taken_once(tmp_path: Path) -> None:
     world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
     leader, _ = grown(world)
