@@ -31,6 +31,7 @@ from launcher import claim, control
 from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
+from launcher.disks import parse_fault
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.sockets import Sockets
 from launcher.status import Chosen, ClusterStatus, HandedOver
@@ -327,8 +328,18 @@ class Cluster:
         return self._call(control.Partition(spec)).groups
 
     def heal(self) -> None:
-        """Mends every link."""
+        """Mends every link; `disk("all", fault="ok")` mends the disks."""
         self._call(control.Heal())
+
+    def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
+        """Has the disks of nodes do this, and nothing else, until they are told otherwise.
+
+        fault: `hang`, `slow 200ms`, `full`, `fail-write`, `fail-sync`, or `ok`, which mends them
+
+        It stays when a node is started again, once that has recovered; but `fail-write` and
+        `fail-sync` are over when they have struck, or the node has ended. Raises UsageError.
+        """
+        return self._act(control.SetDisks(_words(targets), parse_fault(fault)))
 
     # -- using -------------------------------------------------------------------------------
 

@@ -315,7 +315,7 @@ def partition(context: Context, spec: str, as_json: bool) -> None:
         click.echo("cut: " + " | ".join(",".join(f"n{n}" for n in group) for group in groups))
 
 
-@command("heal", "Mend every link that was cut.")
+@command("heal", "Mend every link that was cut. Disks are mended by: disk all ok.")
 @as_json
 def heal(context: Context, as_json: bool) -> None:
     """`launcher heal`."""
@@ -326,6 +326,24 @@ def heal(context: Context, as_json: bool) -> None:
         print_json({"healed": True})
     else:
         click.echo("healed")
+
+
+@command(
+    "disk",
+    "Have the disks of nodes fail: FAULT is hang, slow DURATION (slow 200ms), full, fail-write, "
+    "fail-sync (the next one), or ok, which mends them; heal does not.\n\nIt stays when a node is "
+    "started again; fail-write and fail-sync are over when they have struck." + TARGET_HELP,
+)
+@targets
+@click.argument("fault", metavar="FAULT")
+@as_json
+def disk(context: Context, targets: tuple[str, ...], fault: str, as_json: bool) -> None:
+    """`launcher disk`."""
+    from launcher.disks import takes_duration
+
+    if takes_duration(targets[-1]):
+        targets, fault = targets[:-1], f"{targets[-1]} {fault}"
+    _act("disk of", context.cluster().disk(*targets, fault=fault), as_json)
 
 
 # -- using ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
     add {count}, remove {targets}, rebuild {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     heal
+    disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
 
@@ -120,6 +121,13 @@ class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
     """Mend every link."""
 
 
+class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
+    """Have the disks of nodes do this, and nothing else; None: they are well."""
+
+    targets: list[str]
+    fault: wire.DiskFault | None
+
+
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
     """Take the cluster down."""
 
@@ -139,6 +147,7 @@ Request: TypeAlias = (
     | Rebuild
     | Partition
     | Heal
+    | SetDisks
     | Down
 )
 

@@ -28,11 +28,13 @@ import msgspec
 
 from launcher.claim import Claim, ProcessRecord
 from launcher.config import ClusterConfig
+from launcher.disks import ailment
 from launcher.errors import LauncherError
 from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.processes import NodeProcess, launch
 from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
 from node import wire
+from node.disk_faults import ONCE
 from node.events import EventLog, HybridClock
 from node.raft.messages import NodeId
 
@@ -50,6 +52,7 @@ class Node:
     process: the one that runs; None when there is none
     starting: a process is being started for it
     status: the last that it said
+    disk_fault: what its disk is to do, in this life and the next ones
     """
 
     id: NodeId
@@ -57,6 +60,7 @@ class Node:
     process: NodeProcess | None = None
     starting: bool = False
     status: wire.Status | None = None
+    disk_fault: wire.DiskFault | None = None
 
 
 class Nodes:
@@ -220,6 +224,8 @@ class Nodes:
                 peers[peer].send_link(node.id, life, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
+        if node.disk_fault is not None:
+            node.process.send(wire.SetDiskFault(node.disk_fault))
         node.process.send(wire.GetStatus(next(self._requests)))
         if self._faults:  # they may have changed since the node's config was written
             node.process.send(wire.SetFaults(self._faults))
@@ -312,6 +318,8 @@ class Nodes:
         process, node.process = node.process, None
         assert process is not None, f"n{node_id} ended twice"
         ready = process.ready.is_set()
+        if node.disk_fault is not None and node.disk_fault.kind in ONCE:
+            node.disk_fault = None  # it has struck, or there is no next write of this process
         node.lifecycle.ended(asyncio.get_running_loop().time(), end)
         self.emit(
             "info"
@@ -445,6 +453,7 @@ class Nodes:
             voter=bool(self._claim.cluster.voters_of(node.id)),
             restarts=node.lifecycle.restarts,
             reason=node.lifecycle.reason,
+            disk=ailment(node.disk_fault, False),
         )
         if said is not None:
             described = msgspec.structs.replace(
@@ -461,7 +470,12 @@ class Nodes:
             return described
         if said is not None and process.ready.is_set():
             role = msgspec.convert(said.role, Role)
-            described = msgspec.structs.replace(described, role=role, leader=said.leader)
+            described = msgspec.structs.replace(
+                described,
+                role=role,
+                leader=said.leader,
+                disk=ailment(said.disk_fault, said.disk_stalled),
+            )
         cpu, rss = process.measure() or (None, None)
         return msgspec.structs.replace(
             described,
@@ -507,6 +521,19 @@ class Nodes:
         self._faults = list(faults)
         for _, process in self._running():
             process.send(wire.SetFaults(self._faults))
+        await self.ask()
+
+    async def set_disk_fault(self, ids: Sequence[NodeId], fault: wire.DiskFault | None) -> None:
+        """The disks of these nodes do this from now on, also when they are started again.
+
+        Returns when all of them that are up have heard it. A fault of the next write or sync ends
+        with the process at the latest.
+        """
+        for node_id in ids:
+            node = self.all[node_id]
+            node.disk_fault = fault
+            if node.process is not None:
+                node.process.send(wire.SetDiskFault(fault))
         await self.ask()
 
     # -- small things ------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import msgspec
 
 from launcher import control
 from launcher.control import Reply, Request
+from launcher.disks import describe
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
 from launcher.nodes import Nodes
@@ -26,7 +27,7 @@ from launcher.reconfiguration import Reconfiguration
 from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
 from launcher.targets import Action, parse_partition, resolve
 from node.raft.messages import NodeId
-from node.wire import LinkFault, Stop, TakeSnapshot
+from node.wire import DiskFault, LinkFault, Stop, TakeSnapshot
 
 START_TIMEOUT_S = 30.0
 """A node that has not answered by then is reported; a long log takes a while to replay."""
@@ -92,6 +93,8 @@ class Operations:
                 await self._nodes.set_faults([])
                 self._nodes.emit("info", "fault.healed")
                 return Reply(ok=True)
+            case control.SetDisks(targets, fault):
+                return await self._set_disks(targets, fault)
             case control.Down():
                 raise AssertionError("the supervisor takes itself down")
 
@@ -346,6 +349,21 @@ class Operations:
         await self._nodes.set_faults(cuts(groups))
         self._nodes.emit("warn", "fault.injected", fault="partition", groups=groups)
         return Reply(ok=True, groups=groups)
+
+    async def _set_disks(self, targets: Sequence[str], fault: DiskFault | None) -> Reply:
+        """A disk is its node's, whatever becomes of the process: so nodes that are down count."""
+        status = await self._nodes.status()
+        action: Action = "disk ok" if fault is None else "disk"
+        ids = resolve(targets, status, action, self._random)
+        await self._nodes.set_disk_fault(ids, fault)
+        if fault is not None and ids:
+            amount = {"delay_s": fault.delay_s} if fault.delay_s else {}
+            self._nodes.emit("warn", "fault.injected", fault=fault.kind, targets=ids, **amount)
+        elif ids:
+            self._nodes.emit("info", "fault.healed", targets=ids)
+        note = "ok" if fault is None else describe(fault)
+        chosen = [_choose(status, node) for node in ids]
+        return Reply(ok=True, chosen=[msgspec.structs.replace(one, note=note) for one in chosen])
 
 
 def cuts(groups: Sequence[Sequence[NodeId]]) -> list[LinkFault]:

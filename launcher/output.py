@@ -98,9 +98,9 @@ def status_table(status: ClusterStatus, colour: bool) -> str:
     headers = "node state role term leader first last commit applied pid restarts uptime cpu memory"
     rows = [_row(node, colour) for node in status.nodes]
     titles = headers.split()
-    if any(node.reason for node in status.nodes):
+    if any(node.reason or node.disk for node in status.nodes):
         titles.append("why")
-        rows = [[*row, node.reason] for row, node in zip(rows, status.nodes, strict=True)]
+        rows = [[*row, _why(node)] for row, node in zip(rows, status.nodes, strict=True)]
     return tabulate(rows, titles, tablefmt="plain", disable_numparse=True, stralign="left")
 
 
@@ -127,6 +127,11 @@ def _row(node: NodeStatus, colour: bool) -> list[str]:
         "-" if node.cpu_percent is None else f"{node.cpu_percent:.0f}%",
         "-" if node.rss_bytes is None else f"{node.rss_bytes / 2**20:.0f}MiB",
     ]
+
+
+def _why(node: NodeStatus) -> str:
+    disk = f"disk: {node.disk}" if node.disk else ""
+    return "; ".join(filter(None, (node.reason, disk)))
 
 
 def duration(seconds: float) -> str:

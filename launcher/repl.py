@@ -30,6 +30,7 @@ import click
 
 from launcher import cli
 from launcher.commands import Context, launcher
+from launcher.disks import FAULT_WORDS
 from launcher.errors import LauncherError, NotRunning
 from launcher.status import ClusterStatus
 from launcher.targets import WORDS as TARGET_WORDS
@@ -262,8 +263,10 @@ def _offers(name: str, ids: list[str]) -> list[str]:
     if row is None:
         return []
     options = [text for parameter in row.params for text in parameter.opts if text.startswith("--")]
-    takes_targets = any(parameter.name in ("target", "targets") for parameter in row.params)
-    return [*TARGET_WORDS, *ids, *options] if takes_targets else options
+    names = {parameter.name for parameter in row.params}
+    targets = [*TARGET_WORDS, *ids] if names & {"target", "targets"} else []
+    faults = FAULT_WORDS if "fault" in names else ()
+    return [*targets, *faults, *options]
 
 
 @contextlib.contextmanager

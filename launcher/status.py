@@ -25,6 +25,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: how often it was started again since the supervisor started
     cpu_percent: of one core, since the last time somebody asked
     reason: why it is down or failed; empty when it is neither
+    disk: what is wrong with its disk, as far as anybody knows (`launcher/disks.py`), or empty
     """
 
     id: NodeId
@@ -44,6 +45,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     rss_bytes: int | None = None
     reason: str = ""
+    disk: str = ""
 
     @property
     def running(self) -> bool:

@@ -34,6 +34,8 @@ Action: TypeAlias = Literal[
     "resume",
     "snapshot",
     "partition",
+    "disk",
+    "disk ok",
 ]
 
 WORDS = ("leader", "follower", "followers", "minority", "majority", "all", "random")
@@ -131,9 +133,9 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
-        case "kill" | "stop":
+        case "kill" | "stop" | "disk":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition":
+        case "restart" | "remove" | "rebuild" | "partition" | "disk ok":
             return status.nodes
 
 
@@ -149,6 +151,8 @@ _IDLE = {
     "resume": "no node is paused",
     "snapshot": "no node is running that is not paused",
     "partition": "the other groups have taken every node",
+    "disk": "no node is running",
+    "disk ok": "there is no node",
 }
 
 

@@ -37,6 +37,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from node import wire
+from node.disk_faults import DiskFaults, FaultyDisk
 from node.errors import (
     Busy,
     DamagedLog,
@@ -63,7 +64,9 @@ from node.wire import (
     GetStatus,
     NewLink,
     NodeConfig,
+    SetDiskFault,
     SetFaults,
+    Status,
     Stop,
     TakeSnapshot,
     ToSupervisor,
@@ -200,6 +203,7 @@ class Node:
         )
         self._random = random.Random(config.seed)
         self._faults = FaultFilter(config.faults, rng=self._random)
+        self._disk_faults = DiskFaults()
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(config.node_id, self._faults, self._on_frame, self._on_lost)
         self._peer_lives: dict[NodeId, int] = {}
@@ -235,7 +239,7 @@ class Node:
         server = self._server = Server(
             config,
             machine=lambda: load(config.machine),
-            disk=OsDisk(Path(config.data_dir)),
+            disk=FaultyDisk(OsDisk(Path(config.data_dir)), self._disk_faults),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),
@@ -467,6 +471,8 @@ class Node:
                     self._transfer(message)
                 case SetFaults():
                     self._faults.set(message.faults)
+                case SetDiskFault():
+                    self._disk_faults.set(message.fault)
                 case NewLink():
                     pipe = self._control.take_descriptor()
                     self._run_task(self._attach(message.peer, message.life, pipe))
@@ -478,7 +484,7 @@ class Node:
                     self._change_membership(message.target)
                 case GetStatus():
                     if self._server is not None:
-                        self._tell_supervisor(self._server.status(message.request))
+                        self._tell_supervisor(self._status(self._server, message.request))
         except Exception as error:
             self._fail(error)
 
@@ -522,7 +528,15 @@ class Node:
         now = (state.role, state.is_voter, state.current_term, state.leader_id)
         if now != self._reported:
             self._reported = now
-            self._tell_supervisor(server.status())
+            self._tell_supervisor(self._status(server))
+
+    def _status(self, server: Server, request: int = 0) -> Status:
+        """How the node sees the world, and how its disk does."""
+        return msgspec.structs.replace(
+            server.status(request),
+            disk_fault=self._disk_faults.current,
+            disk_stalled=server.state.disk.stalled,
+        )
 
     def _tell_supervisor(self, message: ToSupervisor) -> None:
         self._control.send(wire.encode(self._clock.tick(), message))

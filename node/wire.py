@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -154,6 +154,25 @@ class SetFaults(msgspec.Struct, frozen=True, tag=True):
     faults: list[LinkFault]
 
 
+DiskFaultKind: TypeAlias = Literal["hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync"]
+
+
+class DiskFault(msgspec.Struct, frozen=True):
+    """What a node's disk does: `node/disk_faults.py` says what that is.
+
+    delay_s: how much longer each sync of a `slow-disk` takes
+    """
+
+    kind: DiskFaultKind
+    delay_s: float = 0.0
+
+
+class SetDiskFault(msgspec.Struct, frozen=True, tag=True):
+    """From now on this node's disk does this, and nothing else; None: it is well."""
+
+    fault: DiskFault | None
+
+
 class NewLink(msgspec.Struct, frozen=True, tag=True):
     """`peer` has started, in its `life`; one file descriptor, this node's end of the pipe to it,
     comes with this frame."""
@@ -197,7 +216,14 @@ class TransferLeadership(msgspec.Struct, frozen=True, tag=True):
 
 
 ToNode: TypeAlias = (
-    SetFaults | NewLink | GetStatus | TakeSnapshot | ChangeMembership | TransferLeadership | Stop
+    SetFaults
+    | SetDiskFault
+    | NewLink
+    | GetStatus
+    | TakeSnapshot
+    | ChangeMembership
+    | TransferLeadership
+    | Stop
 )
 
 
@@ -222,6 +248,9 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """how many attempts to take a snapshot have failed in this life, and why the last one did"""
     digest: str
     """the running hash of the entries applied up to applied_index"""
+    disk_fault: DiskFault | None = None
+    disk_stalled: bool = False
+    """what its disk was told to do; and whether a write takes longer than an election timeout"""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

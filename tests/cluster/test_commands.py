@@ -51,6 +51,7 @@ def test_an_impossible_number_of_nodes(lab: Lab, count: str) -> None:
         ["read", "LS"],
         ["partition", "1|2"],
         ["heal"],
+        ["disk", "leader", "hang"],
         ["wait", "--leader"],
         ["repl"],
         ["watch"],
@@ -315,6 +316,12 @@ def test_an_entry_the_machine_refuses_is_committed_and_explained(lab: Lab) -> No
         ["partition", "1|9"],
         ["partition", ""],
         ["read", "--node", "9", "COUNT"],
+        ["disk", "1", "burn"],
+        ["disk", "1", "slow"],
+        ["disk", "1", "slow", "soon"],
+        ["disk", "9", "hang"],
+        ["disk", "slow", "20ms"],
+        ["disk", "hang"],
     ],
 )
 def test_bad_targets(shared: Lab, words: list[str]) -> None:

@@ -45,6 +45,7 @@ class FakeNode:
         self.selector = selectors.DefaultSelector()
         self.selector.register(control, selectors.EVENT_READ, None)
         self.faults = len(config.faults)
+        self.disk_fault: wire.DiskFault | None = None
 
     def attach(self, peer: int, pipe: socket.socket) -> None:
         self.drop(peer)
@@ -80,6 +81,7 @@ class FakeNode:
                 applied_index=self.faults,
                 snapshot_index=0,
                 digest="",
+                disk_fault=self.disk_fault,
             )
         )
 
@@ -119,6 +121,8 @@ class FakeNode:
                         return False
                 case wire.SetFaults(faults):
                     self.faults = len(faults)
+                case wire.SetDiskFault(fault):
+                    self.disk_fault = fault
                 case wire.NewLink(peer, _):
                     self.attach(peer, socket.socket(fileno=self.fds.pop(0)))
                     self.status(0)

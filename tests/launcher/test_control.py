@@ -200,6 +200,60 @@ def test_partition_and_heal_have_reached_the_nodes(tmp_path: Path) -> None:
 
 
 @cluster_test
+def test_a_disk_fault_is_its_nodes_through_restarts_and_is_mended_by_name(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        chosen = cluster.disk("leader", 3, fault="slow 200ms")
+        assert [(node.id, node.note) for node in chosen] == [
+            (1, "slow-disk 200ms"),
+            (3, "slow-disk 200ms"),
+        ]
+        assert disks(cluster) == ["slow-disk 200ms", "", "slow-disk 200ms"]
+
+        cluster.disk(3, fault="hang")  # instead of what it did
+        cluster.kill(3)
+        assert disks(cluster) == ["slow-disk 200ms", "", "hang-disk"]
+        cluster.start(3)
+        cluster.heal()  # links only
+        assert disks(cluster) == ["slow-disk 200ms", "", "hang-disk"]
+
+        cluster.kill(3)
+        cluster.disk("all", fault="ok")
+        assert disks(cluster) == ["", "", ""]
+        cluster.start(3)
+        assert disks(cluster) == ["", "", ""]
+
+        said = [
+            (event["event"], event.get("fault"), event["targets"])
+            for event in map(json.loads, cluster.config.event_log(0).read_text().splitlines())
+            if event["event"].startswith("fault.") and event.get("fault") != "kill"
+            if "targets" in event
+        ]
+        assert said == [
+            ("fault.injected", "slow-disk", [1, 3]),
+            ("fault.injected", "hang-disk", [3]),
+            ("fault.healed", None, [1, 2, 3]),
+        ]
+
+
+@cluster_test
+def test_a_fault_of_the_next_sync_ends_with_the_process(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.disk(2, fault="fail-sync")
+        assert disks(cluster) == ["", "fail-sync", ""]
+        cluster.restart(2)
+        assert disks(cluster) == ["", "", ""]
+
+        cluster.kill(2)
+        cluster.disk(2, fault="fail-write")  # of its next life
+        cluster.start(2)
+        assert disks(cluster) == ["", "fail-write", ""]
+
+
+def disks(cluster: FakeCluster) -> list[str]:
+    return [node.disk for node in cluster.status().nodes]
+
+
+@cluster_test
 def test_rolling_takes_one_at_a_time_the_leader_last(tmp_path: Path) -> None:
     with fake_cluster(tmp_path) as cluster:
         chosen = cluster.restart("all", rolling=True)

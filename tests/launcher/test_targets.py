@@ -62,6 +62,18 @@ def test_follower_is_one_of_them_and_never_the_leader() -> None:
     assert {tuple(chosen("follower", seed=seed)) for seed in range(100)} == {(2,), (3,), (4,), (5,)}
 
 
+def test_a_disk_that_fails_at_random_is_one_in_use_and_all_are_mended() -> None:
+    some = cluster("down", "up", "failed", "paused", leader=2)
+
+    assert {tuple(chosen("random", status=some, action="disk", seed=s)) for s in range(50)} == {
+        (2,),
+        (4,),
+    }
+    assert chosen("all", status=some, action="disk") == [2, 4]
+    assert chosen("3", status=some, action="disk") == [3]
+    assert chosen("all", status=some, action="disk ok") == [1, 2, 3, 4]
+
+
 def test_the_same_seed_chooses_the_same() -> None:
     assert chosen("minority", seed=7) == chosen("minority", seed=7)
 

@@ -325,6 +325,11 @@ def test_the_columns() -> None:
             {"fault": "partition", "groups": [[1, 2], [3, 4, 5]]},
             "injected: partition 1,2 | 3,4,5",
         ),
+        (
+            "fault.injected",
+            {"fault": "slow-disk", "targets": [2], "delay_s": 0.2},
+            "injected: slow-disk n2 delay_s=0.2",
+        ),
         ("fault.healed", {}, "healed: every link is whole again"),
         (
             "safety.violated",

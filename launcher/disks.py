@@ -1,0 +1,83 @@
+"""FAULT: the words for what a node's disk is to do, and for what it does. Pure.
+
+    hang          nothing is written or synced any more, until the disk is ok
+    slow 200ms    each sync takes so much longer
+    full          nothing finds space
+    fail-write    the next write fails
+    fail-sync     the next sync fails
+    ok            the disk is well
+
+What they do is told in `node/disk_faults.py`. The names there are those of the simulated world,
+`hang-disk`, `slow-disk`, `full-disk`; they will do here too.
+"""
+
+from __future__ import annotations
+
+from launcher.errors import UsageError
+from launcher.settings import parse_duration_s, write_duration
+from node.wire import DiskFault, DiskFaultKind
+
+FAULT_WORDS = ("hang", "slow", "full", "fail-write", "fail-sync", "ok")
+MOST_DELAY_S = 3600.0
+
+_KINDS: dict[str, DiskFaultKind] = {
+    "hang": "hang-disk",
+    "hang-disk": "hang-disk",
+    "full": "full-disk",
+    "full-disk": "full-disk",
+    "fail-write": "fail-write",
+    "fail-sync": "fail-sync",
+}
+_SLOW = ("slow", "slow-disk")
+
+
+def takes_duration(word: str) -> bool:
+    """Whether the fault of this name stands in two words."""
+    return word.lower() in _SLOW
+
+
+def parse_fault(text: str) -> DiskFault | None:
+    """What the words mean; None: that the disk is well. Raises UsageError."""
+    words = text.lower().split()
+    if words == ["ok"]:
+        return None
+    if words and takes_duration(words[0]):
+        return DiskFault("slow-disk", _delay_s(text, words[1:]))
+    if len(words) != 1 or words[0] not in _KINDS:
+        raise UsageError(
+            f"a disk cannot do {text!r}: it can hang, be slow by a duration (slow 200ms), "
+            "be full, fail-write, fail-sync, or be ok"
+        )
+    return DiskFault(_KINDS[words[0]])
+
+
+def describe(fault: DiskFault) -> str:
+    """In the words of `ps` and the timeline: `hang-disk`, `slow-disk 200ms`."""
+    if fault.kind == "slow-disk":
+        return f"slow-disk {write_duration(fault.delay_s)}"
+    return fault.kind
+
+
+def ailment(fault: DiskFault | None, stalled: bool) -> str:
+    """What is wrong with a disk; empty when nothing is.
+
+    stalled: a write has been under way for longer than an election timeout
+    """
+    said = [] if fault is None else [describe(fault)]
+    if stalled:
+        said.append("a write hangs")
+    return ", ".join(said)
+
+
+def _delay_s(text: str, words: list[str]) -> float:
+    try:
+        (duration,) = words
+        delay_s = parse_duration_s(duration)
+    except ValueError:
+        delay_s = 0.0
+    if not 0 < delay_s <= MOST_DELAY_S:
+        raise UsageError(
+            f"a disk cannot be {text!r}: slow takes a duration with a unit, such as 200ms, "
+            f"of at most {write_duration(MOST_DELAY_S)}"
+        )
+    return delay_s
