@@ -151,6 +151,8 @@ class Operations:
         node.lifecycle.expect_end(f"killed with {name}")
         process.signal(number)
         limit_s = KILL_TIMEOUT_S if number == signal.SIGKILL else SIGNAL_TIMEOUT_S
+        if number == signal.SIGTERM:  # it finishes what it writes, and a leader hands over
+            limit_s = STOP_TIMEOUT_S + self._nodes.transfer_s
         if not await _within(limit_s, process.gone):
             node.lifecycle.expect_end("")
             raise LauncherError(f"n{node_id} lives on, {limit_s:g} s after {name}")

@@ -8,7 +8,8 @@ write for each stream.
 A node lives no longer than its supervisor: the end of its control pipe stops it, however the
 supervisor died. A node that is stopped by SIGSTOP cannot see that. So it closes the pipe that
 keeps the fork server alive; the fork server then dies with the supervisor, which orphans the
-node's process group, and to a stopped orphaned group the kernel sends SIGHUP and SIGCONT.
+node's process group, and to a stopped orphaned group the kernel sends SIGHUP and SIGCONT. So SIGHUP
+stops a node at once; at SIGTERM a leader first hands over, as when its supervisor asks it to stop.
 
 Exit status: 0 stopped as asked; 1 failed, and starting again may help; 3 refuses to run with what
 it was given (a damaged log, another node's directory, no such machine).
@@ -232,8 +233,9 @@ class Node:
 
     async def _start(self) -> None:
         config = self._config
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        self._loop.add_signal_handler(signal.SIGTERM, self._leave, "SIGTERM")
+        # The kernel's word that the supervisor is gone: peers may be gone too, nothing is awaited.
+        self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
         sys.path[:0] = [path for path in config.python_path if path not in sys.path]
         server = self._server = Server(

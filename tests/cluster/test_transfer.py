@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -68,12 +71,17 @@ class Load:
 
 def under_load(lab: Lab, *words: str) -> Load:
     """Runs one command while a client submits; the client's tale."""
+    return under_load_of(lab, lambda: lab.launcher(*words, check=True))
+
+
+def under_load_of(lab: Lab, act: Callable[[], object]) -> Load:
+    """Does something while a client submits; the client's tale."""
     load = Load(Cluster.attach(lab.folder / "cluster.yaml"))
     thread = threading.Thread(target=load.run)
     thread.start()
     try:
         eventually(lambda: len(load.answered) > 20 or load.error, "the load begins")
-        lab.launcher(*words, check=True)
+        act()
         count = len(load.answered)
         eventually(lambda: len(load.answered) > count + 20 or load.error, "the load goes on")
     finally:
@@ -134,7 +142,9 @@ def test_without_a_leader_there_is_nobody_to_hand_over(lab: Lab) -> None:
     assert done.last_error
 
 
-@pytest.mark.parametrize("words", [["stop", "leader"], ["restart", "leader"]])
+@pytest.mark.parametrize(
+    "words", [["stop", "leader"], ["restart", "leader"], ["kill", "leader", "-s", "TERM"]]
+)
 def test_a_leader_that_is_stopped_hands_over_first(slow: Lab, words: list[str]) -> None:
     before = slow.leader()
     waited = elections_after_a_timeout(slow)
@@ -142,6 +152,30 @@ def test_a_leader_that_is_stopped_hands_over_first(slow: Lab, words: list[str]) 
     assert load.error is None
     assert elections_after_a_timeout(slow) == waited
     assert slow.leader() != before
+
+
+def test_a_leader_that_is_terminated_from_outside_hands_over_first(slow: Lab) -> None:
+    before = slow.leader()
+    waited = elections_after_a_timeout(slow)
+
+    def terminate() -> None:
+        os.kill(slow.node(before)["pid"], signal.SIGTERM)
+        eventually(lambda: slow.node(before)["state"] == "down", "it stops")
+
+    load = under_load_of(slow, terminate)
+    assert load.error is None
+    assert elections_after_a_timeout(slow) == waited
+    assert slow.leader() != before
+    assert slow.node(before)["reason"] == "stopped from outside"
+    assert slow.launcher("start", str(before), check=True).status == 0
+
+
+def test_a_leader_that_is_told_that_its_supervisor_is_gone_waits_for_nobody(slow: Lab) -> None:
+    before = slow.leader()
+    os.kill(slow.node(before)["pid"], signal.SIGHUP)
+    eventually(lambda: slow.node(before)["state"] == "down", "it stops")
+    assert slow.events("transfer.started") == []
+    assert [event["reason"] for event in slow.events("node.stopped")] == ["SIGHUP"]
 
 
 def elections_after_a_timeout(lab: Lab) -> int:
