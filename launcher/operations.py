@@ -362,7 +362,7 @@ class Operations:
             amount = {"delay_s": fault.delay_s} if fault.delay_s else {}
             self._nodes.emit("warn", "fault.injected", fault=fault.kind, targets=ids, **amount)
         elif ids:
-            self._nodes.emit("info", "fault.healed", targets=ids)
+            self._nodes.emit("info", "fault.healed", fault="disk", targets=ids)
         note = "ok" if fault is None else describe(fault)
         chosen = [_choose(status, node) for node in ids]
         return Reply(ok=True, chosen=[msgspec.structs.replace(one, note=note) for one in chosen])

@@ -350,7 +350,11 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "injected: {fault} {nodes:nodes}",
         "injected: {fault}",
     ),
-    "fault.healed": ("healed: {targets:nodes}", "healed: every link is whole again"),
+    "fault.healed": (
+        "healed: {fault} {targets:nodes}",
+        "healed: {targets:nodes}",
+        "healed: every link is whole again",
+    ),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",

@@ -231,7 +231,7 @@ def test_a_disk_fault_is_its_nodes_through_restarts_and_is_mended_by_name(tmp_pa
         assert said == [
             ("fault.injected", "slow-disk", [1, 3]),
             ("fault.injected", "hang-disk", [3]),
-            ("fault.healed", None, [1, 2, 3]),
+            ("fault.healed", "disk", [1, 2, 3]),
         ]
 
 

@@ -330,6 +330,8 @@ def test_the_columns() -> None:
             {"fault": "slow-disk", "targets": [2], "delay_s": 0.2},
             "injected: slow-disk n2 delay_s=0.2",
         ),
+        ("fault.healed", {"fault": "disk", "targets": [1, 2]}, "healed: disk n1, n2"),
+        ("fault.healed", {"targets": [3]}, "healed: n3"),
         ("fault.healed", {}, "healed: every link is whole again"),
         (
             "safety.violated",
