@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 
 from launcher.disks import FAULT_WORDS, ailment, describe, parse_fault
 from launcher.errors import UsageError
 from launcher.output import status_table
+from launcher.repl import completer
 from launcher.simulation.schedule import FAULTS
 from launcher.status import ClusterStatus, NodeStatus
 from node.wire import DiskFault
@@ -65,3 +68,13 @@ def test_ps_says_why_a_node_is_down_and_what_ails_its_disk() -> None:
     assert rows[0].endswith("disk: hang-disk")
     assert rows[1].endswith("it failed; disk: full-disk")
     assert rows[2].endswith("-")
+
+
+def test_the_prompt_offers_targets_and_faults() -> None:
+    def offered(line: str) -> set[str]:
+        found = completer(3, []).get_completions(Document(line), CompleteEvent())
+        return {one.text for one in found}
+
+    assert {*FAULT_WORDS, "leader", "n3"} <= offered(":disk ")
+    assert offered(":disk n1 fail") == {"fail-write", "fail-sync"}
+    assert not offered(":kill n1 fail")
