@@ -225,12 +225,15 @@ class Writer(threading.Thread):
         assert known <= seen, "a linearizable read misses what was acknowledged before it"
 
 
+DISK_FAULTS = ("hang", "slow 50ms", "full", "fail-write", "fail-sync")
+
+
 def disturb(cluster: Cluster, rng: random.Random) -> None:
     """One operation of an operator who means no good."""
     whom = rng.choice(["leader", "follower", "random", "minority"])
     try:
         match rng.choice(
-            ["kill", "kill", "stop", "pause", "restart", "cut", "heal", "mend", "mend"]
+            ["kill", "kill", "stop", "pause", "restart", "cut", "heal", "disk", "mend", "mend"]
         ):
             case "kill":
                 cluster.kill(whom)
@@ -244,7 +247,10 @@ def disturb(cluster: Cluster, rng: random.Random) -> None:
                 cluster.partition(rng.choice(["leader|followers", "1,2|3,4,5", "1|2|3,4,5"]))
             case "heal":
                 cluster.heal()
+            case "disk":
+                cluster.disk(whom, fault=rng.choice(DISK_FAULTS))
             case _:
+                cluster.disk("all", fault="ok")
                 cluster.resume("all")
                 cluster.start("all")
     except LauncherError as error:
@@ -266,6 +272,7 @@ def test_every_operation_at_random_under_load(lab: Lab, seed: int) -> None:
     while time.monotonic() < ends:
         disturb(cluster, rng)
         time.sleep(rng.uniform(0, 0.5))  # the next one falls somewhere into the work
+    cluster.disk("all", fault="ok")
     cluster.heal()
     cluster.resume("all")
     cluster.start("all")
