@@ -29,6 +29,20 @@ MOST_MEMORY = 400 << 20
 """Of one node. The interpreter, 20,000 values, the log since the last snapshot and `trailing`."""
 
 
+def check_that_somebody_led(cluster: Cluster, voters: tuple[int, ...]) -> None:
+    """Never for longer than two election timeouts did nobody, while a quorum was alive.
+
+    voters: with whom the cluster began
+    """
+    found = stretches(cluster.timeline(), voters)
+    seconds = sorted(stretch.seconds for stretch in found)
+    print(
+        f"{len(seconds)} stretches without a leader while a quorum was alive: median "
+        f"{seconds[len(seconds) // 2]:.3f} s, the longest {seconds[-3:]} s"
+    )
+    assert seconds[-1] <= 2 * cluster.config.election_timeout_max_s
+
+
 def test_ten_minutes_of_load_with_kills_leave_disk_and_memory_bounded(tmp_path: Path) -> None:
     lab = Lab(tmp_path, "name: lab\nmachine: kv\n")
     try:
@@ -66,22 +80,9 @@ def test_ten_minutes_of_load_with_kills_leave_disk_and_memory_bounded(tmp_path: 
         for index, said in lab.digests().items():
             assert len(set(said.values())) == 1, f"nodes differ at {index}"
         assert not lab.events("safety.violated")
+        check_that_somebody_led(cluster, voters=(1, 2, 3, 4, 5))
     finally:
         lab.close()
-
-
-def check_that_somebody_led(cluster: Cluster, voters: tuple[int, ...]) -> None:
-    """Never for longer than two election timeouts did nobody, while a quorum was alive.
-
-    voters: with whom the cluster began
-    """
-    found = stretches(cluster.timeline(), voters)
-    seconds = sorted(stretch.seconds for stretch in found)
-    print(
-        f"{len(seconds)} stretches without a leader while a quorum was alive: median "
-        f"{seconds[len(seconds) // 2]:.3f} s, the longest {seconds[-3:]} s"
-    )
-    assert seconds[-1] <= 2 * cluster.config.election_timeout_max_s
 
 
 def _grow(cluster: Cluster, size: int) -> None:
