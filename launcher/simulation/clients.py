@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 EXACTLY_ONCE = "exactly-once"
 """A command takes effect once, however often it is sent, and its answer tells where."""
 
+READ_INDEX = "read-index"
+"""A read sees all that anybody knew to be committed when it was asked, acknowledged or not."""
+
 TIMEOUTS_S = (0.4, 1.0, 3.0)
 """A call that is not answered for one of these is given up."""
 
@@ -49,7 +52,10 @@ _T = TypeVar("_T", Submitted, ReadAnswer)
 
 
 class Asked(msgspec.Struct):
-    """One operation that has begun."""
+    """One operation that has begun.
+
+    committed: of a read, up to where anybody knew the log to be committed by then
+    """
 
     kind: Kind
     key: bytes
@@ -57,10 +63,16 @@ class Asked(msgspec.Struct):
     invoked_s: float
     value: bytes | None = None
     expected: bytes | None = None
+    committed: int = 0
 
 
 class Listener(Protocol):
-    """Who is told what clients learn."""
+    """Who is told what clients learn.
+
+    committed_index: up to where anybody knows the log to be committed
+    """
+
+    committed_index: int
 
     def acknowledged(self, index: int, term: int, command: bytes) -> None:
         """An entry's answer has reached its client."""
@@ -160,11 +172,15 @@ class SimulatedClient:
         followers: float = 0.0,
         whom: random.Random | None = None,
         sessions_end: bool = False,
+        only_reads: bool = False,
+        one_shot: bool = False,
     ) -> None:
         """keys, padding, followers, sessions_end: as in `Situation`
 
         rate: operations a second that it begins if it can
         whom: the chance by which it chooses who is to answer a read
+        only_reads: it makes no calls that wait for others: so it also asks a leader that is alone
+        one_shot: it begins anew for each call, with whom it likes, as `launcher submit` does
         """
         self.number = number
         self.nodes = nodes
@@ -182,6 +198,8 @@ class SimulatedClient:
         self._followers = followers
         self._whom = whom or random.Random(number)
         self.sessions_end = sessions_end
+        self._only_reads = only_reads
+        self._one_shot = one_shot
         self._values = 0
         self._sessions = 0
         self._reads = 0
@@ -219,7 +237,9 @@ class SimulatedClient:
     def read(self, key: bytes, node: NodeId | None = None) -> None:
         """Reads a key, linearizably, without an entry: of the leader, or of a certain node."""
         command = b"GET " + key
-        self._begin_call([Asked(Kind.READ, key, command, self.time.now)])
+        asked = Asked(Kind.READ, key, command, self.time.now)
+        asked.committed = self._listener.committed_index
+        self._begin_call([asked])
         self._reads += 1
         query = Query(self._reads, [command], self.time.now, follower=node is not None)
         if node is not None:
@@ -259,13 +279,16 @@ class SimulatedClient:
     def give_up(self) -> None:
         """What has no answer yet may have happened or not; its session is given up."""
         self.end()
+        self._begin_anew()
+        self._end_call(1)
+
+    def _begin_anew(self) -> None:
         self._submits.close()
         if self._queries is not None:
             self._queries.close()
             self._queries = None
         self._leave_the_one()
         self._begin_session()
-        self._end_call(1)
 
     def _leave_the_one(self) -> None:
         """A connection to a certain node is not kept."""
@@ -289,8 +312,11 @@ class SimulatedClient:
     def _next_call(self) -> None:
         if not self.idle or self.time.now >= self._until_s:
             return
+        if self._one_shot:
+            self.leader = self._whom.choice(list(self.nodes))
+            self._begin_anew()
         key = self._key()
-        if self._chance.random() < 0.35:
+        if self._chance.random() < 0.35 or self._only_reads:
             of_one = self._whom.random() < self._followers
             self.read(key, self._whom.choice(list(self.nodes)) if of_one else None)
             return
@@ -342,6 +368,12 @@ class SimulatedClient:
             asked = self._asked.popleft()
             if isinstance(answer, Submitted):
                 self._take_submitted(asked, answer)
+            elif answer.index < asked.committed:
+                belief = (
+                    f"client {self.number} is answered as things were after entry {answer.index}, "
+                    f"and when it asked, {asked.committed} entries were known to be committed"
+                )
+                raise InvariantBroken(READ_INDEX, belief)
             self._record(asked, answer)
         if not self._asked:
             self._end_call(len(answers))

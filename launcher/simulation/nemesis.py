@@ -29,6 +29,22 @@ if TYPE_CHECKING:
 
 End: TypeAlias = Callable[[], None]
 
+AMBUSHED = (
+    "configuration.adopted",
+    "election.started",
+    "leader.elected",
+    "leader.stepped_down",
+    "log.truncated",
+    "snapshot.installed",
+    "snapshot.sending",
+    "snapshot.taken",
+    "term.advanced",
+    "transfer.received",
+    "transfer.started",
+    "vote.granted",
+)
+"""Moments in which a node is easily hurt, by the events that tell of them."""
+
 Link: TypeAlias = tuple[NodeId, NodeId]
 """From whom, to whom."""
 
@@ -62,6 +78,7 @@ class Nemesis:
             self._most_lost = 0  # it may be the only voter's
         self._over = False
         self._hunts: dict[Fault, random.Random] = {}
+        self._ambushes: dict[Fault, tuple[str, random.Random]] = {}
 
     def follow(self, schedule: Sequence[Fault]) -> None:
         """From now on these happen."""
@@ -89,6 +106,15 @@ class Nemesis:
         for fault, chance in self._hunts.items():
             delay_s = 0.002 * 150.0 ** chance.random()  # from 2 to 300 ms, the short ones as often
             self._time.at(self._time.now + delay_s, self._strike, fault, leader, chance)
+
+    def happened(self, node: SimulatedNode, event: str) -> None:
+        """Something has happened to a node: in an ambush it, or whoever leads, is struck."""
+        for fault, (awaited, chance) in self._ambushes.items():
+            if event == awaited and chance.random() < 0.3:
+                leader = current_leader(self._nodes)
+                struck = node if leader is None or chance.random() < 0.7 else leader
+                delay_s = 0.0001 * 3000.0 ** chance.random()  # up to 300 ms, mostly short
+                self._time.at(self._time.now + delay_s, self._surprise, fault, struck, chance)
 
     def _begin(self, fault: Fault) -> None:
         if self._over:
@@ -243,6 +269,32 @@ class Nemesis:
             self._network.disturb(key, cuts(lost))
             self._time.at(self._time.now + rest_s, self._network.mend, key)
 
+    def _ambush(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
+        self._ambushes[fault] = (chance.choice(AMBUSHED), chance)
+
+        def end() -> None:
+            del self._ambushes[fault]
+
+        return end
+
+    def _surprise(self, fault: Fault, node: SimulatedNode, chance: random.Random) -> None:
+        how = chance.random()
+        if self._over or node.server is None:
+            return
+        if how < 0.6:
+            self._strike(fault, node, chance)
+            return
+        rest_s = 0.02 * 200.0 ** chance.random()  # from 20 ms to 4 s
+        if how < 0.8:
+            node.pause()
+            self._time.at(self._time.now + rest_s, self._end, node.resume)
+        else:
+            key = (fault.number, "split")
+            near = {one.node_id for one in self._nodes if one is node or chance.random() < 0.5}
+            walls = [link for link in self._every_link() if (link[0] in near) != (link[1] in near)]
+            self._network.disturb(key, cuts(walls))
+            self._time.at(self._time.now + rest_s, self._network.mend, key)
+
     def _pause(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> End:
         for node in targets:
             node.pause()
@@ -257,9 +309,11 @@ class Nemesis:
         # From 1/4 to 4; of two that are within a lease's bound, one is the bound times the other.
         most = math.sqrt(CLOCK_DRIFT_BOUND) if self._situation.lease else 4.0
         rate = most ** (2 * fault.amount - 1)
+        at_the_bound = self._situation.lease and fault.amount < 0.5
         for node in targets:
             if len(targets) > 1:
-                rate = most ** chance.uniform(-1.0, 1.0)
+                spread = chance.uniform(-1.0, 1.0)
+                rate = most ** (math.copysign(1.0, spread) if at_the_bound else spread)
             node.clock.run_at(rate, self._time.now)
             node.clock.wall_offset_s += chance.uniform(-5.0, 5.0)
             node.arm_timer()
@@ -400,6 +454,7 @@ _BEGIN: dict[str, _Begin] = {
     "power": Nemesis._power,
     "blackout": Nemesis._power,
     "hunt": Nemesis._hunt,
+    "ambush": Nemesis._ambush,
     "pause": Nemesis._pause,
     "clock": Nemesis._clock,
     "slow-disk": Nemesis._slow_disk,

@@ -25,6 +25,7 @@ ALL = "all"
 
 RECONFIGURE = "reconfigure"
 REBUILD = "rebuild"
+FLIP_BIT = "flip-bit"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -84,6 +85,9 @@ FAULTS: dict[str, FaultKind] = {
     "hunt": FaultKind(
         "each new leader is killed or cut off within moments", (ALL,), 1.5, (1.0, 6.0)
     ),
+    "ambush": FaultKind(
+        "who has just voted, changed, handed over or snapshotted is struck", (ALL,), 0.5, (1.0, 6.0)
+    ),
     "pause": FaultKind("SIGSTOP, then SIGCONT", _ONE, 1.5),
     "clock": FaultKind("clocks run fast or slow, each as it likes", (ANY, ALL), 0.7, (0.5, 5.0)),
     "slow-disk": FaultKind("syncs take long", (*_ONE, ALL), 1.5),
@@ -96,7 +100,7 @@ FAULTS: dict[str, FaultKind] = {
     REBUILD: FaultKind(
         "a node is set aside, loses its data, and is added again", _ONE, 1.0, (0.5, 10.0)
     ),
-    "flip-bit": FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
+    FLIP_BIT: FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
     "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
 }
 """Every kind, by name."""

@@ -11,7 +11,15 @@ import random
 
 import msgspec
 
-from launcher.simulation.schedule import FAULTS, REBUILD, RECONFIGURE, Fault, make_schedule, only
+from launcher.simulation.schedule import (
+    FAULTS,
+    FLIP_BIT,
+    REBUILD,
+    RECONFIGURE,
+    Fault,
+    make_schedule,
+    only,
+)
 from node.raft.messages import NodeId
 from node.wire import NodeConfig
 
@@ -63,6 +71,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     padding: up to so many bytes are added to a value
     followers: such a share of the reads is asked of a certain node, whether it leads or not
     lease: leaders answer reads by leases; then no clock leaves the bound that they assume
+    readers: so many of the clients only read
+    one_shots: so many of the others begin anew for each call
+    election_timeout_max_s: between the shortest timeout and this they are drawn
     """
 
     seed: int
@@ -86,6 +97,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     lease: bool
     session_timeout_s: float
     most_sessions: int
+    readers: int
+    one_shots: int
+    election_timeout_max_s: float
 
     @property
     def nodes(self) -> list[NodeId]:
@@ -96,6 +110,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def reconfigures(self) -> bool:
         """Whether the membership changes in this run, to whatever."""
         return any(fault.kind == RECONFIGURE for fault in self.schedule())
+
+    @property
+    def rots(self) -> bool:
+        """Whether disks rot in this run."""
+        return any(fault.kind == FLIP_BIT for fault in self.schedule())
 
     @property
     def rebuilds(self) -> bool:
@@ -146,7 +165,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             python_path=[],
             heartbeat_interval_s=0.1,
             election_timeout_min_s=0.5,
-            election_timeout_max_s=ELECTION_TIMEOUT_S,
+            election_timeout_max_s=self.election_timeout_max_s,
             failure_hint=self.failure_hint,
             lease=self.lease,
             max_entry_bytes=1 << 20,
@@ -175,7 +194,7 @@ def situation(options: Options, seed: int) -> Situation:
     latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
     sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
     narrow = chance.random() < 0.15  # what is sent and written piece by piece is there in part
-    ends = random.Random(f"{seed}/sessions")
+    ends, haste = random.Random(f"{seed}/sessions"), random.Random(f"{seed}/haste")
     timeout_s, most = SESSION_S, SESSIONS
     if ends.random() < SESSIONS_END:
         timeout_s = ends.choice([0.3, 1.0, 3.0, SESSION_S])
@@ -202,7 +221,20 @@ def situation(options: Options, seed: int) -> Situation:
         lease=reads.random() < 0.3,
         session_timeout_s=timeout_s,
         most_sessions=most,
+        readers=haste.choice([0, 0, 2, 4]),
+        one_shots=haste.choice([0, 0, 2]),
+        election_timeout_max_s=haste.choice([ELECTION_TIMEOUT_S, ELECTION_TIMEOUT_S, 0.6]),
     )
+    if drawn.lease:
+        # A lease fails in the moments in which another leads already: who reads then, of the one,
+        # and who writes, of the other?
+        drawn = msgspec.structs.replace(
+            drawn,
+            readers=haste.choice([2, 4]),
+            one_shots=2,
+            election_timeout_max_s=haste.choice([ELECTION_TIMEOUT_S, 0.55]),
+        )
+    drawn = msgspec.structs.replace(drawn, readers=min(drawn.readers, options.clients // 2))
     if narrow:
         drawn = msgspec.structs.replace(
             drawn,
@@ -212,6 +244,9 @@ def situation(options: Options, seed: int) -> Situation:
             max_inflight_batches=1,
             snapshot_chunk_bytes=max(1500, drawn.snapshot_chunk_bytes),
         )
+    if drawn.latency_s[0] > 0.001 or drawn.sync_s[0] > 0.002:
+        # Who is slow, and in haste, splits one vote after the other.
+        drawn = msgspec.structs.replace(drawn, election_timeout_max_s=ELECTION_TIMEOUT_S)
     if drawn.max_append_bytes == drawn.max_inflight_batches == 1:
         # So slow that calls pile up: over few keys the checker would have too much to try.
         drawn = msgspec.structs.replace(drawn, keys=KEYS[-1])

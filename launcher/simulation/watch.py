@@ -16,7 +16,8 @@ exactly-once    A command takes effect once in a life, at one index in all lives
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
 safety          whenever they have applied as much.
 
-The five properties of Figure 3 are `node/raft/invariants.py`'s. All raise `InvariantBroken`.
+The five properties of Figure 3 are `node/raft/invariants.py`'s; `memberships.py` has what holds of
+who votes. All raise `InvariantBroken`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,24 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.clients import EXACTLY_ONCE
 from launcher.simulation.disk import SimulatedDisk
+from launcher.simulation.memberships import MembershipWatch, is_quorum
 from launcher.simulation.situation import CLUSTER_ID
 from node import wire
 from node.errors import StorageError
 from node.machines.kv import KeyValue
-from node.raft.invariants import STATE_MACHINE_SAFETY, ClusterWatch, InvariantBroken, ServerWatch
+from node.raft.invariants import (
+    CONSISTENT,
+    STATE_MACHINE_SAFETY,
+    ClusterWatch,
+    InvariantBroken,
+    ServerWatch,
+)
 from node.raft.membership import Configuration
 from node.raft.messages import (
     AppendEntriesReply,
     HardState,
     InstallSnapshotReply,
+    Membership,
     Message,
     NodeId,
     RequestVote,
@@ -259,8 +268,10 @@ class WatchedMachine:
 class Watch:
     """Looks at everything that happens in one simulated cluster."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, beginning: Membership) -> None:
+        """beginning: with whom the cluster begins"""
         self.cluster = ClusterWatch()
+        self._memberships = MembershipWatch(beginning)
         self.promises: dict[NodeId, Promises] = {}
         self.acknowledged_count = 0
         self._chance = chance
@@ -271,7 +282,8 @@ class Watch:
         self._digested: dict[NodeId, int] = {}
         self._durable: dict[NodeId, int] = {}
         """how far each node's disk was last known to hold its log"""
-        self._commit_index = 0
+        self.committed_index = 0
+        """up to where any node has known the log to be committed"""
         self._configurations: list[Configuration] = []
         """by any of these may be decided: the last that is committed, and those behind it"""
         self._nodes: list[SimulatedNode] = []
@@ -317,6 +329,7 @@ class Watch:
         self.cluster.look(state)
         self._durable[node.node_id] = state.persisted_index
         self._look_at_commit(node, state)
+        self._memberships.look(state)
         if state.last_applied != self._digested[node.node_id]:
             self._digested[node.node_id] = state.last_applied
             self._compare_digest(node)
@@ -338,17 +351,29 @@ class Watch:
         if new and self._chance.random() < often * self._affordable(node):
             self.check_promises(node)
 
-    def _look_at_commit(self, node: SimulatedNode, state: RaftState) -> None:
-        if state.commit_index > self._commit_index:
-            self._commit_index = state.commit_index
-            self._configurations = [one for _, one in state.configurations]
-            self._check_majority(node)
+    def rejected(self, node: SimulatedNode, reason: object) -> None:
+        """What has arrived of a snapshot is not what was sent, and no disk has rotted."""
+        belief = f"n{node.node_id} has been sent a snapshot and put it together wrongly: {reason}"
+        raise InvariantBroken(CONSISTENT, belief)
 
-    def _check_majority(self, node: SimulatedNode) -> None:
+    def _look_at_commit(self, node: SimulatedNode, state: RaftState) -> None:
+        if state.commit_index > self.committed_index:
+            known = max(self.committed_index, state.log.base_index)
+            new = state.log.batches_from(known + 1)
+            self._memberships.committed(one for one in new if one.last_index <= state.commit_index)
+            since, self.committed_index = self.committed_index, state.commit_index
+            self._configurations = [one for _, one in state.configurations]
+            self._check_majority(node, state.commit_index, self._configurations)
+            index, configuration = state.configurations[0]
+            if since < index:  # it has been in force from before its commit
+                self._check_majority(node, index, [configuration])
+
+    def _check_majority(
+        self, node: SimulatedNode, index: int, configurations: Iterable[Configuration]
+    ) -> None:
         """What is committed for the first time a majority of the disks holds."""
-        index = self._commit_index
         holders = [other for other, durable in self._durable.items() if durable >= index]
-        if not any(one.has_quorum(holders) for one in self._configurations):
+        if not any(is_quorum(one.membership, holders) for one in configurations):
             belief = (
                 f"n{node.node_id} commits entry {index}, and no more than {len(holders)} of "
                 f"{len(self._nodes)} disks hold that many: {holders}"
@@ -393,7 +418,7 @@ class Watch:
             for node in self._nodes
             if node.lost or node.flipped or self._would_hold(node, index, term)
         ]
-        if not any(one.has_quorum(holders) for one in self._configurations):
+        if not any(is_quorum(one.membership, holders) for one in self._configurations):
             belief = (
                 f"entry {index} of term {term} was acknowledged, and would be found on "
                 f"{len(holders)} of {len(self._nodes)} disks if all power went: {holders}"

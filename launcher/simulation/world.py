@@ -121,7 +121,7 @@ class World:
         self._trace = trace
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._number = itertools.count()
-        self._watch = Watch(situation.chance("watch"))
+        self._watch = Watch(situation.chance("watch"), stable(situation.members))
         self._handovers = HandoverWatch()
         self._nodes = {
             node_id: SimulatedNode(node_id, situation, self, self) for node_id in situation.nodes
@@ -150,6 +150,8 @@ class World:
             followers=self.situation.followers,
             whom=self.situation.chance(f"whom client {number} reads"),
             sessions_end=self.situation.sessions_end,
+            only_reads=number <= self.situation.readers,
+            one_shot=0 <= options.clients - number < self.situation.one_shots,
         )
 
     # -- time ------------------------------------------------------------------------------------
@@ -528,6 +530,9 @@ class World:
         t = node.tick()
         if event == "leader.elected":
             self._nemesis.elected(node)
+        elif event == "snapshot.rejected" and not self.situation.rots:
+            self._watch.rejected(node, fields["reason"])
+        self._nemesis.happened(node, event)
         if self._trace is not None:
             self._trace.event(self.now, t, node, level, event, term, role, commit, fields)
 

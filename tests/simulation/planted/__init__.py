@@ -30,11 +30,8 @@ from tests.simulation.planted.form import Planted, find, holders, planted
 __all__ = ["BLIND", "PLANTED", "SLOW", "Planted", "find", "holders", "planted"]
 
 BLIND = {
-    "a vote is not written": "a voter that crashes between two candidates of one term",
-    "a vote in a term that is known already is not made durable": "the same",
     "a late AppendEntries from before the snapshot is refused": "one that is late by a snapshot, "
     "and a leader whose guess is not higher already",
-    "a chunk is taken wherever it belongs": "a chunk that is doubled while the next is being read",
     "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
     "just the right three of five up",
     "the term of an answer is ignored": "the same",
@@ -42,37 +39,20 @@ BLIND = {
     "leader loses its lead, is truncated, and leads again",
     "what was truncated meanwhile counts as on disk": "a vote and entries in one write, a conflict "
     "during it, and a heartbeat before the next is done",
-    "backing up lands within a batch": "tails of several entries that end within each other",
     "a read takes the number of the last heartbeat and sends none": "followers that stand for "
     "election sooner after a heartbeat than a leader sends the next",
     "a read joins the round that is under way": "the same",
-    "confirmed reads outlive the leader that confirmed them": "a leader that is deposed while it "
-    "catches up with what is committed",
     "a lease takes no account of clocks that drift": "a candidate that stands, and is elected by "
     "voters that are free, within the tenth of a second by which it is too long",
     "a lease is counted from when its round is answered": "answers that are slow, and a leader "
     "that is cut off just behind them",
     "a voter that starts again has forgotten the lease": "a leader that is cut off, a voter that "
     "is killed and back, and a candidate that has waited for long, all within half a second",
-    "a leader that hands over keeps its lease": "a leader that is cut off just behind its "
-    "TimeoutNow",
     "a voter that has come into a later term has forgotten the lease": "a voter that asks for "
     "votes, hears its leader again, and then the answer to what it asked, before the leader is cut "
     "off",
-    "of two writes that are joined the later term and vote are lost": "three terms in one write",
-    "who is told to stand needs no votes": "two who stand in one term, one of them told to",
-    "a configuration that was truncated stays in force": "a change that is truncated, and no later "
-    "one that takes its place before it counts",
-    "a snapshot does not bring the membership": "a snapshot installed across a change, and nothing "
-    "of the log behind it that tells of the change again",
-    "the joint quorum forgets the old voters": "a cut with a majority of the old voters on one "
-    "side and of the new ones on the other, before the joint configuration is committed",
     "a server that learns refuses its vote": "a voter whose configuration has not come to it "
     "yet, and a cluster that has no majority but with it",
-    "a server without a configuration stands for election": "nothing can: nobody votes for it, but "
-    "it asks without end",
-    "what a snapshot says of the membership is what the log's end says": "a snapshot between an "
-    "entry that is truncated and its truncation, and no later one before it counts",
     "a snapshot gets its name before the log holds what it stands for": "a term, its entries, "
     "their commit and a snapshot of them in one write, and a crash in the middle of that",
 }

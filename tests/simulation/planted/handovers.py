@@ -138,7 +138,8 @@ BUGS = [
             )
         ),
         expected=(*LOSS, ELECTION_SAFETY),
-        within=60,
+        within=20,
+        options={"faults": ("transfer", "ambush")},
     ),
     Planted(
         name="a leader whose disk hangs leads on",

@@ -11,6 +11,7 @@ from node.raft.state import RaftState
 from node.server import Server
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
+    CONSISTENT,
     CRASH,
     DURABILITY,
     ELECTION_SAFETY,
@@ -34,8 +35,8 @@ BUGS = [
             ("(membership.voters, membership.outgoing) if half", "(membership.voters,) if half")
         ),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=60,
-        options={"faults": ("partition", "isolate", "kill", "cut", "reconfigure"), "nodes": 4},
+        within=10,
+        options={"faults": ("isolate", "kill", "reconfigure"), "nodes": 4},
     ),
     Planted(
         name="a change begins before the last one is committed",
@@ -55,9 +56,9 @@ BUGS = [
         target=reconfiguration,
         attribute="fall_back",
         plant=edited(("configurations[-1][0] < truncated", "True")),
-        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=60,
-        options=CHANGES,
+        expected=(CONSISTENT, *LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=20,
+        options={"faults": ("hunt", "reconfigure")},
     ),
     Planted(
         name="a configuration is in force only when it is committed",
@@ -66,7 +67,7 @@ BUGS = [
         target=replication,
         attribute="_splice",
         plant=edited(("    reconfiguration.adopt(raft, missing)\n", "")),
-        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        expected=(CONSISTENT, *LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
         within=60,
         options=CHANGES,
     ),
@@ -110,7 +111,7 @@ BUGS = [
         target=Raft,
         attribute="__init__",
         plant=edited(("    reconfiguration.adopt(self.state, batches)\n", "")),
-        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        expected=(CONSISTENT, *LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
         within=60,
         options=CHANGES,
     ),
@@ -126,9 +127,9 @@ BUGS = [
                 "snapshot.last_included_index, raft.configuration.membership)",
             )
         ),
-        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=60,
-        options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure")},
+        expected=(CONSISTENT, *LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=10,
+        options={"faults": ("isolate", "snapshot", "reconfigure")},
     ),
     Planted(
         name="a learner's disk counts",
@@ -148,8 +149,8 @@ BUGS = [
         target=RaftState,
         attribute="may_stand",
         plant=lambda original: property(lambda self: True),
-        expected=(LIVENESS, CRASH, ELECTION_SAFETY, PROMISES, DURABILITY),
-        within=60,
+        expected=(CONSISTENT, LIVENESS, CRASH, ELECTION_SAFETY, PROMISES, DURABILITY),
+        within=10,
         options=CHANGES,
     ),
     Planted(
@@ -164,9 +165,9 @@ BUGS = [
                 "self._raft.state.configuration.membership,\n",
             )
         ),
-        expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
-        within=60,
-        options={"faults": ("partition", "isolate", "kill", "snapshot", "reconfigure", "hunt")},
+        expected=(CONSISTENT, *LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
+        within=10,
+        options={"faults": ("ambush", "snapshot", "reconfigure")},
     ),
     Planted(
         name="a node is rebuilt without being set aside first",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.simulation.clients import EXACTLY_ONCE
+from launcher.simulation.clients import EXACTLY_ONCE, READ_INDEX
 from launcher.simulation.handover import HANDOVER
 from launcher.simulation.node import CRASH, RECOVERY
 from launcher.simulation.watch import DURABILITY, PROMISES
@@ -36,6 +36,7 @@ __all__ = [
     "LOSS",
     "MONOTONIC",
     "PROMISES",
+    "READ_INDEX",
     "RECOVERY",
     "STABILITY",
     "STATE_MACHINE_SAFETY",

@@ -279,6 +279,7 @@ BUGS = [
         attribute="_back_up",
         plant=edited(("not raft.log.is_batch_end(index)", "False")),
         expected=(CRASH,),
-        within=30,
+        within=20,
+        options={"faults": ("transfer", "hunt")},
     ),
 ]

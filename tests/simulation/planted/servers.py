@@ -91,6 +91,7 @@ BUGS = [
         plant=edited(("states[-1]", "states[0]")),
         expected=(PROMISES, RECOVERY),
         within=30,
+        options={"faults": ("transfer", "slow-disk", "ambush")},
     ),
     Planted(
         name="of two writes that are joined only the last may bring a term",
@@ -118,7 +119,8 @@ BUGS = [
         attribute="ready",
         plant=edited((" or handed.voted_for != raft.voted_for", "")),
         expected=(PROMISES, ELECTION_SAFETY),
-        within=60,
+        within=20,
+        options={"faults": ("transfer", "hunt")},
     ),
     Planted(
         name="who waited for a batch is answered for another",

@@ -51,7 +51,8 @@ BUGS = [
             )
         ),
         expected=(PROMISES, ELECTION_SAFETY),
-        within=60,
+        within=20,
+        options={"faults": ("transfer", "hunt")},
     ),
     Planted(
         name="the term and vote of a restart are those of the first record",

@@ -1,0 +1,89 @@
+"""What must hold of who votes (§6), in all servers of a simulated cluster.
+
+A server goes by what stands in its log, or by what a snapshot stands for: never by an entry that it
+does not hold any more, nor by one that was not committed when the snapshot was taken. And only a
+voter stands for election.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from operator import itemgetter
+
+from node.raft import membership as memberships
+from node.raft.invariants import CONSISTENT, InvariantBroken
+from node.raft.messages import Batch, BatchKind, Membership, NodeId, Snapshot
+from node.raft.state import RaftState, Role
+
+
+class MembershipWatch:
+    """Looks at the configurations of every server, and at what their snapshots say of them."""
+
+    def __init__(self, beginning: Membership) -> None:
+        """beginning: of the cluster"""
+        self._committed: list[tuple[int, Membership]] = [(0, beginning)]
+        self._seen: dict[NodeId, tuple[RaftState, int, int, int, Snapshot | None]] = {}
+
+    def committed(self, batches: Iterable[Batch]) -> None:
+        """These are committed, which nobody knew before; they follow on what was."""
+        for batch in batches:
+            if batch.kind is BatchKind.CONFIGURATION:
+                self._committed.append((batch.last_index, memberships.decode(batch.data)))
+
+    def look(self, state: RaftState) -> None:
+        """At what is new since the last time."""
+        if state.role is Role.CANDIDATE:
+            self._check_candidate(state)
+        index = state.configurations[-1][0]
+        snapshot = state.snapshot
+        now = (state, index, state.truncations, state.log.base_index, snapshot)
+        before = self._seen.get(state.node_id)
+        if before is not None and before[0] is state and before[1:] == now[1:]:
+            return
+        self._seen[state.node_id] = now
+        self._check_configurations(state)
+        if snapshot is not None:
+            index, said = snapshot.last_included_index, snapshot.membership
+            self._check_committed(state.node_id, index, said, "its snapshot says")
+
+    def _check_candidate(self, state: RaftState) -> None:
+        """By what was committed last, or by what its log has behind that."""
+        if not any(one.may_vote(state.node_id) for _, one in state.configurations):
+            belief = f"n{state.node_id} stands for election, and no configuration lets it vote"
+            raise InvariantBroken(CONSISTENT, belief)
+
+    def _check_configurations(self, state: RaftState) -> None:
+        for index, configuration in state.configurations:
+            if index > state.log.base_index:
+                self._check_held(state, index, configuration.membership)
+            elif index > 0:
+                held = configuration.membership
+                self._check_committed(state.node_id, index, held, "it goes by")
+
+    def _check_held(self, state: RaftState, index: int, membership: Membership) -> None:
+        log = state.log
+        if index <= log.last_index and log.is_batch_end(index - 1) and log.is_batch_end(index):
+            batch = log.batches_from(index)[0]
+            of_members = batch.kind is BatchKind.CONFIGURATION
+            if of_members and memberships.decode(batch.data) == membership:
+                return
+        belief = f"n{state.node_id} goes by {membership} of entry {index}, and its log has another"
+        raise InvariantBroken(CONSISTENT, belief)
+
+    def _check_committed(
+        self, node_id: NodeId, index: int, membership: Membership, what: str
+    ) -> None:
+        at = bisect_right(self._committed, index, key=itemgetter(0))
+        agreed = self._committed[at - 1][1]
+        if agreed != membership:
+            belief = f"after entry {index} there is {agreed}; n{node_id}: {what} {membership}"
+            raise InvariantBroken(CONSISTENT, belief)
+
+
+def is_quorum(membership: Membership, nodes: Iterable[NodeId]) -> bool:
+    """Whether these are a majority of the voters, and of the outgoing ones: counted here, so that
+    the product does not check itself."""
+    present = set(nodes)
+    halves = [half for half in (membership.voters, membership.outgoing) if half]
+    return bool(halves) and all(2 * len(present & set(half)) > len(half) for half in halves)
