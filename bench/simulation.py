@@ -18,7 +18,7 @@ SEEDS = range(1, 13)
 TIME_S = 60.0
 BOUND = 50.0
 
-RATE = 137.0
+RATE = 225.0
 """What the clients try; while a cluster has no leader they wait, so what they do is less."""
 
 
