@@ -31,6 +31,12 @@ def lease_seeds(options: Options, last: int) -> list[int]:
     return [seed for seed in range(1, last + 1) if situation(options, seed).lease]
 
 
+@pytest.fixture
+def only_the_checker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the histories tells of a read that was not recent."""
+    monkeypatch.setattr(clients.SimulatedClient, "_expect_recent", lambda *_: None)
+
+
 def test_clients_read_of_leaders_of_followers_and_by_leases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -50,14 +56,14 @@ def test_clients_read_of_leaders_of_followers_and_by_leases(
         count("questions", raft.last_ticket != before)
 
     monkeypatch.setattr(reads, "ask", watched)
-    for seed in range(1, 13):
+    for seed in range(1, 7):
         world = World(situation(Options(time_s=5.0), seed))
         assert world.run().failure is None
         history = [one for client in world._clients for one in client.history]
         seen["reads"] += sum(one.kind is Kind.READ and one.ok for one in history)
-    assert seen["reads"] > 500
-    assert seen["questions"] > 100
-    assert seen["by lease"] > 50
+    assert seen["reads"] > 250
+    assert seen["questions"] > 50
+    assert seen["by lease"] > 25
 
 
 def test_seeds_draw_who_answers_and_leases_of_their_own() -> None:
@@ -86,6 +92,7 @@ def test_where_there_are_leases_no_clock_leaves_their_bound(
     assert max(rates) / min(rates) <= CLOCK_DRIFT_BOUND + 1e-9
 
 
+@pytest.mark.usefixtures("only_the_checker")
 def test_stale_reads_are_not_linearizable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads that a follower answers from whatever state it has: the checker fails the history."""
 
@@ -98,6 +105,7 @@ def test_stale_reads_are_not_linearizable(monkeypatch: pytest.MonkeyPatch) -> No
     assert found[1] == LINEARIZABILITY
 
 
+@pytest.mark.usefixtures("only_the_checker")
 def test_leases_are_not_linearizable_where_clocks_leave_the_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
