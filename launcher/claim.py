@@ -31,7 +31,7 @@ from launcher import runtime
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
 from launcher.settings import write_duration
-from node.raft.messages import NodeId
+from node.raft.messages import Floor, NodeId
 
 FORMAT = 2
 
@@ -81,6 +81,13 @@ class SupervisorRecord(msgspec.Struct, frozen=True, kw_only=True):
         return ProcessRecord(self.pid, self.create_time)
 
 
+class Renewed(msgspec.Struct, frozen=True):
+    """A node's data was removed, and by then the log was committed up to `floor`."""
+
+    node: NodeId
+    floor: Floor
+
+
 class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     """cluster.json: whose data this is.
 
@@ -89,7 +96,7 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
         the same entry would differ
     members: which nodes are to run now; who votes, the log says. None: those it began with
     last_id: the highest id that any node has had that it did not begin with; none is given twice
-    renewed: of those it began with, the nodes that have lost their data and learn everything anew
+    renewed: the nodes whose data was removed, and what is to bind them: they learn everything anew
     """
 
     format: int
@@ -101,7 +108,7 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     most_sessions: int = 0
     members: list[NodeId] | None = None
     last_id: NodeId = 0
-    renewed: list[NodeId] = []
+    renewed: list[Renewed] = []
 
     @property
     def founders(self) -> list[NodeId]:
@@ -110,8 +117,12 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def voters_of(self, node: NodeId) -> list[NodeId]:
         """With which voters the log of `node` begins; a node that joins learns who they are."""
-        joins = node not in self.founders or node in self.renewed
+        joins = node not in self.founders or any(one.node == node for one in self.renewed)
         return [] if joins else self.founders
+
+    def floor_of(self, node: NodeId) -> Floor:
+        """What was committed when its data was last removed."""
+        return max((one.floor for one in self.renewed if one.node == node), default=Floor())
 
     @property
     def running(self) -> list[NodeId]:
@@ -181,10 +192,11 @@ class Claim:
         self._change(members=[n for n in self.cluster.running if n != node])
         shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
 
-    def renew(self, node: NodeId) -> None:
+    def renew(self, node: NodeId, floor: Floor) -> None:
         """The data of this node goes, and when it starts again it learns everything anew. It must
-        be no voter. Raises OSError."""
-        self._change(renewed=sorted({*self.cluster.renewed, node}))
+        be no voter, and that as much as `floor` be committed. Raises OSError."""
+        others = [one for one in self.cluster.renewed if one.node != node]
+        self._change(renewed=[*others, Renewed(node, floor)])
         if self._config.node_data_dir(node).exists():
             shutil.rmtree(self._config.node_data_dir(node))
 

@@ -36,7 +36,7 @@ from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
 from node import wire
 from node.disk_faults import ONCE
 from node.events import EventLog, HybridClock
-from node.raft.messages import NodeId
+from node.raft.messages import Floor, NodeId
 
 STATUS_PATIENCE_S = 0.3
 """How long `ps` waits for nodes that do not answer; it then shows what was last known of them."""
@@ -112,11 +112,14 @@ class Nodes:
     def _new(self, node_id: NodeId) -> Node:
         return Node(node_id, Lifecycle(self._policy))
 
-    def renew(self, node_id: NodeId) -> None:
-        """A node that does not run, and is no voter, forgets everything. Raises LauncherError."""
+    def renew(self, node_id: NodeId, floor: Floor) -> None:
+        """A node that does not run, and is no voter, forgets everything. Raises LauncherError.
+
+        floor: what is committed, and will bind it
+        """
         assert self.all[node_id].process is None, "it has been stopped"
         try:
-            self._claim.renew(node_id)
+            self._claim.renew(node_id, floor)
         except OSError as error:
             raise LauncherError(f"the data of n{node_id} stays: {_one_line(error)}") from error
         self.all[node_id].status = None
@@ -242,6 +245,7 @@ class Nodes:
             node_id=node,
             life=life,
             voters=self._claim.cluster.voters_of(node),
+            floor=self._claim.cluster.floor_of(node),
             peers=peers,
             data_dir=str(config.node_data_dir(node)),
             event_log=str(config.event_log(node)),

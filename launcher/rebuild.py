@@ -19,14 +19,16 @@ from enum import Enum
 from typing import TypeAlias
 
 from node.raft.membership import stable
-from node.raft.messages import NodeId
+from node.raft.messages import Floor, NodeId
 from node.wire import Status
 
 
 class Deed(Enum):
     """What is done to the node itself.
 
-    FORGET: its data is removed, and it is on record that it learns even the voters from its peers
+    FORGET: its data is removed, and it is on record that it learns even the voters from its peers,
+        and what was committed by then, its floor: `floor_of` what the leader said who has set it
+        aside. Else it would vote for, and take the log of, somebody who has not heard of that
     """
 
     STOP = "stop"
@@ -65,6 +67,11 @@ class Standing(Enum):
     UNDER_WAY = "under way"
     UNKNOWN = "unknown"
     """it has to be asked for, perhaps again: another leader may not have heard of it"""
+
+
+def floor_of(leader: Status) -> Floor:
+    """What is known to be committed, by what the leader says."""
+    return Floor(leader.commit_term, leader.commit_index)
 
 
 def standing(voters: Sequence[NodeId], leader: Status) -> Standing:

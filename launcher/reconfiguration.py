@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from launcher.config import MAX_NODES
 from launcher.errors import LauncherError, TimedOut
 from launcher.nodes import Nodes
-from launcher.rebuild import Change, Deed, Standing, standing, steps
+from launcher.rebuild import Change, Deed, Standing, floor_of, standing, steps
 from launcher.status import ClusterStatus
 from node.raft.membership import majority, stable
-from node.raft.messages import NodeId
-from node.wire import ChangeMembership
+from node.raft.messages import Floor, NodeId
+from node.wire import ChangeMembership, Status
 
 CHANGE_TIMEOUT_S = 60.0
 """A node that has much to learn takes a while; it goes on learning after that."""
@@ -70,9 +70,9 @@ class Reconfiguration:
     async def rebuild(self, node: NodeId, status: ClusterStatus, stop: Act, start: Act) -> None:
         """Has a node forget everything and learn it from its peers.
 
-        It is no voter in between: else a majority could count on what it has forgotten. When it is
-        one again, its log holds the entries that made it one; so it gives no vote a second time to
-        anybody whose log is older than that, and nobody else can be elected (§5.4.1).
+        It is no voter in between: else a majority could count on what it has forgotten. And it is
+        told what was committed then: so it gives no vote to, and takes no entry from, anybody whose
+        log is older than that, as it could not if it had forgotten nothing (§5.4.1).
 
         Raises LauncherError when its peers are no quorum without it.
         """
@@ -80,14 +80,16 @@ class Reconfiguration:
             target = await self._target()
             left = [voter for voter in target if voter != node]
             self._check_enough(left, [node], status)
+            floor = Floor()
             for step in steps(node, target):
                 match step:
                     case Change():
-                        await self._change(step.voters, f"n{node} has not {step.yet}")
+                        said = await self._change(step.voters, f"n{node} has not {step.yet}")
+                        floor = floor_of(said)
                     case Deed.STOP:
                         await stop(node)
                     case Deed.FORGET:
-                        self._nodes.renew(node)
+                        self._nodes.renew(node, floor)
                         self._nodes.emit("warn", "node.renewed", target=node)
                     case Deed.START:
                         await start(node)
@@ -115,8 +117,9 @@ class Reconfiguration:
             raise LauncherError("there is no leader now: `launcher wait --leader` waits for one")
         return list(said.membership.target)
 
-    async def _change(self, target: Sequence[NodeId], failed: str) -> None:
-        """Asks whoever leads until it is so: a leader that dies meanwhile takes nothing back."""
+    async def _change(self, target: Sequence[NodeId], failed: str) -> Status:
+        """Asks whoever leads until it is so: a leader that dies meanwhile takes nothing back.
+        Answers what the leader said who has it so."""
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT_S):
                 while True:
@@ -125,7 +128,7 @@ class Reconfiguration:
                     if said is not None:
                         match standing(target, said):
                             case Standing.MADE:
-                                return
+                                return said
                             case Standing.UNKNOWN:
                                 wanted = list(stable(target).target)
                                 self._nodes.ask_leader(ChangeMembership(wanted))

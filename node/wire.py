@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias, TypeVar
 import msgspec
 
 from node.errors import WireError
-from node.raft.messages import Membership, Message, NodeId
+from node.raft.messages import Floor, Membership, Message, NodeId
 
 MAX_FRAME_BYTES = 256 << 20
 """No frame is longer; a peer that announces more is out of step, and its link is closed."""
@@ -241,6 +241,8 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     first_index: int
     last_index: int
     commit_index: int
+    commit_term: int
+    """of the entry at commit_index"""
     applied_index: int
     snapshot_index: int
     snapshot_failures: int = 0
@@ -278,6 +280,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that a node process is told when it starts. Durations in seconds, sizes in bytes.
 
     voters: with whom the cluster begins; none for a node that joins one
+    floor: what was committed when the node's data was last removed on purpose
     life: 1 for the node's first start, then one more at each
     peers: the lives of the peers to which a pipe is handed over at the start
     """
@@ -287,6 +290,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     node_id: NodeId
     life: int
     voters: list[NodeId]
+    floor: Floor = Floor()
     peers: dict[NodeId, int]
     data_dir: str
     event_log: str

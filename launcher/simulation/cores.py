@@ -22,6 +22,7 @@ from node.raft.invariants import ClusterWatch, ServerWatch
 from node.raft.messages import (
     Batch,
     BatchKind,
+    Floor,
     HardState,
     InstallSnapshot,
     Message,
@@ -121,7 +122,8 @@ class Network:
     mail: (sender, receiver, message) in flight, in the order of sending
     cut: the links, (sender, receiver), on which nothing arrives
     disks: what each server finds when it starts again
-    renewed: whose disks have been emptied: they learn everything, the voters too
+    renewed: whose disks have been emptied, and what was committed then, as their leader knew: they
+        learn everything, the voters too
     """
 
     def __init__(
@@ -152,7 +154,7 @@ class Network:
         self.cluster_watch = ClusterWatch()
         self.witness = witness or Witness()
         self.disks: dict[NodeId, Stored] = {}
-        self.renewed: set[NodeId] = set()
+        self.renewed: dict[NodeId, Floor] = {}
         for node_id in self.voters:
             log = batches((logs or {}).get(node_id, []))
             term = (terms or {}).get(node_id, log[-1].term if log else 0)
@@ -171,6 +173,7 @@ class Network:
             hard_state=disk.hard_state,
             batches=list(disk.batches),
             snapshot=disk.snapshot,
+            floor=self.renewed.get(node_id, Floor()),
             timing=self.timing,
             limits=self.limits,
             random=self.random,
@@ -194,7 +197,11 @@ class Network:
         """Empties the disk of a server that is down."""
         assert node_id not in self.servers, "it is down"
         self.disks[node_id] = Stored()
-        self.renewed.add(node_id)
+        floor = Floor()
+        if self.leader is not None:
+            leader = self[self.leader].state
+            floor = Floor(leader.log.term_at(leader.commit_index) or 0, leader.commit_index)
+        self.renewed[node_id] = floor
 
     # -- one step at a time ----------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from node.errors import DamagedLog, DiskFailed, MachineError, RaftError
 from node.events import HybridClock
 from node.machines.protocol import Machine
 from node.raft.invariants import InvariantBroken
-from node.raft.messages import NodeId
+from node.raft.messages import Floor, NodeId
 from node.raft.state import Role
 from node.server import Server
 
@@ -172,7 +172,7 @@ class SimulatedNode:
         """its disk is beyond repair: it never starts again"""
         self.flipped = False
         """a bit of its disk has flipped, and it has not recovered since"""
-        self.renewed = False
+        self.renewed: Floor | None = None
         """its data has been removed: it learns everything from its peers, the voters too"""
         self.withheld = False
         """whoever rebuilds it does not let it start"""
@@ -268,12 +268,13 @@ class SimulatedNode:
         if power and not self.flipped:
             self.disk.lose_power()
 
-    def forget(self) -> None:
-        """Its data is removed, for good: what was rotten, and all that it has promised."""
+    def forget(self, floor: Floor) -> None:
+        """Its data is removed, for good: what was rotten, and all that it has promised. So much is
+        committed, and it is told so ever after."""
         assert self.server is None, "it has been stopped"
         self.disk.erase()
         self.lost = self.flipped = False
-        self.renewed = True
+        self.renewed = floor
 
     def _end(self, reason: str) -> None:
         was, self.server = self.server, None

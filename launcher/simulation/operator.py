@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from launcher.rebuild import Change, Deed, Standing, Step, standing, steps
+from launcher.rebuild import Change, Deed, Standing, Step, floor_of, standing, steps
 from launcher.simulation.network import Time
 from node.raft.membership import majority
-from node.raft.messages import NodeId
+from node.raft.messages import Floor, NodeId
+from node.wire import Status
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
@@ -31,6 +32,7 @@ class Rebuild:
     """A rebuild under way.
 
     voters: who votes while it is, at its stages
+    floor: what was committed when the last change had been made
     gives_up_at: a change that is not made by then is not waited for any longer
     """
 
@@ -50,6 +52,7 @@ class Rebuild:
         ]
         self.steps: Iterator[Step] = steps(node.node_id, voters)
         self.step: Step = next(self.steps)
+        self.floor = Floor()
 
 
 class Operator:
@@ -119,10 +122,11 @@ class Operator:
         if rebuild is not self.rebuilding:
             return
         if isinstance(rebuild.step, Deed):
-            self._do(rebuild.node, rebuild.step)
+            self._do(rebuild, rebuild.step)
             least_s, most_s = DEED_TAKES_S
             pause_s = least_s * (most_s / least_s) ** rebuild.chance.random()
-        elif self._has_made(rebuild.step):
+        elif (said := self._has_made(rebuild.step)) is not None:
+            rebuild.floor = floor_of(said)
             pause_s = 0.0
         else:
             if self._time.now >= rebuild.gives_up_at:
@@ -137,25 +141,28 @@ class Operator:
         rebuild.step = following
         self._time.at(self._time.now + pause_s, self._go_on, rebuild)
 
-    def _has_made(self, change: Change) -> bool:
-        """Whether that is the membership; if nobody knows that it is to be, it is asked for."""
+    def _has_made(self, change: Change) -> Status | None:
+        """What the leader says if that is the membership; if nobody knows that it is to be, it is
+        asked for."""
         leader = self.leader
         if leader is None or leader.server is None:
-            return False
-        match standing(change.voters, leader.server.status()):
+            return None
+        said = leader.server.status()
+        match standing(change.voters, said):
             case Standing.MADE:
-                return True
+                return said
             case Standing.UNKNOWN:
                 leader.change_membership(list(change.voters))
-        return False
+        return None
 
-    def _do(self, node: SimulatedNode, deed: Deed) -> None:
+    def _do(self, rebuild: Rebuild, deed: Deed) -> None:
+        node = rebuild.node
         match deed:
             case Deed.STOP:
                 node.withheld = True  # nobody else starts it meanwhile
                 node.crash(power=False, reason="stopped: it is to be rebuilt")
             case Deed.FORGET:
-                node.forget()
+                node.forget(rebuild.floor)
                 self._on_forget(node)
             case Deed.START:
                 node.withheld = False

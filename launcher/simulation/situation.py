@@ -20,7 +20,7 @@ from launcher.simulation.schedule import (
     make_schedule,
     only,
 )
-from node.raft.messages import NodeId
+from node.raft.messages import Floor, NodeId
 from node.wire import NodeConfig
 
 CLUSTER_ID = "simulated"
@@ -147,16 +147,19 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         schedule = make_schedule(options.faults, options.time_s, self.chance("schedule"))
         return schedule if options.only is None else only(schedule, options.only)
 
-    def node_config(self, node_id: NodeId, life: int, *, renewed: bool = False) -> NodeConfig:
+    def node_config(
+        self, node_id: NodeId, life: int, *, renewed: Floor | None = None
+    ) -> NodeConfig:
         """What a node of this cluster is told when it starts; of the voters nothing, if it joins,
-        or is `renewed`."""
-        begins = node_id in self.members and not renewed
+        or has been `renewed` when so much was committed."""
+        begins = node_id in self.members and renewed is None
         return NodeConfig(
             cluster_id=CLUSTER_ID,
             cluster_name=CLUSTER_ID,
             node_id=node_id,
             life=life,
             voters=self.members if begins else [],
+            floor=renewed or Floor(),
             peers={},
             data_dir="",
             event_log="",

@@ -77,7 +77,7 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
         deny(raft, message, "a leader may hold a lease")
         return
     # Only a log at least as recent as ours holds all that may be committed (§5.4.1).
-    recent = raft.log.is_as_recent(message.last_log_index, message.last_log_term)
+    recent = raft.is_as_recent(message.last_log_index, message.last_log_term)
     if message.pre_vote:
         _answer_pre_vote(raft, message, recent)
         return

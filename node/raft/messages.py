@@ -93,6 +93,18 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     checksum: int
 
 
+class Floor(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
+    """The end of a log that is known to be committed, though the server's own need not reach it.
+
+    A server whose data was removed has forgotten its votes, and what it has said is on its disk. So
+    it goes on as if its log held all that was committed by then: in no earlier term, and it helps
+    nobody to lead whose log falls short of that (§5.4.1).
+    """
+
+    term: int = 0
+    index: int = 0
+
+
 class HardState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What must be on disk before any message that depends on it leaves (Figure 2)."""
 

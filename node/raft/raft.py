@@ -39,6 +39,7 @@ from node.raft.messages import (
     AppendEntriesReply,
     Batch,
     BatchKind,
+    Floor,
     HardState,
     InstallSnapshot,
     InstallSnapshotReply,
@@ -65,6 +66,7 @@ class Raft:
         hard_state: HardState = HardState(),  # noqa: B008 (frozen)
         batches: Sequence[Batch] = (),
         snapshot: Snapshot | None = None,
+        floor: Floor = Floor(),  # noqa: B008 (frozen)
         timing: Timing,
         limits: Limits,
         random: Randomness,
@@ -76,7 +78,8 @@ class Raft:
         none. What the log and the snapshot say of the membership counts more.
 
         `hard_state`, `batches` and `snapshot` are what storage recovered, and the batches follow
-        the snapshot; nothing but what that stands for is known to be committed.
+        the snapshot; nothing but what that stands for is known to be committed. `floor` is where
+        the log of a server whose data was removed has to get to at the least.
         """
         self.state = RaftState(
             node_id,
@@ -88,8 +91,11 @@ class Raft:
             random,
             now,
             snapshot,
+            floor,
         )
         reconfiguration.adopt(self.state, batches)
+        if floor.term > self.state.current_term:
+            self.state.advance_term(floor.term)
         election.hint_start(self.state)
 
     # -- what goes in ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from node.raft.membership import Configuration
 from node.raft.messages import (
     AppendEntriesReply,
     Batch,
+    Floor,
     HardState,
     InstallSnapshot,
     InstallSnapshotReply,
@@ -262,6 +263,7 @@ class RaftState:
         random: Randomness,
         now: float,
         snapshot: Snapshot | None = None,
+        floor: Floor = Floor(),  # noqa: B008 (frozen)
     ) -> None:
         assert log.last_term <= hard_state.current_term, "no entry is of a term to come"
         self.node_id = node_id
@@ -280,6 +282,7 @@ class RaftState:
         self.log = log
         self.snapshot = snapshot
         """the newest that is durable here"""
+        self.floor = floor
 
         # Volatile on all servers. last_applied counts what was handed out for applying.
         self.commit_index = log.base_index
@@ -364,9 +367,13 @@ class RaftState:
         it that may still count. For who is left out by an entry that is not committed may be the
         only one whose log holds that entry, and can be elected (thesis §4.2.2, Figure 4.6).
 
-        Learners, and servers that no configuration has, do not stand. But everybody votes, for who
-        learns may be a voter and not know yet."""
-        return any(one.may_vote(self.node_id) for _, one in self.configurations)
+        Learners, and servers that no configuration has, do not stand; nor does one whose log has
+        not reached its floor. But everybody votes, for who learns may be a voter and not know yet.
+        """
+        log = self.log
+        return Floor(log.last_term, log.last_index) >= self.floor and any(
+            one.may_vote(self.node_id) for _, one in self.configurations
+        )
 
     @property
     def is_voter(self) -> bool:
@@ -396,6 +403,12 @@ class RaftState:
         nobody gets its vote, unless that leader wants it (thesis §6.4.1)."""
         since = self.now - self.leader_heard_at
         return self.timing.lease and since < self.timing.election_timeout_min_s
+
+    def is_as_recent(self, last_log_index: int, last_log_term: int) -> bool:
+        """Whether a log that ends so holds all that may be committed, for all this server knows
+        (§5.4.1)."""
+        ends = Floor(last_log_term, last_log_index)
+        return ends >= self.floor and self.log.is_as_recent(last_log_index, last_log_term)
 
     @property
     def knows_what_is_committed(self) -> bool:

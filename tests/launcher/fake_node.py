@@ -78,6 +78,7 @@ class FakeNode:
                 first_index=1,
                 last_index=10,
                 commit_index=10,
+                commit_term=1,
                 applied_index=self.faults,
                 snapshot_index=0,
                 digest="",

@@ -32,6 +32,7 @@ def said(
         first_index=1,
         last_index=1,
         commit_index=1,
+        commit_term=1,
         applied_index=1,
         snapshot_index=0,
         snapshot_failures=0,

@@ -64,6 +64,7 @@ STATUS = wire.Status(
     first_index=1,
     last_index=9,
     commit_index=8,
+    commit_term=1,
     applied_index=8,
     snapshot_index=0,
     digest="00ff",

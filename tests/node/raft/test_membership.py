@@ -10,7 +10,7 @@ from launcher.simulation.cores import Network
 from node.errors import Busy, NotLeader
 from node.raft import membership as memberships
 from node.raft.membership import Configuration, stable
-from node.raft.messages import AppendEntries, BatchKind, Membership, NodeId, RequestVote
+from node.raft.messages import AppendEntries, Batch, BatchKind, Membership, NodeId, RequestVote
 from node.raft.state import Limits, Role
 
 
@@ -269,6 +269,61 @@ def test_who_is_removed_may_be_the_only_one_that_can_be_elected() -> None:
     net.propose()
     net.run(0.5)
     assert net[1].state.commit_index == last + 1, "and it needs nobody any more"
+
+
+def rebuilt() -> Network:
+    """1, 4 and 5 began. 4 was cut off in term 1, and 2 is in its place; then 5 was set aside and
+    has lost its data. Now 4 and 5 hear each other, and nobody else."""
+    net = Network(5, members=(1, 4, 5))
+    net.elect(1)
+    net.run(0.2)
+    net.isolate(4)
+    net.crash(1)
+    net.start(1)
+    net.run(3.0)
+    change(net, 1, 2, 5)
+    net.run(0.5)
+    change(net, 1, 2)
+    net.run(0.5)
+    assert membership(net, 1) == stable((1, 2))
+    net.crash(5)
+    net.forget(5)
+    net.mail.clear()
+    net.cut = {(a, b) for a in range(1, 6) for b in range(1, 6) if (a in (4, 5)) != (b in (4, 5))}
+    net.start(5)
+    return net
+
+
+def test_who_has_lost_its_data_helps_nobody_whose_log_is_older_than_that() -> None:
+    """Seed 5 of 60 s: by 4's configuration, 4 and 5 are a majority of three."""
+    net = rebuilt()
+    net.run(5.0)
+    assert net[4].state.role is not Role.LEADER
+    assert net[5].state.log.last_index == 0
+    net.heal()
+    change(net, 1, 2, 5)
+    net.run(2.0)
+    assert membership(net, 5) == stable((1, 2, 5))
+    assert net.leader is not None
+    net.crash(net.leader)
+    net.run(5.0)
+    assert net.leader is not None, "and then it counts again"
+
+
+def test_who_has_lost_its_data_is_in_no_earlier_term() -> None:
+    """Else it would follow, and let commit, a leader that has been deposed since."""
+    net = rebuilt()
+    floor = net.renewed[5]
+    assert floor.term > 1
+    old = AppendEntries(1, 4, 0, 0, (Batch(1, 1, BatchKind.NOOP, 1, b""),), 0)
+    net[5].step(4, old, net.now)
+    net.collect(5)
+    net.settle()
+    assert net[5].state.log.last_index == 0
+    assert net[5].state.current_term >= floor.term
+    net.crash(5)
+    net.start(5)
+    assert net[5].state.current_term >= floor.term
 
 
 def test_removed_servers_disturb_nobody() -> None:

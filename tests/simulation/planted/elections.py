@@ -61,7 +61,7 @@ BUGS = [
         target=election,
         attribute="on_request_vote",
         plant=edited(
-            ("raft.log.is_as_recent(message.last_log_index, message.last_log_term)", "True")
+            ("raft.is_as_recent(message.last_log_index, message.last_log_term)", "True")
         ),
         expected=LOSS,
         within=10,

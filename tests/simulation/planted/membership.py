@@ -194,6 +194,18 @@ BUGS = [
         options=REBUILDS,
     ),
     Planted(
+        name="a node that is rebuilt is not told what was committed",
+        pitfall="Found in the field 1",
+        story="It votes for, and follows, whoever has not heard that it was set aside, and by "
+        "whose configuration it counts.",
+        target=rebuild,
+        attribute="floor_of",
+        plant=edited(("Floor(leader.commit_term, leader.commit_index)", "Floor()")),
+        expected=(PROMISES, ELECTION_SAFETY, *LOSS),
+        within=60,
+        options=REBUILDS,
+    ),
+    Planted(
         name="a node that is rebuilt loses its data when it votes again",
         pitfall="Found in the field 1",
         story="It is set aside and taken back in one go, and only then its data is removed: a "
