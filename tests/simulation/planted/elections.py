@@ -60,9 +60,7 @@ BUGS = [
         story="The restriction of §5.4.1 is left out: any candidate may win.",
         target=election,
         attribute="on_request_vote",
-        plant=edited(
-            ("raft.is_as_recent(message.last_log_index, message.last_log_term)", "True")
-        ),
+        plant=edited(("raft.is_as_recent(message.last_log_index, message.last_log_term)", "True")),
         expected=LOSS,
         within=10,
     ),
