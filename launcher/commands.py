@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from launcher import bench
 from launcher.errors import LauncherError, UsageError
 from launcher.table import TARGET_HELP, Context, as_json, command, launcher, targets, timeout
 
@@ -506,6 +507,9 @@ def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
     if scenario is not None:
         return play(scenario)
     return run(Request(**asked))
+
+
+launcher.add_command(bench.bench)
 
 
 # -- what several of them share -------------------------------------------------------------------

@@ -1,0 +1,188 @@
+"""`launcher bench`: the table of benchmarks, a table in the table of commands.
+
+A benchmark compares: what it prints is ratios to something that runs beside it, in turn, in one
+run, with the goals beside them. What runs and what is measured stands in `launcher/benchmark/`;
+here is what a user says, checked, and what is printed and kept.
+
+A row of this table prints its tables on standard output (with `--json` the results instead, as one
+object), progress on a terminal, and keeps JSON and plots in the folder `--out`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher.errors import UsageError
+from launcher.settings import MAX_NODES
+from launcher.table import Table, as_json
+
+if TYPE_CHECKING:
+    from launcher.benchmark.report import Table as Printed
+
+MOST_SIZE_BYTES = 1 << 20
+MOST_WINDOW = 100_000
+
+
+@click.group(
+    "bench",
+    cls=Table,
+    help="Benchmarks: what runs beside what, in turn, and how the two compare.\n\nEach starts what "
+    "it needs by itself, in a folder of its own; no cluster of yours is touched.",
+)
+def bench() -> None:
+    """The table itself measures nothing."""
+
+
+def benchmark(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A row of the table: a function of what was asked for, with `--out` and `--json`."""
+
+    def add(function: Callable[..., Any]) -> click.Command:
+        return bench.command(name, help=text)(_out(as_json(function)))
+
+    return add
+
+
+_out = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data/bench"),
+    show_default=True,
+    help="Where JSON and plots are kept, and what is measured has its files meanwhile.",
+)
+_nodes = click.option("--nodes", type=int, default=5, show_default=True, help="How many servers.")
+_window = click.option(
+    "--window", type=int, default=256, show_default=True, help="How many are unanswered at a time."
+)
+_size = click.option("--size", type=int, default=256, show_default=True, help="Bytes of an entry.")
+_rounds = click.option("--rounds", type=int, default=5, show_default=True, help="How many turns.")
+_seconds = click.option(
+    "--seconds", type=float, default=2.0, show_default=True, help="How long a turn measures."
+)
+
+
+@benchmark(
+    "load",
+    "Our cluster under load beside the floor, a bare program without Raft.\n\nThroughput, latency, "
+    "CPU time, bytes written and memory, and their ratios.",
+)
+@_nodes
+@_window
+@_size
+@_rounds
+@_seconds
+@click.option("--machine", default="journal", show_default=True, help="Which state machine.")
+def load(
+    nodes: int,
+    window: int,
+    size: int,
+    rounds: int,
+    seconds: float,
+    machine: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """`launcher bench load`."""
+    from launcher.benchmark.load import against_floor, table
+
+    shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
+    with progress("bench load", 2 * rounds) as done:
+        comparison = against_floor(shape, effort, out, done=done, machine=machine)
+    conclude("load", out, as_json, comparison, [table(comparison)])
+
+
+@benchmark("reads", "Linearizable reads beside writes, of the same cluster.")
+@_nodes
+@_window
+@_size
+@_rounds
+@_seconds
+def reads(
+    nodes: int, window: int, size: int, rounds: int, seconds: float, out: Path, as_json: bool
+) -> None:
+    """`launcher bench reads`."""
+    from launcher.benchmark.load import reads_against_writes, table
+
+    shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
+    with progress("bench reads", 2 * rounds) as done:
+        comparison = reads_against_writes(shape, effort, out, done=done)
+    conclude("reads", out, as_json, comparison, [table(comparison)])
+
+
+# -- what was asked for --------------------------------------------------------------------------
+
+
+def _shape(nodes: int, window: int, size: int) -> Any:
+    from launcher.benchmark.load import Shape
+
+    within("--nodes", nodes, 1, MAX_NODES)
+    within("--window", window, 1, MOST_WINDOW)
+    within("--size", size, 1, MOST_SIZE_BYTES)
+    return Shape(nodes=nodes, window=window, size_bytes=size)
+
+
+def _effort(rounds: int, seconds: float) -> Any:
+    from launcher.benchmark.load import Effort
+
+    within("--rounds", rounds, 1, 1000)
+    within("--seconds", seconds, 0.1, 600)
+    return Effort(rounds=rounds, duration_s=seconds)
+
+
+def within(option: str, value: float, least: float, most: float) -> None:
+    """Raises UsageError for a number that is not from `least` to `most`."""
+    if not least <= value <= most:
+        raise UsageError(f"{option} {value:g}: from {least:g} to {most:g}")
+
+
+# -- what is shown and kept ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def progress(label: str, turns: int) -> Iterator[Callable[[], None]]:
+    """On a terminal, a bar; what is yielded is called after each turn."""
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+        yield lambda: None
+        return
+    from launcher.progress import progress_bar
+
+    with progress_bar(label, turns) as bar:
+        yield lambda: bar.update(1, "")
+
+
+def conclude(
+    name: str,
+    out: Path,
+    as_json: bool,
+    results: object,
+    tables: Sequence[Printed],
+    plots: dict[str, Callable[[Any], None]] | None = None,
+) -> None:
+    """Prints what came out, and keeps it.
+
+    results: what goes into the JSON
+    plots: by the name of each, what draws it onto a matplotlib Figure
+    """
+    from launcher.benchmark.report import NO_PLOTS, draw, keep, this_machine
+    from launcher.output import print_json
+
+    if as_json:
+        print_json(results)
+    else:
+        click.echo(f"on {this_machine()}\n")
+        for one in tables:
+            click.echo(one)
+    kept = [keep(out, name, results)]
+    for plot, onto in (plots or {}).items():
+        drawn = draw(out, plot, onto)
+        if drawn is None:
+            click.echo(NO_PLOTS, err=True)
+            break
+        kept.append(drawn)
+    click.echo(f"kept: {', '.join(map(str, kept))}", err=True)
