@@ -138,7 +138,7 @@ def _effort(rounds: int, seconds: float) -> Any:
 def within(option: str, value: float, least: float, most: float) -> None:
     """Raises UsageError for a number that is not from `least` to `most`."""
     if not least <= value <= most:
-        raise UsageError(f"{option} {value:g}: from {least:g} to {most:g}")
+        raise UsageError(f"{option} {value}: from {least} to {most}")
 
 
 # -- what is shown and kept ----------------------------------------------------------------------

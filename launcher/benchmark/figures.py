@@ -7,6 +7,7 @@ the rounds' ratios, which is not the ratio of the medians.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -65,8 +66,9 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     """
     assert ordered, "a percentile of nothing"
     assert 0 < share <= 1, f"{share} is no share"
-    rank = -(-len(ordered) * share // 1)
-    return ordered[int(rank) - 1]
+    # In binary 0.07 * 100 is a little more than 7, and that little must not make it 8.
+    rank = math.ceil(round(len(ordered) * share, 6))
+    return ordered[rank - 1]
 
 
 def median(rounds: Sequence[Figures]) -> Figures:

@@ -171,7 +171,8 @@ def table(comparison: Comparison) -> Table:
         at = comparison.goal.figure
         rows.append(["goal", *[str(comparison.goal) if name == at else "" for name in FIELDS]])
     count = len(comparison.rounds)
-    title = f"{comparison.shape}; medians of {count} rounds in turn"
+    rounds = "1 round" if count == 1 else f"medians of {count} rounds in turn"
+    title = f"{comparison.shape}; {rounds}"
     return Table(title=title, headers=["", *HEADERS], rows=rows)
 
 
