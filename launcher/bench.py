@@ -11,9 +11,10 @@ object), progress on a terminal, and keeps JSON and plots in the folder `--out`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,17 @@ MOST_WINDOW = 100_000
 @click.group(
     "bench",
     cls=Table,
-    help="Benchmarks: what runs beside what, in turn, and how the two compare.\n\nEach starts what "
-    "it needs by itself, in a folder of its own; no cluster of yours is touched.",
+    invoke_without_command=True,
+    subcommand_metavar="[NAME] [ARGS]...",
+    help="Benchmarks: what runs beside what, in turn, and how the two compare. Without a NAME: "
+    "sweep.\n\nEach starts what it needs by itself, in a folder of its own; no cluster of yours is "
+    "touched.",
 )
-def bench() -> None:
+@click.pass_context
+def bench(context: click.Context) -> None:
     """The table itself measures nothing."""
+    if context.invoked_subcommand is None:
+        context.invoke(sweep)
 
 
 def benchmark(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -115,6 +122,26 @@ def reads(
     conclude("reads", out, as_json, comparison, [table(comparison)])
 
 
+@benchmark(
+    "sweep",
+    "Ours beside the floor for 1 to 4096 unanswered, 16 B to 4 KiB, 1 to 7 nodes.\n\nOne of the "
+    "three varies at a time (some three minutes). This is what runs when no NAME is given.",
+)
+@click.option("--all", "every", is_flag=True, help="Their full product: a quarter of an hour.")
+@click.option("--rounds", type=int, default=3, show_default=True, help="How many turns of each.")
+@click.option("--seconds", type=float, default=1.5, show_default=True, help="How long a turn is.")
+def sweep(every: bool, rounds: int, seconds: float, out: Path, as_json: bool) -> None:
+    """`launcher bench sweep`."""
+    from launcher.benchmark import sweep as wide
+
+    effort = _effort(rounds, seconds)
+    shapes = wide.every() if every else wide.one_at_a_time()
+    with progress("bench sweep", 2 * rounds * len(shapes)) as done:
+        comparisons = wide.sweep(shapes, effort, out, done=done)
+    plots = {"sweep": functools.partial(wide.plot, comparisons)}
+    conclude("sweep", out, as_json, comparisons, wide.tables(comparisons), plots)
+
+
 # -- what was asked for --------------------------------------------------------------------------
 
 
@@ -162,7 +189,7 @@ def conclude(
     as_json: bool,
     results: object,
     tables: Sequence[Printed],
-    plots: dict[str, Callable[[Any], None]] | None = None,
+    plots: Mapping[str, Callable[[Any], None]] | None = None,
 ) -> None:
     """Prints what came out, and keeps it.
 

@@ -67,6 +67,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """Of each figure, the median of the rounds' ratios."""
         return ratios(self.rounds)
 
+    @property
+    def verdict(self) -> str:
+        """The goal, and whether it is reached; empty when there is none."""
+        if self.goal is None:
+            return ""
+        ratio = self.ratios[self.goal.figure]
+        reached = ratio is not None and self.goal.reached(ratio)
+        return f"{self.goal}: {'reached' if reached else 'not reached'}"
+
 
 GOALS = {
     Shape(window=4096): Goal(figure="throughput", least=0.5),
@@ -163,20 +172,21 @@ def table(comparison: Comparison) -> Table:
     first, second = comparison.names
     ratio = comparison.ratios
     rows = [
-        [second, *_cells(median(seconds))],
-        [first, *_cells(median(firsts))],
+        [second, *cells(median(seconds))],
+        [first, *cells(median(firsts))],
         [f"{first} / {second}", *[number(ratio[name]) for name in FIELDS]],
     ]
     if comparison.goal is not None:
         at = comparison.goal.figure
-        rows.append(["goal", *[str(comparison.goal) if name == at else "" for name in FIELDS]])
+        rows.append(["goal", *[comparison.verdict if name == at else "" for name in FIELDS]])
     count = len(comparison.rounds)
     rounds = "1 round" if count == 1 else f"medians of {count} rounds in turn"
     title = f"{comparison.shape}; {rounds}"
     return Table(title=title, headers=["", *HEADERS], rows=rows)
 
 
-def _cells(figures: Figures) -> list[str | None]:
+def cells(figures: Figures) -> list[str | None]:
+    """The figures as they stand under `HEADERS`."""
     memory = figures.memory_bytes
     return [
         *[number(getattr(figures, name)) for name in FIELDS[:-1]],

@@ -25,6 +25,7 @@ from launcher.commands import Context
         (["load", "--seconds", "nan"], "--seconds nan: from 0.1 to 600"),
         (["load", "--machine", "nothing"], "nothing"),
         (["reads", "--window", "-1"], "--window -1: from 1 to 100000"),
+        (["sweep", "--rounds", "0"], "--rounds 0: from 1 to 1000"),
         (["laod"], "no command 'laod'; did you mean load?"),
     ],
 )

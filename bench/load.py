@@ -1,0 +1,14 @@
+"""Our cluster under load beside the floor, in turn: `launcher bench sweep`, with its options.
+
+python -m bench.load [--all]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from launcher import cli
+from launcher.commands import Context
+
+if __name__ == "__main__":
+    sys.exit(cli.run(["bench", "sweep", *sys.argv[1:]], Context()))

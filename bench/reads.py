@@ -1,0 +1,14 @@
+"""Linearizable reads beside writes, in turn: `launcher bench reads`, with its options.
+
+python -m bench.reads
+"""
+
+from __future__ import annotations
+
+import sys
+
+from launcher import cli
+from launcher.commands import Context
+
+if __name__ == "__main__":
+    sys.exit(cli.run(["bench", "reads", *sys.argv[1:]], Context()))
