@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up down test soak bench check clean rebuild
+.PHONY: help up down test soak bench bench-peers check clean rebuild
 SHELL := /bin/sh
 
 # Whatever the caller's environment says of other Pythons must not reach this one.
@@ -17,6 +17,7 @@ ARGS :=
 VENV := .venv/bin/python
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
+PEERS := .venv/.installed-peers
 
 ifeq ($(origin PYTHON),command line)
 PYTHONS := $(PYTHON)
@@ -39,6 +40,7 @@ help:
 	@echo "make test       the fast tests        (ARGS='-k name' picks some)"
 	@echo "make soak       the tests that take many minutes"
 	@echo "make bench      the benchmarks: each prints ratios (BENCH=simulation picks one)"
+	@echo "make bench-peers   ours beside etcd (as root: installs Debian's) and PySyncObj"
 	@echo "make check      ruff, mypy --strict and the tidy test"
 	@echo "make clean      remove .venv and caches; data/ and logs/ stay"
 	@echo "PYTHON=python3.12 picks the Python that .venv is made with"
@@ -55,10 +57,13 @@ test: $(RUN)
 soak: $(RUN)
 	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)
 
-BENCH := $(basename $(notdir $(filter-out %/__init__.py,$(wildcard bench/*.py))))
+BENCH := $(basename $(notdir $(filter-out %/__init__.py %/peers.py,$(wildcard bench/*.py))))
 
 bench: $(RUN)
 	@set -e; for bench in $(BENCH); do echo "== $$bench"; $(VENV) -m bench.$$bench; done
+
+bench-peers: $(PEERS)
+	@$(VENV) -m bench.peers $(ARGS)
 
 check: $(DEV)
 	@$(VENV) -m ruff check .
@@ -71,7 +76,7 @@ clean:
 	find node launcher tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 ifneq ($(STATE),good)
-$(RUN) $(DEV): rebuild
+$(RUN) $(DEV) $(PEERS): rebuild
 endif
 
 rebuild:
@@ -91,4 +96,9 @@ $(RUN): pyproject.toml constraints.txt
 $(DEV): pyproject.toml constraints.txt
 	@echo "make: installing the development tools into .venv (once, and when they change)"
 	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(RUN) $@
+
+$(PEERS): pyproject.toml constraints.txt
+	@echo "make: installing what bench-peers compares with into .venv (once, and when it changes)"
+	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,peers]'
 	@touch $(RUN) $@

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launcher.errors import UsageError
+from launcher.errors import LauncherError, UsageError
 from launcher.settings import MAX_NODES
 from launcher.table import Table, as_json
 
@@ -140,6 +140,43 @@ def sweep(every: bool, rounds: int, seconds: float, out: Path, as_json: bool) ->
         comparisons = wide.sweep(shapes, effort, out, done=done)
     plots = {"sweep": functools.partial(wide.plot, comparisons)}
     conclude("sweep", out, as_json, comparisons, wide.tables(comparisons), plots)
+
+
+@benchmark(
+    "peers",
+    "Ours beside etcd and PySyncObj, as many of each, loaded alike.\n\nEach is loaded in more than "
+    "one way, and compared by the one that is best for it.",
+)
+@_nodes
+@_window
+@_size
+@click.option("--rounds", type=int, default=3, show_default=True, help="How many turns of each.")
+@_seconds
+@click.option("--install", is_flag=True, help="Install Debian's etcd when it is missing (as root).")
+def peers(
+    nodes: int,
+    window: int,
+    size: int,
+    rounds: int,
+    seconds: float,
+    install: bool,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """`launcher bench peers`."""
+    from launcher.benchmark import peers as others
+
+    shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
+    within("--size", size, 1, others.MOST_SIZE_BYTES)
+    if install and others.install_etcd():
+        click.echo("launcher: installed etcd-server with apt-get", err=True)
+    for lack in others.missing():
+        click.echo(f"launcher: {lack}", err=True)
+    if others.ways() == [others.OURS]:
+        raise LauncherError("there is nothing to compare with")
+    with progress("bench peers", rounds * len(others.ways())) as done:
+        versus = others.compare(shape, effort, out, done=done)
+    conclude("peers", out, as_json, versus, [others.table(versus)])
 
 
 # -- what was asked for --------------------------------------------------------------------------

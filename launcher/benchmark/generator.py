@@ -4,8 +4,9 @@
 
 (see `measure.py` for what it says and when). Entries go through `launcher/client.py`, as those of
 every program do: one at a time with `submit` when the window is 1, otherwise with `submit_many`,
-whose window it is. With `--reads`, instead, calls of `read` with `window` queries each, one call
-after the other: `GET n` of the machine `journal`, each answered with an entry of that size.
+whose window it is. With `--keys` they are `SET`s of the machine `kv`. With `--reads`, instead,
+calls of `read` with `window` queries each, one call after the other: `GET n` of the machine
+`journal`, each answered with an entry of that size.
 
 An entry's time begins when the client takes it from the generator's hands, and ends when the
 generator has its answer.
@@ -14,6 +15,7 @@ generator has its answer.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -28,6 +30,8 @@ from launcher.client import Client
 from launcher.config import load
 from launcher.errors import NotRunning
 from launcher.sockets import Sockets
+
+KEYS = 10_000
 
 _clock = time.perf_counter
 
@@ -55,22 +59,36 @@ class Stopwatch:
             self._begun, self._began_at = True, now
             say(begun=True)
 
+    def conclude(self, file: Path | None) -> None:
+        """Says what came out, and writes what each took to `file`."""
+        if file is not None:
+            file.write_bytes(self.latencies.tobytes())
+        say(ended=True, entries=len(self.latencies), seconds=self.seconds)
 
-def submit_one_by_one(client: Client, entry: bytes, watch: Stopwatch) -> None:
+
+def keys() -> Iterator[bytes]:
+    """Keys of eight bytes, `KEYS` of them, again and again."""
+    return itertools.cycle([b"%08d" % number for number in range(KEYS)])
+
+
+def submit_one_by_one(client: Client, entries: Iterator[bytes], watch: Stopwatch) -> None:
     """Each entry when the one before is answered."""
     while not watch.is_over:
+        entry = next(entries)
         begun = _clock()
         client.submit(entry)
         now = _clock()
         watch.answered(now, [now - begun])
 
 
-def submit_pipelined(client: Client, entry: bytes, watch: Stopwatch) -> None:
+def submit_pipelined(client: Client, entries: Iterator[bytes], watch: Stopwatch) -> None:
     """As many at once as the client's window allows."""
     sent_at: deque[float] = deque()
 
     def source() -> Iterator[bytes]:
-        while not watch.is_over:
+        for entry in entries:
+            if watch.is_over:
+                return
             sent_at.append(_clock())
             yield entry
 
@@ -102,6 +120,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="of a cluster that runs")
     parser.add_argument("--window", type=int, default=256, help="entries unanswered")
     parser.add_argument("--size", type=int, default=256, help="bytes of an entry")
+    parser.add_argument("--keys", action="store_true", help="SET entries, for the machine kv")
     parser.add_argument("--reads", action="store_true", help="read, rather than submit")
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds")
     parser.add_argument("--duration", type=float, default=2.0, help="seconds")
@@ -113,21 +132,22 @@ def main() -> None:
         raise NotRunning(f"no cluster is running by {asked.config}")
     say(servers=[], client=os.getpid())
     entry = b"x" * asked.size
+    entries: Iterator[bytes] = itertools.repeat(entry)
+    if asked.keys:
+        entries = (b"SET %b %b" % (key, entry) for key in keys())
     with Client(
         Sockets(config, Path(record.runtime_dir)),
         window=asked.window,
-        window_bytes=2 * asked.window * asked.size,
+        window_bytes=2 * asked.window * (asked.size + 64),
     ) as client:
         watch = Stopwatch(asked.warm_up, asked.duration)
         if asked.reads:
             read(client, asked.window, entry, watch)
         elif asked.window == 1:
-            submit_one_by_one(client, entry, watch)
+            submit_one_by_one(client, entries, watch)
         else:
-            submit_pipelined(client, entry, watch)
-        if asked.latencies is not None:
-            asked.latencies.write_bytes(watch.latencies.tobytes())
-        say(ended=True, entries=len(watch.latencies), seconds=watch.seconds)
+            submit_pipelined(client, entries, watch)
+        watch.conclude(asked.latencies)
         sys.stdin.read()
 
 

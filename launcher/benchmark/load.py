@@ -70,11 +70,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         """The goal, and whether it is reached; empty when there is none."""
-        if self.goal is None:
-            return ""
-        ratio = self.ratios[self.goal.figure]
-        reached = ratio is not None and self.goal.reached(ratio)
-        return f"{self.goal}: {'reached' if reached else 'not reached'}"
+        return "" if self.goal is None else verdict(self.goal, self.ratios[self.goal.figure])
 
 
 GOALS = {
@@ -137,7 +133,7 @@ def measure_floor(shape: Shape, effort: Effort, folder: Path) -> Figures:
     with tempfile.TemporaryDirectory(prefix="floor-", dir=folder) as files:
         words = [sys.executable, "-I", floor.__file__, "--nodes", str(shape.nodes)]
         return measure(
-            [*words, *_shaped(shape), "--folder", files],
+            [*words, *shaped(shape), "--folder", files],
             size_bytes=shape.size_bytes,
             warm_up_s=WARM_UP_S,
             duration_s=effort.duration_s,
@@ -148,7 +144,7 @@ def measure_ours(cluster: Cluster, shape: Shape, effort: Effort, *more: str) -> 
     """One round of a cluster that runs."""
     status = cluster.status()
     nodes = [node.pid for node in status.nodes if node.pid is not None]
-    words = [sys.executable, "-m", "launcher.benchmark.generator", *_shaped(shape)]
+    words = [sys.executable, "-m", "launcher.benchmark.generator", *shaped(shape)]
     config = cluster.config.data_dir.parent / "cluster.yaml"
     return measure(
         [*words, "--config", str(config), *more],
@@ -159,7 +155,8 @@ def measure_ours(cluster: Cluster, shape: Shape, effort: Effort, *more: str) -> 
     )
 
 
-def _shaped(shape: Shape) -> list[str]:
+def shaped(shape: Shape) -> list[str]:
+    """The arguments of a load generator."""
     return ["--window", str(shape.window), "--size", str(shape.size_bytes)]
 
 
@@ -183,6 +180,12 @@ def table(comparison: Comparison) -> Table:
     rounds = "1 round" if count == 1 else f"medians of {count} rounds in turn"
     title = f"{comparison.shape}; {rounds}"
     return Table(title=title, headers=["", *HEADERS], rows=rows)
+
+
+def verdict(goal: Goal, ratio: float | None) -> str:
+    """The goal, and whether it is reached."""
+    reached = ratio is not None and goal.reached(ratio)
+    return f"{goal}: {'reached' if reached else 'not reached'}"
 
 
 def cells(figures: Figures) -> list[str | None]:

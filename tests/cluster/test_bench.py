@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from launcher.benchmark import peers
 from launcher.benchmark.figures import FIELDS
 from tests.cluster.lab import Lab
 
@@ -53,3 +54,15 @@ def test_a_table_is_printed(lab: Lab) -> None:
     assert done.lines[0].startswith("on ")
     assert {"floor", "ours", "ours / floor"} <= set(first_words)
     assert "kept: data/bench/load.json" in done.err
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not peers.ways()[1:], reason="there is nothing to compare with")
+def test_what_is_installed_is_compared_with(lab: Lab) -> None:
+    brief = ["--nodes", "3", "--window", "32", "--rounds", "1", "--seconds", "0.3"]
+    done = lab.launcher("bench", "peers", *brief, "--json", check=True)
+    assert list(done.json["rounds"]) == peers.ways()
+    for (figures,) in done.json["rounds"].values():
+        assert figures["throughput"] > 0
+        assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    assert [path.name for path in (lab.folder / "data" / "bench").iterdir()] == ["peers.json"]
