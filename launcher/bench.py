@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_SIZE_BYTES = 1 << 20
 MOST_WINDOW = 100_000
+MOST_UNANSWERED_BYTES = 32 << 20
+"""Half of the default `limits.uncommitted`: at the bound itself the bound would be measured."""
 
 
 @click.group(
@@ -188,6 +190,11 @@ def _shape(nodes: int, window: int, size: int) -> Any:
     within("--nodes", nodes, 1, MAX_NODES)
     within("--window", window, 1, MOST_WINDOW)
     within("--size", size, 1, MOST_SIZE_BYTES)
+    if window * size > MOST_UNANSWERED_BYTES:
+        raise UsageError(
+            f"--window {window} --size {size}: {window * size} bytes would be unanswered; "
+            f"at most {MOST_UNANSWERED_BYTES} may be (limits.uncommitted)"
+        )
     return Shape(nodes=nodes, window=window, size_bytes=size)
 
 

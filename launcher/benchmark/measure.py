@@ -25,6 +25,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from launcher.benchmark.figures import Figures, percentile
 from launcher.benchmark.usage import Usage, usage
 from launcher.errors import LauncherError
@@ -46,23 +48,31 @@ def measure(
     command: the program and its arguments; how long, and where to write to, is added
     servers: processes that it uses and does not name itself
 
-    Raises LauncherError, with the last line of its standard error, when it fails.
+    Raises LauncherError when it fails, with the last line of its standard error, and when one of
+    the processes ends while it is measured.
     """
     with tempfile.NamedTemporaryFile() as latencies:
         words = [*command, "--warm-up", f"{warm_up_s:g}", "--duration", f"{duration_s:g}"]
         words += ["--latencies", latencies.name]
         with _running(words, warm_up_s + duration_s + PATIENCE_S) as said:
             there = next(said)
-            used_by = [*servers, *there.get("servers", [])]
+            used_by = [*servers, *there["servers"]]
             next(said)
-            before = usage([*used_by, there["client"]])
+            before = _usage([*used_by, there["client"]])
             ended = next(said)
-            after = usage([*used_by, there["client"]])
-            memory_bytes = usage(used_by).memory_bytes
+            after = _usage([*used_by, there["client"]])
+            memory_bytes = _usage(used_by).memory_bytes
         took_s = array("d", Path(latencies.name).read_bytes())
     if not took_s:
         raise LauncherError(f"nothing was answered in {duration_s:g} s: the machine is too slow")
     return _figures(ended, sorted(took_s), before, after, size_bytes, memory_bytes)
+
+
+def _usage(pids: Sequence[int]) -> Usage:
+    try:
+        return usage(pids)
+    except psutil.NoSuchProcess as error:
+        raise LauncherError(f"process {error.pid} ended while it was measured") from error
 
 
 def _figures(

@@ -24,6 +24,7 @@ from launcher.commands import Context
         (["load", "--seconds", "0"], "--seconds 0.0: from 0.1 to 600"),
         (["load", "--seconds", "nan"], "--seconds nan: from 0.1 to 600"),
         (["load", "--machine", "nothing"], "nothing"),
+        (["load", "--window", "40", "--size", "1048576"], "41943040 bytes would be unanswered"),
         (["reads", "--window", "-1"], "--window -1: from 1 to 100000"),
         (["sweep", "--rounds", "0"], "--rounds 0: from 1 to 1000"),
         (["laod"], "no command 'laod'; did you mean load?"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -29,10 +30,18 @@ sys.stdin.read()
 """
 
 
-def generate(work: str = "", latencies: str = "[0.004, 0.001, 0.002, 0.003]") -> Figures:
+def generate(
+    work: str = "",
+    latencies: str = "[0.004, 0.001, 0.002, 0.003]",
+    servers: Sequence[int] = (),
+) -> Figures:
     program = GENERATOR.format(work=work, latencies=latencies)
     return measure.measure(
-        [sys.executable, "-c", program], size_bytes=10, warm_up_s=0.1, duration_s=0.5
+        [sys.executable, "-c", program],
+        size_bytes=10,
+        warm_up_s=0.1,
+        duration_s=0.5,
+        servers=servers,
     )
 
 
@@ -99,6 +108,13 @@ def test_a_generator_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(measure, "PATIENCE_S", 0.5)
     with pytest.raises(LauncherError, match="it hung, and was ended"):
         generate("time.sleep(600)")
+
+
+def test_a_server_that_has_ended_is_told() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with pytest.raises(LauncherError, match=f"process {ended.pid} ended while it was measured"):
+        generate(servers=[ended.pid])
 
 
 def test_nothing_answered_is_no_result() -> None:
