@@ -178,7 +178,8 @@ def peers(
         raise LauncherError("there is nothing to compare with")
     with progress("bench peers", rounds * len(others.ways())) as done:
         versus = others.compare(shape, effort, out, done=done)
-    conclude("peers", out, as_json, versus, [others.table(versus)])
+    plots = {"peers": functools.partial(others.plot, versus)}
+    conclude("peers", out, as_json, versus, [others.table(versus)], plots)
 
 
 # -- what was asked for --------------------------------------------------------------------------

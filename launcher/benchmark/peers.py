@@ -24,8 +24,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -66,10 +68,12 @@ NO_PYSYNCOBJ = "PySyncObj is not installed: pip install 'leeky-raft[peers]'"
 class Versus(msgspec.Struct, frozen=True, kw_only=True):
     """What ours and the others came to.
 
+    versions: of etcd and PySyncObj, as far as they are installed
     rounds: of each way, by its name, what each round measured; "ours" is one of them
     """
 
     shape: Shape
+    versions: dict[str, str]
     rounds: dict[str, list[Figures]]
 
     def best(self, ways: Sequence[str]) -> str:
@@ -122,7 +126,7 @@ def compare(shape: Shape, effort: Effort, folder: Path, *, done: Callable[[], No
             if way in rounds:
                 rounds[way].append(_measure_pysyncobj(shape, effort, folder, period_s))
                 done()
-    return Versus(shape=shape, rounds=rounds)
+    return Versus(shape=shape, versions=versions(), rounds=rounds)
 
 
 def ways() -> list[str]:
@@ -131,6 +135,17 @@ def ways() -> list[str]:
     found = [OURS]
     found += [] if NO_ETCD in lacking else ETCD
     found += [] if NO_PYSYNCOBJ in lacking else PYSYNCOBJ
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Of what is installed, by its name."""
+    found = {}
+    if shutil.which("etcd") is not None:
+        said = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=True)
+        found["etcd"] = said.stdout.splitlines()[0].rpartition(" ")[2]
+    with contextlib.suppress(PackageNotFoundError):
+        found["PySyncObj"] = version("pysyncobj")
     return found
 
 
@@ -258,8 +273,23 @@ def table(versus: Versus) -> Table:
             ]
         )
     count = len(versus.rounds[OURS])
+    others = ", ".join(f"{name} {which}" for name, which in versus.versions.items())
     return Table(
-        title=f"{versus.shape}, on {count} round{'s' * (count > 1)} in turn",
+        title=f"{versus.shape}; {count} round{'s' * (count > 1)} in turn; {others}",
         headers=["", *HEADERS, "ours / it", "goal"],
         rows=rows,
     )
+
+
+def plot(versus: Versus, figure: Any) -> None:
+    """A bar for the throughput of each way, and a mark for each round.
+
+    figure: an empty matplotlib Figure
+    """
+    axis = figure.subplots()
+    names = list(versus.rounds)[::-1]
+    throughputs = [[one.throughput for one in versus.rounds[name]] for name in names]
+    axis.barh(names, [median(versus.rounds[name]).throughput for name in names], color="tab:blue")
+    for place, values in enumerate(throughputs):
+        axis.plot(values, [place] * len(values), "k|")
+    axis.set(xlabel="answers/s", title=str(versus.shape))

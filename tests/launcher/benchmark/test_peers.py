@@ -28,6 +28,7 @@ def versus() -> Versus:
     alone, slow, fast = PYSYNCOBJ
     return Versus(
         shape=Shape(nodes=3),
+        versions={"etcd": "3.4.23", "PySyncObj": "0.3.17"},
         rounds={
             OURS: figures(40_000.0, 20_000.0, 30_000.0),
             one: figures(2_000.0, 1_000.0, 1_500.0),
@@ -49,12 +50,25 @@ def test_each_is_compared_by_the_way_that_is_best_for_it() -> None:
 
 def test_there_is_a_row_for_each_way_and_the_goal_beside_the_best() -> None:
     table = peers.table(versus())
+    assert table.title.endswith("; 3 rounds in turn; etcd 3.4.23, PySyncObj 0.3.17")
     rows = {row[0]: row for row in table.rows}
     assert list(rows) == [OURS, *ETCD, *PYSYNCOBJ]
     assert rows[OURS][-2:] == ["", ""]
     assert rows["etcd, 8 connections"][-2:] == ["10.0", "at least 10: reached (its best)"]
     assert rows["etcd, 1 connection"][-2:] == ["20.0", ""]
     assert rows["PySyncObj, every 10 ms"][-2:] == ["100", "at least 10: reached (its best)"]
+
+
+def test_a_bar_is_drawn_for_each_way() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure()
+    peers.plot(versus(), figure)
+    (axis,) = figure.axes
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert labels == [OURS, *ETCD, *PYSYNCOBJ][::-1]
+    assert axis.patches[-1].get_width() == 30_000.0, "ours, at the top"
 
 
 def test_what_is_not_installed_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
