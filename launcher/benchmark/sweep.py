@@ -65,11 +65,13 @@ def tables(comparisons: Sequence[Comparison]) -> list[Table]:
     floors = [(one.shape, median([floor for _, floor in one.rounds])) for one in comparisons]
     ours = [(one.shape, median([ours for ours, _ in one.rounds])) for one in comparisons]
     headers = [*SHAPE, *HEADERS]
+    count = len(comparisons[0].rounds)
+    rounds = "one round" if count == 1 else f"the medians of the ratios of {count} rounds"
     return [
         Table(title="floor", headers=headers, rows=[_row(*one) for one in floors]),
         Table(title="ours", headers=headers, rows=[_row(*one) for one in ours]),
         Table(
-            title=f"ours / floor: the medians of the ratios of {len(comparisons[0].rounds)} rounds",
+            title=f"ours / floor: {rounds}",
             headers=[*headers, "goal"],
             rows=[_ratio_row(one) for one in comparisons],
         ),

@@ -42,6 +42,7 @@ def test_all_is_the_full_product() -> None:
 
 def test_there_is_a_row_for_each_shape_in_each_table() -> None:
     floor, ours, ratios = sweep.tables(compared(sweep.one_at_a_time()))
+    assert ratios.title == "ours / floor: the medians of the ratios of 2 rounds"
     assert [len(table.rows) for table in (floor, ours, ratios)] == [9, 9, 9]
     assert floor.rows[0][:4] == ["5", "256", "256", "100"]
     assert ours.rows[0][:4] == ["5", "256", "256", "50.0"]
