@@ -38,6 +38,7 @@ from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.supervision import OwnSupervisor
 from node.errors import CommandError, MachineError
 from node.raft.messages import NodeId
+from node.wire import LinkFault
 
 if TYPE_CHECKING:
     from launcher.timeline import Event, Filter
@@ -326,6 +327,14 @@ class Cluster:
     def partition(self, spec: str) -> list[list[NodeId]]:
         """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
         return self._call(control.Partition(spec)).groups
+
+    def set_links(self, faults: Iterable[LinkFault]) -> None:
+        """From now on the links do this to their messages (`node/faults.py`), and nothing else.
+
+        Takes the place of every fault that was set before, a partition too; `heal` ends it. Returns
+        when every node that is up has heard it. Raises UsageError for what no link can do.
+        """
+        self._call(control.SetLinks(list(faults)))
 
     def heal(self) -> None:
         """Mends every link; `disk("all", fault="ok")` mends the disks."""

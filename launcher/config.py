@@ -83,6 +83,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     election_timeout_min_s: float
     election_timeout_max_s: float
     failure_hint: bool
+    pre_vote: bool
     reads: Literal["read-index", "lease"]
     entry_limit_bytes: int
     append_limit_bytes: int

@@ -10,6 +10,7 @@
     transfer {targets}                  {"ok": true, "handed_over": {"led", "leads", "term"}}
     add {count}, remove {targets}, rebuild {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
+    links {faults}
     heal
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     down                                answered when every node is gone
@@ -117,6 +118,12 @@ class Partition(msgspec.Struct, frozen=True, tag_field="op", tag="partition"):
     spec: str
 
 
+class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
+    """From now on the links do this to their messages, and nothing else."""
+
+    faults: list[wire.LinkFault]
+
+
 class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
     """Mend every link."""
 
@@ -146,6 +153,7 @@ Request: TypeAlias = (
     | RemoveNodes
     | Rebuild
     | Partition
+    | SetLinks
     | Heal
     | SetDisks
     | Down

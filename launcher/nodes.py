@@ -256,6 +256,7 @@ class Nodes:
             election_timeout_min_s=config.election_timeout_min_s,
             election_timeout_max_s=config.election_timeout_max_s,
             failure_hint=config.failure_hint,
+            pre_vote=config.pre_vote,
             lease=config.reads == "lease",
             max_entry_bytes=config.entry_limit_bytes,
             max_append_bytes=config.append_limit_bytes,

@@ -26,6 +26,7 @@ from launcher.nodes import Nodes
 from launcher.reconfiguration import Reconfiguration
 from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
 from launcher.targets import Action, parse_partition, resolve
+from node.faults import FaultFilter
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault, Stop, TakeSnapshot
 
@@ -89,6 +90,8 @@ class Operations:
                 return await self._rebuild(targets)
             case control.Partition(spec):
                 return await self._partition(spec)
+            case control.SetLinks(faults):
+                return await self._set_links(faults)
             case control.Heal():
                 await self._nodes.set_faults([])
                 self._nodes.emit("info", "fault.healed")
@@ -366,6 +369,15 @@ class Operations:
         note = "ok" if fault is None else describe(fault)
         chosen = [_choose(status, node) for node in ids]
         return Reply(ok=True, chosen=[msgspec.structs.replace(one, note=note) for one in chosen])
+
+    async def _set_links(self, faults: Sequence[LinkFault]) -> Reply:
+        try:
+            FaultFilter(faults, rng=self._random)
+        except ValueError as error:
+            raise UsageError(f"no link can do that: {error}") from error
+        await self._nodes.set_faults(faults)
+        self._nodes.emit("warn", "fault.injected", fault="links", count=len(faults))
+        return Reply(ok=True)
 
 
 def cuts(groups: Sequence[Sequence[NodeId]]) -> list[LinkFault]:

@@ -24,6 +24,7 @@ def timing_of(config: NodeConfig) -> Timing:
         election_timeout_min_s=config.election_timeout_min_s,
         election_timeout_max_s=config.election_timeout_max_s,
         failure_hint=config.failure_hint and not config.lease,
+        pre_vote=config.pre_vote,
         lease=config.lease,
     )
 

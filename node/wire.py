@@ -301,6 +301,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     election_timeout_min_s: float
     election_timeout_max_s: float
     failure_hint: bool
+    pre_vote: bool = True
     lease: bool = False
     max_entry_bytes: int
     max_append_bytes: int

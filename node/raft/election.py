@@ -2,7 +2,8 @@
 
 A server that hears no leader for an election timeout first asks for *pre-votes*: would you vote
 for me? Only when a majority would does it begin a new term and ask for votes. So a server that
-was cut off, or whose log is behind, comes back without having raised anybody's term.
+was cut off, or whose log is behind, comes back without having raised anybody's term. Where
+pre-votes are switched off, it begins the term at once, as the paper has it (§5.2).
 
 A server that hears a live leader grants neither, and does not even take note of the term it is
 asked about: nobody can depose a leader that a majority hears (thesis §4.2.3).
@@ -22,18 +23,23 @@ HINTED_RETRIES = 3
 
 
 def on_election_timeout(raft: RaftState) -> None:
-    """No leader was heard: ask for pre-votes. A single voter begins its term at once."""
+    """No leader was heard: ask for pre-votes. A single voter begins its term at once, and so does
+    everybody where pre-votes are off."""
     assert raft.role is not Role.LEADER
     raft.become_follower(None, "no leader is heard")
     if not raft.may_stand:
         raft.reset_election_timer()
         return
     raft.role = Role.CANDIDATE
+    hinted = raft.hinted_elections > 0
+    raft.hinted_elections -= hinted
+    if not raft.timing.pre_vote:
+        begin_term(raft)
+        return
     raft.pre_vote = True
     raft.reset_election_timer()
-    if raft.hinted_elections > 0:
+    if hinted:
         # Rivals draw from a wide window, so that one of them is through before the other begins.
-        raft.hinted_elections -= 1
         raft.shorten_election_timer(1, 5)
     raft.note("info", "election.started", pre_vote=True, for_term=raft.current_term + 1)
     raft.votes = {raft.node_id: True}

@@ -49,6 +49,8 @@ class Timing:
     failure_hint: whether `hint_failure` shortens the wait for a leader known to be dead
     hint_delay_s: how long such a shortened wait is at the most
     commit_notice_s: how long followers may be left unaware of a commit when nothing else is sent
+    pre_vote: whether a server asks before it begins a term (thesis §9.6); without it, it begins one
+        as soon as it hears no leader, as the paper has it (§5.2)
     lease: whether a leader that holds a lease answers reads without a round (`lease.py`). It goes
         without the hint: a voter that a lease binds may not take a closed pipe for its end
     """
@@ -59,6 +61,7 @@ class Timing:
     failure_hint: bool = True
     hint_delay_s: float = 0.02
     commit_notice_s: float = 0.01
+    pre_vote: bool = True
     lease: bool = False
 
     def __post_init__(self) -> None:

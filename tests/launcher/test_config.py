@@ -68,6 +68,7 @@ def test_an_empty_file_means_the_defaults() -> None:
     assert config.heartbeat_interval_s == 0.1
     assert (config.election_timeout_min_s, config.election_timeout_max_s) == (0.5, 1.0)
     assert config.failure_hint is True
+    assert config.pre_vote is True
     assert config.reads == "read-index"
     assert config.entry_limit_bytes == config.append_limit_bytes == 1 << 20
     assert config.inflight_batches == 64
@@ -545,6 +546,7 @@ settings = st.fixed_dictionaries(
                     }
                 ),
                 "failure_hint": st.booleans(),
+                "pre_vote": st.booleans(),
                 "reads": st.sampled_from(["read-index", "lease"]),
             }
         ),

@@ -254,6 +254,20 @@ def disks(cluster: FakeCluster) -> list[str]:
 
 
 @cluster_test
+def test_what_links_do_has_reached_the_nodes(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.set_links([LinkFault(source=1, target=2, delay_s=0.01)])
+        assert [node.applied_index for node in cluster.status().nodes] == [1, 1, 1]
+
+        with pytest.raises(UsageError, match="no link can do that: loss is a probability"):
+            cluster.set_links([LinkFault(source=1, target=2, loss=2)])
+        assert [node.applied_index for node in cluster.status().nodes] == [1, 1, 1]
+
+        cluster.set_links([])
+        assert [node.applied_index for node in cluster.status().nodes] == [0, 0, 0]
+
+
+@cluster_test
 def test_rolling_takes_one_at_a_time_the_leader_last(tmp_path: Path) -> None:
     with fake_cluster(tmp_path) as cluster:
         chosen = cluster.restart("all", rolling=True)

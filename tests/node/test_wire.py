@@ -41,6 +41,7 @@ NODE_CONFIG = wire.NodeConfig(
     election_timeout_min_s=0.5,
     election_timeout_max_s=1.0,
     failure_hint=True,
+    pre_vote=False,
     max_entry_bytes=1 << 20,
     max_append_bytes=1 << 20,
     max_inflight_batches=16,

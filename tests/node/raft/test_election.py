@@ -6,6 +6,7 @@ The rules themselves are in `test_paper_elections.py`.
 from __future__ import annotations
 
 from launcher.simulation.cores import Network
+from node.raft.election import HINTED_RETRIES
 from node.raft.messages import AppendEntries, HardState, RequestVote, RequestVoteReply
 from node.raft.state import Role, Timing
 
@@ -42,6 +43,41 @@ def test_a_pre_vote_changes_nobodys_term() -> None:
     assert net.leader == 1
     assert net[3].state.leader_id == 1
     assert net[1].state.current_term == 1
+
+
+def test_without_pre_votes_who_comes_back_deposes_the_leader() -> None:
+    """As the paper has it (§5.2): the terms of an isolated server rise, and end the leader's."""
+    timing = Timing(0.1, 0.5, 1.0, failure_hint=False, pre_vote=False)
+    net = Network(3, timing=timing)
+    net.elect(1)
+    net.isolate(3)
+    net.run(5.0)
+    assert net[3].state.current_term >= 5
+    net.heal()
+    net.run(2.0)
+    assert net.leader is not None
+    assert net[net.leader].state.current_term > 5
+    assert net.servers[1].events.count("leader.stepped_down") == 1
+
+
+def test_without_pre_votes_an_election_is_one_round() -> None:
+    net = Network(3, timing=Timing(0.1, 0.5, 1.0, failure_hint=False, pre_vote=False))
+    net.time_out(1)
+    assert net[1].state.current_term == 1
+    while net.leader is None:
+        assert net.deliver() or net.persist_all()
+    asked = [event for event in net.servers[1].events if event == "election.started"]
+    assert len(asked) == 1
+
+
+def test_without_pre_votes_a_hint_hastens_only_a_few_elections() -> None:
+    net = Network(3, timing=Timing(0.1, 0.5, 1.0, failure_hint=True, pre_vote=False))
+    net.elect(1)
+    net.isolate(3)
+    net[3].hint_failure(1, net.now)
+    began = net[3].state.current_term
+    net.run(0.4)
+    assert 1 <= net[3].state.current_term - began <= HINTED_RETRIES
 
 
 def test_a_leader_without_a_quorum_steps_down() -> None:
