@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from launcher import bench
+from launcher import bench_life
 from launcher.errors import LauncherError, UsageError
 from launcher.table import TARGET_HELP, Context, as_json, command, launcher, targets, timeout
 
@@ -509,7 +509,7 @@ def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
     return run(Request(**asked))
 
 
-launcher.add_command(bench.bench)
+launcher.add_command(bench_life.bench)
 
 
 # -- what several of them share -------------------------------------------------------------------

@@ -1,0 +1,14 @@
+"""Leaders killed under load, clusters that come up: `launcher bench failover`, with its options.
+
+python -m bench.failover
+"""
+
+from __future__ import annotations
+
+import sys
+
+from launcher import cli
+from launcher.commands import Context
+
+if __name__ == "__main__":
+    sys.exit(cli.run(["bench", "failover", *sys.argv[1:]], Context()))

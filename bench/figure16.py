@@ -1,0 +1,14 @@
+"""The Raft paper's Figure 16, measured anew: `launcher bench figure16`, with its options.
+
+python -m bench.figure16
+"""
+
+from __future__ import annotations
+
+import sys
+
+from launcher import cli
+from launcher.commands import Context
+
+if __name__ == "__main__":
+    sys.exit(cli.run(["bench", "figure16", *sys.argv[1:]], Context()))

@@ -1,0 +1,14 @@
+"""A cluster that has nothing to do: `launcher bench idle`, with its options.
+
+python -m bench.idle
+"""
+
+from __future__ import annotations
+
+import sys
+
+from launcher import cli
+from launcher.commands import Context
+
+if __name__ == "__main__":
+    sys.exit(cli.run(["bench", "idle", *sys.argv[1:]], Context()))
