@@ -46,7 +46,7 @@ def failover(kills: int, ups: int, window: int, size: int, out: Path, as_json: b
     within("--kills", kills, 0, 100_000)
     within("--ups", ups, 0, 10_000)
     within("--window", window, 2, MOST_WINDOW)
-    within("--size", size, 1, MOST_SIZE_BYTES)
+    within("--size", size, deaths.LEAST_SIZE_BYTES, MOST_SIZE_BYTES)
     plan = deaths.Plan(kills=kills, ups=ups, window=window, size_bytes=size)
     with progress("bench failover", plan.turns) as done:
         results = deaths.run(plan, out, Random(), done=done)

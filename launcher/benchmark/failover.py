@@ -1,6 +1,8 @@
 """How long writes stand still when the leader dies, and how long a cluster takes to come up.
 
-Five nodes with the default settings, and a client that always has `window` entries unanswered. The
+Five nodes with the default settings and the machine `kv`, and a client that always has `window`
+entries unanswered, which set a thousand keys in turn. So the nodes' memory stays bounded; and it
+counts, for a system frees the memory of a process that was killed before it closes its pipes. The
 leader's process is killed (SIGKILL), with and without the hint that a process has died, and two
 times are taken from just before the kill:
 
@@ -18,6 +20,7 @@ later, at no fixed beat, the next leader dies.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import statistics
@@ -42,6 +45,10 @@ from launcher.cluster import Cluster
 from launcher.errors import LauncherError
 
 NODES = 5
+KEYS = 1000
+LEAST_SIZE_BYTES = 10
+"""A command to set a key to one byte."""
+
 RECOVERY_S = 60.0
 GOAL_MEDIAN_MS, GOAL_P99_MS = 30.0, 150.0
 GOAL_UP_S = 1.0
@@ -99,7 +106,8 @@ class Load(threading.Thread):
     def __init__(self, client: Client, size_bytes: int) -> None:
         super().__init__(daemon=True)
         self._client = client
-        self._entry = bytes(size_bytes)
+        self._commands = [b"SET k%03d " % key for key in range(KEYS)]
+        self._commands = [command.ljust(size_bytes, b"x") for command in self._commands]
         self._ended = False
         self._failure: BaseException | None = None
         self._answer = threading.Condition()
@@ -125,8 +133,10 @@ class Load(threading.Thread):
                 self._answer.notify_all()
 
     def _entries(self) -> Iterator[bytes]:
-        while not self._ended:
-            yield self._entry
+        for command in itertools.cycle(self._commands):
+            if self._ended:
+                return
+            yield command
 
     def answered_in_later_term(self, term: int) -> float:
         """When the first answer from a later term came, by time.perf_counter; waits for it.
@@ -177,7 +187,7 @@ def kill_leaders(
     plan: Plan, hint: bool, folder: Path, random: Random, *, done: Callable[[], None]
 ) -> list[Kill]:
     """So many kills of one cluster's leader, under load."""
-    with running(folder, NODES, machine="journal", failure_hint=hint) as cluster:
+    with running(folder, NODES, machine="kv", failure_hint=hint) as cluster:
         client = Client(sockets(cluster), timeout_s=RECOVERY_S, window=plan.window)
         load = Load(client, plan.size_bytes)
         load.start()
