@@ -126,8 +126,8 @@ def next_stage(raft: RaftState) -> Membership | None:
         return None
     if configuration.is_joint:
         return memberships.stable(membership.target)
-    if membership.target == membership.voters:
-        return None
+    if membership.target == membership.voters or not raft.is_voter:
+        return None  # who leads and is no voter, though it may be learning, hands over
     if not raft.knows_what_is_committed:
         return None
     if any(not raft.progress[learner].caught_up for learner in configuration.learners):

@@ -271,6 +271,34 @@ def test_who_is_removed_may_be_the_only_one_that_can_be_elected() -> None:
     assert net[1].state.commit_index == last + 1, "and it needs nobody any more"
 
 
+def test_who_learns_and_is_elected_hands_over() -> None:
+    """Seed 439 of 60 s: by an earlier configuration in its log it stands; by the last it learns."""
+    net = cluster(3, (1, 2, 3))
+    change(net, 2, 3)
+    net.run(1.0)
+    assert net.leader in (2, 3)
+    change(net, 1, 2, 3)
+    learns = Membership((2, 3), (1, 2, 3))
+    leader = net.leader
+    while any(entries(net, node)[-1:] != [learns] for node in (1, 2, 3)):
+        if not net.deliver() and not net.persist_all():
+            net.now = net[leader].deadline
+            net.elapse(leader)
+    while net.persist_all():
+        pass
+    for node in (1, 2, 3):
+        net.crash(node)
+    for node in (1, 2, 3):
+        net.start(node)
+    assert membership(net, 1) == learns
+    net.time_out(1)
+    while net[1].state.role is not Role.LEADER:
+        assert net.deliver() or net.persist_all()
+    net.run(5.0)
+    assert net.leader is not None
+    assert membership(net, net.leader) == stable((1, 2, 3))
+
+
 def rebuilt() -> Network:
     """1, 4 and 5 began. 4 was cut off in term 1, and 2 is in its place; then 5 was set aside and
     has lost its data. Now 4 and 5 hear each other, and nobody else."""
