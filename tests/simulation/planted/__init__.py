@@ -67,6 +67,15 @@ SLOW = {
     "a removed leader goes on leading",
     "a gap in a session's numbers is not noticed",
     "a client never acknowledges an answer",
+    "a vote is granted to the longer log, whatever its term",
+    "a leader that hands over keeps its lease",
+    "a snapshot older than what was applied is installed",
+    "a session that has ended is taken for a new one",
+    "of two writes that are joined the later term and vote are lost",
+    "a chunk is taken wherever it belongs",
+    "a lease in place of a round",
+    "a change begins before the last one is committed",
+    "a node that is rebuilt is not told what was committed",
 }
 """Bugs that it takes many seeds to find: `make soak` looks for them."""
 

@@ -22,8 +22,12 @@ def table() -> Iterator[str]:
 
 def searched_with(bug: Planted) -> str:
     """What its search has otherwise than by default."""
-    nodes = bug.options.get("nodes")
-    parts = [*bug.options.get("faults", ()), *([f"nodes {nodes}"] if nodes else [])]
+    nodes, time_s = bug.options.get("nodes"), bug.options.get("time_s")
+    parts = [
+        *bug.options.get("faults", ()),
+        *([f"nodes {nodes}"] if nodes else []),
+        *([f"time {time_s:g} s"] if time_s else []),
+    ]
     return ", ".join(parts)
 
 

@@ -12,6 +12,7 @@ from tests.simulation.planted.properties import (
     ELECTION_SAFETY,
     EXACTLY_ONCE,
     LINEARIZABILITY,
+    LIVENESS,
     PROMISES,
     RECOVERY,
 )
@@ -79,7 +80,7 @@ BUGS = [
                 ),
             )
         ),
-        expected=(PROMISES, DURABILITY),
+        expected=(PROMISES, DURABILITY, LIVENESS),
         within=25,
     ),
     Planted(
