@@ -4,8 +4,8 @@ Each folder of tests is a package that mirrors one of the product (`tests/node/r
 `node/raft`), so that two files may share a name and a test imports its own vocabulary by its full
 path.
 
-`make test` uses two worker processes. Tests that start a cluster's processes all go to the same one
-of them, one after the other: they mostly wait, and what they measure is theirs alone.
+`make test` uses two worker processes. Those tests of one file that start a cluster's processes all go
+to the same one of them, one after the other: so no file has to bear more than two clusters at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests with real processes together."""
+    """Keeps the tests with real processes together, file by file."""
     for item in items:
         if item.get_closest_marker("cluster") is not None:
-            item.add_marker(pytest.mark.xdist_group("processes"))
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
