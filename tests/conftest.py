@@ -4,8 +4,8 @@ Each folder of tests is a package that mirrors one of the product (`tests/node/r
 `node/raft`), so that two files may share a name and a test imports its own vocabulary by its full
 path.
 
-`make test` uses two worker processes. Those tests of one file that start a cluster's processes all go
-to the same one of them, one after the other: so no file has to bear more than two clusters at once.
+`make test` uses two worker processes. Those tests of one file that start a cluster's processes all
+go to the same one of them, one after the other.
 """
 
 from __future__ import annotations
