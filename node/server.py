@@ -296,7 +296,7 @@ class Server:
             first_index=state.log.first_index,
             last_index=state.log.last_index,
             commit_index=state.commit_index,
-            commit_term=state.log.term_at(state.commit_index) or 0,
+            commit_term=state.committed.term,
             applied_index=self._applied_index,
             snapshot_index=state.snapshot.last_included_index if state.snapshot else 0,
             snapshot_failures=self._snapshots.failures,

@@ -197,11 +197,8 @@ class Network:
         """Empties the disk of a server that is down."""
         assert node_id not in self.servers, "it is down"
         self.disks[node_id] = Stored()
-        floor = Floor()
-        if self.leader is not None:
-            leader = self[self.leader].state
-            floor = Floor(leader.log.term_at(leader.commit_index) or 0, leader.commit_index)
-        self.renewed[node_id] = floor
+        leader = self.leader
+        self.renewed[node_id] = Floor() if leader is None else self[leader].state.committed
 
     # -- one step at a time ----------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib.resources import files
 from typing import TypeAlias
@@ -203,8 +204,7 @@ def _start(play: Play, words: Words) -> None:
         elif option in BOUNDS:
             limits = replace(limits, **{option: number(value)})
         else:
-            known = f"BOUND is {', '.join(BOUNDS)}"
-            raise Wrong(f"no option {option} {value}; {known}")
+            raise Wrong(f"no option {option} {value}; BOUND is {', '.join(BOUNDS)}")
     play.moved, play.refusal, play.reads = False, None, 0
     play.delayed.clear()
     play.answers.clear()
@@ -265,30 +265,21 @@ def _propose(play: Play, words: Words) -> None:
     node_id, commands = play.running(first(words)), words[1:]
     if not commands:
         raise Wrong("nothing is proposed")
-    raft, play.refusal = play.net[node_id], None
-    try:
+    raft = play.net[node_id]
+    with _asked(play, node_id):
         index = raft.propose(len(commands), " ".join(commands).encode(), play.net.now)
-    except RaftError as error:
-        _refuse(play, node_id, error)
-        return
-    (batch,) = raft.state.log.batches_from(index)
-    play.tell(f"{play.names[node_id]} appends {notation.of_batch(batch)}")
-    play.net.collect(node_id)
+        (batch,) = raft.state.log.batches_from(index)
+        play.tell(f"{play.names[node_id]} appends {notation.of_batch(batch)}")
 
 
 def _ask(play: Play, words: Words) -> None:
     node_id = play.running(first(words))
     if words[1:] not in ([], ["here"]):
         raise Wrong(f"cannot make sense of {words[1]!r}")
-    play.refusal = None
-    try:
+    with _asked(play, node_id):
         play.net[node_id].read(play.reads + 1, play.net.now, follower=bool(words[1:]))
-    except NotLeader as error:
-        _refuse(play, node_id, error)
-        return
-    play.reads += 1
-    play.tell(f"{play.names[node_id]} is asked for read {play.reads}")
-    play.net.collect(node_id)
+        play.reads += 1
+        play.tell(f"{play.names[node_id]} is asked for read {play.reads}")
 
 
 def _transfer(play: Play, words: Words) -> None:
@@ -296,13 +287,8 @@ def _transfer(play: Play, words: Words) -> None:
     if rest and rest[0] != "to":
         raise Wrong(f"cannot make sense of {rest[0]!r}")
     target = play.server(alone(rest[1:])) if rest else None
-    play.refusal = None
-    try:
+    with _asked(play, node_id):
         play.net[node_id].transfer(target, play.net.now)
-    except RaftError as error:
-        _refuse(play, node_id, error)
-        return
-    play.net.collect(node_id)
 
 
 def _reconfigure(play: Play, words: Words) -> None:
@@ -312,13 +298,8 @@ def _reconfigure(play: Play, words: Words) -> None:
     target = play.node_ids(alone(rest[1:]))
     if not target:
         raise Wrong("somebody has to vote")
-    play.refusal = None
-    try:
+    with _asked(play, node_id):
         play.net[node_id].change_membership(target, play.net.now)
-    except RaftError as error:
-        _refuse(play, node_id, error)
-        return
-    play.net.collect(node_id)
 
 
 def _snapshot(play: Play, words: Words) -> None:
@@ -334,12 +315,20 @@ def _snapshot(play: Play, words: Words) -> None:
               f"{state.log.first_index}")  # fmt: skip
 
 
-def _refuse(play: Play, node_id: NodeId, error: RaftError) -> None:
-    play.refusal = type(error).__name__
-    reason = str(error)
-    if isinstance(error, NotLeader) and error.leader_id is not None:
-        reason = f"the leader is {play.names[error.leader_id]}"
-    play.tell(f"{play.names[node_id]} refuses: {play.refusal}, {reason}")
+@contextmanager
+def _asked(play: Play, node_id: NodeId) -> Iterator[None]:
+    """Something is asked of a server, which may refuse; what comes of it otherwise is taken."""
+    play.refusal = None
+    try:
+        yield
+    except RaftError as error:
+        play.refusal = type(error).__name__
+        reason = str(error)
+        if isinstance(error, NotLeader) and error.leader_id is not None:
+            reason = f"the leader is {play.names[error.leader_id]}"
+        play.tell(f"{play.names[node_id]} refuses: {play.refusal}, {reason}")
+    else:
+        play.net.collect(node_id)
 
 
 def _persist(play: Play, words: Words) -> None:

@@ -414,6 +414,11 @@ class RaftState:
         return ends >= self.floor and self.log.is_as_recent(last_log_index, last_log_term)
 
     @property
+    def committed(self) -> Floor:
+        """The last entry that is known to be committed; what binds a server that forgets all."""
+        return Floor(self.log.term_at(self.commit_index) or 0, self.commit_index)
+
+    @property
     def knows_what_is_committed(self) -> bool:
         """A leader does once it has committed an entry of its own term (§5.4.2, §8)."""
         return self.log.term_at(self.commit_index) == self.current_term
