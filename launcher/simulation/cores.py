@@ -12,7 +12,7 @@ What needs nothing from the disk leaves at once, as it does in `node/server.py`;
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -274,6 +274,11 @@ class Network:
             if not delivered and not any(persisted):
                 return
         raise AssertionError("the messages never end")
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Delivers, and persists when there is no mail, one thing at a time, until it holds."""
+        while not holds():
+            assert self.deliver() or self.persist_all(), "nothing is left to happen"
 
     def run(
         self, duration_s: float, settle: bool = True, only: Collection[NodeId] | None = None

@@ -48,33 +48,46 @@ def shrink_failure(
     *,
     most_runs: int = 150,
     progress: Callable[[int], None] = lambda runs: None,
-) -> Shrunk:
-    """The smallest part of the seed's schedule, as far as found, that breaks the same property."""
+) -> Shrunk | None:
+    """The smallest part of the seed's schedule, as far as found, that breaks the same property;
+    None when not even what had begun by then does, by itself.
+
+    Of a run that ends sooner the seed may make another world, so that is tried, not supposed.
+    """
     failure = outcome.failure
     assert failure is not None, "only a failure can be shrunk"
-    shorter = _no_longer_than(options, failure)
     full = situation(options, outcome.seed).schedule()
     begun = [fault for fault in full if fault.at_s <= failure.at_s]
     runs = 0
-    found = failure
-    kept = options
 
-    def attempt(part: Sequence[Fault]) -> bool:
-        nonlocal runs, found, kept
+    def run(part: Sequence[Fault], within: Options) -> Shrunk | None:
+        nonlocal runs
         runs += 1
         progress(runs)
-        numbers = tuple(fault.number for fault in part)
-        tried = msgspec.structs.replace(shorter, only=numbers)
+        tried = msgspec.structs.replace(within, only=tuple(fault.number for fault in part))
         again = run_seed(tried, outcome.seed).failure
         if again is None or again.broken != failure.broken:
-            return False
-        found, kept = again, tried
-        return True
+            return None
+        return Shrunk(tried, list(part), again, runs)
 
-    schedule = begun if attempt(begun) else full
-    if schedule is begun:
-        schedule = shrink(begun, attempt, most_runs=most_runs)
-    return Shrunk(_no_longer_than(kept, found), schedule, found, runs)
+    for within in dict.fromkeys((_no_longer_than(options, failure), options)):
+        found = run(begun, within)
+        if found is not None:
+            break
+    else:
+        return None
+
+    def fails(part: list[Fault]) -> bool:
+        nonlocal found
+        smaller = run(part, within)
+        found = smaller or found
+        return smaller is not None
+
+    shrink(begun, fails, most_runs=most_runs)
+    shorter = _no_longer_than(found.options, found.failure)
+    if all(fault.at_s < shorter.time_s for fault in found.schedule) and shorter != found.options:
+        found = run(found.schedule, shorter) or found
+    return msgspec.structs.replace(found, runs=runs)
 
 
 def _no_longer_than(options: Options, failure: Failure) -> Options:

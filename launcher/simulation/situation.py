@@ -8,6 +8,7 @@ what the seed makes of it.
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 
 import msgspec
 
@@ -58,6 +59,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 100.0
     clients: int = 8
     only: tuple[int, ...] | None = None
+
+
+def _chance(seed: int, purpose: str) -> random.Random:
+    return random.Random(f"{seed}/{purpose}")
+
+
+@lru_cache(maxsize=2)
+def _schedule(options: Options, seed: int) -> tuple[Fault, ...]:
+    """Asked for at each start of each node."""
+    schedule = make_schedule(options.faults, options.time_s, _chance(seed, "schedule"))
+    return tuple(schedule if options.only is None else only(schedule, options.only))
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,16 +148,14 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     def chance(self, purpose: str) -> random.Random:
         """The randomness for one purpose. What one purpose draws never moves another."""
-        return random.Random(f"{self.seed}/{purpose}")
+        return _chance(self.seed, purpose)
 
     def schedule(self) -> list[Fault]:
         """The faults of this run: the seed's, or those of them that `Options.only` names.
 
         Raises UsageError for a number that the seed's schedule does not have.
         """
-        options = self.options
-        schedule = make_schedule(options.faults, options.time_s, self.chance("schedule"))
-        return schedule if options.only is None else only(schedule, options.only)
+        return list(_schedule(self.options, self.seed))
 
     def node_config(
         self, node_id: NodeId, life: int, *, renewed: Floor | None = None
@@ -247,12 +257,21 @@ def situation(options: Options, seed: int) -> Situation:
             max_inflight_batches=1,
             snapshot_chunk_bytes=max(1500, drawn.snapshot_chunk_bytes),
         )
+    return _bearable(drawn, options)
+
+
+def _bearable(drawn: Situation, options: Options) -> Situation:
+    """Without what nobody could live with for long, and nobody would have together."""
+    chunk_bytes = drawn.snapshot_chunk_bytes
     if drawn.one_shots:
         # Each leaves a session behind, so the state grows with the run; and a snapshot has to be
         # through before the next is due, and the log behind it gone (seed 562 of 60 s).
-        least = int(25 * options.time_s)
-        chunk_bytes = max(least, drawn.snapshot_chunk_bytes)
-        drawn = msgspec.structs.replace(drawn, snapshot_chunk_bytes=chunk_bytes)
+        chunk_bytes = max(int(25 * options.time_s), chunk_bytes)
+    if drawn.sync_s[0] > 0.002:
+        # Each chunk takes a sync, and the last of a bare majority may need one snapshot and then,
+        # with nothing kept behind it, the next (seed 1132 of 60 s).
+        chunk_bytes = max(1500, chunk_bytes)
+    drawn = msgspec.structs.replace(drawn, snapshot_chunk_bytes=chunk_bytes)
     if drawn.latency_s[0] > 0.001 or drawn.sync_s[0] > 0.002:
         # Who is slow, and in haste, splits one vote after the other.
         drawn = msgspec.structs.replace(drawn, election_timeout_max_s=ELECTION_TIMEOUT_S)

@@ -48,6 +48,7 @@ def begin_from(raft: RaftState, index: int, membership: Membership) -> None:
     """A snapshot stands for the log up to `index`."""
     raft.configurations = [(index, Configuration(membership))]
     _now_in_force(raft)
+    _stand_no_longer(raft)
 
 
 def commit_up_to(raft: RaftState, index: int) -> None:
@@ -60,6 +61,7 @@ def commit_up_to(raft: RaftState, index: int) -> None:
         del configurations[0]
         if raft.role is Role.LEADER:
             _follow_peers(raft)
+    _stand_no_longer(raft)
 
 
 def _now_in_force(raft: RaftState) -> None:
@@ -75,6 +77,13 @@ def _now_in_force(raft: RaftState) -> None:
     )
     if raft.role is Role.LEADER:
         _follow_peers(raft)
+
+
+def _stand_no_longer(raft: RaftState) -> None:
+    """While a server stands for election, a snapshot may come to it, on its disk, that it has
+    received before: and no configuration that may still count lets it."""
+    if raft.role is Role.CANDIDATE and not raft.may_stand:
+        raft.become_follower(None, "it is no voter any more")
 
 
 def _follow_peers(raft: RaftState) -> None:

@@ -40,6 +40,18 @@ CASES = {
         1345,
     ),
     "a node dies of its disk in the moment in which it is resumed": (Options(time_s=5.0), 4010),
+    "learners with two thousand entries to catch up, one by one, take longer than twenty seconds": (
+        Options(time_s=60.0),
+        863,
+    ),
+    "the last of a bare majority needs two snapshots one after the other, in pieces of 300 bytes": (
+        Options(time_s=60.0),
+        1132,
+    ),
+    "who stands for election is no voter any more by a snapshot that was at its disk": (
+        Options(time_s=60.0),
+        478,  # tests/node/raft/test_snapshot.py: test_who_stands_and_is_left_out_by_a_snapshot...
+    ),
 }
 """What long searches have found, by the story of it. Most were the world's mistakes."""
 

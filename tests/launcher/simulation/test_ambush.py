@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from node.raft.state import RaftState
 AMBUSH = Options(time_s=10.0, faults=("ambush", "transfer", "snapshot", "reconfigure"))
 
 
+@cache
 def events(options: Options, seed: int) -> list[dict[str, Any]]:
     lines: list[str] = []
     outcome = run_seed(options, seed, Trace(lines.append))
@@ -27,6 +29,7 @@ def events(options: Options, seed: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.xdist_group("ambush")
 def test_who_is_in_a_delicate_moment_is_struck_soon_after_it() -> None:
     struck = 0
     for seed in range(1, 7):
@@ -44,6 +47,7 @@ def test_who_is_in_a_delicate_moment_is_struck_soon_after_it() -> None:
     assert struck >= 3
 
 
+@pytest.mark.xdist_group("ambush")
 def test_every_moment_is_one_that_comes() -> None:
     seen = {one["event"] for seed in range(1, 9) for one in events(AMBUSH, seed)}
     assert seen >= set(AMBUSHED)

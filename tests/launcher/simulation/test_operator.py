@@ -121,7 +121,7 @@ def test_the_data_of_a_voter_is_not_forgotten_unseen() -> None:
 
 def test_rotten_nodes_are_rebuilt_under_faults_and_in_the_end() -> None:
     renewed = lost = 0
-    for seed in range(1, 9):
+    for seed in range(1, 5):
         events: list[dict[str, Any]] = []
         outcome = run_seed(ROT, seed, Trace(lambda line: events.append(json.loads(line))))  # noqa: B023
         assert outcome.failure is None, outcome.failure

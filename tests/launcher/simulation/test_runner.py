@@ -131,7 +131,7 @@ from launcher.simulation.runner import local_workers, search
 from launcher.simulation.situation import Options
 
 with local_workers(2) as executor:
-    search(Options(time_s=1.0), 1, 1_000_000, executor=executor, workers=2,
+    search(Options(time_s=20.0), 1, 1_000_000, executor=executor, workers=2,
            progress=lambda tally: print(tally.seeds, flush=True))
 """
 

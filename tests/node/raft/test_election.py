@@ -64,8 +64,7 @@ def test_without_pre_votes_an_election_is_one_round() -> None:
     net = Network(3, timing=Timing(0.1, 0.5, 1.0, failure_hint=False, pre_vote=False))
     net.time_out(1)
     assert net[1].state.current_term == 1
-    while net.leader is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net.leader is not None)
     asked = [event for event in net.servers[1].events if event == "election.started"]
     assert len(asked) == 1
 
@@ -110,8 +109,7 @@ def test_pre_vote_and_check_quorum_do_not_deadlock() -> None:
     # 3 wins pre-votes while 1 is away, begins a term, and its requests are lost.
     net.isolate(1)
     net.time_out(3)
-    while net[3].state.current_term == 1:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[3].state.current_term > 1)
     net.mail.clear()
     net.isolate(3)
     net.cut -= {(1, 2), (2, 1)}

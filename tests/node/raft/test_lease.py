@@ -107,8 +107,7 @@ def test_a_new_leader_holds_none_and_reads_only_when_it_has_committed_in_its_ter
     net = led()
     net.isolate(1)
     net.time_out(2)
-    while net[2].state.role is not Role.LEADER:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[2].state.role is Role.LEADER)
     assert net[2].state.lease_from == float("-inf")
     net[2].state.lease_from = net.now  # as if a round had been answered already
     assert not reads_at_once(net, 2), "it does not know what is committed"

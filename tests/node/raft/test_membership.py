@@ -210,9 +210,7 @@ def test_a_removed_leader_leads_until_that_is_committed_then_hands_over() -> Non
 def test_a_removed_leader_that_cannot_hand_over_steps_down() -> None:
     net = cluster(4, (1, 2, 3, 4))
     change(net, 2, 3, 4)
-    while entries(net, 1)[-1] != stable((2, 3, 4)) or not net[1].state.leaving:
-        if not net.deliver():
-            assert net.persist_all()
+    net.until(lambda: entries(net, 1)[-1] == stable((2, 3, 4)) and net[1].state.leaving)
     net.isolate(1)
     net.run(0.6)
     assert net[1].state.role is Role.FOLLOWER
@@ -224,9 +222,7 @@ def test_a_removed_leader_begins_no_change() -> None:
     """Found by seed 34 of 20 s: it would be a learner of its own."""
     net = cluster(4, (1, 2, 3, 4))
     change(net, 2, 3, 4)
-    while entries(net, 1)[-1] != stable((2, 3, 4)):
-        if not net.deliver():
-            assert net.persist_all()
+    net.until(lambda: entries(net, 1)[-1] == stable((2, 3, 4)))
     assert net[1].state.role is Role.LEADER
     with pytest.raises(Busy, match="no member any more"):
         net[1].change_membership((1, 2, 3, 4), net.now)
@@ -235,8 +231,7 @@ def test_a_removed_leader_begins_no_change() -> None:
 def test_a_removed_leader_needs_a_majority_of_those_that_stay() -> None:
     net = cluster(3, (1, 2, 3))
     change(net, 2, 3)
-    while not net[1].state.configuration.is_joint:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[1].state.configuration.is_joint)
     net.mail.clear()
     net.isolate(3)
     net.run(0.4)
@@ -252,9 +247,7 @@ def test_who_is_removed_may_be_the_only_one_that_can_be_elected() -> None:
     net.settle()
     assert net.leader == 2
     change(net, 1)
-    while entries(net, 2)[-1] != stable((1,)):
-        if not net.deliver():
-            assert net.persist_all()
+    net.until(lambda: entries(net, 2)[-1] == stable((1,)))
     assert membership(net, 1).outgoing == (1, 2, 3)
     net.isolate(1)
     net.run(0.2)
@@ -292,8 +285,7 @@ def test_who_learns_and_is_elected_hands_over() -> None:
         net.start(node)
     assert membership(net, 1) == learns
     net.time_out(1)
-    while net[1].state.role is not Role.LEADER:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[1].state.role is Role.LEADER)
     net.run(5.0)
     assert net.leader is not None
     assert membership(net, net.leader) == stable((1, 2, 3))
@@ -376,8 +368,7 @@ def test_no_change_begins_before_an_entry_of_the_term_is_committed() -> None:
     """Raft itself 8."""
     net = Network(3, logs={1: [1], 2: [1], 3: [1]})
     net.time_out(1)
-    while net[1].state.role is not Role.LEADER:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[1].state.role is Role.LEADER)
     with pytest.raises(Busy, match="has not committed an entry of its term"):
         net[1].change_membership((1, 2), net.now)
 

@@ -49,8 +49,7 @@ def leader(size: int = 3, log: list[int] | None = None) -> Network:
     """A cluster whose server 1 leads; all have its log, and its no-op is all that is new to it."""
     net = Network(size, logs={n: log or [] for n in range(1, size + 1)})
     net.time_out(1)
-    while net.leader is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net.leader is not None)
     net.mail.clear()
     return net
 
@@ -332,8 +331,7 @@ def test_a_new_leader_does_nothing_to_restore_the_logs() -> None:
 def _first_words(log: list[int]) -> list[tuple[int, int, Message]]:
     net = Network(3, logs=dict.fromkeys((1, 2, 3), log))
     net.time_out(1)
-    while net.leader is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net.leader is not None)
     return [mail for mail in net.mail if mail[0] == 1]
 
 
@@ -396,8 +394,7 @@ def figure_8_to_c() -> Network:
     net = Network(5, logs=logs, terms={1: 3, 2: 3, 3: 3, 4: 3})
     net.crash(5)
     net.time_out(1)
-    while net.leader is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net.leader is not None)
     assert net[1].state.current_term == 4
     net.mail.clear()
     # What S2 and S3 have of S1's log, they have from messages that ended at entry 2.

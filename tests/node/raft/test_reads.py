@@ -83,8 +83,7 @@ def test_a_new_leader_reads_only_when_it_has_committed_in_its_term() -> None:
     """Pitfall 7, field story 11: until then it does not know what is committed."""
     net = Network(3, logs={1: [1, 1], 2: [1, 1]}, terms={1: 1, 2: 1})
     net.time_out(1)
-    while net.leader is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net.leader is not None)
     ask(net, 1, 3)
     assert net[1].state.read_round is None
     net.settle()
@@ -225,8 +224,7 @@ def test_a_new_leader_answers_questions_only_when_it_has_committed_in_its_term()
     """etcd #7331: until then it does not know what is committed."""
     net = Network(3, logs={n: [1, 1] for n in (1, 2, 3)}, terms={1: 1, 2: 1, 3: 1})
     net.time_out(1)
-    while net[2].state.leader_id is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[2].state.leader_id is not None)
     rounds = net[1].state.round
     ask_follower(net, 2, 3)
     deliver_all(net, ReadIndex)

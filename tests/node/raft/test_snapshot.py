@@ -157,8 +157,7 @@ def test_a_restarted_receiver_begins_anew_and_gets_it_all() -> None:
     net.heal()
     net.now = net[1].state.heartbeat_deadline
     net.elapse(1)
-    while net.servers[3].received is None or net.servers[3].received[1] < CHUNK_BYTES:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: (net.servers[3].received or (None, 0))[1] >= CHUNK_BYTES)
     net.crash(3)
     net.start(3)
     net.run(1.0)
@@ -171,8 +170,7 @@ def test_who_is_late_proven_to_have_it_all_gets_the_log() -> None:
     net.heal()
     net.now = net[1].state.heartbeat_deadline
     net.elapse(1)
-    while net[1].state.progress[3].snapshot is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[1].state.progress[3].snapshot is not None)
     net.mail.clear()
     net.propose()
     net.settle(only=(1, 2))
@@ -279,10 +277,8 @@ def test_while_one_is_sent_what_follows_it_is_kept_as_long_as_the_peer_answers()
     net.heal()
     net.now = net[1].state.heartbeat_deadline
     net.elapse(1)
-    while net.servers[3].received is None:
-        assert net.deliver() or net.persist_all()
-    while net[1].state.progress[3].snapshot_offset == 0:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net.servers[3].received is not None)
+    net.until(lambda: net[1].state.progress[3].snapshot_offset > 0)
     net.mail.clear()
     for _ in range(5):
         net.propose()
@@ -300,8 +296,7 @@ def test_a_peer_that_has_not_begun_gets_the_newest() -> None:
     net.heal()
     net.now = net[1].state.heartbeat_deadline
     net.elapse(1)
-    while net[1].state.progress[3].snapshot is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[1].state.progress[3].snapshot is not None)
     net.mail.clear()
     net.isolate(3)
     for _ in range(5):
@@ -337,8 +332,7 @@ def test_counting_goes_on_while_one_is_sent() -> None:
     net.heal()
     net.now = net[1].state.heartbeat_deadline
     net.elapse(1)
-    while net[1].state.progress[3].snapshot is None:
-        assert net.deliver() or net.persist_all()
+    net.until(lambda: net[1].state.progress[3].snapshot is not None)
     net.isolate(2)
     before = net[1].state.commit_index
     net.propose()
@@ -346,3 +340,33 @@ def test_counting_goes_on_while_one_is_sent() -> None:
         net.deliver()
     assert net[1].state.progress[3].match_index == 1
     assert net[1].state.commit_index == before
+
+
+def test_who_stands_and_is_left_out_by_a_snapshot_stands_no_longer() -> None:
+    """Seed 478 of 60 s: its disk was at the last chunk while it had a timeout."""
+    net = Network(3)
+    net.time_out(3)
+    assert net[3].state.role is Role.CANDIDATE
+    snapshot = Snapshot(11, 1, 0, stable((1, 2)), CHUNK_BYTES, 11)
+    whole = InstallSnapshot(net[3].state.current_term, 1, snapshot, 0, b"x" * CHUNK_BYTES)
+    assert net[3].snapshot_received(1, whole, net.now)
+    assert not net[3].state.may_stand
+    assert net.servers[3].raft.state.role is Role.FOLLOWER
+
+
+def test_who_stands_though_it_is_left_out_stands_no_longer_when_that_is_committed() -> None:
+    net = Network(3)
+    net.elect(1)
+    net.run(0.2)
+    net[1].change_membership((1, 2), net.now)
+    net.collect(1)
+    net.until(lambda: net[3].state.configuration.membership == stable((1, 2)))
+    net.isolate(3)
+    net.time_out(3)
+    state = net[3].state
+    assert state.role is Role.CANDIDATE, "it may be the only one that can be elected"
+    snapshot = Snapshot(state.log.last_index, 1, 0, stable((1, 2)), CHUNK_BYTES, 11)
+    whole = InstallSnapshot(state.current_term, 1, snapshot, 0, b"x" * CHUNK_BYTES)
+    assert not net[3].snapshot_received(1, whole, net.now), "it has all that"
+    assert not state.may_stand
+    assert net[3].state.role is Role.FOLLOWER
