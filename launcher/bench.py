@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from launcher.benchmark.report import Table as Printed
 
 MOST_SIZE_BYTES = 1 << 20
-MOST_WINDOW = 100_000
+MOST_WINDOW = 65_536
+"""No session may leave more unacknowledged (`node/wire.py: MOST_UNACKNOWLEDGED`)."""
 MOST_UNANSWERED_BYTES = 32 << 20
 """Half of the default `limits.uncommitted`: at the bound itself the bound would be measured."""
 

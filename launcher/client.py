@@ -37,6 +37,7 @@ from launcher.route import HEDGE_S, Refused
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
 from launcher.sockets import Keys
 from node.raft.messages import NodeId
+from node.wire import MOST_UNACKNOWLEDGED
 
 __all__ = ["Client", "NoAnswer", "ReadAnswer", "Refused", "SessionLost", "Submitted"]
 
@@ -85,8 +86,8 @@ class Client:
         come back, elsewhere too
     timeout_s: for how long a call waits when it does not say so itself
     max_entry_bytes: a longer entry is refused before anything of it is sent
-    window, window_bytes: `submit_many` keeps at most so many entries read and unanswered, and so
-        many bytes of them but for the last entry
+    window, window_bytes: `submit_many` keeps at most so many entries read and unanswered (65,536 at
+        most, for no node keeps more answers), and so many bytes of them but for the last entry
     hedge_s: so long may a node be silent before another one is asked too
     idle_s: a session that was idle for longer is not used again, for the cluster may forget it
 
@@ -107,6 +108,8 @@ class Client:
     ) -> None:
         if not sockets:
             raise UsageError("a client needs the socket of one node at least")
+        if not 1 <= window <= MOST_UNACKNOWLEDGED:
+            raise UsageError(f"a window of 1 to {MOST_UNACKNOWLEDGED} entries, not {window}")
         self._sockets = sockets
         self._timeout_s = _checked_timeout(timeout_s)
         self._max_entry_bytes = max_entry_bytes

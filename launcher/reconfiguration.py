@@ -8,6 +8,7 @@ that runs and does not vote yet goes on learning, and `remove` gives it up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from launcher.config import MAX_NODES
@@ -22,6 +23,7 @@ from node.wire import ChangeMembership, Status
 CHANGE_TIMEOUT_S = 60.0
 """A node that has much to learn takes a while; it goes on learning after that."""
 
+_NEWS_TIMEOUT_S = 2.0
 _ASK_AGAIN_S = 0.05
 
 Act = Callable[[NodeId], Awaitable[object]]
@@ -49,6 +51,7 @@ class Reconfiguration:
             self._nodes.emit("info", "members.added", targets=new)
             await asyncio.gather(*(start(node) for node in new))
             await self._change([*target, *new], f"{_names(new)} not caught up")
+            await self._until_they_know(new)
             return new
 
     async def remove(self, ids: Sequence[NodeId], status: ClusterStatus, stop: Act) -> None:
@@ -93,6 +96,7 @@ class Reconfiguration:
                         self._nodes.emit("warn", "node.renewed", target=node)
                     case Deed.START:
                         await start(node)
+            await self._until_they_know([node])
 
     def _check_enough(
         self, left: Sequence[NodeId], without: Sequence[NodeId], status: ClusterStatus
@@ -108,6 +112,18 @@ class Reconfiguration:
                 f"without {names} {len(up)} of {len(left)} voters would be up, and it takes "
                 f"{needed}; {status.missing()}"
             )
+
+    async def _until_they_know(self, ids: Sequence[NodeId]) -> None:
+        """They vote, by what the leader has; whoever looks at `ps` now should see it. It is not
+        waited for long, for one may have died meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NEWS_TIMEOUT_S):
+                while True:
+                    await self._nodes.ask()
+                    said = [self._nodes.all[node].status for node in ids]
+                    if all(one is None or (one.voter and one.role != "learner") for one in said):
+                        return
+                    await asyncio.sleep(_ASK_AGAIN_S)
 
     async def _target(self) -> list[NodeId]:
         """Who is to vote, as things are."""

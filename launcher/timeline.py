@@ -250,6 +250,7 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "snapshot.begun": ("{node:node} begins a snapshot of entry {index}",),
     "snapshot.taken": ("{node:node} has a snapshot of entry {index}, {bytes} bytes",),
+    "log.not_prepared": ("{node:node} could not make its next segment ahead: {reason}",),
     "snapshot.failed": ("{node:node} could not take a snapshot: {reason}",),
     "snapshot.sending": (
         "{node:node} sends {peer:node} its snapshot of entry {index}, {bytes} bytes",

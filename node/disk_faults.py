@@ -113,6 +113,14 @@ class FaultyFile:
         self._faults.meet("write")
         self._file.write_at(offset, data)
 
+    def write_synced(self, offset: int, data: bytes) -> None:
+        """The port's `write_synced`; while there is a fault, one after the other."""
+        if self._faults.current is None:
+            self._file.write_synced(offset, data)
+        else:
+            self.write_at(offset, data)
+            self.sync()
+
     def truncate(self, size: int) -> None:
         """The port's `truncate`."""
         self._faults.meet("write")

@@ -20,6 +20,8 @@ The launcher's own exceptions hang below `LeekyError` too: see `launcher/errors.
 
 from __future__ import annotations
 
+import errno
+
 
 class LeekyError(Exception):
     """Everything this project raises on purpose; its text is one line for the user."""
@@ -71,6 +73,11 @@ class DiskFailed(StorageError):
         self.operation = operation
         self.file = file
         self.cause = cause
+
+    @property
+    def is_for_want_of_space(self) -> bool:
+        """The disk is well, and full."""
+        return self.cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class WireError(LeekyError):

@@ -17,10 +17,17 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 LEVELS = ("debug", "info", "warn", "error")
 
 _OWN_FIELDS = frozenset({"t", "node", "life"})
+
+
+class Note(Protocol):
+    """Writes an event of a node's, with its term, role and commit index."""
+
+    def __call__(self, level: str, event: str, **fields: object) -> None: ...
 
 
 class HybridClock:

@@ -26,6 +26,10 @@ class DiskFile(Protocol):
         """Writes all of `data` or raises. Not durable before `sync`."""
         ...
 
+    def write_synced(self, offset: int, data: bytes) -> None:
+        """As `write_at` and then `sync`, but only what is written here is durable for certain."""
+        ...
+
     def truncate(self, size: int) -> None: ...
 
     def sync(self) -> None:

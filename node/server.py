@@ -27,7 +27,8 @@ from collections import deque
 from collections.abc import Callable
 
 from node import wire
-from node.errors import Busy, MachineError, WireError
+from node.clients import Clients
+from node.errors import DiskFailed, MachineError
 from node.events import HybridClock
 from node.machines.protocol import Machine, Timed, answer_queries
 from node.machines.sessions import Sessions
@@ -36,12 +37,12 @@ from node.raft import membership as memberships
 from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import RaftState, Randomness, Ready, Role
-from node.settings import MAX_HELD_READ_BYTES, limits_of, read_bytes, sessions_of, timing_of
+from node.settings import limits_of, sessions_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
 from node.storage.store import Kept, Store
-from node.wire import NodeConfig, Read, Submit
+from node.wire import NodeConfig, Read, ReadResult, Submit
 from node.write import Write
 
 
@@ -67,7 +68,8 @@ class Server:
         MachineError (`node/errors.py`).
 
         machine: makes a new one, in its initial state
-        disk_queue: for the log; background: for the snapshots of others, and for restoring
+        disk_queue: for the log; background: for the snapshots of others, for restoring, and for
+            what the log will need
         """
         self._config = config
         self._new_machine = machine
@@ -104,7 +106,7 @@ class Server:
         self._writing: Write | None = None
         self._next_write = Write()
 
-        self._begin_without_clients()
+        self._clients = Clients(config, self._raft, self.note, self._answer)
         self._background = background
         self._snapshots = Snapshots(
             config, self._store.files, background, fork, self.note, self._send
@@ -112,19 +114,6 @@ class Server:
         self._restoring: Snapshot | None = None
         self._to_apply: deque[Batch] = deque()
         self._begin_from(recovered)
-
-    def _begin_without_clients(self) -> None:
-        self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
-        self._reads: list[tuple[ClientConnection, Read]] = []
-        self._parked: dict[ClientConnection, float] = {}
-        self._waiters: dict[int, tuple[list[ClientConnection], list[Submit]]] = {}
-        """by the first index of a batch: who sent its requests, and the requests"""
-        self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
-        self._held_read_bytes = 0
-        self._last_ticket = 0
-        self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
-        self._under: tuple[int, NodeId | None] | None = None
-        """the term, and its leader, in which what clients wait for was begun"""
 
     def _begin_from(self, recovered: Kept) -> None:
         snapshot = recovered.snapshot
@@ -182,32 +171,11 @@ class Server:
 
     def request(self, client: ClientConnection, body: bytes) -> None:
         """A client's request."""
-        try:
-            message = wire.decode_request(body)
-        except WireError as error:
-            client.send(wire.encode_client(wire.Refused(str(error))))
-            return
-        if isinstance(message, Submit):
-            refusal = self._refusal(message)
-            if refusal is None:
-                self._submits.append((client, message, body))
-            else:
-                self.note("warn", "client.refused", reason=refusal)
-                client.send(wire.encode_client(wire.Refused(refusal)))
-        elif message.stale:
-            self._answer_read(client, message)
-        elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
-            self._redirect(client, None, "too many reads wait to be confirmed")
-        else:
-            self._held_read_bytes += read_bytes(message)
-            self._reads.append((client, message))
+        self._clients.request(client, body)
 
     def client_gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
-        self._parked.pop(client, None)
-        self._submits = [item for item in self._submits if item[0] is not client]
-        self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
-        self._reads = [item for item in self._reads if item[0] is not client]
+        self._clients.gone(client)
 
     def pump(self, now: float) -> bool:
         """Act on all that has come; whether more waits and `pump` is to be called again soon."""
@@ -215,18 +183,17 @@ class Server:
         if now >= raft.deadline:
             raft.elapse(now)
         state = raft.state
-        self._give_up_lost_leader(now)
-        if self._submits or self._reads or self._under is None:
-            self._take_requests(now)
+        clients = self._clients
+        clients.give_up_lost_leader(now)
+        clients.begin(now)
         if self._timed is not None and state.role is Role.LEADER:
             self._tick_if_due(self._timed, now)
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
             if state.last_applied < state.commit_index:
                 break  # a long way to go: let heartbeats in between
-        self._give_up_lost_leader(now)
-        if self._parked:
-            self._send_away_parked(now)
+        clients.give_up_lost_leader(now)
+        clients.send_away_parked(now)
         if self._snapshots.is_due and self._restoring is None:
             self._take_snapshot()
         return state.last_applied < state.commit_index
@@ -246,9 +213,7 @@ class Server:
     @property
     def deadline(self) -> float:
         """When `pump` is due next if nothing comes in before."""
-        deadline = self._raft.deadline
-        if self._parked:
-            deadline = min(deadline, *self._parked.values())
+        deadline = min(self._raft.deadline, self._clients.deadline)
         state = self._raft.state
         if self._timed is not None and state.role is Role.LEADER and state.transfer is None:
             due_us = self._timed.deadline_us()
@@ -333,9 +298,8 @@ class Server:
             self._to_apply.extend(ready.committed)
             self._apply_committed()
         if ready.reads:
-            self._confirmed_reads.extend(ready.reads)
-        if self._confirmed_reads:
-            self._answer_confirmed_reads()
+            self._clients.confirmed(ready.reads)
+        self._clients.answer_reads(self._applied_index)
 
     def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
         said: Message | None = None
@@ -354,6 +318,8 @@ class Server:
         for ready in write.readies:
             self._raft.persisted(ready)
         self._send(write.messages)
+        if self._store.spare_is_due():
+            self._make_spare()
         if write.publish is not None:
             index = write.publish.last_included_index
             self.note("info", "snapshot.taken", index=index, bytes=write.publish.size)
@@ -362,6 +328,21 @@ class Server:
         if write.install is not None:
             self._snapshots.installed()
             self._restore(write.install)
+
+    def _make_spare(self) -> None:
+        """A piece of what the log goes on in next, behind whatever else waits to be done."""
+        more: list[bool] = []
+
+        def done(error: BaseException | None) -> None:
+            if isinstance(error, DiskFailed) and error.is_for_want_of_space:
+                # It is made when it is needed, and if there is no space then, that ends the server.
+                self.note("warn", "log.not_prepared", reason=str(error))
+            elif error is not None:
+                raise error
+            elif more.pop():
+                self._make_spare()
+
+        self._background.run(lambda: more.append(self._store.make_spare()), done)
 
     # -- snapshots -------------------------------------------------------------------------------
 
@@ -407,7 +388,7 @@ class Server:
             self._restoring = None
             self._take_over(snapshot, *made.pop())
             self._apply_committed()
-            self._answer_confirmed_reads()
+            self._clients.answer_reads(self._applied_index)
 
         self._background.run(
             lambda: made.append(self._snapshots.restore(snapshot, self._new_machine)), done
@@ -447,7 +428,7 @@ class Server:
         if self._timed is not None:
             self._timed.advance(batch.time_us)
         self._sessions.advance(batch.time_us)
-        clients, requests = self._waiters.pop(batch.first_index, (None, None))
+        clients, requests = self._clients.take_waiting(batch.first_index)
         if batch.kind is BatchKind.COMMANDS:
             index = batch.first_index
             for position, request in enumerate(requests or wire.split_submits(batch.data)):
@@ -491,109 +472,6 @@ class Server:
             self._digest_due = (batch.last_index // every + 1) * every
             self.note("info", "applied.digest", index=batch.last_index, digest=self._digest.hex())
 
-    # -- clients ---------------------------------------------------------------------------------
-
-    def _refusal(self, request: Submit) -> str | None:
-        limit = self._config.max_entry_bytes
-        if not request.commands or not min(map(len, request.commands)):
-            return "an entry is empty"
-        if (largest := max(map(len, request.commands))) > limit:
-            return f"an entry of {largest} bytes is over the limit of {limit} (limits.entry)"
-        if request.first_sequence < 1:
-            return "sequence numbers begin with 1"
-        return None
-
-    def _take_requests(self, now: float) -> None:
-        state = self._raft.state
-        leads = state.role is Role.LEADER
-        under = (state.current_term, state.leader_id)
-        if leads:
-            self._under = under
-            self._propose(now)
-        else:
-            for client, _, _ in self._submits:
-                self._park(client, now)
-        for client, read in self._reads:
-            if leads or (read.follower and state.leader_id is not None):
-                self._under = under
-                self._last_ticket += 1
-                self._open_reads[self._last_ticket] = (client, read)
-                self._raft.read(self._last_ticket, now, follower=read.follower)
-            else:
-                self._park(client, now)
-                self._held_read_bytes -= read_bytes(read)
-        self._submits.clear()
-        self._reads.clear()
-
-    def _propose(self, now: float) -> None:
-        """All that was submitted, as few batches as the limit on their size allows."""
-        start = 0
-        while start < len(self._submits):
-            stop, size = start, 0
-            while stop < len(self._submits) and (
-                stop == start or size + len(self._submits[stop][2]) <= self._config.max_append_bytes
-            ):
-                size += len(self._submits[stop][2])
-                stop += 1
-            group = self._submits[start:stop]
-            clients = [client for client, _, _ in group]
-            requests = [request for _, request, _ in group]
-            count = sum(len(request.commands) for request in requests)
-            data = wire.join_submits(body for _, _, body in group)
-            try:
-                self._waiters[self._raft.propose(count, data, now)] = clients, requests
-            except Busy as error:
-                for client in clients:
-                    if self.handing_over:
-                        self._park(client, now)  # in a moment there is somebody to send it to
-                    else:
-                        self._redirect(client, None, str(error))
-            start = stop
-
-    def _answer_confirmed_reads(self) -> None:
-        while self._confirmed_reads and self._confirmed_reads[0][0] <= self._applied_index:
-            _, tickets = self._confirmed_reads.popleft()
-            for ticket in tickets:
-                client, read = self._open_reads.pop(ticket)
-                self._held_read_bytes -= read_bytes(read)
-                self._answer_read(client, read)
-
-    def _answer_read(self, client: ClientConnection, read: Read) -> None:
+    def _answer(self, read: Read) -> ReadResult:
         results, errors = answer_queries(self._machine, read.queries)
-        index, term = self._applied_index, self._applied_term
-        reply = wire.ReadResult(read.read_id, index, term, results, errors)
-        client.send(wire.encode_client(reply))
-
-    def _give_up_lost_leader(self, now: float) -> None:
-        """Who waits for what only the leader that this server was, or followed, can give must look
-        elsewhere."""
-        state = self._raft.state
-        if self._under is None or self._under == (state.current_term, state.leader_id):
-            return
-        self._under = None
-        for clients, _ in self._waiters.values():
-            for client in clients:
-                self._park(client, now)
-        for client, _ in self._open_reads.values():
-            self._park(client, now)
-        self._waiters.clear()
-        self._open_reads.clear()
-        self._held_read_bytes = sum(read_bytes(read) for _, read in self._reads)
-        self._confirmed_reads.clear()
-
-    def _send_away_parked(self, now: float) -> None:
-        """Tell those who wait for a leader who it is; or, after a while, that nobody knows."""
-        leader_id = None if self.handing_over else self._raft.state.leader_id
-        if leader_id is not None:
-            due = list(self._parked)
-        else:
-            due = [client for client, deadline in self._parked.items() if now >= deadline]
-        for client in due:
-            del self._parked[client]
-            self._redirect(client, leader_id, "not the leader")
-
-    def _park(self, client: ClientConnection, now: float) -> None:
-        self._parked.setdefault(client, now + self._config.election_timeout_min_s)
-
-    def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
-        client.send(wire.encode_client(wire.Redirect(leader_id, reason)))
+        return ReadResult(read.read_id, self._applied_index, self._applied_term, results, errors)

@@ -26,10 +26,13 @@ from node.raft.messages import Floor, Membership, Message, NodeId
 MAX_FRAME_BYTES = 256 << 20
 """No frame is longer; a peer that announces more is out of step, and its link is closed."""
 
-_T = TypeVar("_T")
 MAX_REQUEST_BYTES = 64 << 20
 """No client's frame is longer: what it asks for travels on, inside a frame between nodes."""
 
+MOST_UNACKNOWLEDGED = 65_536
+"""Of one session's answers no more are kept for a client that does not say that they arrived."""
+
+_T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 
 
@@ -44,7 +47,8 @@ class Submit(
     client_id: the session, chosen by the client, unique for all time; it begins with the index of
         an entry that was committed before (`session_id` in `node/machines/sessions.py`)
     first_sequence: the sequence number of `commands[0]`; a session begins with 1
-    lowest_unanswered: every answer below it has reached the client and may be forgotten
+    lowest_unanswered: every answer below it has reached the client and may be forgotten; all
+        others are kept, so there may be no more than MOST_UNACKNOWLEDGED with this request's
     commands: each at least one byte long
 
     It goes into the log as it came, so it must hold nothing that is not checked when it comes.

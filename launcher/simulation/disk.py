@@ -142,6 +142,10 @@ class SimulatedFile:
             raise
         self._inode.write(offset, data)
 
+    def write_synced(self, offset: int, data: bytes) -> None:
+        self.write_at(offset, data)
+        self.sync()
+
     def truncate(self, size: int) -> None:
         self._disk.step("truncate", self._inode.name)
         self._inode.truncate(size)

@@ -34,7 +34,7 @@ _UNDERSTOOD = "ADD f, READ f, DELETE f, LS"
 _VERSION = 1
 
 _Command: TypeAlias = Callable[["Files", int, bytes], bytes]
-_decoder = msgspec.msgpack.Decoder(tuple[bytes, int])
+_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, int]])
 
 
 class Files:

@@ -24,7 +24,7 @@ from node.machines.protocol import no_argument, shown, split_verb
 
 _VERSION = 1
 
-_decoder = msgspec.msgpack.Decoder(bytes)
+_decoder = msgspec.msgpack.Decoder(list[bytes])
 
 
 class Journal:

@@ -35,7 +35,7 @@ _UNDERSTOOD = "SET k v, GET k, CAS k old new, DEL k, KEYS"
 _VERSION = 1
 
 _Command: TypeAlias = Callable[["KeyValue", bytes], bytes]
-_decoder = msgspec.msgpack.Decoder(tuple[bytes, bytes])
+_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
 
 
 class KeyValue:

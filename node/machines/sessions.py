@@ -184,7 +184,7 @@ class Sessions:
         """
         sessions: OrderedDict[bytes, _Session] = OrderedDict()
         session: _Session | None = None
-        items = snapshot.read("sessions", _VERSION, _item_decoder, chunks)
+        items = snapshot.read("sessions", _VERSION, _decoder, chunks)
         rules = next(items, None)
         if not isinstance(rules, _Rules):
             raise MachineError("no snapshot of sessions: it does not say when they end")
@@ -250,7 +250,7 @@ class _Rules(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 _Item: TypeAlias = _Rules | _Head | Answers
-_item_decoder: msgspec.msgpack.Decoder[_Item] = msgspec.msgpack.Decoder(_Item)
+_decoder: msgspec.msgpack.Decoder[list[_Item]] = msgspec.msgpack.Decoder(list[_Item])
 
 
 def _apply_all(

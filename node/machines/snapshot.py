@@ -1,9 +1,10 @@
 """The form in which the state of a shipped machine, and of the client sessions, is kept.
 
-A snapshot is a stream: a header, then the items, each a MessagePack value behind its length
-(`node/wire.py` frames them). The header tells what the items are, the version of their form and how
-many there are. The stream is cut into chunks without regard to the items, so no chunk is longer
-than `CHUNK_BYTES` however large an item is, and a reader takes the stream in chunks of any size.
+A snapshot is a stream: a header, then the items in groups, each group a MessagePack array behind
+its length (`node/wire.py` frames them): one by one, small items would take ten times as long. The
+header tells what the items are, the version of their form and how many there are. The stream is cut
+into chunks without regard to all that, so no chunk is longer than `CHUNK_BYTES` however large an
+item is, and a reader takes the stream in chunks of any size.
 
 Equal items give equal bytes. Nothing here notices a flipped bit: whoever stores or sends the chunks
 guards them with a checksum.
@@ -12,6 +13,7 @@ guards them with a checksum.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from types import GenericAlias
 from typing import TypeVar
 
 import msgspec
@@ -21,7 +23,12 @@ from node.wire import FrameReader, frame
 
 CHUNK_BYTES = 256 << 10
 
-_LONGEST_ITEM_BYTES = (1 << 31) - 1
+_FORM = 2
+"""In the first, each item stood by itself."""
+
+_GROUP_BYTES = 64 << 10
+_MOST_IN_GROUP = 16
+_LONGEST_GROUP_BYTES = (1 << 31) - 1
 
 _T = TypeVar("_T")
 _H = TypeVar("_H")
@@ -31,6 +38,7 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
     kind: str
     version: int
     count: int
+    form: int = 1
 
 
 def write(kind: str, version: int, items: Sequence[object]) -> Iterator[bytes]:
@@ -40,9 +48,9 @@ def write(kind: str, version: int, items: Sequence[object]) -> Iterator[bytes]:
     version: of the items' form; at least 1
     """
     encoder = msgspec.msgpack.Encoder()
-    buffer = bytearray(frame(encoder.encode(_Header(kind, version, len(items)))))
-    for item in items:
-        buffer += frame(encoder.encode(item))
+    buffer = bytearray(frame(encoder.encode(_Header(kind, version, len(items), _FORM))))
+    for group in _encoded(encoder, items):
+        buffer += frame(group)
         if len(buffer) >= CHUNK_BYTES:
             yield from _whole_chunks(buffer)
     if buffer:
@@ -50,11 +58,11 @@ def write(kind: str, version: int, items: Sequence[object]) -> Iterator[bytes]:
 
 
 def read(
-    kind: str, version: int, decoder: msgspec.msgpack.Decoder[_T], chunks: Iterable[bytes]
+    kind: str, version: int, decoder: msgspec.msgpack.Decoder[list[_T]], chunks: Iterable[bytes]
 ) -> Iterator[_T]:
     """The items of a stream that `write` made, however it has been cut since.
 
-    decoder: of one item
+    decoder: of a group of items
     Raises MachineError when it is of another kind, of a newer version, cut short, or no snapshot;
     so whoever restores takes all the items before it gives up the state that it has.
     """
@@ -68,10 +76,13 @@ def read(
                 f"a snapshot of {kind} in format {header.version}, by a newer leeky-raft; "
                 f"this one reads formats up to {version}"
             )
+        if header.form != _FORM:
+            raise MachineError(f"a snapshot of {kind} in form {header.form}, by another leeky-raft")
         count = 0
         for body in frames:
-            count += 1
-            yield decoder.decode(body)
+            group = decoder.decode(body)
+            count += len(group)
+            yield from group
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MachineError(f"no snapshot of {kind}: {error}") from error
     if count != header.count:
@@ -85,12 +96,27 @@ def read_headed(
 
     head, item: types that msgspec can tell apart
     """
-    decoder: msgspec.msgpack.Decoder[_H | _T] = msgspec.msgpack.Decoder(head | item)
+    group = GenericAlias(list, (head | item,))
+    decoder: msgspec.msgpack.Decoder[list[_H | _T]] = msgspec.msgpack.Decoder(group)
     found = list(read(kind, version, decoder, chunks))
     items = [one for one in found[1:] if isinstance(one, item)]
     if not found or not isinstance(found[0], head) or len(items) != len(found) - 1:
         raise MachineError(f"no snapshot of {kind}: it needs a head, and one only")
     return found[0], items
+
+
+def _encoded(encoder: msgspec.msgpack.Encoder, items: Sequence[object]) -> Iterator[bytes]:
+    """The items in groups. How many are in one follows from how long the one before is; one that
+    comes out long for all that is taken apart."""
+    start, count = 0, 1
+    while start < len(items):
+        group = encoder.encode(items[start : start + count])
+        if len(group) > 4 * _GROUP_BYTES and count > 1:
+            count = 1
+            continue
+        yield group
+        start += count
+        count = max(1, min(2 * count, count * _GROUP_BYTES // len(group), _MOST_IN_GROUP))
 
 
 def _whole_chunks(buffer: bytearray) -> Iterator[bytes]:
@@ -102,7 +128,7 @@ def _whole_chunks(buffer: bytearray) -> Iterator[bytes]:
 
 
 def _frames(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    reader = FrameReader(_LONGEST_ITEM_BYTES)
+    reader = FrameReader(_LONGEST_GROUP_BYTES)
     rest = 0
     for chunk in chunks:
         try:

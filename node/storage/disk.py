@@ -4,12 +4,15 @@
 reaches the medium, no caching and no retries. They raise plain OSError; the log turns it into
 `DiskFailed` with `failing_as`, which says what was being done and to which file.
 
-On Linux a sync is fdatasync, which also flushes a changed size. On macOS fsync stops at the drive's
-own cache, so F_FULLFSYNC is asked for first; file systems without it fall back to fsync.
+On Linux a sync is fdatasync, which also flushes a changed size; a write that is synced is one call,
+where the system has it (RWF_DSYNC, since Linux 4.7: what fdatasync does, for what was written). On
+macOS fsync stops at the drive's own cache, so F_FULLFSYNC is asked for first; file systems without
+it fall back to fsync.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -32,6 +35,9 @@ else:
     _sync_file = os.fdatasync
 
 
+_UNKNOWN_TO_THE_SYSTEM = {errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM}
+
+
 @contextmanager
 def failing_as(operation: str, file: str) -> Iterator[None]:
     """Turns an OSError inside into DiskFailed, with what was being done and to which file."""
@@ -43,6 +49,9 @@ def failing_as(operation: str, file: str) -> Iterator[None]:
 
 class OsFile:
     """One open file of a folder: the real `DiskFile`."""
+
+    _dsync: int = getattr(os, "RWF_DSYNC", 0)
+    """The flag that has a write synced; none where there is no such thing."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -66,6 +75,25 @@ class OsFile:
         while written < len(data):  # a disk nearly full writes a part, then says why
             rest = memoryview(data)[written:]
             written += os.pwrite(self._descriptor, rest, offset + written)
+
+    def write_synced(self, offset: int, data: bytes) -> None:
+        # One call into the kernel: a thread that comes back from one has to wait for the
+        # interpreter, while the loop is busy.
+        written = self._write_synced(offset, data) if OsFile._dsync else 0
+        if written < len(data):
+            self.write_at(offset + written, data[written:])
+            self.sync()
+
+    def _write_synced(self, offset: int, data: bytes) -> int:
+        """How much of it is written and durable: nothing, and never again, where the system, or
+        what confines this process, does not know how."""
+        try:
+            return os.pwritev(self._descriptor, (data,), offset, OsFile._dsync)
+        except OSError as error:
+            if error.errno not in _UNKNOWN_TO_THE_SYSTEM:
+                raise
+            OsFile._dsync = 0
+            return 0
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._descriptor, size)

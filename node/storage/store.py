@@ -93,6 +93,14 @@ class Store:
         """As `WriteAheadLog.append`."""
         self._log.append(hard_state, batches)
 
+    def spare_is_due(self) -> bool:
+        """As `WriteAheadLog.spare_is_due`."""
+        return self._log.spare_is_due()
+
+    def make_spare(self) -> bool:
+        """As `WriteAheadLog.make_spare`."""
+        return self._log.make_spare()
+
     def publish(self, snapshot: Snapshot) -> None:
         """`TAKING` is whole and synced, and the log holds all that it stands for: from now on it
         counts, and what was before its predecessor goes. Raises DiskFailed."""

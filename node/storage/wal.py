@@ -13,20 +13,28 @@ The files of a log, in a folder that only it uses:
 
     0000000007.wal         segments, numbered from 1, of which the last one is written to
     spare-0000000003.wal   dropped segments, to be used again (at most `_MAX_SPARES`)
-    segment.tmp            a segment being made; removed at the next start
+    spare-0000000000.wal   one that was made ahead, full of zeros
+    segment.tmp, spare.tmp a segment, or a spare, being made; removed at the next start
     synced.mark            how far the log is known to be synced (`node/storage/mark.py`)
 
-One append is one record: one write, one sync, then one unsynced write of the mark. An append that
-does not fit into what is left of a segment begins the next one, which is made larger than usual
-when it has to be; no record spans two segments. Behind each record stand zeros (the end mark),
-written with it and overwritten by the next record, so that nothing stale can ever stand where a
-next record is looked for.
+One append is one record: one write that is synced, then one unsynced write of the mark. An append
+that does not fit into what is left of a segment begins the next one, which is made larger than
+usual when it has to be; no record spans two segments. Behind each record stand zeros (the end
+mark), written with it and overwritten by the next record, so that nothing stale can ever stand
+where a next record is looked for.
 
 A new segment is made beside the log: it is zero-filled (or a spare is taken), its header is written
 and synced, then it gets its name, and the directory is synced, all before a record goes into it.
 Since the header repeats the state (term, vote, first segment kept), older segments can go at any
 time: `drop_before` first writes and syncs the number of the first segment kept, then renames the
 others away; a crash in between is finished at the next start.
+
+Filling a segment with zeros takes as long as a hundred appends. So, when half of one is written and
+no spare is there, whoever uses the log is to have one made beside the appends, in another thread:
+
+    if log.spare_is_due():              # says so once for each segment
+        while log.make_spare():         # a piece at a time
+            ...                         # may fail; then the next segment is made when it is needed
 
 `node/storage/segment.py` has the bytes, `recovery.py` the judgement of what is found, `index.py`
 which segment holds what. What is assumed of a disk: a sync is a sync, and a torn write leaves bytes
@@ -63,7 +71,11 @@ from node.storage.segment import (
 __all__ = ["Identity", "Recovered", "SegmentInfo", "TornTail", "WriteAheadLog"]
 
 _TEMPORARY = "segment.tmp"
-_MAX_SPARES = 2
+_TEMPORARY_SPARE = "spare.tmp"
+_MADE_AHEAD = SPARE_PREFIX + segment_name(0)
+"""No segment has that number, so no dropped one comes to have that name."""
+
+_MAX_SPARES = 4
 _ZEROS = bytes(1 << 20)
 
 
@@ -94,6 +106,11 @@ class WriteAheadLog:
         self._state = State()
         self._index = SegmentIndex(0)
         self._spares: list[str] = []
+        self._spare_asked_in = 0
+        """the segment in which the last one was asked for"""
+        self._spare_is_coming = False
+        self._spare: tuple[DiskFile, int] | None = None
+        """the one that is being made, and how much of it is"""
         # The segment that is written to.
         self._file: DiskFile | None = None
         self._name = ""
@@ -125,9 +142,10 @@ class WriteAheadLog:
         found = recover(disk, names, identity, mark)
         judge(found)
         # From here on the folder is ours, and sound.
-        if _TEMPORARY in names:
-            with failing_as("removal", _TEMPORARY):
-                disk.remove(_TEMPORARY)
+        for name in (_TEMPORARY, _TEMPORARY_SPARE):
+            if name in names:
+                with failing_as("removal", name):
+                    disk.remove(name)
         log._spares = sorted(filter(is_spare, names))
         if found is None:
             log._begin_segment(0)
@@ -166,6 +184,57 @@ class WriteAheadLog:
         self._write(state, batches)
         for batch in batches:
             self._index.extend(batch)
+
+    def spare_is_due(self) -> bool:
+        """Whether a spare is to be made now; asked while nothing is being written."""
+        if self._spares or self._spare_is_coming or self._spare_asked_in == self._number:
+            return False
+        if 2 * self._offset <= self._capacity:
+            return False
+        self._spare_asked_in = self._number
+        # Nobody may name another one while the one before is being taken into use.
+        self._spare_is_coming = True
+        return True
+
+    def make_spare(self) -> bool:
+        """Makes a piece of what the next segment can be, because one is due; whether more is to be
+        done. Meanwhile another thread may use the log. Raises DiskFailed, which does the log no
+        harm, and ends it."""
+        try:
+            self._spare = self._spare or self._begin_spare()
+            with failing_as(f"preallocation ({self._segment_bytes} bytes)", _MADE_AHEAD):
+                file, done = self._spare
+                zeros = _ZEROS[: self._segment_bytes - done]
+                file.write_at(done, zeros)
+                file.sync()  # in steps, so that no sync of the log beside it waits for much
+                self._spare = file, done + len(zeros)
+                if done + len(zeros) < self._segment_bytes:
+                    return True
+                self._disk.rename(_TEMPORARY_SPARE, _MADE_AHEAD)
+                self._spares.append(_MADE_AHEAD)
+                self._spare = None
+                file.close()
+        except DiskFailed:
+            self._give_up_spare()
+            raise
+        self._spare_is_coming = False
+        return False
+
+    def _begin_spare(self) -> tuple[DiskFile, int]:
+        with failing_as("creation", _TEMPORARY_SPARE):
+            if _TEMPORARY_SPARE in self._disk.list():
+                self._disk.remove(_TEMPORARY_SPARE)  # one that was given up
+            return self._disk.open(_TEMPORARY_SPARE, create=True), 0
+
+    def _give_up_spare(self) -> None:
+        """Gives a full disk its space back. If that fails too, the next one, or the next start,
+        does it."""
+        spare, self._spare = self._spare, None
+        self._spare_is_coming = False
+        if spare is not None:
+            with contextlib.suppress(OSError):
+                spare[0].close()
+                self._disk.remove(_TEMPORARY_SPARE)
 
     def drop_before(self, index: int) -> None:
         """Drops the segments whose entries are all below `index`; the last segment stays.
@@ -223,7 +292,6 @@ class WriteAheadLog:
     def _write(self, state: State, batches: Sequence[Batch]) -> None:
         """One record: written, synced, marked."""
         size = record_size(batches)
-        operation = "write"
         try:
             if self._offset + size > self._capacity:
                 self._begin_segment(size)
@@ -232,9 +300,7 @@ class WriteAheadLog:
             record = encode_record(self._salt, self._number, sequence, state, batches)
             if self._offset + len(record) > self._capacity:  # less than an end mark is left
                 record = record[: self._capacity - self._offset]
-            self._file.write_at(self._offset, record)
-            operation = "sync"
-            self._file.sync()
+            self._file.write_synced(self._offset, record)
             self._offset += size
             self._sequence = sequence
             self._state = state
@@ -243,7 +309,7 @@ class WriteAheadLog:
             self._failure = failure
             raise
         except OSError as error:
-            self._failure = DiskFailed(operation, self._name, error)
+            self._failure = DiskFailed("synced write", self._name, error)
             raise self._failure from error
 
     def _write_mark(self) -> None:
@@ -257,11 +323,13 @@ class WriteAheadLog:
         number = self._number + 1
         name = segment_name(number)
         least = header_size(self._identity) + record_bytes
-        made = self._take_spare() if least <= self._segment_bytes else None
-        recycled = made is not None
-        if made is None:
-            made = self._make_file(name, max(self._segment_bytes, least))
-        file, made_as, capacity = made
+        spare = self._take_spare() if least <= self._segment_bytes else None
+        if spare is not None:
+            (file, made_as), capacity = spare, self._segment_bytes
+        else:
+            made_as, capacity = _TEMPORARY, max(self._segment_bytes, least)
+            file = self._make_file(name, capacity)
+        recycled = made_as not in (_TEMPORARY, _MADE_AHEAD)
         sequence = self._sequence + 1
         header = Header(
             number,
@@ -284,7 +352,7 @@ class WriteAheadLog:
         self._sequence = sequence
         self._index.begin_segment(number, name)
 
-    def _make_file(self, name: str, capacity: int) -> tuple[DiskFile, str, int]:
+    def _make_file(self, name: str, capacity: int) -> DiskFile:
         """A new file full of zeros, really written: syncs of it need not touch its metadata."""
         with failing_as(f"preallocation ({capacity} bytes)", name):
             file = self._disk.open(_TEMPORARY, create=True)
@@ -296,16 +364,16 @@ class WriteAheadLog:
                     file.close()
                     self._disk.remove(_TEMPORARY)
                 raise
-        return file, _TEMPORARY, capacity
+        return file
 
-    def _take_spare(self) -> tuple[DiskFile, str, int] | None:
-        """A spare of the usual size; spares of another size are removed."""
+    def _take_spare(self) -> tuple[DiskFile, str] | None:
+        """A spare of the usual size, and its name; spares of another size are removed."""
         while self._spares:
             name = self._spares.pop()
             with failing_as("reuse", name):
                 file = self._disk.open(name)
                 if file.size() == self._segment_bytes:
-                    return file, name, self._segment_bytes
+                    return file, name
                 file.close()
                 self._disk.remove(name)
         return None
@@ -339,7 +407,7 @@ class WriteAheadLog:
             self._file = self._disk.open(self._name)
             if found.torn is not None:
                 # Nothing of the dropped bytes may ever stand behind a later record.
-                _write_zeros(self._file, self._offset, self._capacity - self._offset)
+                _write_zeros(self._file, self._offset, self._capacity)
             elif last.records and (mark is None or mark.sequence < last.sequence):
                 # Its sync may have failed, and left pages that are called clean: write it again.
                 offset, end = last.records[-1]
@@ -350,7 +418,6 @@ class WriteAheadLog:
             self._recycle(found.leftover)
 
 
-def _write_zeros(file: DiskFile, offset: int, size: int) -> None:
-    for at in range(offset, offset + size, len(_ZEROS)):
-        rest = offset + size - at
-        file.write_at(at, _ZEROS if rest >= len(_ZEROS) else _ZEROS[:rest])
+def _write_zeros(file: DiskFile, start: int, stop: int) -> None:
+    for at in range(start, stop, len(_ZEROS)):
+        file.write_at(at, _ZEROS[: stop - at])

@@ -405,6 +405,12 @@ def test_no_input_is_no_work(nodes: Nodes) -> None:
         assert list(client.submit_many(iter([]))) == []
 
 
+@pytest.mark.parametrize("window", [0, 65_537])
+def test_a_window_that_no_node_allows_is_refused_at_once(nodes: Nodes, window: int) -> None:
+    with pytest.raises(UsageError, match=f"a window of 1 to 65536 entries, not {window}"):
+        nodes.client(window=window)
+
+
 @pytest.mark.parametrize(
     ("entry", "text"),
     [

@@ -232,9 +232,14 @@ class World:
 
 
 def submit(
-    server: Server, client: Connection, first: int, *commands: bytes, session: bytes = b"s"
+    server: Server,
+    client: Connection,
+    first: int,
+    *commands: bytes,
+    session: bytes = b"s",
+    lowest: int = 1,
 ) -> None:
-    server.request(client, wire.encode_client(Submit(session, first, 1, list(commands))))
+    server.request(client, wire.encode_client(Submit(session, first, lowest, list(commands))))
 
 
 def test_an_entry_is_answered_with_its_index_and_result(tmp_path: Path) -> None:
@@ -662,7 +667,7 @@ def test_a_confirmed_read_is_forgotten_with_the_lead(tmp_path: Path) -> None:
             leader.begin_write(world.now)
         to_leader()
         world.turn(leader_id)
-    assert leader._confirmed_reads, "it is confirmed"
+    assert leader._clients._confirmed_reads, "it is confirmed"
     assert leader.applied[0] < leader.state.commit_index, "and waits to be applied"
 
     lost = AppendEntriesReply(leader.state.current_term + 1, False, 0, 0)

@@ -8,7 +8,7 @@ from node import wire
 from node.raft.messages import NodeId
 from node.server import Server
 from node.settings import MAX_HELD_READ_BYTES
-from node.wire import Read, ReadResult, Redirect
+from node.wire import MOST_UNACKNOWLEDGED, Answers, Read, ReadResult, Redirect, Refused
 from tests.node.test_server import Connection, World, submit
 
 
@@ -33,14 +33,14 @@ def test_reads_that_nobody_confirms_are_held_up_to_a_bound(tmp_path: Path) -> No
     for number in range(40):
         read(server, client, number, query)
         server.pump(world.now)
-    assert server._held_read_bytes <= MAX_HELD_READ_BYTES + len(query) + 1000
+    assert server._clients._held_read_bytes <= MAX_HELD_READ_BYTES + len(query) + 1000
     sent_away = [reply for reply in client.replies if isinstance(reply, Redirect)]
     assert sent_away
     assert sent_away[0] == Redirect(None, "too many reads wait to be confirmed")
 
     world.settle()
     assert len([reply for reply in client.replies if isinstance(reply, ReadResult)]) >= 16
-    assert server._held_read_bytes == 0
+    assert server._clients._held_read_bytes == 0
     read(server, late, 1)
     world.settle()
     assert isinstance(late.replies[-1], ReadResult)
@@ -56,6 +56,31 @@ def test_many_empty_reads_are_bounded_too(tmp_path: Path) -> None:
     assert any(isinstance(reply, Redirect) for reply in client.replies)
 
 
+def test_a_session_that_acknowledges_nothing_is_refused_in_the_end(tmp_path: Path) -> None:
+    """Its answers would have to be kept, on every node and in every snapshot."""
+    world = World(tmp_path)
+    leader = world.elect()
+    server = world.servers[leader]
+    client = Connection()
+    first, many = 1, [b"x"] * (MOST_UNACKNOWLEDGED // 4)
+    for _ in range(5):
+        submit(server, client, first, *many)
+        world.settle()
+        first += len(many)
+    *answers, last = client.replies
+    assert [type(reply) for reply in answers] == [Answers] * 4
+    assert isinstance(last, Refused)
+    assert last.reason == (
+        "81920 entries of this session would be unacknowledged, of 65536 at most; "
+        "take the answers that have come before submitting more"
+    )
+    assert server.status().last_index == 1 + MOST_UNACKNOWLEDGED
+
+    submit(server, client, MOST_UNACKNOWLEDGED + 1, *many, lowest=MOST_UNACKNOWLEDGED + 1)
+    world.settle()
+    assert isinstance(client.replies[-1], Answers), "it has acknowledged them, and goes on"
+
+
 def test_reads_are_not_held_beyond_the_lead_or_their_client(tmp_path: Path) -> None:
     world = World(tmp_path)
     leader = world.elect()
@@ -66,13 +91,13 @@ def test_reads_are_not_held_beyond_the_lead_or_their_client(tmp_path: Path) -> N
     read(server, client, 2)
     read(server, gone, 3)
     server.client_gone(gone)
-    assert server._held_read_bytes > 0
+    assert server._clients._held_read_bytes > 0
     for other in others(world, leader):
         world.crash(other)
     world.mail.clear()
     world.run(3.0)
     assert server.status().role != "leader"
-    assert server._held_read_bytes == 0
+    assert server._clients._held_read_bytes == 0
     assert [type(reply) for reply in client.replies] == [Redirect]
 
 
@@ -83,12 +108,12 @@ def test_reads_of_an_earlier_term_are_not_counted_in_the_next(tmp_path: Path) ->
     client = Connection()
     read(server, client, 1)
     server.pump(world.now)
-    assert server._held_read_bytes > 0
-    assert server._under is not None
-    server._under = (server._under[0] - 1, server._under[1])
+    assert server._clients._held_read_bytes > 0
+    assert server._clients._under is not None
+    server._clients._under = (server._clients._under[0] - 1, server._clients._under[1])
     server.pump(world.now)
     assert server.status().role == "leader"
-    assert server._held_read_bytes == 0
+    assert server._clients._held_read_bytes == 0
 
 
 def test_who_sends_without_end_while_nobody_leads_is_not_remembered(tmp_path: Path) -> None:
@@ -101,10 +126,15 @@ def test_who_sends_without_end_while_nobody_leads_is_not_remembered(tmp_path: Pa
         submit(server, client, number, b"x" * 900)
         read(server, client, number)
         server.pump(world.now)
-    assert len(server._parked) == 1
-    held = [server._submits, server._reads, server._waiters, server._open_reads]
+    assert len(server._clients._parked) == 1
+    held = [
+        server._clients._submits,
+        server._clients._reads,
+        server._clients._waiters,
+        server._clients._open_reads,
+    ]
     assert not any(held)
-    assert gathered(server) == server._held_read_bytes == 0
+    assert gathered(server) == server._clients._held_read_bytes == 0
     world.run(2.0)
     assert len(client.replies) == 1
 

@@ -40,18 +40,21 @@ def journal(world: World, node_id: int) -> list[bytes]:
     return reply.results
 
 
-def test_one_is_taken_after_so_many_entries_on_every_node(tmp_path: Path) -> None:
+def test_one_is_taken_after_so_many_entries_on_every_node_in_turn(tmp_path: Path) -> None:
     world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
     grown(world)
+    firsts = []
     for node_id in world.servers:
         status = world.servers[node_id].status()
-        assert status.snapshot_index >= 20
+        taken = [int(str(f["index"])) for f in world.events[node_id].named("snapshot.taken")]
+        firsts.append(taken[0])
+        assert taken == [taken[0], taken[0] + 10, taken[0] + 20]
+        assert status.snapshot_index == taken[-1]
         assert status.first_index == status.snapshot_index + 1
-        taken = world.events[node_id].named("snapshot.taken")
-        assert [fields["index"] for fields in taken] == [10, 20, 30]
         names = (tmp_path / f"node-{node_id}").iterdir()
         kept = sorted(i for name in names if (i := snapshot_index(name.name)) is not None)
-        assert kept == [20, 30]
+        assert kept == taken[-2:]
+    assert firsts == [7, 9, 6], "each sooner than ten, and no two at once"
 
 
 def test_one_is_taken_after_so_many_bytes_but_a_large_state_is_not_for_every_little(
@@ -97,9 +100,11 @@ def test_a_node_starts_from_its_snapshot(tmp_path: Path) -> None:
     other = next(n for n in world.servers if n != leader)
     before = journal(world, other)
     digest = world.servers[other].applied
+    newest = world.servers[other].status().snapshot_index
+    assert newest > 20
     world.crash(other)
     server = world.start(other)
-    assert server.applied[0] == 30
+    assert server.applied[0] == newest
     world.run(0.5)
     assert server.applied == digest
     assert journal(world, other) == before
@@ -154,9 +159,9 @@ def test_one_that_cannot_be_taken_is_told_of_and_tried_again(
         patch.setattr(Journal, "snapshot", fails)
         grown(world, 15)
         assert world.servers[1].status().snapshot_problem == "out of ink"
-    assert world.events[1].named("snapshot.failed") == [{"index": 10, "reason": "out of ink"}]
+    assert world.events[1].named("snapshot.failed") == [{"index": 7, "reason": "out of ink"}]
     grown(world, 10, first=16)
-    assert index_of(world, 1) == 20
+    assert index_of(world, 1) == 17
     assert world.servers[1].status().snapshot_failures == 1
 
 

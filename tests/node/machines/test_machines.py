@@ -196,7 +196,7 @@ def test_a_snapshot_of_a_newer_version_is_refused(name: str) -> None:
 )
 def test_junk_is_no_snapshot(name: str, junk: bytes) -> None:
     refused(name, [junk])
-    header = frame(msgspec.msgpack.encode([name, 1, 1]))
+    header = frame(msgspec.msgpack.encode([name, 1, 1, 2]))
     if junk:
         refused(name, [header, junk])
 
@@ -206,9 +206,9 @@ def test_a_snapshot_that_has_a_head_has_one_and_in_front(name: str) -> None:
     machine = load(name)
     run(machine, [FILLING[name] % b"a"])
     header, head, item = FrameReader().feed(snapshot(machine))
-    assert header == msgspec.msgpack.encode([name, 1, 2])
+    assert header == msgspec.msgpack.encode([name, 1, 2, 2])
     for items in ([], [item], [item, head], [head, head], [head, item, head]):
-        header = msgspec.msgpack.encode([name, 1, len(items)])
+        header = msgspec.msgpack.encode([name, 1, len(items), 2])
         refused(name, [frame(body) for body in (header, *items)], match="it needs a head")
 
 

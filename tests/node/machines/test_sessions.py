@@ -543,7 +543,7 @@ def flat(reply: list[Answers] | OutOfOrder, request: Submit) -> list[Answer] | O
 
 
 def snapshot_items(sessions: Sessions) -> Iterable[object]:
-    decoder: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(object)
+    decoder: msgspec.msgpack.Decoder[list[object]] = msgspec.msgpack.Decoder(list[object])
     return snapshot.read("sessions", 2, decoder, sessions.snapshot())
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from node.errors import DamagedLog, DiskFailed
 from node.raft.messages import HardState
-from node.storage.disk import OsDisk
+from node.storage.disk import OsDisk, OsFile
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
@@ -37,6 +37,57 @@ def test_a_preallocated_segment_has_no_holes(tmp_path: Path) -> None:
 
     stat = (tmp_path / "0000000001.wal").stat()
     assert stat.st_blocks * 512 >= stat.st_size == 1 << 20
+
+
+@pytest.mark.parametrize("most", [None, 7, 0])
+def test_a_write_that_is_synced_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """The system may write less than it was asked to."""
+    pwritev = os.pwritev
+    monkeypatch.setattr(
+        os, "pwritev", lambda fd, parts, at, flags: pwritev(fd, [parts[0][:most]], at, flags)
+    )
+    file = OsDisk(tmp_path).open("file", create=True)
+    file.write_synced(3, b"twenty-four bytes of text")
+    assert file.read_at(0, 100) == b"\0\0\0twenty-four bytes of text"
+    file.close()
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EPERM])
+def test_where_no_write_can_be_synced_at_once_it_is_synced_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """An old kernel, a sandbox: then it is not tried again."""
+    asked: list[int] = []
+    synced: list[int] = []
+
+    def refuse(descriptor: int, parts: object, at: int, flags: int) -> int:
+        asked.append(at)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(OsFile, "_dsync", 2)
+    monkeypatch.setattr(os, "pwritev", refuse)
+    monkeypatch.setattr("node.storage.disk._sync_file", synced.append)
+    file = OsDisk(tmp_path).open("file", create=True)
+    file.write_synced(0, b"one")
+    file.write_synced(3, b"two")
+    assert file.read_at(0, 100) == b"onetwo"
+    assert (len(asked), len(synced)) == (1, 2)
+    file.close()
+
+
+def test_a_write_that_fails_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int, parts: object, at: int, flags: int) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(OsFile, "_dsync", 2)
+    monkeypatch.setattr(os, "pwritev", fail)
+    file = OsDisk(tmp_path).open("file", create=True)
+    with pytest.raises(OSError, match="Input/output error"):
+        file.write_synced(0, b"one")
+    assert OsFile._dsync == 2
+    file.close()
 
 
 def test_reads_and_writes_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

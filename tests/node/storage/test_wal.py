@@ -12,6 +12,7 @@ import pytest
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import DiskFailed, WrongDirectory
 from node.raft.messages import Batch, HardState
+from node.storage import wal
 from node.storage.segment import FORMAT, Identity
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
@@ -29,6 +30,11 @@ def reopen(disk: SimulatedDisk) -> Recovered:
 
 def spans(log: WriteAheadLog) -> list[tuple[int, int, int]]:
     return [(s.number, s.first_index, s.last_index) for s in log.segments]
+
+
+def make_spare(log: WriteAheadLog) -> None:
+    while log.make_spare():
+        pass
 
 
 def fill(log: WriteAheadLog, first: int, last: int, size: int = 400) -> list[Batch]:
@@ -241,16 +247,16 @@ def test_nothing_to_drop_costs_nothing() -> None:
 def test_dropped_segments_are_used_again_and_only_a_few_are_kept() -> None:
     disk = SimulatedDisk()
     log, _ = open_log(disk)
-    batches = fill(log, 1, 21)
-    log.drop_before(21)
-    assert len([n for n in disk.list() if n.startswith("spare-")]) == 2
+    batches = fill(log, 1, 29)
+    log.drop_before(29)
+    assert len([n for n in disk.list() if n.startswith("spare-")]) == 4
     disk.restart()
 
-    batches += fill(log, 22, 29)
+    batches += fill(log, 30, 45)
 
     assert "create segment.tmp" not in disk.history
     assert not [n for n in disk.list() if n.startswith("spare-")]
-    assert reopen(disk) == Recovered(HardState(), batches[20:], None)
+    assert reopen(disk) == Recovered(HardState(), batches[28:], None)
 
 
 def test_stale_records_of_a_recycled_segment_are_a_clean_end() -> None:
@@ -278,6 +284,120 @@ def test_a_spare_of_another_size_is_not_used() -> None:
 
     assert not [n for n in disk.list() if n.startswith("spare-")]
     assert reopen(disk) == Recovered(HardState(), batches[8:], None)
+
+
+def test_a_spare_is_due_once_in_each_segment_when_half_of_it_is_written() -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    due = []
+    for index in range(1, 9):
+        fill(log, index, index)
+        due.append(log.spare_is_due())
+        if due[-1]:
+            disk.restart()
+            disk.fail_at = 1
+            with pytest.raises(DiskFailed):
+                make_spare(log)
+            disk.restart()
+    assert due == [False, True, False, False, False, True, False, False]
+
+
+def test_no_other_is_due_while_one_is_on_its_way() -> None:
+    """Two would get the same name, and one might while a segment is being made of the other."""
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    batches = fill(log, 1, 3)
+    assert log.spare_is_due()
+    batches += fill(log, 4, 7)  # the next segment is made meanwhile, and half full
+    assert not log.spare_is_due()
+    make_spare(log)
+    assert not log.spare_is_due()
+    batches += fill(log, 8, 12)
+    assert reopen(disk) == Recovered(HardState(), batches, None)
+
+
+def test_the_next_segment_is_the_spare_that_was_made_ahead() -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    batches = fill(log, 1, 3)
+    assert log.spare_is_due()
+    make_spare(log)
+    disk.restart()
+
+    batches += fill(log, 4, 7)
+
+    assert "create segment.tmp" not in disk.history
+    assert not [n for n in disk.list() if n.startswith("spare")]
+    disk.lose_power()
+    assert reopen(disk) == Recovered(HardState(), batches, None)
+
+
+def test_what_was_a_spare_made_ahead_holds_zeros_behind_its_end() -> None:
+    """As any new segment does, and unlike one that was used before: anything else is noticed."""
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    fill(log, 1, 3)
+    assert log.spare_is_due()
+    make_spare(log)
+    fill(log, 4, 5)
+    content = bytearray(disk.files()["0000000002.wal"])
+    content[-1] = 1
+    disk.put("0000000002.wal", bytes(content))
+
+    torn = reopen(disk).torn
+    assert torn is not None
+    assert torn.reason.startswith("an unfinished write")
+
+
+def test_no_other_is_due_while_one_is_there() -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    batches = fill(log, 1, 3)
+    assert log.spare_is_due()
+    make_spare(log)
+    log, _ = open_log(disk)
+    assert not log.spare_is_due(), "the last life made one"
+    batches += fill(log, 4, 7)
+    assert reopen(disk) == Recovered(HardState(), batches, None)
+
+
+def test_a_spare_is_made_piece_by_piece_while_the_log_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wal, "_ZEROS", bytes(500))
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    batches = fill(log, 1, 2)
+    assert log.spare_is_due()
+    for index in range(3, 7):  # 2048 bytes are five pieces; the segment ends meanwhile
+        assert log.make_spare()
+        batches += fill(log, index, index)
+    assert not log.make_spare()
+    assert disk.files()["spare-0000000000.wal"] == bytes(SEGMENT_BYTES)
+    batches += fill(log, 7, 12)
+    disk.lose_power()
+    assert reopen(disk) == Recovered(HardState(), batches, None)
+
+
+@pytest.mark.parametrize("operation", [1, 2, 3, 4])
+def test_a_spare_that_cannot_be_made_does_the_log_no_harm(operation: int) -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    batches = fill(log, 1, 3)
+    assert log.spare_is_due()
+    disk.restart()
+    disk.fail_at, disk.fail_with = operation, errno.ENOSPC
+
+    with pytest.raises(DiskFailed):
+        make_spare(log)
+
+    disk.restart()
+    assert not log.spare_is_due(), "once for each segment is enough"
+    batches += fill(log, 4, 7)
+    assert log.spare_is_due()
+    make_spare(log)
+    assert reopen(disk) == Recovered(HardState(), batches, None)
+    assert "spare.tmp" not in disk.list()
 
 
 def test_a_replacement_may_outlive_the_segment_that_held_what_it_replaced() -> None:

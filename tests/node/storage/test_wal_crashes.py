@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import random
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
-from node.errors import StorageError
+from node.errors import DiskFailed, StorageError
 from node.raft.messages import HardState
 from node.storage.wal import WriteAheadLog
 from tests.node.storage.model import IDENTITY, Append, Drop, Model, batch
@@ -43,10 +44,14 @@ SCRIPT: list[Append | Drop] = [
 
 
 class Life:
-    """A log and its model, across crashes. `may_be` holds every state that recovery may find."""
+    """A log and its model, across crashes. `may_be` holds every state that recovery may find.
 
-    def __init__(self, disk: SimulatedDisk) -> None:
+    ahead: spares are made as soon as they are due
+    """
+
+    def __init__(self, disk: SimulatedDisk, *, ahead: bool = False) -> None:
         self.disk = disk
+        self.ahead = ahead
         self.sure = Model()
         self.may_be = [self.sure]
         self.log: WriteAheadLog | None = None
@@ -70,6 +75,10 @@ class Life:
             self.log.drop_before(step.index)
         self.sure = after
         self.may_be = [after]
+        if self.ahead and self.log.spare_is_due():
+            with contextlib.suppress(DiskFailed):
+                while self.log.make_spare():
+                    pass
 
     def go_on(self) -> None:
         """Something more, small and large, with bytes of its own."""
@@ -78,16 +87,21 @@ class Life:
         self.do(Append(None, (batch(last + 3, term=50, size=800),)))
 
 
-def operations_of_script() -> int:
-    life = Life(SimulatedDisk())
+def run_script(disk: SimulatedDisk, *, ahead: bool = False) -> Life:
+    life = Life(disk, ahead=ahead)
     life.open()
     for step in SCRIPT:
         life.do(step)
-    return len(life.disk.history)
+    return life
 
 
-def run_until_crash(disk: SimulatedDisk, crash_at: int) -> Life:
-    life = Life(disk)
+@cache
+def operations_of_script(*, ahead: bool) -> int:
+    return len(run_script(SimulatedDisk(), ahead=ahead).disk.history)
+
+
+def run_until_crash(disk: SimulatedDisk, crash_at: int, *, ahead: bool) -> Life:
+    life = Life(disk, ahead=ahead)
     disk.crash_at = crash_at
     with contextlib.suppress(PowerCut):
         life.open()
@@ -97,11 +111,7 @@ def run_until_crash(disk: SimulatedDisk, crash_at: int) -> Life:
 
 
 def test_the_script_goes_everywhere() -> None:
-    life = Life(SimulatedDisk())
-    life.open()
-    for step in SCRIPT:
-        life.do(step)
-    history = life.disk.history
+    history = run_script(SimulatedDisk()).disk.history
 
     renamed = [step for step in history if step.startswith("rename")]
     assert any("spare-" in step for step in renamed)
@@ -110,12 +120,22 @@ def test_the_script_goes_everywhere() -> None:
     ), "a spare was used"
     assert any("remove" in step for step in history), "spares of another size are removed"
 
+    ahead = run_script(SimulatedDisk(), ahead=True).disk.history
+    made = [number for number, step in enumerate(ahead) if step == "rename spare-0000000000.wal"]
+    assert len(made) >= 2
+    assert ahead.count("create segment.tmp") < history.count("create segment.tmp"), "they are used"
 
-@pytest.mark.parametrize("seed", range(12))
-def test_power_loss_at_every_operation(seed: int) -> None:
-    for crash_at in range(1, operations_of_script() + 2):
+
+each = pytest.mark.parametrize("ahead", [False, True], ids=["", "ahead"])
+"""Without spares made ahead, and with them."""
+
+
+@each
+@pytest.mark.parametrize("seed", range(6))
+def test_power_loss_at_every_operation(seed: int, ahead: bool) -> None:
+    for crash_at in range(1, operations_of_script(ahead=ahead) + 2):
         disk = SimulatedDisk(random.Random(seed * 1000 + crash_at))
-        life = run_until_crash(disk, crash_at)
+        life = run_until_crash(disk, crash_at, ahead=ahead)
         disk.lose_power()
         life.open()
         disk.lose_power()  # what recovery handed out stays
@@ -125,12 +145,12 @@ def test_power_loss_at_every_operation(seed: int) -> None:
         life.open()
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_power_loss_at_every_operation_of_the_recovery_from_one(seed: int) -> None:
-    for crash_at in range(1, operations_of_script() + 2):
+@each
+def test_power_loss_at_every_operation_of_the_recovery_from_one(ahead: bool) -> None:
+    for crash_at in range(1, operations_of_script(ahead=ahead) + 2):
         for again_at in range(1, 12):
-            disk = SimulatedDisk(random.Random(seed * 1_000_000 + crash_at * 100 + again_at))
-            life = run_until_crash(disk, crash_at)
+            disk = SimulatedDisk(random.Random(crash_at * 100 + again_at))
+            life = run_until_crash(disk, crash_at, ahead=ahead)
             disk.lose_power()
             disk.crash_at = again_at
             with contextlib.suppress(PowerCut):
@@ -142,12 +162,13 @@ def test_power_loss_at_every_operation_of_the_recovery_from_one(seed: int) -> No
             life.open()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_killed_process_and_then_a_power_loss(seed: int) -> None:
+@each
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_process_and_then_a_power_loss(seed: int, ahead: bool) -> None:
     """What recovery read from the page cache must be on the medium before it is handed out."""
-    for crash_at in range(1, operations_of_script() + 2):
+    for crash_at in range(1, operations_of_script(ahead=ahead) + 2):
         disk = SimulatedDisk(random.Random(seed * 1000 + crash_at))
-        life = run_until_crash(disk, crash_at)
+        life = run_until_crash(disk, crash_at, ahead=ahead)
         disk.restart()
         life.open()
         disk.lose_power()
@@ -157,12 +178,13 @@ def test_a_killed_process_and_then_a_power_loss(seed: int) -> None:
         life.open()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_failing_disk_and_then_a_restart(seed: int) -> None:
+@each
+@pytest.mark.parametrize("seed", range(2))
+def test_a_failing_disk_and_then_a_restart(seed: int, ahead: bool) -> None:
     """Any operation fails; the process stops, starts again, and later the power goes."""
-    for fail_at in range(1, operations_of_script() + 1):
+    for fail_at in range(1, operations_of_script(ahead=ahead) + 1):
         disk = SimulatedDisk(random.Random(seed * 1000 + fail_at))
-        life = Life(disk)
+        life = Life(disk, ahead=ahead)
         disk.fail_at = fail_at
         with contextlib.suppress(OSError, StorageError):
             life.open()
@@ -180,7 +202,7 @@ def test_a_failing_disk_and_then_a_restart(seed: int) -> None:
 def test_random_lives(data: st.DataObject) -> None:
     """Appends, replacements, drops, reopenings and crashes, in any order."""
     disk = SimulatedDisk(random.Random(data.draw(st.integers(0, 1 << 30), label="seed")))
-    life = Life(disk)
+    life = Life(disk, ahead=data.draw(st.booleans(), label="ahead"))
     life.open()
     term = 1
     for _ in range(data.draw(st.integers(1, 25), label="steps")):

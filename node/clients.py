@@ -1,0 +1,206 @@
+"""The clients' half of a server: what they ask for, and what they wait for.
+
+A leader proposes what they submit, all that has come as one batch, and has the core confirm their
+reads; who asks for one of a follower is served there. Everything else waits, for a moment, for a
+leader to be sent to. What only a certain leader can give is given up with it: its clients are sent
+to the next one, and ask again.
+
+What is held for them is bounded (docs/ARCHITECTURE.md, "What is bounded").
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from node import wire
+from node.errors import Busy, WireError
+from node.events import Note
+from node.ports import ClientConnection
+from node.raft.messages import NodeId
+from node.raft.raft import Raft
+from node.raft.state import Role
+from node.settings import MAX_HELD_READ_BYTES, read_bytes
+from node.wire import MOST_UNACKNOWLEDGED, NodeConfig, Read, ReadResult, Submit
+
+
+class Clients:
+    """Those of one server."""
+
+    def __init__(
+        self, config: NodeConfig, raft: Raft, note: Note, answer: Callable[[Read], ReadResult]
+    ) -> None:
+        """answer: asks the machine, as it is now"""
+        self._config = config
+        self._raft = raft
+        self._note = note
+        self._answer = answer
+
+        self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
+        self._reads: list[tuple[ClientConnection, Read]] = []
+        self._parked: dict[ClientConnection, float] = {}
+        self._waiters: dict[int, tuple[list[ClientConnection], list[Submit]]] = {}
+        """by the first index of a batch: who sent its requests, and the requests"""
+        self._open_reads: dict[int, tuple[ClientConnection, Read]] = {}
+        self._held_read_bytes = 0
+        self._last_ticket = 0
+        self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
+        self._under: tuple[int, NodeId | None] | None = None
+        """the term, and its leader, in which what clients wait for was begun"""
+
+    def request(self, client: ClientConnection, body: bytes) -> None:
+        """A client's request."""
+        try:
+            message = wire.decode_request(body)
+        except WireError as error:
+            client.send(wire.encode_client(wire.Refused(str(error))))
+            return
+        if isinstance(message, Submit):
+            refusal = self._refusal(message)
+            if refusal is None:
+                self._submits.append((client, message, body))
+            else:
+                self._note("warn", "client.refused", reason=refusal)
+                client.send(wire.encode_client(wire.Refused(refusal)))
+        elif message.stale:
+            self._answer_read(client, message)
+        elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
+            self._redirect(client, None, "too many reads wait to be confirmed")
+        else:
+            self._held_read_bytes += read_bytes(message)
+            self._reads.append((client, message))
+
+    def gone(self, client: ClientConnection) -> None:
+        """Nobody waits for these answers any more."""
+        self._parked.pop(client, None)
+        self._submits = [item for item in self._submits if item[0] is not client]
+        self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
+        self._reads = [item for item in self._reads if item[0] is not client]
+
+    @property
+    def deadline(self) -> float:
+        """Until when those wait who are to be sent to a leader; infinity when nobody does."""
+        return min(self._parked.values()) if self._parked else float("inf")
+
+    def begin(self, now: float) -> None:
+        """Acts on the requests that have come."""
+        if not (self._submits or self._reads or self._under is None):
+            return
+        state = self._raft.state
+        leads = state.role is Role.LEADER
+        under = (state.current_term, state.leader_id)
+        if leads:
+            self._under = under
+            self._propose(now)
+        else:
+            for client, _, _ in self._submits:
+                self._park(client, now)
+        for client, read in self._reads:
+            if leads or (read.follower and state.leader_id is not None):
+                self._under = under
+                self._last_ticket += 1
+                self._open_reads[self._last_ticket] = (client, read)
+                self._raft.read(self._last_ticket, now, follower=read.follower)
+            else:
+                self._park(client, now)
+                self._held_read_bytes -= read_bytes(read)
+        self._submits.clear()
+        self._reads.clear()
+
+    def take_waiting(
+        self, first_index: int
+    ) -> tuple[Sequence[ClientConnection] | None, Sequence[Submit] | None]:
+        """Who waits for the batch that begins there, request by request, and the requests; they
+        are to be answered now. None: nobody does."""
+        return self._waiters.pop(first_index, (None, None))
+
+    def confirmed(self, reads: Sequence[tuple[int, list[int]]]) -> None:
+        """What the core says of reads: from which applied index on they may be answered."""
+        self._confirmed_reads.extend(reads)
+
+    def answer_reads(self, applied_index: int) -> None:
+        """Those that the state, applied up to there, can answer."""
+        while self._confirmed_reads and self._confirmed_reads[0][0] <= applied_index:
+            _, tickets = self._confirmed_reads.popleft()
+            for ticket in tickets:
+                client, read = self._open_reads.pop(ticket)
+                self._held_read_bytes -= read_bytes(read)
+                self._answer_read(client, read)
+
+    def give_up_lost_leader(self, now: float) -> None:
+        """Who waits for what only the leader that this server was, or followed, can give must look
+        elsewhere."""
+        state = self._raft.state
+        if self._under is None or self._under == (state.current_term, state.leader_id):
+            return
+        self._under = None
+        for clients, _ in self._waiters.values():
+            for client in clients:
+                self._park(client, now)
+        for client, _ in self._open_reads.values():
+            self._park(client, now)
+        self._waiters.clear()
+        self._open_reads.clear()
+        self._held_read_bytes = sum(read_bytes(read) for _, read in self._reads)
+        self._confirmed_reads.clear()
+
+    def send_away_parked(self, now: float) -> None:
+        """Tell those who wait for a leader who it is; or, after a while, that nobody knows."""
+        leader_id = None if self._raft.state.transfer is not None else self._raft.state.leader_id
+        if leader_id is not None:
+            due = list(self._parked)
+        else:
+            due = [client for client, deadline in self._parked.items() if now >= deadline]
+        for client in due:
+            del self._parked[client]
+            self._redirect(client, leader_id, "not the leader")
+
+    def _answer_read(self, client: ClientConnection, read: Read) -> None:
+        client.send(wire.encode_client(self._answer(read)))
+
+    def _refusal(self, request: Submit) -> str | None:
+        limit = self._config.max_entry_bytes
+        if not request.commands or not min(map(len, request.commands)):
+            return "an entry is empty"
+        if (largest := max(map(len, request.commands))) > limit:
+            return f"an entry of {largest} bytes is over the limit of {limit} (limits.entry)"
+        if request.first_sequence < 1:
+            return "sequence numbers begin with 1"
+        kept = request.first_sequence + len(request.commands) - request.lowest_unanswered
+        if kept > MOST_UNACKNOWLEDGED:
+            return (
+                f"{kept} entries of this session would be unacknowledged, of {MOST_UNACKNOWLEDGED} "
+                "at most; take the answers that have come before submitting more"
+            )
+        return None
+
+    def _propose(self, now: float) -> None:
+        """All that was submitted, as few batches as the limit on their size allows."""
+        start = 0
+        while start < len(self._submits):
+            stop, size = start, 0
+            while stop < len(self._submits) and (
+                stop == start or size + len(self._submits[stop][2]) <= self._config.max_append_bytes
+            ):
+                size += len(self._submits[stop][2])
+                stop += 1
+            group = self._submits[start:stop]
+            clients = [client for client, _, _ in group]
+            requests = [request for _, request, _ in group]
+            count = sum(len(request.commands) for request in requests)
+            data = wire.join_submits(body for _, _, body in group)
+            try:
+                self._waiters[self._raft.propose(count, data, now)] = clients, requests
+            except Busy as error:
+                for client in clients:
+                    if self._raft.state.transfer is not None:
+                        self._park(client, now)  # in a moment there is somebody to send it to
+                    else:
+                        self._redirect(client, None, str(error))
+            start = stop
+
+    def _park(self, client: ClientConnection, now: float) -> None:
+        self._parked.setdefault(client, now + self._config.election_timeout_min_s)
+
+    def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
+        client.send(wire.encode_client(wire.Redirect(leader_id, reason)))
