@@ -52,7 +52,7 @@ down: $(RUN)
 	@$(VENV) -m launcher down
 
 test: $(RUN)
-	@$(VENV) -m pytest -m "not soak" -n 2 --dist loadgroup $(ARGS)
+	@$(VENV) -m pytest -m "not soak" -n 3 --dist loadgroup $(ARGS)
 
 soak: $(RUN)
 	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)

@@ -4,8 +4,8 @@ Each folder of tests is a package that mirrors one of the product (`tests/node/r
 `node/raft`), so that two files may share a name and a test imports its own vocabulary by its full
 path.
 
-`make test` uses two worker processes. Those tests of one file that start a cluster's processes all
-go to the same one of them, one after the other.
+`make test` uses three worker processes, for tests that start a cluster's processes mostly wait.
+Those of one file all go to the same worker, one after the other.
 """
 
 from __future__ import annotations

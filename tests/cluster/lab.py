@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 
+from tests.cluster import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0
 """How long anything may take on a slow, shared machine before it counts as hanging."""
@@ -63,20 +65,22 @@ class Lab:
         env: dict[str, str] | None = None,
     ) -> Done:
         """Runs one command to its end."""
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        process = subprocess.run(
-            self.command(*words),
-            input=data if data is not None else b"",
-            capture_output=True,
-            cwd=self.folder,
-            timeout=timeout_s,
-            env=self.environment(env),
-            check=False,
-        )
+        if stdin is None:
+            ran = forked.run(words, self.folder, self.environment(env), timeout_s)
+        else:
+            ran = subprocess.run(
+                self.command(*words),
+                input=stdin.encode() if isinstance(stdin, str) else stdin,
+                capture_output=True,
+                cwd=self.folder,
+                timeout=timeout_s,
+                env=self.environment(env),
+                check=False,
+            )
         done = Done(
-            process.returncode,
-            process.stdout.decode("utf-8", "surrogateescape"),
-            process.stderr.decode("utf-8", "surrogateescape"),
+            ran.returncode,
+            ran.stdout.decode("utf-8", "surrogateescape"),
+            ran.stderr.decode("utf-8", "surrogateescape"),
         )
         assert "Traceback" not in done.err + done.out, done.err
         if check:
@@ -100,8 +104,9 @@ class Lab:
         return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **(changes or {})}
 
     def up(self, nodes: int = 5, *words: str) -> None:
-        """Starts the cluster in the background."""
-        self.launcher("up", str(nodes), "-d", "--timeout", str(PATIENCE_S), *words, check=True)
+        """Starts the cluster in the background; what it leaves behind must not hold our pipes."""
+        words = ("up", str(nodes), "-d", "--timeout", str(PATIENCE_S), *words)
+        self.launcher(*words, stdin="", check=True)
 
     # -- what is true ----------------------------------------------------------------------------
 
@@ -163,14 +168,7 @@ class Lab:
         """Ends everything."""
         self.remember()
         if self.left() or (self.folder / "data" / "supervisor.json").exists():
-            subprocess.run(
-                self.command("down"),
-                cwd=self.folder,
-                env=self.environment(None),
-                capture_output=True,
-                timeout=60,
-                check=False,
-            )
+            forked.run(["down"], self.folder, self.environment(None), timeout_s=60)
         for process in self.left():
             process.kill()
 

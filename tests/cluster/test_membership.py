@@ -46,7 +46,7 @@ def test_from_one_to_seven_to_three_under_load_and_the_leader_is_among_the_remov
     load = Load(lab.folder, "load")
     load.start()
     added = lab.launcher("add", "2", "--json", check=True).json["chosen"]
-    assert [node["id"] for node in added] == [2, 3]
+    assert [(node["id"], node["role"]) for node in added] == [(2, "follower"), (3, "follower")]
     lab.launcher("add", "4", check=True)
     status = lab.ps()
     assert [node["id"] for node in status["nodes"]] == [1, 2, 3, 4, 5, 6, 7]

@@ -115,10 +115,13 @@ def options_of(bug: Planted) -> Options:
     return Options(**{"time_s": TIME_S, **bug.options})
 
 
-def find(bug: Planted) -> tuple[int, Failure] | None:
-    """The first seed that fails with the bug in, and how; None when all pass."""
+def find(bug: Planted, known: int = 1) -> tuple[int, Failure] | None:
+    """The first seed that fails with the bug in, and how; None when all pass.
+
+    known: a seed to try before all others
+    """
     with planted(bug):
-        for seed in range(1, bug.within + 1):
+        for seed in dict.fromkeys([known, *range(1, bug.within + 1)]):
             failure = run_seed(options_of(bug), seed).failure
             if failure is not None:
                 return seed, failure

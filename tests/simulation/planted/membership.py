@@ -226,4 +226,16 @@ BUGS = [
         within=10,
         options=REBUILDS,
     ),
+    Planted(
+        name="who stands and is left out by a snapshot stands on",
+        pitfall="",
+        story="The snapshot was at its disk when it had its timeout. Nobody that it may be elected "
+        "by is left.",
+        target=reconfiguration,
+        attribute="_stand_no_longer",
+        plant=edited(("raft.role is Role.CANDIDATE", "False")),
+        expected=(CONSISTENT,),
+        within=60,
+        options={"faults": ("hang-disk", "slow-disk", "reconfigure", "partition", "kill")},
+    ),
 ]

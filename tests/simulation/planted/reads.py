@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from node.clients import Clients
 from node.raft import election, lease, reads, transfer
 from node.raft.state import RaftState
-from node.server import Server
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import CRASH, LINEARIZABILITY, READ_INDEX
 
@@ -24,7 +24,7 @@ BUGS = [
         name="any node answers reads from its own state",
         pitfall="Raft itself 6",
         story="A read is answered where it arrives, as if it had been asked to be stale.",
-        target=Server,
+        target=Clients,
         attribute="request",
         plant=edited(("elif message.stale:", "elif True:")),
         expected=(READ_INDEX, LINEARIZABILITY),
@@ -108,9 +108,9 @@ BUGS = [
         name="a confirmed read is answered before its index is applied",
         pitfall="",
         story="The server does not wait until it has applied as much as the read index says.",
-        target=Server,
-        attribute="_answer_confirmed_reads",
-        plant=edited((" and self._confirmed_reads[0][0] <= self._applied_index", "")),
+        target=Clients,
+        attribute="answer_reads",
+        plant=edited((" and self._confirmed_reads[0][0] <= applied_index", "")),
         expected=(READ_INDEX, LINEARIZABILITY),
         within=40,
     ),
@@ -119,8 +119,8 @@ BUGS = [
         pitfall="",
         story="Who lost the lead sends the readers elsewhere, and keeps what it would have told "
         "them.",
-        target=Server,
-        attribute="_give_up_lost_leader",
+        target=Clients,
+        attribute="give_up_lost_leader",
         plant=edited(("    self._confirmed_reads.clear()\n", "")),
         expected=(CRASH, READ_INDEX, LINEARIZABILITY),
         within=20,

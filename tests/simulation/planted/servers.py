@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.clients import Clients
 from node.raft.raft import Raft
 from node.server import Server
 from node.write import Write
@@ -128,8 +129,8 @@ BUGS = [
         pitfall="Raft itself 11",
         story="Who loses the lead keeps the clients that wait, by index: what another leader puts "
         "there answers them.",
-        target=Server,
-        attribute="_give_up_lost_leader",
+        target=Clients,
+        attribute="give_up_lost_leader",
         plant=edited(("    self._waiters.clear()\n", "")),
         expected=(EXACTLY_ONCE, CRASH, LINEARIZABILITY),
         within=60,

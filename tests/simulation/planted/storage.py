@@ -23,7 +23,7 @@ BUGS = [
         story="What was written stands in the page cache, and is lost with the power.",
         target=WriteAheadLog,
         attribute="_write",
-        plant=edited(("    self._file.sync()\n", "    pass\n")),
+        plant=edited(("self._file.write_synced(", "self._file.write_at(")),
         expected=(PROMISES, DURABILITY, RECOVERY),
         within=10,
     ),
@@ -33,7 +33,12 @@ BUGS = [
         story="A record without batches is written and left to the kernel.",
         target=WriteAheadLog,
         attribute="_write",
-        plant=edited(("self._file.sync()", "if batches:\n                self._file.sync()")),
+        plant=edited(
+            (
+                "self._file.write_synced(",
+                "(self._file.write_synced if batches else self._file.write_at)(",
+            )
+        ),
         expected=(PROMISES, RECOVERY),
         within=10,
     ),
@@ -73,9 +78,10 @@ BUGS = [
         attribute="_write",
         plant=edited(
             (
-                "    self._file.sync()\n",
+                "    self._file.write_synced(self._offset, record)\n",
                 (
-                    "    try:\n            self._file.sync()\n"
+                    "    self._file.write_at(self._offset, record)\n"
+                    "        try:\n            self._file.sync()\n"
                     "        except OSError:\n            self._file.sync()\n"
                 ),
             )
@@ -103,10 +109,11 @@ BUGS = [
         attribute="_write",
         plant=edited(
             (
-                '    operation = "sync"\n',
+                "    self._file.write_synced(self._offset, record)\n",
                 (
-                    "    self._mark.write(sequence, self._number, self._offset + size)\n"
-                    '        operation = "sync"\n'
+                    "    self._file.write_at(self._offset, record)\n"
+                    "        self._mark.write(sequence, self._number, self._offset + size)\n"
+                    "        self._file.sync()\n"
                 ),
             )
         ),
@@ -202,6 +209,17 @@ BUGS = [
         plant=edited(("self._state,", "State(),")),
         expected=(RECOVERY, PROMISES),
         within=10,
+    ),
+    Planted(
+        name="a segment is made ahead while one is on its way",
+        pitfall="",
+        story="A disk so slow that the next segment is half full before the spare for it is there "
+        "is asked for a second one, of the same name.",
+        target=WriteAheadLog,
+        attribute="spare_is_due",
+        plant=edited((" or self._spare_is_coming", "")),
+        expected=(CRASH, RECOVERY, PROMISES, DURABILITY),
+        within=60,
     ),
     Planted(
         name="recovery keeps what was replaced",
