@@ -243,7 +243,7 @@ class World:
         down.sort(key=lambda node: node.server is not None)
         self._nemesis.stop(down[: max(0, spared - (voters - len(down)))])
         self._note("faults.stopped")
-        self._commit(self.now + SETTLE_S, "once the faults have stopped, with a bare majority up")
+        self._commit_in_the_end("once the faults have stopped, with a bare majority up")
         for node in self._alive():
             node.start()
         self._recover("once all are up")
@@ -302,7 +302,7 @@ class World:
 
     def _recover(self, when: str) -> None:
         """There is a leader, it commits, and all agree."""
-        self._commit(self.now + SETTLE_S, when)
+        self._commit_in_the_end(when)
         if not self._comes_about(self._converged, SETTLE_S):
             found = ", ".join(map(self._describe, self._nodes.values()))
             self._fail(LIVENESS, f"no agreement {SETTLE_S:g} s {when}: {found}")
@@ -446,6 +446,18 @@ class World:
 
     def _commit(self, deadline: float, when: str) -> None:
         """A client that asks once, and goes on asking, has its answer by then."""
+        if not self.run_until(deadline, self._new_entry()):
+            found = ", ".join(map(self._describe, self._nodes.values()))
+            self._fail(LIVENESS, f"a new entry has no answer by {deadline:.3f} s {when}: {found}")
+
+    def _commit_in_the_end(self, when: str) -> None:
+        """As `_commit`; but where the last of a majority is behind, it has to catch up first."""
+        if not self._comes_about(self._new_entry(), SETTLE_S):
+            found = ", ".join(map(self._describe, self._nodes.values()))
+            self._fail(LIVENESS, f"a new entry has no answer by {self.now:.3f} s {when}: {found}")
+
+    def _new_entry(self) -> Callable[[], bool]:
+        """A client that begins now: whether it has its answer."""
         client = self._client(len(self._clients) + 1)
         self._clients.append(client)
 
@@ -455,9 +467,7 @@ class World:
             return _answered(client)
 
         client.work(until_s=0.0)
-        if not self.run_until(deadline, done):
-            found = ", ".join(map(self._describe, self._nodes.values()))
-            self._fail(LIVENESS, f"a new entry has no answer by {deadline:.3f} s {when}: {found}")
+        return done
 
     def _converged(self) -> bool:
         alive = self._alive()

@@ -48,6 +48,7 @@ CASES = {
         Options(time_s=60.0),
         1132,
     ),
+    "the last of a bare majority needs three": (Options(time_s=60.0), 1275),
     "who stands for election is no voter any more by a snapshot that was at its disk": (
         Options(time_s=60.0),
         478,  # tests/node/raft/test_snapshot.py: test_who_stands_and_is_left_out_by_a_snapshot...
