@@ -93,7 +93,8 @@ def _follow_peers(raft: RaftState) -> None:
     if known.keys() != (wanted := peers_of(raft)):
         raft.progress = {peer: progress for peer, progress in known.items() if peer in wanted}
         for peer in sorted(wanted - known.keys()):
-            raft.progress[peer] = Progress(raft.log.last_index + 1, raft.now)
+            progress = Progress(raft.log.last_index + 1, raft.now, first_round=raft.round + 1)
+            raft.progress[peer] = progress
 
 
 def peers_of(raft: RaftState) -> set[NodeId]:

@@ -128,8 +128,8 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
     assert raft.role is Role.LEADER
     assert message.term == raft.current_term
     progress = raft.progress.get(sender)
-    if progress is None:
-        return  # it has been removed
+    if progress is None or message.round < progress.first_round:
+        return  # it has been removed, or was since
     progress.heard(raft.now, message.round)
     if not message.success:
         _back_up(raft, sender, progress, message)

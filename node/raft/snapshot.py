@@ -101,8 +101,8 @@ def on_install_snapshot_reply(
     assert raft.role is Role.LEADER
     assert message.term == raft.current_term
     progress = raft.progress.get(sender)
-    if progress is None:
-        return False  # it has been removed
+    if progress is None or message.round < progress.first_round:
+        return False  # it has been removed, or was since
     progress.heard(raft.now, message.round)
     snapshot = progress.snapshot
     if snapshot is None or message.last_included_index != snapshot.last_included_index:

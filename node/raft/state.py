@@ -108,6 +108,9 @@ class Progress:
     match_index: int = 0
     probing: bool = True
     probe_sent: bool = False
+    first_round: int = 0
+    """answers to earlier rounds are not its own: who was removed, forgot everything and is back has
+    not got what it acknowledged before"""
     round_acked: int = 0
     commit_sent: int = 0
     inflight: deque[tuple[int, int]] = field(default_factory=deque)

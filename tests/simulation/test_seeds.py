@@ -49,6 +49,10 @@ CASES = {
         1132,
     ),
     "the last of a bare majority needs three": (Options(time_s=60.0), 1275),
+    "an acknowledgement of its former life comes when a node that was rebuilt learns again": (
+        Options(time_s=60.0),
+        1460,  # tests/node/raft/test_membership.py: test_what_was_acknowledged_before_a_removal...
+    ),
     "who stands for election is no voter any more by a snapshot that was at its disk": (
         Options(time_s=60.0),
         478,  # tests/node/raft/test_snapshot.py: test_who_stands_and_is_left_out_by_a_snapshot...

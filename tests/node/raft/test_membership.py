@@ -10,7 +10,15 @@ from launcher.simulation.cores import Network
 from node.errors import Busy, NotLeader
 from node.raft import membership as memberships
 from node.raft.membership import Configuration, stable
-from node.raft.messages import AppendEntries, Batch, BatchKind, Membership, NodeId, RequestVote
+from node.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Batch,
+    BatchKind,
+    Membership,
+    NodeId,
+    RequestVote,
+)
 from node.raft.state import Limits, Role
 
 
@@ -445,3 +453,30 @@ def test_a_leader_tells_the_removed_of_it() -> None:
     assert sent == []
     net.run(3.0)
     assert net.servers[4].events.count("election.started") == 0, "it knows that it is removed"
+
+
+def test_what_was_acknowledged_before_a_removal_does_not_count_after_it() -> None:
+    """Seed 1460 of 60 s: a slow link, and a node that was rebuilt meanwhile and is back."""
+    net = cluster(4, (1, 2, 3, 4))
+    net.propose()
+    net.settle()
+    state = net[1].state
+    last = state.log.last_index
+    late = AppendEntriesReply(
+        term=state.current_term,
+        success=True,
+        prev_log_index=last - 1,
+        match_index=last,
+        round=state.round,
+    )
+    change(net, 1, 2, 3)
+    net.run(0.5)
+    assert 4 not in state.progress
+    net.isolate(4)
+    change(net, 1, 2, 3, 4)
+    net[1].step(4, late, net.now)
+    assert state.progress[4].match_index == 0
+    net.heal()
+    net.run(2.0)
+    assert state.progress[4].match_index == state.log.last_index
+    assert membership(net, 1) == stable((1, 2, 3, 4))

@@ -47,7 +47,7 @@ BUGS = [
         plant=edited(("index > raft.commit_index", "False")),
         expected=(*LOSS, ELECTION_SAFETY, LINEARIZABILITY, LIVENESS),
         within=60,
-        options=CHANGES,
+        options={**CHANGES, "time_s": 60.0},
     ),
     Planted(
         name="a configuration that was truncated stays in force",
@@ -237,5 +237,17 @@ BUGS = [
         expected=(CONSISTENT,),
         within=60,
         options={"faults": ("hang-disk", "slow-disk", "reconfigure", "partition", "kill")},
+    ),
+    Planted(
+        name="who is back has what it acknowledged before it was removed",
+        pitfall="Found in the field 1",
+        story="A node is rebuilt, and an acknowledgement of its former life comes when it learns "
+        "again: the leader believes that it has what it has forgotten, and hears no refusal.",
+        target=reconfiguration,
+        attribute="_follow_peers",
+        plant=edited((", first_round=raft.round + 1", "")),
+        expected=(LIVENESS, PROMISES, *LOSS),
+        within=60,
+        options={"faults": ("rebuild", "slow-link", "reorder", "fail-sync")},
     ),
 ]
