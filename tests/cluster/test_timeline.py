@@ -36,7 +36,8 @@ def all_logged(logs: Path) -> list[dict[str, Any]]:
 
 def merged(logs: Path) -> list[dict[str, Any]]:
     rotated = sorted(logs.glob("timeline.jsonl.*"))
-    return lines_of(*rotated, logs / "timeline.jsonl")
+    newest = logs.glob("timeline.jsonl")  # there is none just after it has been rotated
+    return lines_of(*rotated, *newest)
 
 
 def check_complete(lab: Lab) -> None:
