@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from launcher.benchmark.report import Table as Printed
 
 MOST_SIZE_BYTES = 1 << 20
-MOST_WINDOW = 65_536
-"""No session may leave more unacknowledged (`node/wire.py: MOST_UNACKNOWLEDGED`)."""
 MOST_UNANSWERED_BYTES = 32 << 20
 """Half of the default `limits.uncommitted`: at the bound itself the bound would be measured."""
 
@@ -188,9 +186,10 @@ def peers(
 
 def _shape(nodes: int, window: int, size: int) -> Any:
     from launcher.benchmark.load import Shape
+    from node.wire import MOST_UNACKNOWLEDGED
 
     within("--nodes", nodes, 1, MAX_NODES)
-    within("--window", window, 1, MOST_WINDOW)
+    within("--window", window, 1, MOST_UNACKNOWLEDGED)
     within("--size", size, 1, MOST_SIZE_BYTES)
     if window * size > MOST_UNANSWERED_BYTES:
         raise UsageError(

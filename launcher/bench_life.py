@@ -13,7 +13,6 @@ import click
 
 from launcher.bench import (
     MOST_SIZE_BYTES,
-    MOST_WINDOW,
     bench,
     benchmark,
     conclude,
@@ -42,10 +41,11 @@ MOST_DURATION_S = 10.0
 def failover(kills: int, ups: int, window: int, size: int, out: Path, as_json: bool) -> None:
     """`launcher bench failover`."""
     from launcher.benchmark import failover as deaths
+    from node.wire import MOST_UNACKNOWLEDGED
 
     within("--kills", kills, 0, 100_000)
     within("--ups", ups, 0, 10_000)
-    within("--window", window, 2, MOST_WINDOW)
+    within("--window", window, 2, MOST_UNACKNOWLEDGED)
     within("--size", size, deaths.LEAST_SIZE_BYTES, MOST_SIZE_BYTES)
     plan = deaths.Plan(kills=kills, ups=ups, window=window, size_bytes=size)
     with progress("bench failover", plan.turns) as done:

@@ -146,6 +146,8 @@ class Clients:
 
     def send_away_parked(self, now: float) -> None:
         """Tell those who wait for a leader who it is; or, after a while, that nobody knows."""
+        if not self._parked:
+            return
         leader_id = None if self._raft.state.transfer is not None else self._raft.state.leader_id
         if leader_id is not None:
             due = list(self._parked)

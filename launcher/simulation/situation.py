@@ -255,7 +255,6 @@ def situation(options: Options, seed: int) -> Situation:
             sync_s=(0.01, 0.05),
             max_append_bytes=1,
             max_inflight_batches=1,
-            snapshot_chunk_bytes=max(1500, drawn.snapshot_chunk_bytes),
         )
     return _bearable(drawn, options)
 

@@ -281,8 +281,7 @@ class World:
             return False
 
         if not self._comes_about(settled, 2 * SETTLE_S):
-            found = ", ".join(map(self._describe, self._nodes.values()))
-            self._fail(LIVENESS, f"not all are voters by {self.now:.3f} s: {found}")
+            self._fail_to_live(f"not all are voters by {self.now:.3f} s")
 
     def _rebuild(self, node: SimulatedNode) -> None:
         """Its disk has rotted, and its peers give it back what it has lost."""
@@ -294,8 +293,7 @@ class World:
             return self._operator.rebuilding is None and not node.lost
 
         if not self._comes_about(rebuilt, 2 * SETTLE_S):
-            found = ", ".join(map(self._describe, self._nodes.values()))
-            self._fail(LIVENESS, f"n{node.node_id} is not rebuilt by {self.now:.3f} s: {found}")
+            self._fail_to_live(f"n{node.node_id} is not rebuilt by {self.now:.3f} s")
 
     def _alive(self) -> list[SimulatedNode]:
         return [node for node in self._nodes.values() if not node.lost]
@@ -304,8 +302,7 @@ class World:
         """There is a leader, it commits, and all agree."""
         self._commit_in_the_end(when)
         if not self._comes_about(self._converged, SETTLE_S):
-            found = ", ".join(map(self._describe, self._nodes.values()))
-            self._fail(LIVENESS, f"no agreement {SETTLE_S:g} s {when}: {found}")
+            self._fail_to_live(f"no agreement {SETTLE_S:g} s {when}")
 
     def _comes_about(self, what: Callable[[], bool], patience_s: float) -> bool:
         """In so long, or as long as it takes who is behind to catch up: over slow links a long way
@@ -447,14 +444,12 @@ class World:
     def _commit(self, deadline: float, when: str) -> None:
         """A client that asks once, and goes on asking, has its answer by then."""
         if not self.run_until(deadline, self._new_entry()):
-            found = ", ".join(map(self._describe, self._nodes.values()))
-            self._fail(LIVENESS, f"a new entry has no answer by {deadline:.3f} s {when}: {found}")
+            self._fail_to_live(f"a new entry has no answer by {deadline:.3f} s {when}")
 
     def _commit_in_the_end(self, when: str) -> None:
         """As `_commit`; but where the last of a majority is behind, it has to catch up first."""
         if not self._comes_about(self._new_entry(), SETTLE_S):
-            found = ", ".join(map(self._describe, self._nodes.values()))
-            self._fail(LIVENESS, f"a new entry has no answer by {self.now:.3f} s {when}: {found}")
+            self._fail_to_live(f"a new entry has no answer by {self.now:.3f} s {when}")
 
     def _new_entry(self) -> Callable[[], bool]:
         """A client that begins now: whether it has its answer."""
@@ -493,6 +488,11 @@ class World:
 
     def _fail(self, broken: str, belief: str) -> None:
         raise InvariantBroken(broken, belief)
+
+    def _fail_to_live(self, what: str) -> None:
+        """What has not come about, and how everybody is."""
+        found = ", ".join(map(self._describe, self._nodes.values()))
+        self._fail(LIVENESS, f"{what}: {found}")
 
     def _describe(self, node: SimulatedNode) -> str:
         if node.server is None:

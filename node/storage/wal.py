@@ -215,7 +215,10 @@ class WriteAheadLog:
                 self._spare = None
                 file.close()
         except DiskFailed:
-            self._give_up_spare()
+            spare, self._spare = self._spare, None
+            self._spare_is_coming = False
+            if spare is not None:
+                self._give_up(spare[0], _TEMPORARY_SPARE)
             raise
         self._spare_is_coming = False
         return False
@@ -223,18 +226,8 @@ class WriteAheadLog:
     def _begin_spare(self) -> tuple[DiskFile, int]:
         with failing_as("creation", _TEMPORARY_SPARE):
             if _TEMPORARY_SPARE in self._disk.list():
-                self._disk.remove(_TEMPORARY_SPARE)  # one that was given up
+                self._disk.remove(_TEMPORARY_SPARE)  # one that was given up, and stayed
             return self._disk.open(_TEMPORARY_SPARE, create=True), 0
-
-    def _give_up_spare(self) -> None:
-        """Gives a full disk its space back. If that fails too, the next one, or the next start,
-        does it."""
-        spare, self._spare = self._spare, None
-        self._spare_is_coming = False
-        if spare is not None:
-            with contextlib.suppress(OSError):
-                spare[0].close()
-                self._disk.remove(_TEMPORARY_SPARE)
 
     def drop_before(self, index: int) -> None:
         """Drops the segments whose entries are all below `index`; the last segment stays.
@@ -359,12 +352,15 @@ class WriteAheadLog:
             try:
                 _write_zeros(file, 0, capacity)
             except OSError:
-                # Give a full disk its space back. If that fails too, the next start does it.
-                with contextlib.suppress(OSError):
-                    file.close()
-                    self._disk.remove(_TEMPORARY)
+                self._give_up(file, _TEMPORARY)
                 raise
         return file
+
+    def _give_up(self, file: DiskFile, temporary: str) -> None:
+        """Gives a full disk its space back. If that fails too, the next start does it."""
+        with contextlib.suppress(OSError):
+            file.close()
+            self._disk.remove(temporary)
 
     def _take_spare(self) -> tuple[DiskFile, str] | None:
         """A spare of the usual size, and its name; spares of another size are removed."""

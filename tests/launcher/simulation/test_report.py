@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from launcher.simulation import report
@@ -11,26 +12,15 @@ from launcher.simulation.report import describe_failure, shrink_failure
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
+from tests.launcher.simulation.test_runner import outcome
 
 OPTIONS = Options(time_s=60.0)
 SEED = 3
 FAILURE = Failure("durability", "an entry is gone", 30.0)
 
 
-def outcome(failure: Failure | None) -> Outcome:
-    return Outcome(
-        seed=SEED,
-        failure=failure,
-        undecided="",
-        simulated_s=60.0,
-        operations=1,
-        acknowledged=1,
-        faults=1,
-        crashes=1,
-        elections=1,
-        events=1,
-        fingerprint=1,
-    )
+def came_to(failure: Failure | None) -> Outcome:
+    return msgspec.structs.replace(outcome(SEED), failure=failure)
 
 
 def needed() -> int:
@@ -48,7 +38,7 @@ def worlds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Options], boo
         def run_seed(options: Options, seed: int, trace: Trace | None = None) -> Outcome:
             assert seed == SEED
             made.append(options)
-            return outcome(FAILURE if fails(options) else None)
+            return came_to(FAILURE if fails(options) else None)
 
         monkeypatch.setattr(report, "run_seed", run_seed)
         return made
@@ -64,7 +54,7 @@ def test_it_is_no_longer_than_it_has_to_be(
     worlds: Callable[[Callable[[Options], bool]], list[Options]],
 ) -> None:
     worlds(has_it)
-    shrunk = shrink_failure(OPTIONS, outcome(FAILURE))
+    shrunk = shrink_failure(OPTIONS, came_to(FAILURE))
     assert shrunk is not None
     assert [fault.number for fault in shrunk.schedule] == [needed()]
     assert shrunk.options.only == (needed(),)
@@ -76,11 +66,11 @@ def test_a_failure_that_needs_the_whole_time_keeps_it(
 ) -> None:
     """Seed 478 of 60 s: in 38 s the seed makes another world, and its sizes are others."""
     made = worlds(lambda options: options.time_s == 60.0 and has_it(options))
-    shrunk = shrink_failure(OPTIONS, outcome(FAILURE))
+    shrunk = shrink_failure(OPTIONS, came_to(FAILURE))
     assert shrunk is not None
     assert shrunk.options == Options(time_s=60.0, only=(needed(),))
     assert shrunk.runs == len(made)
-    smaller = list(describe_failure(OPTIONS, outcome(FAILURE), shrunk))[-1]
+    smaller = list(describe_failure(OPTIONS, came_to(FAILURE), shrunk))[-1]
     assert smaller.startswith("smaller: launcher simulate --seed 3 --time 1m --only ")
 
 
@@ -88,8 +78,8 @@ def test_what_does_not_fail_again_is_not_said_to_suffice(
     worlds: Callable[[Callable[[Options], bool]], list[Options]],
 ) -> None:
     worlds(lambda options: options.only is None)
-    assert shrink_failure(OPTIONS, outcome(FAILURE)) is None
-    told = "\n".join(describe_failure(OPTIONS, outcome(FAILURE), None))
+    assert shrink_failure(OPTIONS, came_to(FAILURE)) is None
+    told = "\n".join(describe_failure(OPTIONS, came_to(FAILURE), None))
     assert "suffice" not in told
     assert "smaller" not in told
     assert told.endswith("again:   launcher simulate --seed 3 --time 1m")
