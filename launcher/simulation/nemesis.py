@@ -95,8 +95,9 @@ class Nemesis:
         for node in self._nodes:
             node.clock.run_at(1.0, self._time.now)
             node.arm_timer()
-            node.slow_disk_s = node.disk_hangs_until = 0.0
+            node.slow_disk_s = 0.0
             node.disk.failing = {}
+            node.go_on_with_disk()
             node.resume()
             if node not in down:
                 node.start()

@@ -102,7 +102,7 @@ class DiskWork:
         self._node = node
         self._work: deque[tuple[Callable[[], None], Done]] = deque()
         self._stalled = False
-        """a write waits for `go_on`"""
+        """what would be done by now waits for `go_on`: the disk hangs"""
 
     def run(self, work: Callable[[], None], done: Done) -> None:
         """The port."""
@@ -119,10 +119,9 @@ class DiskWork:
         if epoch != node.epoch or node.server is None:
             return
         if node.time.now < node.disk_hangs_until:
+            self._stalled = True
             if node.disk_hangs_until < float("inf"):
-                node.time.at(node.disk_hangs_until, self._finish, epoch)
-            else:
-                self._stalled = True
+                node.time.at(node.disk_hangs_until, self.go_on)
             return
         work, done = self._work.popleft()
         failure: BaseException | None = None
@@ -135,7 +134,7 @@ class DiskWork:
         node.report(done, failure)
 
     def go_on(self) -> None:
-        """What hung with no end in sight goes on now."""
+        """What hung goes on now, unless the disk hangs still."""
         if self._stalled:
             self._stalled = False
             self._finish(self._node.epoch)
@@ -497,7 +496,7 @@ class SimulatedNode:
         return takes_s
 
     def go_on_with_disk(self) -> None:
-        """What hung with no end in sight goes on now."""
+        """Its disk does not hang any more: what hung goes on now."""
         self.disk_hangs_until = 0.0
         self._log_work.go_on()
         self._background.go_on()

@@ -465,6 +465,7 @@ class World:
         return done
 
     def _converged(self) -> bool:
+        """All agree, and each disk holds what its node agrees on: any of them could lead now."""
         alive = self._alive()
         leader = current_leader(alive)
         if leader is None or leader.server is None:
@@ -478,6 +479,8 @@ class World:
             if node.server.state.leader_id != leader.node_id:
                 return False
             if node.server.state.log.last_index != state.log.last_index:
+                return False
+            if node.server.state.persisted_index != state.log.last_index:
                 return False
         return True
 

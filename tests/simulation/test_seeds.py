@@ -57,6 +57,10 @@ CASES = {
         Options(time_s=60.0),
         478,  # tests/node/raft/test_snapshot.py: test_who_stands_and_is_left_out_by_a_snapshot...
     ),
+    "a disk hangs on when the faults have stopped, and its node is to take the lead": (
+        Options(time_s=60.0),
+        1951,
+    ),
 }
 """What long searches have found, by the story of it. Most were the world's mistakes."""
 
