@@ -27,7 +27,8 @@ from random import Random
 
 import msgspec
 
-from launcher.checker import Kind, Operation, Validity, check, explain
+from launcher.checker import Validity, check, explain
+from launcher.checking.history import Kind, Operation
 
 BOUND_S = 60.0
 BOUND_BYTES = 1_000_000_000

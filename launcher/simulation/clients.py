@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
-from launcher.checker import Kind, Operation
+from launcher.checking.history import Kind, Operation
 from launcher.route import Refused, Route
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
 from launcher.simulation.network import Connection, Time

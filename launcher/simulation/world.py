@@ -39,7 +39,8 @@ from functools import partial
 
 import msgspec
 
-from launcher.checker import Operation, Validity, check, explain
+from launcher.checker import Validity, check, explain
+from launcher.checking.history import Operation
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.nemesis import Nemesis

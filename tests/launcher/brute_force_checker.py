@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from launcher.checker import Kind, Operation
+from launcher.checking.history import Kind, Operation
 
 Keys = dict[bytes, bytes]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
@@ -14,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from launcher.checker import Kind, Operation, Validity, Verdict, check, explain
+from launcher.checker import Validity, Verdict, check, explain
+from launcher.checking.history import Kind, Operation
 from tests.launcher.brute_force_checker import Keys, answered, is_linearizable
 
 X, Y = b"x", b"y"
@@ -500,6 +504,40 @@ def test_out_of_time_for_a_small_window_is_still_invalid() -> None:
 
     assert verdict.validity is Validity.INVALID
     assert "no time" in verdict.reason
+
+
+STEPS = """
+from launcher.checker import check
+from launcher.checking.sweep import Budget
+from tests.launcher.test_checker import simulated
+
+steps, spend = 0, Budget.spend
+
+def count(self, *arguments):
+    global steps
+    steps += 1
+    spend(self, *arguments)
+
+Budget.spend = count
+check(simulated(7, 3000, 30))
+print(steps)
+"""
+
+
+def test_what_it_costs_is_the_same_in_any_process() -> None:
+    """Where time is counted in looks, a verdict must not depend on the order of a set."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", STEPS],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    ]
+    assert len(set(runs)) == 1
+    assert int(runs[0]) > 10_000
 
 
 def test_deep_histories_do_not_recurse() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.checker import Kind
+from launcher.checking.history import Kind
 from launcher.simulation.nemesis import AMBUSHED
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import ELECTION_TIMEOUT_S, Options, situation

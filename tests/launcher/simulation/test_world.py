@@ -200,6 +200,29 @@ def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
     assert node.life >= 2
 
 
+def test_a_disk_that_hangs_goes_on_when_the_faults_stop() -> None:
+    """And what hung of its own accord before that does so at its own time."""
+    world = World(situation(Options(nodes=3, faults=(), time_s=3.0), 1))
+    node = world._nodes[1]
+    hung: list[bool] = []
+
+    def hang(until_s: float) -> None:
+        node.disk_hangs_until = until_s
+
+    def look() -> None:
+        hung.append(node._log_work._stalled)
+
+    world.at(1.0, hang, 2.0)
+    world.at(1.9, look)
+    world.at(2.1, look)
+    world.at(2.5, hang, 60.0)
+    world.at(2.9, look)
+    world.at(3.01, look)
+    outcome = world.run()
+    assert outcome.failure is None, outcome.failure
+    assert hung == [True, False, True, False]
+
+
 # -- properties have eyes: each is made to fail ----------------------------------------------------
 
 

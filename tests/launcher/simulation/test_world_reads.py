@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from launcher.checker import Kind
+from launcher.checking.history import Kind
 from launcher.session import Query
 from launcher.simulation import clients, nemesis
 from launcher.simulation.node import Clock
