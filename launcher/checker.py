@@ -82,13 +82,13 @@ def check(
         for key in undecided:
             try:
                 budget = Budget(states, clock, deadline)
-                failed = Sweep(list(steps(by_key[key])), (None,), budget).run()
+                sweep = Sweep(list(steps(by_key[key])), (None,), budget, foresight=True)
+                fails = sweep.run() is not None
             except Exhausted as exhausted:
                 hard[key] = f"{_shown(key)}: {exhausted}"
                 continue
-            if failed is not None:
-                budget = Budget(max_states, clock, deadline)
-                return _invalid(key, by_key[key], failed.completed, budget)
+            if fails:
+                return _invalid(key, by_key[key], Budget(max_states, clock, deadline))
         if not hard:
             return Verdict(Validity.VALID)
         undecided = hard
@@ -96,8 +96,8 @@ def check(
     return Verdict(Validity.UNKNOWN, key, reason=reason)
 
 
-def _invalid(key: bytes, history: list[Operation], failed: float, budget: Budget) -> Verdict:
-    window = Window(steps(history), failed, budget)
+def _invalid(key: bytes, history: list[Operation], budget: Budget) -> Verdict:
+    window = Window(steps(history), budget)
     note = ""
     try:
         window.minimise()

@@ -23,7 +23,11 @@ leaves out configurations that another one can stand in for, as it can do whatev
 - Among writes of one value, the first to expire goes first.
 - A value that no one who completes later asks for is no better than any other, unless that is
   None. An indeterminate operation whose effect no one will ask for is forgotten.
-- Same value, no more owed and no less able: the other configuration is dropped.
+- Same value, no more owed and no less able: the other configuration is dropped. A write need not be
+  able if its value has been seen by all who will, and there are others, whose values no one will
+  see, for every delete that may have to find something.
+- With *foresight*: a value that somebody must find who is yet to be invoked is not left, or given
+  up, when nothing makes it again. A history that fails does so sooner then, for what comes later.
 
 Time (a deadline) and memory (configurations held at once) are bounded (`Budget`).
 Nothing recurses.
@@ -33,12 +37,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import insort
-from collections import deque
+from bisect import bisect_left, insort
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from itertools import islice
-from operator import attrgetter, or_
+from operator import and_, attrgetter, or_
 from typing import TypeAlias
 
 import msgspec
@@ -166,6 +170,47 @@ class Demand(dict[bytes | None, float]):
         return max(last, self.last_delete) if step.kind is _WRITE else last
 
 
+class _Prospects:
+    """What is yet to come of a key: who needs and makes its values, and deletes.
+
+    A write is a *blank* if it is indeterminate and nobody asks for what it makes. It can stand in
+    for any write whose value will not be seen: so that a delete finds something, say.
+    """
+
+    def __init__(self, steps: Iterable[Step], demand: Demand) -> None:
+        self._needed: dict[bytes | None, float] = {}
+        self._asked: dict[bytes | None, float] = {}
+        self._made: dict[bytes | None, float] = {}
+        self._reserve: list[tuple[float, int]] = []
+        reserve = 0
+        for step in sorted(steps, key=attrgetter("invoked"), reverse=True):
+            kind, invoked, lasting = step.kind, step.invoked, step.completed == math.inf
+            if kind is _READ or kind is _CAS:
+                self._asked.setdefault(step.needs, invoked)
+                if not lasting:
+                    self._needed.setdefault(step.needs, invoked)
+            if kind is not _READ:
+                self._made.setdefault(step.makes, invoked)
+            if kind is _DELETE:
+                reserve += 1
+            elif kind is _WRITE and lasting and demand[step.makes] < invoked:
+                reserve = max(0, reserve - 1)
+            self._reserve.append((-invoked, reserve))
+
+    def must_be_there(self, value: bytes | None, now: float) -> bool:
+        """Whether one who must find it is yet to be invoked, and nobody is who makes it."""
+        return self._needed.get(value, now) > now >= self._made.get(value, now)
+
+    def all_asked(self, value: bytes | None, now: float) -> bool:
+        """Whether all who ask for it are invoked by now."""
+        return self._asked.get(value, now) <= now
+
+    def reserve(self, now: float) -> int:
+        """How many blanks there must be now, so that each delete yet to be invoked has its own."""
+        place = bisect_left(self._reserve, (-now, 0))  # the first that is invoked by now
+        return self._reserve[place - 1][1] if place else 0
+
+
 # The value; the bits of the steps that are owed; the bits of those that are able.
 Config: TypeAlias = tuple[bytes | None, int, int]
 Values: TypeAlias = tuple[bytes | None, ...]
@@ -205,21 +250,31 @@ class Sweep:
     is open and able is owed. No configuration can stand in for another, as far as we look.
     """
 
-    def __init__(self, steps: list[Step], initial: Values, budget: Budget) -> None:
+    def __init__(
+        self, steps: list[Step], initial: Values, budget: Budget, *, foresight: bool = False
+    ) -> None:
         self._steps = steps
         self._budget = budget
         self._demand = Demand(steps)
+        self._prospects = _Prospects(steps, self._demand)
+        self._foresight = foresight
+        self._now = -math.inf
         self._configs: list[Config] = [(value, 0, 0) for value in initial]
         self._free_bits: list[int] = []
         self._width_bits = 0
-        self._open = self._open_writes = 0
+        self._open = self._open_writes = self._blanks = 0
         # Open and indeterminate steps by completion: writes by what they make, others by `needs`.
         self._by_value: dict[Kind, dict[bytes | None, _Alike]] = {kind: {} for kind in Kind}
+        # The bits of those that make each value, and the swaps that do.
+        self._makers: defaultdict[bytes | None, int] = defaultdict(int)
+        self._swaps_to: defaultdict[bytes | None, list[Step]] = defaultdict(list)
         # The indeterminate ones: a heap by when their effect is no longer asked for.
         self._expiries: list[tuple[float, int, Step]] = []
 
     def run(self, starts: deque[Start] | None = None) -> Step | None:
-        """The first step that cannot complete. Adds the quiescent moments before to `starts`."""
+        """The first step that cannot complete; with foresight, or by which that is certain for a
+        later one. Adds the quiescent moments before to `starts`.
+        """
         steps, count = self._steps, len(self._steps)
         events = [(step.invoked, place) for place, step in enumerate(steps)]
         ends = [(step.completed, place) for place, step in enumerate(steps, count)]
@@ -249,8 +304,14 @@ class Sweep:
         is_write = kind is _WRITE
         value = step.makes if is_write else step.needs
         self._by_value[kind].setdefault(value, _Alike()).add(step)
+        if kind is not _READ:
+            self._makers[step.makes] |= bit
+        if kind is _CAS:
+            self._swaps_to[step.makes].append(step)
         if lasting:
             heapq.heappush(self._expiries, (expires, bit, step))
+            if is_write and self._demand[step.makes] < step.invoked:
+                self._blanks |= bit
             self._configs = [(held, owed, able | bit) for held, owed, able in self._configs]
             return
         self._open |= bit
@@ -268,13 +329,19 @@ class Sweep:
         by_value[value].remove(step)
         if not by_value[value].bits:
             del by_value[value]
+        if step.kind is not _READ:
+            self._makers[step.makes] &= ~step.bit
+        if step.kind is _CAS:
+            self._swaps_to[step.makes].remove(step)
         self._free_bits.append(step.bit)
+        self._blanks &= ~step.bit
         self._open &= ~step.bit
         self._open_writes &= ~step.bit
 
     def _complete(self, step: Step) -> None:
         """Keep the configurations in which the step has taken effect by now, in every way."""
         bit, now = step.bit, step.completed
+        self._now = now
         self._budget.spend()
         while self._expiries and self._expiries[0][0] < now:
             _, expired, lasting = heapq.heappop(self._expiries)
@@ -285,12 +352,16 @@ class Sweep:
         for config in self._configs:
             value, owed, able = config
             if not owed & bit:
-                found.append((value, owed, able & ~bit))
+                unseen = (value, owed, able & ~bit)
+                if not able & bit or not self._misses(step.makes, unseen):
+                    found.append(unseen)
                 # Optional. It may be seen, if anybody asks for what it makes.
                 if not able & bit or self._demand.of_effect(step) < now:
                     continue
             if self._is_next(step, value, owed):
-                found.append(self._after(config, step))
+                after = self._after(config, step)
+                if not self._misses(value, after):
+                    found.append(after)
             elif config not in seen:
                 seen.add(config)
                 self._search(config, step, seen, found)
@@ -303,6 +374,17 @@ class Sweep:
             return owed == step.bit and value == step.needs
         is_blind = step.kind is _WRITE or (step.kind is _DELETE and value is not None)
         return is_blind and not owed & ~(step.bit | self._open_writes)
+
+    def _misses(self, value: bytes | None, config: Config) -> bool:
+        """Whether the value, if it is another, will be missed by someone who is yet to come."""
+        held, _, able = config
+        if (
+            not self._foresight
+            or held == value
+            or not self._prospects.must_be_there(value, self._now)
+        ):
+            return False
+        return not able & self._makers.get(value, 0)
 
     def _after(self, config: Config, step: Step) -> Config:
         """The configuration once a step that changes the value has taken effect."""
@@ -324,6 +406,8 @@ class Sweep:
             self._budget.spend(len(seen) + len(found) + len(self._configs), self._width_bits)
             for step in self._movers(config, target):
                 after = self._after(config, step)
+                if self._misses(config[0], after):
+                    continue
                 if step is target or (target.kind is _READ and not after[1] & target.bit):
                     found.append(after)
                 elif after not in seen:
@@ -337,10 +421,7 @@ class Sweep:
         if target.bit & able and (is_delete or target.kind is _WRITE):
             yield target
         swaps, deletes = self._by_value[_CAS], self._by_value[_DELETE]
-        # A dict, for its order: that of a set is another in each process, and so is what it costs.
-        reads = self._by_value[_READ].items()
-        wanted = dict.fromkeys(one for one, waiting in reads if waiting.bits & owed)
-        wanted.update((one, None) for one, waiting in swaps.items() if waiting.bits & able)
+        wanted = self._wanted(owed, able)
         for swap in swaps.get(value, _NONE_ALIKE).steps:
             if swap.bit & able and (swap.bit & owed or swap.makes in wanted):
                 yield swap
@@ -356,13 +437,35 @@ class Sweep:
             if write is not None:
                 yield write
 
+    def _wanted(self, owed: int, able: int) -> dict[bytes | None, None]:
+        """The values that somebody owed waits for, or a swap that could make one of these.
+
+        A dict, for its order: that of a set is another in each process, and so is what it costs.
+        """
+        wanted: dict[bytes | None, None] = {}
+        for kind in (_READ, _CAS):
+            for value, waiting in self._by_value[kind].items():
+                if waiting.bits & owed:
+                    wanted[value] = None
+        reached = list(wanted)
+        while reached:
+            for swap in self._swaps_to.get(reached.pop(), ()):
+                if swap.bit & able and swap.needs not in wanted:
+                    wanted[swap.needs] = None
+                    reached.append(swap.needs)
+        return wanted
+
     def _writes_for_a_delete(self, able: int, now: float) -> Iterator[Step]:
         """The writes by which a delete may find something, in the order of their completion.
 
         Once there is one whose value nobody asks for, whatever expires later is left for later.
         """
         firsts = (same.first(able) for same in self._by_value[_WRITE].values())
-        writes = [write for write in firsts if write is not None]
+        writes = [
+            write
+            for write in firsts
+            if write is not None and not self._misses(write.makes, (None, 0, able & ~write.bit))
+        ]
         writes.sort(key=lambda one: (one.completed, self._demand[one.makes] >= now))
         for write in writes:
             yield write
@@ -371,7 +474,9 @@ class Sweep:
 
     def _undominated(self, configs: list[Config], now: float) -> list[Config]:
         """Without those that another one can stand in for."""
-        idle = {held for held, _, _ in configs if self._demand[held] < now}
+        idle = {held for held, _, _ in configs if self._demand[held] < now or self._is_over(held)}
+        spent = self._spent(configs)
+        all_spent = reduce(or_, (writes for writes, _ in spent), 0)
         # Whoever dominates comes first.
         order = sorted(
             dict.fromkeys(configs),
@@ -381,11 +486,33 @@ class Sweep:
         for config in order:
             self._budget.spend(len(kept), self._width_bits)
             value, owed, able = config
-            for other, less_owed, more_able in islice(kept, 64):  # all would be quadratic
-                if less_owed & ~owed or able & ~more_able:
+            for other, less_owed, more_able in islice(kept, 512):  # all would be quadratic
+                if less_owed & ~owed or (other != value and (other is None or value not in idle)):
                     continue
-                if other == value or (value in idle and other is not None):
+                lacks = able & ~more_able
+                if not lacks & ~all_spent and not any(
+                    lacks & writes and less_owed & reads for writes, reads in spent
+                ):
                     break
             else:
                 kept.append(config)
         return kept
+
+    def _spent(self, configs: list[Config]) -> list[tuple[int, int]]:
+        """Writes of a value that need not be able where none of these reads of it are owed: nobody
+        else will ask for it, and there are blanks enough for whatever else they are good for."""
+        blanks = reduce(and_, (able for _, _, able in configs), self._blanks)
+        deletes = self._by_value[_DELETE].get(None, _NONE_ALIKE).bits
+        others = (deletes | self._open_writes).bit_count()
+        if blanks.bit_count() < others + self._prospects.reserve(self._now):
+            return []
+        reads = self._by_value[_READ]
+        return [
+            (writes.bits, reads.get(value, _NONE_ALIKE).bits)
+            for value, writes in self._by_value[_WRITE].items()
+            if self._is_over(value)
+        ]
+
+    def _is_over(self, value: bytes | None) -> bool:
+        """Whether nobody asks for the value but reads that are open."""
+        return value not in self._by_value[_CAS] and self._prospects.all_asked(value, self._now)

@@ -13,17 +13,19 @@ from launcher.checking.sweep import Budget, Start, Step, Sweep, Values
 class Window:
     """Steps of one key that no order explains from any value of `initial`.
 
-    It begins as everything until the failure, and gets smaller by changes that keep two things
-    true: it still fails, and if all of the history had an explanation, so would it.
+    It begins as everything, and gets smaller by changes that keep two things true: it still fails,
+    and if all of the history had an explanation, so would it.
     """
 
-    def __init__(self, steps: Iterable[Step], failed: float, budget: Budget) -> None:
+    def __init__(self, steps: Iterable[Step], budget: Budget) -> None:
+        """steps: known to fail, from no value"""
+        self.steps = list(steps)
         self.initial: Values = (None,)
         self._budget = budget
-        self._keep(steps, failed)
 
     def minimise(self) -> None:
         """Make it small. Raises Exhausted, and is then as small as it got."""
+        self._replace(self.steps, self.initial)  # ends at the failure
         self._begin_later()
         size, before = len(self.steps), 0
         while size > 1 or before != len(self.steps):

@@ -71,12 +71,14 @@ def run_seed(options: Options, seed: int, trace: Trace | None = None) -> Outcome
     """Simulates one seed. The same arguments give the same outcome, and the same trace."""
     collecting = gc.isenabled()
     gc.disable()  # a world is one web of objects that all live until it ends
+    gc.freeze()  # and what was there before it need not be looked at when it is taken down
     try:
         return World(situation(options, seed), trace=trace).run()
     finally:
         if collecting:
             gc.enable()
         gc.collect()
+        gc.unfreeze()
 
 
 def run_seeds(options: Options, first: int, last: int) -> list[Outcome]:

@@ -323,32 +323,39 @@ class Raft:
         committed: list[Batch] = []
         if raft.last_applied != raft.commit_index:
             committed = self._take_committed()
-        out = (raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes)
-        chunks = (raft.chunks_to_send, raft.chunks_received)
         if not (
-            changed or batches or committed or any(out) or any(chunks) or raft.snapshot_to_install
+            changed
+            or batches
+            or committed
+            or raft.messages
+            or raft.messages_after_persist
+            or raft.reads_ready
+            or raft.notes
+            or raft.snapshot_to_install
+            or raft.chunks_to_send
+            or raft.chunks_received
         ):
             return None
-        raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes = [], [], [], []
-        raft.chunks_to_send, raft.chunks_received = [], []
-        snapshot, raft.snapshot_to_install = raft.snapshot_to_install, None
-        if hard_state is not None:
-            raft.handed_hard_state = hard_state
-        raft.handed_index = last_index
-        return Ready(
+        ready = Ready(
             hard_state=hard_state,
             batches=batches,
             last_index=last_index,
             truncations=raft.truncations,
-            messages=out[0],
-            messages_after_persist=out[1],
+            messages=raft.messages,
+            messages_after_persist=raft.messages_after_persist,
             committed=committed,
-            reads=out[2],
-            notes=out[3],
-            snapshot=snapshot,
-            chunks_to_send=chunks[0],
-            chunks_received=chunks[1],
+            reads=raft.reads_ready,
+            notes=raft.notes,
+            snapshot=raft.snapshot_to_install,
+            chunks_to_send=raft.chunks_to_send,
+            chunks_received=raft.chunks_received,
         )
+        raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes = [], [], [], []
+        raft.snapshot_to_install, raft.chunks_to_send, raft.chunks_received = None, [], []
+        if hard_state is not None:
+            raft.handed_hard_state = hard_state
+        raft.handed_index = last_index
+        return ready
 
     @property
     def deadline(self) -> float:

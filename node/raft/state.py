@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from node.raft.log import Log
 from node.raft.membership import Configuration
 from node.raft.messages import (
@@ -181,8 +183,7 @@ class DiskAtWork:
     gave_way: bool = False
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """Something that happened, for the event log: the server's view at that moment, and fields."""
 
     level: str
@@ -193,8 +194,7 @@ class Note:
     fields: dict[str, object]
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """What the caller must do now; `node/raft/raft.py` says in which order.
 
     snapshot: it has been received and is to be made durable, in place of the whole log that is
@@ -221,8 +221,8 @@ class Ready:
     reads: list[tuple[int, list[int]]]
     notes: list[Note]
     snapshot: Snapshot | None = None
-    chunks_to_send: list[tuple[NodeId, InstallSnapshot]] = field(default_factory=list)
-    chunks_received: list[tuple[NodeId, InstallSnapshot]] = field(default_factory=list)
+    chunks_to_send: list[tuple[NodeId, InstallSnapshot]] = []
+    chunks_received: list[tuple[NodeId, InstallSnapshot]] = []
 
     @property
     def must_persist(self) -> bool:

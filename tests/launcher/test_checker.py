@@ -292,6 +292,18 @@ def test_values_that_come_again() -> None:
 # -- famous cases --------------------------------------------------------------------------------
 
 VALID: dict[str, list[Operation]] = {
+    "a write whose read is open is all that the second delete can find": [
+        write(0, 3, A),
+        delete(1, 6),
+        write(2, 7, B),
+        read(4, 8, B),
+        delete(5, 9),
+    ],
+    "a delete without an answer makes room for one that is refused": [
+        write(0, 1, A),
+        delete(2, None),
+        refused(delete(3, 4)),
+    ],
     "nothing happened": [],
     "a read of what was written": [write(0, 1, A), read(2, 3, A)],
     "a read beside a write sees the old": [write(0, 9, A), read(1, 2, None), read(3, 4, A)],
