@@ -20,7 +20,8 @@ from operator import attrgetter
 import msgspec
 
 from launcher.checking.history import Kind, Operation
-from launcher.checking.sweep import Budget, Exhausted, Sweep, steps
+from launcher.checking.steps import steps
+from launcher.checking.sweep import Budget, Exhausted, Sweep
 from launcher.checking.window import Window
 from node.machines.protocol import shown
 

@@ -21,8 +21,9 @@ leaves out configurations that another one can stand in for, as it can do whatev
 - Out of turn, nothing takes effect but what somebody open waits for, and deletes and swaps that
   are owed: those need not find again what they need.
 - Among writes of one value, the first to expire goes first.
-- A value that no one who completes later asks for is no better than any other, unless that is
-  None. An indeterminate operation whose effect no one will ask for is forgotten.
+- A value that no one asks for who completes later, or only reads that are open and have seen it,
+  is no better than any other, unless that is None. An indeterminate operation whose effect no one
+  will ask for is forgotten.
 - Same value, no more owed and no less able: the other configuration is dropped. A write need not be
   able if its value has been seen by all who will, and there are others, whose values no one will
   see, for every delete that may have to find something.
@@ -37,17 +38,27 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_left, insort
+from bisect import insort
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from itertools import islice
-from operator import and_, attrgetter, or_
+from operator import and_, or_
 from typing import TypeAlias
 
 import msgspec
 
-from launcher.checking.history import Kind, Operation
+from launcher.checking.history import Kind
+from launcher.checking.steps import (
+    CAS,
+    DELETE,
+    READ,
+    WRITE,
+    Demand,
+    Prospects,
+    Step,
+    by_completion,
+)
 
 
 class Exhausted(Exception):
@@ -74,143 +85,6 @@ class Budget(msgspec.Struct):
                 raise Exhausted("not decided in the time given")
 
 
-class Step(msgspec.Struct, eq=False):
-    """An operation by what it needs and what it makes of the value.
-
-    READ needs a value, which may be None: also a refusal, which saw one, and a CAS of a value to
-    itself. WRITE needs nothing, DELETE any value but None. CAS needs one value and makes another.
-    `completed` is infinite for an indeterminate operation.
-    """
-
-    operation: Operation
-    kind: Kind
-    invoked: float
-    completed: float
-    needs: bytes | None = None
-    makes: bytes | None = None
-    bit: int = 0
-
-
-_by_completion = attrgetter("completed")
-_READ, _WRITE, _CAS, _DELETE = Kind.READ, Kind.WRITE, Kind.CAS, Kind.DELETE
-
-
-def steps(operations: Iterable[Operation]) -> Iterator[Step]:
-    """Without those that constrain nothing."""
-    for one in operations:
-        kind, invoked = one.kind, one.invoked_s
-        completed = math.inf if one.completed_s is None else one.completed_s
-        if not invoked <= completed:
-            raise ValueError(f"completes before it is invoked: {one}")
-        lasting = completed == math.inf
-        if kind is _READ:
-            if not lasting:
-                yield Step(one, _READ, invoked, completed, one.observed)
-        elif kind is _WRITE:
-            if one.value is None or not (one.ok or lasting):
-                raise ValueError(f"a write has a value and is not refused: {one}")
-            yield Step(one, _WRITE, invoked, completed, None, one.value)
-        elif not (one.ok or lasting):
-            # A refused DELETE saw that there is nothing; no CAS is refused by what it expects.
-            seen = one.observed if kind is _CAS else None
-            absurd = kind is _CAS and seen == one.expected
-            yield Step(one, _READ, invoked, completed, _Impossible() if absurd else seen)
-        elif kind is _DELETE:
-            yield Step(one, _DELETE, invoked, completed)
-        elif one.value is None or one.expected is None:
-            raise ValueError(f"a CAS has two values: {one}")
-        elif one.value != one.expected:
-            yield Step(one, _CAS, invoked, completed, one.expected, one.value)
-        elif not lasting:
-            yield Step(one, _READ, invoked, completed, one.expected)
-
-
-class _Impossible(bytes):
-    """A value that no key ever holds, whatever its bytes."""
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-
-class Demand(dict[bytes | None, float]):
-    """The last moment at which somebody may ask for each value.
-
-    A completed operation asks for what it needs until it completes. An indeterminate CAS asks for
-    what it needs as long as somebody asks for what it makes.
-    """
-
-    def __init__(self, steps: Iterable[Step]) -> None:
-        self.last_delete = -math.inf
-        swaps: dict[bytes | None, list[bytes | None]] = {}
-        for step in steps:
-            kind, completed = step.kind, step.completed
-            if kind is _CAS and completed == math.inf:
-                swaps.setdefault(step.makes, []).append(step.needs)
-            elif kind is _READ or kind is _CAS:
-                self[step.needs] = max(completed, self[step.needs])
-            elif kind is _DELETE and completed != math.inf:
-                self.last_delete = max(completed, self.last_delete)
-        # From the longest demand down, so that each value is settled when it is first reached.
-        for made in sorted(swaps, key=lambda value: -self[value]):
-            reached = [made]
-            while reached:
-                for needed in swaps.pop(reached.pop(), ()):
-                    if self[needed] < self[made]:
-                        self[needed] = self[made]
-                        reached.append(needed)
-
-    def __missing__(self, value: bytes | None) -> float:
-        return -math.inf
-
-    def of_effect(self, step: Step) -> float:
-        """The last moment at which somebody may ask for what the step makes."""
-        last = self[step.makes]
-        return max(last, self.last_delete) if step.kind is _WRITE else last
-
-
-class _Prospects:
-    """What is yet to come of a key: who needs and makes its values, and deletes.
-
-    A write is a *blank* if it is indeterminate and nobody asks for what it makes. It can stand in
-    for any write whose value will not be seen: so that a delete finds something, say.
-    """
-
-    def __init__(self, steps: Iterable[Step], demand: Demand) -> None:
-        self._needed: dict[bytes | None, float] = {}
-        self._asked: dict[bytes | None, float] = {}
-        self._made: dict[bytes | None, float] = {}
-        self._reserve: list[tuple[float, int]] = []
-        reserve = 0
-        for step in sorted(steps, key=attrgetter("invoked"), reverse=True):
-            kind, invoked, lasting = step.kind, step.invoked, step.completed == math.inf
-            if kind is _READ or kind is _CAS:
-                self._asked.setdefault(step.needs, invoked)
-                if not lasting:
-                    self._needed.setdefault(step.needs, invoked)
-            if kind is not _READ:
-                self._made.setdefault(step.makes, invoked)
-            if kind is _DELETE:
-                reserve += 1
-            elif kind is _WRITE and lasting and demand[step.makes] < invoked:
-                reserve = max(0, reserve - 1)
-            self._reserve.append((-invoked, reserve))
-
-    def must_be_there(self, value: bytes | None, now: float) -> bool:
-        """Whether one who must find it is yet to be invoked, and nobody is who makes it."""
-        return self._needed.get(value, now) > now >= self._made.get(value, now)
-
-    def all_asked(self, value: bytes | None, now: float) -> bool:
-        """Whether all who ask for it are invoked by now."""
-        return self._asked.get(value, now) <= now
-
-    def reserve(self, now: float) -> int:
-        """How many blanks there must be now, so that each delete yet to be invoked has its own."""
-        place = bisect_left(self._reserve, (-now, 0))  # the first that is invoked by now
-        return self._reserve[place - 1][1] if place else 0
-
-
 # The value; the bits of the steps that are owed; the bits of those that are able.
 Config: TypeAlias = tuple[bytes | None, int, int]
 Values: TypeAlias = tuple[bytes | None, ...]
@@ -225,7 +99,7 @@ class _Alike(msgspec.Struct):
     bits: int = 0
 
     def add(self, step: Step) -> None:
-        insort(self.steps, step, key=_by_completion)
+        insort(self.steps, step, key=by_completion)
         self.bits |= step.bit
 
     def remove(self, step: Step) -> None:
@@ -256,7 +130,7 @@ class Sweep:
         self._steps = steps
         self._budget = budget
         self._demand = Demand(steps)
-        self._prospects = _Prospects(steps, self._demand)
+        self._prospects = Prospects(steps, self._demand)
         self._foresight = foresight
         self._now = -math.inf
         self._configs: list[Config] = [(value, 0, 0) for value in initial]
@@ -301,12 +175,12 @@ class Sweep:
             self._free_bits.append(1 << self._width_bits)
             self._width_bits += 1
         bit = step.bit = self._free_bits.pop()
-        is_write = kind is _WRITE
+        is_write = kind is WRITE
         value = step.makes if is_write else step.needs
         self._by_value[kind].setdefault(value, _Alike()).add(step)
-        if kind is not _READ:
+        if kind is not READ:
             self._makers[step.makes] |= bit
-        if kind is _CAS:
+        if kind is CAS:
             self._swaps_to[step.makes].append(step)
         if lasting:
             heapq.heappush(self._expiries, (expires, bit, step))
@@ -316,7 +190,7 @@ class Sweep:
             return
         self._open |= bit
         self._open_writes |= bit if is_write else 0
-        may_be_satisfied, more_able = is_write or kind is _READ, 0 if kind is _READ else bit
+        may_be_satisfied, more_able = is_write or kind is READ, 0 if kind is READ else bit
         self._configs = [
             (held, owed if may_be_satisfied and held == value else owed | bit, able | more_able)
             for held, owed, able in self._configs
@@ -325,13 +199,13 @@ class Sweep:
     def _close(self, step: Step) -> None:
         """The step is in no configuration any more."""
         by_value = self._by_value[step.kind]
-        value = step.makes if step.kind is _WRITE else step.needs
+        value = step.makes if step.kind is WRITE else step.needs
         by_value[value].remove(step)
         if not by_value[value].bits:
             del by_value[value]
-        if step.kind is not _READ:
+        if step.kind is not READ:
             self._makers[step.makes] &= ~step.bit
-        if step.kind is _CAS:
+        if step.kind is CAS:
             self._swaps_to[step.makes].remove(step)
         self._free_bits.append(step.bit)
         self._blanks &= ~step.bit
@@ -370,9 +244,9 @@ class Sweep:
 
     def _is_next(self, step: Step, value: bytes | None, owed: int) -> bool:
         """Whether it can take effect at once, and nothing can be gained by anyone going first."""
-        if step.kind is _CAS:
+        if step.kind is CAS:
             return owed == step.bit and value == step.needs
-        is_blind = step.kind is _WRITE or (step.kind is _DELETE and value is not None)
+        is_blind = step.kind is WRITE or (step.kind is DELETE and value is not None)
         return is_blind and not owed & ~(step.bit | self._open_writes)
 
     def _misses(self, value: bytes | None, config: Config) -> bool:
@@ -390,11 +264,11 @@ class Sweep:
         """The configuration once a step that changes the value has taken effect."""
         _, owed, able = config
         owed &= ~step.bit
-        if step.kind is not _CAS:
+        if step.kind is not CAS:
             # Any open write may have come just before, and nobody could tell.
             owed &= ~self._open_writes
         if owed:
-            for kind in (_READ, _WRITE):
+            for kind in (READ, WRITE):
                 owed &= ~self._by_value[kind].get(step.makes, _NONE_ALIKE).bits
         return step.makes, owed, able & ~step.bit
 
@@ -408,7 +282,7 @@ class Sweep:
                 after = self._after(config, step)
                 if self._misses(config[0], after):
                     continue
-                if step is target or (target.kind is _READ and not after[1] & target.bit):
+                if step is target or (target.kind is READ and not after[1] & target.bit):
                     found.append(after)
                 elif after not in seen:
                     seen.add(after)
@@ -417,10 +291,10 @@ class Sweep:
     def _movers(self, config: Config, target: Step) -> Iterator[Step]:
         """The steps that may usefully be the next to change the value, the target among them."""
         value, owed, able = config
-        is_delete = target.kind is _DELETE and value is not None
-        if target.bit & able and (is_delete or target.kind is _WRITE):
+        is_delete = target.kind is DELETE and value is not None
+        if target.bit & able and (is_delete or target.kind is WRITE):
             yield target
-        swaps, deletes = self._by_value[_CAS], self._by_value[_DELETE]
+        swaps, deletes = self._by_value[CAS], self._by_value[DELETE]
         wanted = self._wanted(owed, able)
         for swap in swaps.get(value, _NONE_ALIKE).steps:
             if swap.bit & able and (swap.bit & owed or swap.makes in wanted):
@@ -433,7 +307,7 @@ class Sweep:
         if not owed & self._open_writes:
             wanted.pop(value, None)  # otherwise, writing it once more lets others have come before
         for needed in wanted:
-            write = self._by_value[_WRITE].get(needed, _NONE_ALIKE).first(able)
+            write = self._by_value[WRITE].get(needed, _NONE_ALIKE).first(able)
             if write is not None:
                 yield write
 
@@ -443,7 +317,7 @@ class Sweep:
         A dict, for its order: that of a set is another in each process, and so is what it costs.
         """
         wanted: dict[bytes | None, None] = {}
-        for kind in (_READ, _CAS):
+        for kind in (READ, CAS):
             for value, waiting in self._by_value[kind].items():
                 if waiting.bits & owed:
                     wanted[value] = None
@@ -460,7 +334,7 @@ class Sweep:
 
         Once there is one whose value nobody asks for, whatever expires later is left for later.
         """
-        firsts = (same.first(able) for same in self._by_value[_WRITE].values())
+        firsts = (same.first(able) for same in self._by_value[WRITE].values())
         writes = [
             write
             for write in firsts
@@ -502,17 +376,17 @@ class Sweep:
         """Writes of a value that need not be able where none of these reads of it are owed: nobody
         else will ask for it, and there are blanks enough for whatever else they are good for."""
         blanks = reduce(and_, (able for _, _, able in configs), self._blanks)
-        deletes = self._by_value[_DELETE].get(None, _NONE_ALIKE).bits
+        deletes = self._by_value[DELETE].get(None, _NONE_ALIKE).bits
         others = (deletes | self._open_writes).bit_count()
         if blanks.bit_count() < others + self._prospects.reserve(self._now):
             return []
-        reads = self._by_value[_READ]
+        reads = self._by_value[READ]
         return [
             (writes.bits, reads.get(value, _NONE_ALIKE).bits)
-            for value, writes in self._by_value[_WRITE].items()
+            for value, writes in self._by_value[WRITE].items()
             if self._is_over(value)
         ]
 
     def _is_over(self, value: bytes | None) -> bool:
         """Whether nobody asks for the value but reads that are open."""
-        return value not in self._by_value[_CAS] and self._prospects.all_asked(value, self._now)
+        return value not in self._by_value[CAS] and self._prospects.all_asked(value, self._now)

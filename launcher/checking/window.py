@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from launcher.checking.history import Kind
-from launcher.checking.sweep import Budget, Start, Step, Sweep, Values
+from launcher.checking.steps import Step
+from launcher.checking.sweep import Budget, Start, Sweep, Values
 
 
 class Window:
