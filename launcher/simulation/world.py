@@ -309,7 +309,11 @@ class World:
         """In so long, or as long as it takes who is behind to catch up: over slow links a long way
         takes long, and what counts is to get on."""
         give_up = self.now + 10 * SETTLE_S
+        if self.run_until(self.now + patience_s / 2, what):
+            return True
+        # Not sooner: who has only just started has applied nothing, and nobody lacks anything.
         lack = self._lack()
+        patience_s /= 2
         while not self.run_until(self.now + patience_s, what):
             before, lack = lack, self._lack()
             if lack >= before or self.now >= give_up:

@@ -57,6 +57,10 @@ CASES = {
         Options(time_s=60.0),
         478,  # tests/node/raft/test_snapshot.py: test_who_stands_and_is_left_out_by_a_snapshot...
     ),
+    "who has just started lacks nothing by what it knows, and then has far to go": (
+        Options(time_s=60.0, nodes=3),
+        10_033,
+    ),
     "a disk hangs on when the faults have stopped, and its node is to take the lead": (
         Options(time_s=60.0),
         1951,
