@@ -111,13 +111,15 @@ class Demand(dict[bytes | None, float]):
         last = self[step.makes]
         return max(last, self.last_delete) if step.kind is WRITE else last
 
+    def is_blank(self, step: Step) -> bool:
+        """Whether it is a write, indeterminate, and nobody asks for what it makes. It can stand in
+        for any write whose value will not be seen: so that a delete finds something, say."""
+        lasting = step.completed == math.inf
+        return step.kind is WRITE and lasting and self[step.makes] < step.invoked
+
 
 class Prospects:
-    """What is yet to come of a key: who needs and makes its values, and deletes.
-
-    A write is a *blank* if it is indeterminate and nobody asks for what it makes. It can stand in
-    for any write whose value will not be seen: so that a delete finds something, say.
-    """
+    """What is yet to come of a key: who needs and makes its values, and deletes."""
 
     def __init__(self, steps: Iterable[Step], demand: Demand) -> None:
         self._needed: dict[bytes | None, float] = {}
@@ -135,7 +137,7 @@ class Prospects:
                 self._made.setdefault(step.makes, invoked)
             if kind is DELETE:
                 reserve += 1
-            elif kind is WRITE and lasting and demand[step.makes] < invoked:
+            elif demand.is_blank(step):
                 reserve = max(0, reserve - 1)
             self._reserve.append((-invoked, reserve))
 

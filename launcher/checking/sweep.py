@@ -139,9 +139,8 @@ class Sweep:
         self._open = self._open_writes = self._blanks = 0
         # Open and indeterminate steps by completion: writes by what they make, others by `needs`.
         self._by_value: dict[Kind, dict[bytes | None, _Alike]] = {kind: {} for kind in Kind}
-        # The bits of those that make each value, and the swaps that do.
+        # The bits of those that make each value.
         self._makers: defaultdict[bytes | None, int] = defaultdict(int)
-        self._swaps_to: defaultdict[bytes | None, list[Step]] = defaultdict(list)
         # The indeterminate ones: a heap by when their effect is no longer asked for.
         self._expiries: list[tuple[float, int, Step]] = []
 
@@ -180,11 +179,9 @@ class Sweep:
         self._by_value[kind].setdefault(value, _Alike()).add(step)
         if kind is not READ:
             self._makers[step.makes] |= bit
-        if kind is CAS:
-            self._swaps_to[step.makes].append(step)
         if lasting:
             heapq.heappush(self._expiries, (expires, bit, step))
-            if is_write and self._demand[step.makes] < step.invoked:
+            if self._demand.is_blank(step):
                 self._blanks |= bit
             self._configs = [(held, owed, able | bit) for held, owed, able in self._configs]
             return
@@ -205,8 +202,6 @@ class Sweep:
             del by_value[value]
         if step.kind is not READ:
             self._makers[step.makes] &= ~step.bit
-        if step.kind is CAS:
-            self._swaps_to[step.makes].remove(step)
         self._free_bits.append(step.bit)
         self._blanks &= ~step.bit
         self._open &= ~step.bit
@@ -240,7 +235,7 @@ class Sweep:
                 seen.add(config)
                 self._search(config, step, seen, found)
         self._close(step)
-        self._configs = found if len(found) < 2 else self._undominated(found, now)
+        self._configs = found if len(found) < 2 else self._undominated(found)
 
     def _is_next(self, step: Step, value: bytes | None, owed: int) -> bool:
         """Whether it can take effect at once, and nothing can be gained by anyone going first."""
@@ -295,13 +290,16 @@ class Sweep:
         if target.bit & able and (is_delete or target.kind is WRITE):
             yield target
         swaps, deletes = self._by_value[CAS], self._by_value[DELETE]
-        wanted = self._wanted(owed, able)
+        # A dict, for its order: that of a set is another in each process, and so is what it costs.
+        reads = self._by_value[READ].items()
+        wanted = dict.fromkeys(one for one, waiting in reads if waiting.bits & owed)
+        wanted.update((one, None) for one, waiting in swaps.items() if waiting.bits & able)
         for swap in swaps.get(value, _NONE_ALIKE).steps:
             if swap.bit & able and (swap.bit & owed or swap.makes in wanted):
                 yield swap
         delete = deletes.get(None, _NONE_ALIKE).first(able)
         if delete is not None and value is None and delete.bit & owed:
-            yield from self._writes_for_a_delete(able, target.completed)
+            yield from self._writes_for_a_delete(able)
         elif delete is not None and value is not None and (delete.bit & owed or None in wanted):
             yield delete
         if not owed & self._open_writes:
@@ -311,25 +309,7 @@ class Sweep:
             if write is not None:
                 yield write
 
-    def _wanted(self, owed: int, able: int) -> dict[bytes | None, None]:
-        """The values that somebody owed waits for, or a swap that could make one of these.
-
-        A dict, for its order: that of a set is another in each process, and so is what it costs.
-        """
-        wanted: dict[bytes | None, None] = {}
-        for kind in (READ, CAS):
-            for value, waiting in self._by_value[kind].items():
-                if waiting.bits & owed:
-                    wanted[value] = None
-        reached = list(wanted)
-        while reached:
-            for swap in self._swaps_to.get(reached.pop(), ()):
-                if swap.bit & able and swap.needs not in wanted:
-                    wanted[swap.needs] = None
-                    reached.append(swap.needs)
-        return wanted
-
-    def _writes_for_a_delete(self, able: int, now: float) -> Iterator[Step]:
+    def _writes_for_a_delete(self, able: int) -> Iterator[Step]:
         """The writes by which a delete may find something, in the order of their completion.
 
         Once there is one whose value nobody asks for, whatever expires later is left for later.
@@ -340,15 +320,17 @@ class Sweep:
             for write in firsts
             if write is not None and not self._misses(write.makes, (None, 0, able & ~write.bit))
         ]
-        writes.sort(key=lambda one: (one.completed, self._demand[one.makes] >= now))
+        writes.sort(key=lambda one: (one.completed, self._demand[one.makes] >= self._now))
         for write in writes:
             yield write
-            if self._demand[write.makes] < now:
+            if self._demand[write.makes] < self._now:
                 return
 
-    def _undominated(self, configs: list[Config], now: float) -> list[Config]:
+    def _undominated(self, configs: list[Config]) -> list[Config]:
         """Without those that another one can stand in for."""
-        idle = {held for held, _, _ in configs if self._demand[held] < now or self._is_over(held)}
+        idle = {
+            held for held, _, _ in configs if self._demand[held] < self._now or self._is_over(held)
+        }
         spent = self._spent(configs)
         all_spent = reduce(or_, (writes for writes, _ in spent), 0)
         # Whoever dominates comes first.
