@@ -23,6 +23,8 @@ from node.raft.state import Role
 from node.settings import MAX_HELD_READ_BYTES, read_bytes
 from node.wire import MOST_UNACKNOWLEDGED, NodeConfig, Read, ReadResult, Submit
 
+_NEVER = float("inf")
+
 
 class Clients:
     """Those of one server."""
@@ -73,14 +75,16 @@ class Clients:
     def gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
         self._parked.pop(client, None)
-        self._submits = [item for item in self._submits if item[0] is not client]
-        self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
-        self._reads = [item for item in self._reads if item[0] is not client]
+        if self._submits:
+            self._submits = [item for item in self._submits if item[0] is not client]
+        if self._reads:
+            self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
+            self._reads = [item for item in self._reads if item[0] is not client]
 
     @property
     def deadline(self) -> float:
         """Until when those wait who are to be sent to a leader; infinity when nobody does."""
-        return min(self._parked.values()) if self._parked else float("inf")
+        return min(self._parked.values()) if self._parked else _NEVER
 
     def begin(self, now: float) -> None:
         """Acts on the requests that have come."""
@@ -130,8 +134,8 @@ class Clients:
     def give_up_lost_leader(self, now: float) -> None:
         """Who waits for what only the leader that this server was, or followed, can give must look
         elsewhere."""
-        state = self._raft.state
-        if self._under is None or self._under == (state.current_term, state.leader_id):
+        under, state = self._under, self._raft.state
+        if under is None or (under[0] == state.current_term and under[1] == state.leader_id):
             return
         self._under = None
         for clients, _ in self._waiters.values():

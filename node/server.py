@@ -179,20 +179,19 @@ class Server:
 
     def pump(self, now: float) -> bool:
         """Act on all that has come; whether more waits and `pump` is to be called again soon."""
-        raft = self._raft
+        raft, clients = self._raft, self._clients
+        state = raft.state
         if now >= raft.deadline:
             raft.elapse(now)
-        state = raft.state
-        clients = self._clients
         clients.give_up_lost_leader(now)
         clients.begin(now)
         if self._timed is not None and state.role is Role.LEADER:
             self._tick_if_due(self._timed, now)
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
+            clients.give_up_lost_leader(now)
             if state.last_applied < state.commit_index:
                 break  # a long way to go: let heartbeats in between
-        clients.give_up_lost_leader(now)
         clients.send_away_parked(now)
         if self._snapshots.is_due and self._restoring is None:
             self._take_snapshot()
@@ -213,9 +212,13 @@ class Server:
     @property
     def deadline(self) -> float:
         """When `pump` is due next if nothing comes in before."""
-        deadline = min(self._raft.deadline, self._clients.deadline)
+        deadline, parked_until = self._raft.deadline, self._clients.deadline
+        if parked_until < deadline:
+            deadline = parked_until
+        if self._timed is None:
+            return deadline
         state = self._raft.state
-        if self._timed is not None and state.role is Role.LEADER and state.transfer is None:
+        if state.role is Role.LEADER and state.transfer is None:
             due_us = self._timed.deadline_us()
             if due_us is not None and due_us > state.log.last_time_us:
                 due = state.elected_at + (due_us + 1 - state.elected_time_us) / 1e6
@@ -276,13 +279,15 @@ class Server:
             self._events.emit(
                 note.level, note.event, note.term, note.role, note.commit, **note.fields
             )
-        self._send(ready.messages)
-        if ready.must_persist or self._writing is not None or not self._next_write.is_empty:
-            if ready.must_persist:
+        if ready.messages:
+            self._send(ready.messages)
+        must_persist = ready.must_persist
+        if must_persist or self._writing is not None or not self._next_write.is_empty:
+            if must_persist:
                 self._next_write.readies.append(ready)
             self._next_write.messages += ready.messages_after_persist
             self._next_write.keep_bounded()
-        else:
+        elif ready.messages_after_persist:
             self._send(ready.messages_after_persist)
         for peer, chunk in ready.chunks_to_send:
             self._snapshots.send_chunk(self._raft, peer, chunk)

@@ -84,9 +84,7 @@ class Snapshots:
         self._wanted = False
         self._applied_bytes = 0
         self._applied_entries = 0
-        self._last_size = 0
-        self._share = _first_share(config)
-        """of what is applied between two, for the next"""
+        self._plan(_first_share(config), 0)
         self._receiving: _Receiving | None = None
         self._complete = False
         """what was received is being checked, or installed"""
@@ -113,14 +111,22 @@ class Snapshots:
     @property
     def is_due(self) -> bool:
         """It is time to take one. A large state is not written again for every little."""
-        if self._taking:
-            return False
-        config, share = self._config, self._share
-        return (
+        return not self._taking and (
             self._wanted
-            or self._applied_entries >= share * config.snapshot_entries
-            or self._applied_bytes >= share * max(config.snapshot_log_bytes, self._last_size)
+            or self._applied_entries >= self._enough_entries
+            or self._applied_bytes >= self._enough_bytes
         )
+
+    def _plan(self, share: float, last_size: int) -> None:
+        """How much is to be applied before the next.
+
+        share: of what is applied between two
+        last_size: of the last snapshot, in bytes
+        """
+        config = self._config
+        self._share, self._last_size = share, last_size
+        self._enough_entries = share * config.snapshot_entries
+        self._enough_bytes = share * max(config.snapshot_log_bytes, last_size)
 
     def take(
         self,
@@ -132,7 +138,7 @@ class Snapshots:
         """Writes one of the state as it is now. `done` when it is whole; it has no name yet, and
         no other is taken before `published` or `drop`."""
         if not self._wanted:  # or all that were asked at once would go on at once
-            self._share = 1.0
+            self._plan(1.0, self._last_size)
         self._taking, self._wanted = True, False
         self._applied_entries = self._applied_bytes = 0
         index = stands.last_included_index
@@ -149,7 +155,7 @@ class Snapshots:
                 self._note("error", "snapshot.failed", index=index, reason=self.problem)
                 return
             snapshot = msgspec.msgpack.decode(result, type=Snapshot)
-            self._last_size = snapshot.size
+            self._plan(self._share, snapshot.size)
             done(snapshot)
 
         self._fork.run(work, ended)
@@ -252,9 +258,8 @@ class Snapshots:
 
     def begin_from(self, snapshot: Snapshot) -> None:
         """The state is that of this snapshot: the next one is due so much later."""
-        self._last_size = snapshot.size
         self._applied_entries = self._applied_bytes = 0
-        self._share = _first_share(self._config)
+        self._plan(_first_share(self._config), snapshot.size)
 
     def restore(
         self, snapshot: Snapshot, new_machine: Callable[[], Machine]

@@ -410,8 +410,10 @@ class FrameReader:
         if self._buffer:
             self._buffer += data
             view = memoryview(self._buffer)
-        else:
-            view = memoryview(data)  # mostly whole frames come, and nothing need be kept
+        else:  # mostly whole frames come, and nothing need be kept; mostly it is one
+            if 4 <= len(data) <= self._max_bytes and _LENGTH.unpack_from(data)[0] == len(data) - 4:
+                return [data[4:]]
+            view = memoryview(data)
         bodies = []
         start, stop = 0, len(view)
         while stop - start >= 4:

@@ -17,7 +17,7 @@ class Kind(enum.Enum):
     __hash__ = object.__hash__  # what Enum has instead takes time
 
 
-class Operation(msgspec.Struct, frozen=True):
+class Operation(msgspec.Struct, frozen=True, gc=False):
     """One request of a client, and what came of it. Times in seconds, of one clock.
 
     client:       who asked; only for people: an operation need not wait for its client's last one

@@ -43,7 +43,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from functools import reduce
 from itertools import islice
-from operator import and_, or_
+from operator import and_, itemgetter, or_
 from typing import TypeAlias
 
 import msgspec
@@ -108,9 +108,11 @@ class _Alike(msgspec.Struct):
 
     def first(self, able: int) -> Step | None:
         """The first that is able: the others can do it for longer."""
-        if not self.bits & able:
-            return None
-        return next(step for step in self.steps if step.bit & able)
+        if self.bits & able:
+            for step in self.steps:
+                if step.bit & able:
+                    return step
+        return None
 
 
 _NONE_ALIKE = _Alike()
@@ -143,6 +145,9 @@ class Sweep:
         self._makers: defaultdict[bytes | None, int] = defaultdict(int)
         # The indeterminate ones: a heap by when their effect is no longer asked for.
         self._expiries: list[tuple[float, int, Step]] = []
+        # The writes by completion, with whether anybody asks for what they make: until the next one
+        # completes, and not before it is needed.
+        self._by_end: list[tuple[float, bool, Step]] | None = None
 
     def run(self, starts: deque[Start] | None = None) -> Step | None:
         """The first step that cannot complete; with foresight, or by which that is certain for a
@@ -210,7 +215,7 @@ class Sweep:
     def _complete(self, step: Step) -> None:
         """Keep the configurations in which the step has taken effect by now, in every way."""
         bit, now = step.bit, step.completed
-        self._now = now
+        self._now, self._by_end = now, None
         self._budget.spend()
         while self._expiries and self._expiries[0][0] < now:
             _, expired, lasting = heapq.heappop(self._expiries)
@@ -314,22 +319,28 @@ class Sweep:
 
         Once there is one whose value nobody asks for, whatever expires later is left for later.
         """
-        firsts = (same.first(able) for same in self._by_value[WRITE].values())
-        writes = [
-            write
-            for write in firsts
-            if write is not None and not self._misses(write.makes, (None, 0, able & ~write.bit))
-        ]
-        writes.sort(key=lambda one: (one.completed, self._demand[one.makes] >= self._now))
-        for write in writes:
-            yield write
-            if self._demand[write.makes] < self._now:
-                return
+        if self._by_end is None:
+            writes = [one for alike in self._by_value[WRITE].values() for one in alike.steps]
+            self._by_end = [
+                (one.completed, self._demand[one.makes] >= self._now, one) for one in writes
+            ]
+            self._by_end.sort(key=itemgetter(0, 1))
+        tried: set[bytes | None] = set()
+        for _, is_asked_for, write in self._by_end:
+            if not write.bit & able or write.makes in tried:
+                continue
+            tried.add(write.makes)
+            if not self._misses(write.makes, (None, 0, able & ~write.bit)):
+                yield write
+                if not is_asked_for:
+                    return
 
     def _undominated(self, configs: list[Config]) -> list[Config]:
         """Without those that another one can stand in for."""
         idle = {
-            held for held, _, _ in configs if self._demand[held] < self._now or self._is_over(held)
+            held
+            for held in {config[0] for config in configs}
+            if self._demand[held] < self._now or self._is_over(held)
         }
         spent = self._spent(configs)
         all_spent = reduce(or_, (writes for writes, _ in spent), 0)
@@ -362,11 +373,13 @@ class Sweep:
         others = (deletes | self._open_writes).bit_count()
         if blanks.bit_count() < others + self._prospects.reserve(self._now):
             return []
+        in_some = reduce(or_, (able for _, _, able in configs))
+        in_all = reduce(and_, (able for _, _, able in configs))
         reads = self._by_value[READ]
         return [
             (writes.bits, reads.get(value, _NONE_ALIKE).bits)
             for value, writes in self._by_value[WRITE].items()
-            if self._is_over(value)
+            if writes.bits & in_some & ~in_all and self._is_over(value)
         ]
 
     def _is_over(self, value: bytes | None) -> bool:

@@ -51,7 +51,7 @@ ASK_AGAIN_S = 0.1
 _T = TypeVar("_T", Submitted, ReadAnswer)
 
 
-class Asked(msgspec.Struct):
+class Asked(msgspec.Struct, gc=False):
     """One operation that has begun.
 
     committed: of a read, up to where anybody knew the log to be committed by then
@@ -101,6 +101,7 @@ class _Way(Generic[_T]):
         """Ends its connections, for good."""
         self._closed = True
         self.route.close()
+        del self.route  # each holds the other, and there are thousands of them
 
     def open(self, node: NodeId) -> Connection | None:
         """The `Dial` port."""

@@ -53,10 +53,15 @@ class Inode:
         if end > len(cached):
             cached.extend(bytes(end - len(cached)))
         cached[offset:end] = data
+        unsynced = self.unsynced
         for sector in range(offset // SECTOR_BYTES, -(-end // SECTOR_BYTES)):
             at = sector * SECTOR_BYTES
-            versions = self.unsynced.setdefault(sector, [])
-            versions.append(bytes(cached[at : at + SECTOR_BYTES]))
+            version = bytes(cached[at : at + SECTOR_BYTES])
+            versions = unsynced.get(sector)
+            if versions is None:
+                unsynced[sector] = [version]
+                continue
+            versions.append(version)
             if len(versions) > MOST_VERSIONS:
                 del versions[1]
 

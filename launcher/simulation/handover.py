@@ -40,7 +40,8 @@ class HandoverWatch:
         assert node.server is not None
         state = node.server.state
         if state.transfer is None:
-            self._begun.pop(node.node_id, None)
+            if self._begun:
+                self._begun.pop(node.node_id, None)
             return
         begun = self._begun.get(node.node_id)
         now, term, last_index = node.local_now, state.current_term, state.log.last_index

@@ -145,8 +145,9 @@ class Caller(Protocol):
 
 
 class Connection:
-    """A client's connection to one life of one node: the client's `Connection` port, and the
-    server's `ClientConnection` port, `send` of which is `answer`."""
+    """A client's connection to one life of one node: the client's `Connection` port. What the
+    server has of it is a `ServerEnd`, `send` of which is `answer`; only the node has both, so that
+    nothing is left of a connection that has been closed."""
 
     def __init__(self, time: Time, caller: Caller, node: Process, latency_s: float) -> None:
         self._time = time
@@ -157,7 +158,6 @@ class Connection:
         self._reader = FrameReader()
         self._answers: list[bytes] = []
         self._closed = False
-        self.server_end = ServerEnd(self)
 
     # -- the client's end ------------------------------------------------------------------------
 

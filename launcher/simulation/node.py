@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
-from launcher.simulation.network import Connection, Network, Time
+from launcher.simulation.network import Connection, Network, ServerEnd, Time
 from launcher.simulation.situation import Situation
 from node.errors import DamagedLog, DiskFailed, MachineError, RaftError
 from node.events import HybridClock
@@ -185,12 +185,13 @@ class SimulatedNode:
         self.peers: list[SimulatedNode] = []
 
         self._situation = situation
+        self._turn_s = situation.turn_s
         self.time = time
         self._observer = observer
         self._chance = situation.chance(f"process {node_id}")
         self._wall = HybridClock(self._read_wall_clock)
         self._outbox: dict[NodeId, list[bytes]] = {}
-        self._connections: list[Connection] = []
+        self._connections: dict[Connection, ServerEnd] = {}
         self._log_work = DiskWork(self)
         self._background = DiskWork(self)
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
@@ -295,6 +296,7 @@ class SimulatedNode:
             if not self.network.is_cut(self.node_id, peer.node_id):
                 when = self.network.next_arrival(self.node_id, peer.node_id)
                 self.time.at(when, peer.hear_of_death, self.node_id)
+        vars(was).clear()  # nothing of it may be used any more
 
     def _fail(self, error: BaseException) -> None:
         """The server has raised: the process ends, and whoever looks after it starts it again."""
@@ -363,19 +365,18 @@ class SimulatedNode:
 
     def connect(self, connection: Connection) -> None:
         """A client has connected."""
-        self._connections.append(connection)
+        self._connections[connection] = ServerEnd(connection)
 
     def take_requests(self, connection: Connection, bodies: list[bytes] | None) -> None:
         """The Process port."""
 
         def take(server: Server) -> None:
             if bodies is None:
-                if connection in self._connections:
-                    self._connections.remove(connection)
-                server.client_gone(connection.server_end)
+                server.client_gone(self._connections.pop(connection))
                 return
+            server_end = self._connections[connection]
             for body in bodies:
-                server.request(connection.server_end, body)
+                server.request(server_end, body)
 
         self._tell(take)
 
@@ -397,7 +398,7 @@ class SimulatedNode:
     def _schedule_pump(self) -> None:
         if not self._pump_due and self.server is not None:
             self._pump_due = True
-            self.time.at(self.time.now + self._situation.turn_s, self._on_turn, self.epoch)
+            self.time.at(self.time.now + self._turn_s, self._on_turn, self.epoch)
 
     def _on_turn(self, epoch: int) -> None:
         if epoch == self.epoch and self._pump_due:  # a finished write has not pumped meanwhile

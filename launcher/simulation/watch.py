@@ -241,17 +241,19 @@ class WatchedMachine:
             belief = f"n{self._node_id} applies {index} after {self._last_index}"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
         self._last_index = index
-        first = self._at.setdefault(index, command)
-        if first != command:
+        first = self._at.get(index)
+        if first is None:
+            self._at[index] = command
+            # Each SET and each CAS writes a value that no other command ever writes.
+            if command[0] in b"SC" and self._of.setdefault(command, index) != index:
+                belief = (
+                    f"n{self._node_id} applies {command!r} at {index}, and it took effect at "
+                    f"{self._of[command]} already"
+                )
+                raise InvariantBroken(EXACTLY_ONCE, belief)
+        elif first != command:
             belief = f"all apply {first!r} at {index}, and n{self._node_id} applies {command!r}"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
-        # Each SET and each CAS writes a value that no other command ever writes.
-        if command[0] in b"SC" and self._of.setdefault(command, index) != index:
-            belief = (
-                f"n{self._node_id} applies {command!r} at {index}, and it took effect at "
-                f"{self._of[command]} already"
-            )
-            raise InvariantBroken(EXACTLY_ONCE, belief)
         return self._apply(index, command)
 
     def snapshot(self) -> list[bytes]:
@@ -324,7 +326,8 @@ class Watch:
         """A server has done all that was to be done."""
         server = node.server
         assert server is not None
-        self._servers[node.node_id].check()
+        if not self._servers[node.node_id].check():
+            return  # and so nothing else is, either
         state = server.state
         self.cluster.look(state)
         self._durable[node.node_id] = state.persisted_index

@@ -31,11 +31,11 @@ In the end the clients' histories go to the checker (`launcher/checker.py`).
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -161,17 +161,21 @@ class World:
 
     def at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
         """The Time port."""
-        heapq.heappush(self._heap, (when, next(self._number), what, arguments))
+        heappush(self._heap, (when, next(self._number), what, arguments))
 
     def run_until(self, end_s: float, enough: Callable[[], bool] | None = None) -> bool:
         """Lets things happen until then, or until it is `enough`, which is asked now and then."""
-        heap, pop = self._heap, heapq.heappop
-        ask_at = self.now
-        while heap and heap[0][0] <= end_s:
-            when, _, what, arguments = pop(heap)
-            if enough is not None and when >= ask_at:
-                if enough():
-                    heapq.heappush(heap, (when, next(self._number), what, arguments))
+        heap = self._heap
+        ask_at = self.now if enough is not None else float("inf")
+        while heap:
+            event = heappop(heap)
+            when, _, what, arguments = event
+            if when > end_s:
+                heappush(heap, event)
+                break
+            if when >= ask_at:
+                if enough is not None and enough():
+                    heappush(heap, event)
                     return True
                 ask_at = when + 0.01
             self.now = when

@@ -32,7 +32,7 @@ the same bytes.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import TypeAlias, cast
@@ -83,14 +83,17 @@ class _Session:
         self.lowest = lowest
         self.used_us = used_us
         self.used_index = used_index
-        self.runs: deque[Answers] = deque()
+        self.runs: list[Answers] = []
 
     def forget_below(self, sequence: int) -> None:
         """Only ever rises, and never above what has been applied, whatever the client says."""
         self.lowest = lowest = min(sequence, self.next)
-        runs = self.runs
-        while runs and runs[0].first_sequence + len(runs[0].results) <= lowest:
-            runs.popleft()
+        count = 0
+        for run in self.runs:
+            if run.first_sequence + len(run.results) > lowest:
+                break
+            count += 1
+        del self.runs[:count]
 
     def answered(self, first: int, end: int) -> list[Answers]:
         """The first answers to the sequence numbers from `first` up to, not including, `end`."""

@@ -17,8 +17,9 @@ look only at what is new since they looked last, so that a run of many thousand 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
-from node.raft.messages import Batch, BatchKind, NodeId
+from node.raft.messages import Batch, BatchKind, NodeId, Snapshot
 from node.raft.state import RaftState, Ready, Role
 
 ELECTION_SAFETY = "election-safety"
@@ -54,16 +55,42 @@ def require(holds: bool, broken: str, belief: str) -> None:
         raise InvariantBroken(broken, belief)
 
 
+_Moment: TypeAlias = tuple[
+    int, NodeId | None, Role, int, int, int, int, int, int, int, int, Snapshot | None
+]
+"""What a server is at a moment: term, vote, role, commit index, last applied, truncations, how far
+its log is durable and handed out, the log's last index, its term, its base; the snapshot."""
+
+
+def _moment(raft: RaftState) -> _Moment:
+    log = raft.log
+    return (
+        raft.current_term, raft.voted_for, raft.role, raft.commit_index, raft.last_applied,
+        raft.truncations, raft.persisted_index, raft.handed_index, log.last_index, log.last_term,
+        log.base_index, raft.snapshot,
+    )  # fmt: skip
+
+
 class ServerWatch:
     """One life of one server: call `check` after every call into its core."""
 
     def __init__(self, raft: RaftState) -> None:
         self._raft = raft
-        self._remember()
+        self._before = _moment(raft)
+        self._has_looked = False
 
-    def check(self) -> None:
-        """What holds within a moment, and from the last moment to this one."""
-        raft = self._raft
+    def check(self) -> bool:
+        """What holds within a moment, and from the last moment to this one.
+
+        Whether anything is new, but for what a leader believes of its peers.
+        """
+        raft, before = self._raft, self._before
+        now = self._before = _moment(raft)
+        if now == before and self._has_looked:
+            if raft.role is Role.LEADER:
+                self._check_peers()
+            return False
+        self._has_looked = True
         log = raft.log
         last_index = log.last_index
         if not log.base_index <= raft.last_applied <= raft.commit_index <= last_index:
@@ -73,18 +100,22 @@ class ServerWatch:
             raise InvariantBroken(CONSISTENT, f"durable <= handed out <= in the log: {believed}")
         if log.last_term > raft.current_term:
             raise InvariantBroken(CONSISTENT, f"no entry is of a term to come ({log.last_term})")
-        if raft.commit_index < self._commit_index:
+        term, voted_for, role, commit_index, last_applied, truncations, *_ = before
+        if raft.commit_index < commit_index:
             raise InvariantBroken(MONOTONIC, "the commit index never goes back")
-        if raft.last_applied < self._last_applied:
+        if raft.last_applied < last_applied:
             raise InvariantBroken(MONOTONIC, "applied entries stay applied")
-        if raft.current_term != self._term:
-            if raft.current_term < self._term:
+        if raft.current_term != term:
+            if raft.current_term < term:
                 raise InvariantBroken(MONOTONIC, "terms never go back")
-        elif self._voted_for is not None and raft.voted_for != self._voted_for:
+        elif voted_for is not None and raft.voted_for != voted_for:
             raise InvariantBroken(MONOTONIC, "one vote in a term, never taken back (§5.2)")
         if raft.role is Role.LEADER:
-            self._check_leader()
-        self._remember()
+            led = role is Role.LEADER
+            if led and term == raft.current_term and raft.truncations != truncations:
+                raise InvariantBroken(LEADER_APPEND_ONLY, "a leader only appends (§5.3)")
+            self._check_leader(commits=led and raft.commit_index > commit_index)
+        return True
 
     def check_ready(self, ready: Ready) -> None:
         """What the caller is told is in order."""
@@ -96,21 +127,21 @@ class ServerWatch:
             joined = following.first_index == batch.last_index + 1
             require(joined, CONSISTENT, "what is stored has no gaps")
 
-    def _check_leader(self) -> None:
+    def _check_leader(self, *, commits: bool) -> None:
         raft = self._raft
         if raft.voted_for != raft.node_id:
             raise InvariantBroken(ELECTION_SAFETY, "a leader has voted for itself")
-        if (
-            self._role is Role.LEADER
-            and self._term == raft.current_term
-            and raft.truncations != self._truncations
-        ):
-            raise InvariantBroken(LEADER_APPEND_ONLY, "a leader only appends (§5.3)")
-        if raft.commit_index > self._commit_index and self._role is Role.LEADER:
+        if commits:
             term = raft.log.term_at(raft.commit_index)
             if term != raft.current_term:
                 belief = f"a leader of term {raft.current_term} commits an entry of term {term}"
                 raise InvariantBroken(COMMIT_RULE, belief)
+        self._check_peers()
+        if raft.commit_index != raft.log.last_index:
+            self._check_tail()
+
+    def _check_peers(self) -> None:
+        raft = self._raft
         last_index, limits = raft.log.last_index, raft.limits
         for peer, progress in raft.progress.items():
             if not progress.match_index < progress.next_index <= last_index + 1:
@@ -120,8 +151,6 @@ class ServerWatch:
             if len(progress.inflight) > limits.max_inflight_messages:
                 belief = f"{len(progress.inflight)} messages are on their way to {peer}"
                 raise InvariantBroken(BOUNDS, belief)
-        if raft.commit_index != last_index:
-            self._check_tail()
 
     def _check_tail(self) -> None:
         """The uncommitted tail: the limit, or one proposal; and what is no client's."""
@@ -144,15 +173,6 @@ class ServerWatch:
         require(raft.last_applied <= raft.commit_index, CONSISTENT, "what is applied is committed")
         in_log = raft.commit_index <= raft.log.last_index
         require(in_log, CONSISTENT, f"what is committed is in the log ({raft.commit_index})")
-
-    def _remember(self) -> None:
-        raft = self._raft
-        self._term = raft.current_term
-        self._voted_for = raft.voted_for
-        self._role = raft.role
-        self._commit_index = raft.commit_index
-        self._last_applied = raft.last_applied
-        self._truncations = raft.truncations
 
 
 class _Seen:

@@ -55,9 +55,11 @@ class Log:
 
     def term_at(self, index: int) -> int | None:
         """The term of the entry at `index`; None where the log knows of none."""
+        if index == self.last_index:
+            return self.last_term  # mostly it is that
         if index == self.base_index:
             return self.base_term
-        if not self.base_index < index <= self.last_index:
+        if not self.base_index < index < self.last_index:
             return None
         return self._batches[self._position(index)].term
 

@@ -25,6 +25,8 @@ class Configuration:
         self.membership = membership
         self.voters = membership.voters
         self.everybody = membership.members
+        self.is_stable = not membership.outgoing and membership.target == membership.voters
+        """no change is under way"""
         self._halves = [half for half in (membership.voters, membership.outgoing) if half]
 
     @property
@@ -53,7 +55,7 @@ class Configuration:
 
         There must be a voter.
         """
-        return min(_reached(half, value_of) for half in self._halves)
+        return min([_reached(half, value_of) for half in self._halves])
 
 
 def majority(voters: tuple[NodeId, ...]) -> int:
@@ -62,7 +64,7 @@ def majority(voters: tuple[NodeId, ...]) -> int:
 
 
 def _reached(half: tuple[NodeId, ...], value_of: Callable[[NodeId], Reached]) -> Reached:
-    values = sorted((value_of(voter) for voter in half), reverse=True)
+    values = sorted(map(value_of, half), reverse=True)
     return values[majority(half) - 1]
 
 

@@ -115,12 +115,7 @@ class Raft:
         if message.term < raft.current_term:
             self._answer_stale(sender, message)
             return
-        match message:
-            case RequestVote():
-                election.on_request_vote(raft, message)
-            case RequestVoteReply():
-                if election.on_request_vote_reply(raft, sender, message):
-                    replication.become_leader(raft)
+        match message:  # what comes most often first
             case AppendEntries():
                 self._hear_leader(message.leader_id)
                 replication.on_append_entries(raft, message)
@@ -128,6 +123,11 @@ class Raft:
                 if raft.role is Role.LEADER:
                     replication.on_append_entries_reply(raft, sender, message)
                     self._count_round()
+            case RequestVote():
+                election.on_request_vote(raft, message)
+            case RequestVoteReply():
+                if election.on_request_vote_reply(raft, sender, message):
+                    replication.become_leader(raft)
             case InstallSnapshot():
                 self._hear_leader(message.leader_id)
                 snapshots.on_install_snapshot(raft, sender, message)
@@ -301,8 +301,9 @@ class Raft:
     def ready(self) -> Ready | None:
         """What the caller must do now, or None. Each thing is said once."""
         raft = self.state
-        reads.forget_lost(raft)
-        if raft.role is Role.LEADER:
+        if raft.reads_under is not None:
+            reads.forget_lost(raft)
+        if raft.role is Role.LEADER and not (raft.configuration.is_stable and raft.is_voter):
             replication.change_membership(raft)
             if reconfiguration.is_done_with_us(raft):
                 transfer.leave(raft)
@@ -316,17 +317,10 @@ class Raft:
             reads.ask(raft)
         handed, last_index = raft.handed_hard_state, raft.log.last_index
         changed = handed.current_term != raft.current_term or handed.voted_for != raft.voted_for
-        hard_state = raft.hard_state if changed else None
-        batches: list[Batch] = []
-        if raft.handed_index < last_index:
-            batches = raft.log.batches_from(raft.handed_index + 1)
-        committed: list[Batch] = []
-        if raft.last_applied != raft.commit_index:
-            committed = self._take_committed()
         if not (
             changed
-            or batches
-            or committed
+            or raft.handed_index < last_index
+            or raft.last_applied != raft.commit_index
             or raft.messages
             or raft.messages_after_persist
             or raft.reads_ready
@@ -336,6 +330,13 @@ class Raft:
             or raft.chunks_received
         ):
             return None
+        hard_state = raft.hard_state if changed else None
+        batches: list[Batch] = []
+        if raft.handed_index < last_index:
+            batches = raft.log.batches_from(raft.handed_index + 1)
+        committed: list[Batch] = []
+        if raft.last_applied != raft.commit_index:
+            committed = self._take_committed()
         ready = Ready(
             hard_state=hard_state,
             batches=batches,
@@ -363,14 +364,14 @@ class Raft:
         raft = self.state
         if raft.role is not Role.LEADER:
             deadline = raft.election_deadline
-        elif raft.notice_deadline is not None:
-            deadline = min(raft.heartbeat_deadline, raft.notice_deadline)
         else:
             deadline = raft.heartbeat_deadline
-        if raft.disk.since is not None and not raft.disk.stalled:
-            deadline = min(deadline, stall.deadline(raft, raft.disk.since))
-        if raft.transfer is not None:
-            deadline = min(deadline, raft.transfer.deadline)
+            if raft.notice_deadline is not None and raft.notice_deadline < deadline:
+                deadline = raft.notice_deadline
+        if raft.disk.due < deadline:
+            deadline = raft.disk.due
+        if raft.transfer is not None and raft.transfer.deadline < deadline:
+            deadline = raft.transfer.deadline
         return deadline
 
     # -- control flow ----------------------------------------------------------------------------

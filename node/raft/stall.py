@@ -18,23 +18,21 @@ from node.raft.state import RaftState, Role
 
 def at_work(raft: RaftState, since: float | None) -> None:
     """The write that is under way began at `since`; None when there is none."""
-    raft.disk.since = since
-    if since is None and raft.disk.stalled:
-        raft.disk.stalled = raft.disk.gave_way = False
+    disk = raft.disk
+    disk.since = since
+    disk.due = float("inf") if since is None else since + raft.timing.election_timeout_min_s
+    if since is None and disk.stalled:
+        disk.stalled = disk.gave_way = False
         raft.note("info", "disk.recovered")
-
-
-def deadline(raft: RaftState, began: float) -> float:
-    """When a write that began then has taken too long."""
-    return began + raft.timing.election_timeout_min_s
 
 
 def look(raft: RaftState) -> None:
     """Notice that the disk hangs."""
     began = raft.disk.since
-    if began is None or raft.disk.stalled or raft.now < deadline(raft, began):
+    if began is None or raft.now < raft.disk.due:
         return
     raft.disk.stalled = True
+    raft.disk.due = float("inf")
     raft.note("warn", "disk.stalled", for_s=round(raft.now - began, 3))
 
 

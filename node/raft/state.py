@@ -174,11 +174,13 @@ class DiskAtWork:
     """What a server knows of the write that is under way (`stall.py`).
 
     since: when it began; None when there is none
+    due: by when it will have taken too long; infinity when there is none, or it has
     stalled: it takes too long
     gave_way: that has made this leader hand over already
     """
 
     since: float | None = None
+    due: float = float("inf")
     stalled: bool = False
     gave_way: bool = False
 
@@ -384,7 +386,8 @@ class RaftState:
     @property
     def is_voter(self) -> bool:
         """Whether its vote and its disk count, by the configuration in force."""
-        return self.configuration.may_vote(self.node_id)
+        configuration = self.configuration
+        return self.node_id in configuration.voters or configuration.may_vote(self.node_id)
 
     @property
     def cluster_time_us(self) -> int:

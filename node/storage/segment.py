@@ -250,7 +250,7 @@ def bad_end(segment: Segment) -> str | None:
     frame = rest[: _FRAME.size]
     if frame.strip(b"\0"):
         return _why_invalid(frame, segment)
-    if not segment.header.recycled and rest.strip(b"\0"):
+    if not segment.header.recycled and rest != bytes(len(rest)):
         return "an unfinished write: the beginning of the record is missing"
     return None
 

@@ -31,6 +31,23 @@ def traced(options: Options, seed: int) -> tuple[list[dict[str, Any]], str]:
     return [json.loads(line) for line in lines], "".join(lines)
 
 
+# -- time ----------------------------------------------------------------------------------------
+
+
+def test_what_is_due_at_one_time_happens_in_the_order_in_which_it_was_asked_for() -> None:
+    """Also when the world is stopped there, and goes on: links keep what they carry in order."""
+    world = World(situation(SHORT, 1))
+    happened: list[str] = []
+    for name in ("first", "second", "third"):
+        world.at(1.0, happened.append, name)
+    assert world.run_until(2.0, lambda: True)
+    assert happened == []
+    world.run_until(0.5)
+    assert happened == []
+    world.run_until(2.0)
+    assert happened == ["first", "second", "third"]
+
+
 # -- determinism ---------------------------------------------------------------------------------
 
 PROGRAM = """

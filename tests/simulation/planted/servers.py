@@ -41,7 +41,7 @@ BUGS = [
         "speak of what is still being written, as the answer to a doubled AppendEntries does.",
         target=Server,
         attribute="_carry_out",
-        plant=edited(("ready.must_persist or self._writing is not None", "ready.must_persist")),
+        plant=edited(("must_persist or self._writing is not None", "must_persist")),
         expected=(PROMISES, DURABILITY, ELECTION_SAFETY),
         within=15,
     ),
