@@ -212,6 +212,10 @@ class SimulatedClient:
         self._submits: _Way[Submitted]
         self._queries: _Way[ReadAnswer] | None = None
         self._asked_of_one: _Way[ReadAnswer] | None = None
+        # Of each kind there is one way at a time.
+        self._random_of_submits = random.Random(0)
+        self._random_of_queries = random.Random(0)
+        self._random_of_one = random.Random(0)
         self._begin_session()
 
     # -- calls -----------------------------------------------------------------------------------
@@ -244,11 +248,11 @@ class SimulatedClient:
         self._reads += 1
         query = Query(self._reads, [command], self.time.now, follower=node is not None)
         if node is not None:
-            self._asked_of_one = _Way(self, random.Random(self._whom.random()), query, node)
+            self._asked_of_one = _Way(self, _sown(self._random_of_one, self._whom), query, node)
             self._asked_of_one.advance()
             return
         if self._queries is None:
-            self._queries = _Way(self, self._route_random(), query)
+            self._queries = _Way(self, _sown(self._random_of_queries, self._chance), query)
         else:
             self._queries.route.begin(query)
         self._queries.advance()
@@ -354,10 +358,8 @@ class SimulatedClient:
 
         self._session = Session(new_client_id, asks=self.sessions_end)
         self._last_index = 0
-        self._submits = _Way(self, self._route_random(), self._session)
-
-    def _route_random(self) -> random.Random:
-        return random.Random(self._chance.random())
+        chance = _sown(self._random_of_submits, self._chance)
+        self._submits = _Way(self, chance, self._session)
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -422,6 +424,12 @@ class SimulatedClient:
             self._last_seen.pop(asked.key, None)
         else:
             self._last_seen[asked.key] = seen
+
+
+def _sown(generator: random.Random, chance: random.Random) -> random.Random:
+    """The generator anew, by chance: as good as another one, which takes longer to make."""
+    generator.seed(chance.random())
+    return generator
 
 
 def _held(asked: Asked, answer: Submitted | ReadAnswer) -> bytes | None:

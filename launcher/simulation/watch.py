@@ -101,13 +101,13 @@ class Promises:
 
     def note(self, message: Message, to: NodeId) -> bool:
         """Takes note of what a message says of its sender; whether that is anything new."""
-        if isinstance(message, RequestVote):
-            return not message.pre_vote and self._note_vote(message.term, message.candidate_id)
         if isinstance(message, AppendEntriesReply):
             new = self._note_term(message.term)
             return (
                 message.success and self._note_entries(message.term, message.match_index)
             ) or new
+        if isinstance(message, RequestVote):
+            return not message.pre_vote and self._note_vote(message.term, message.candidate_id)
         if isinstance(message, InstallSnapshotReply):
             new = self._note_term(message.term)
             index = message.last_included_index

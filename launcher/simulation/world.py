@@ -174,10 +174,11 @@ class World:
                 heappush(heap, event)
                 break
             if when >= ask_at:
+                heappush(heap, event)  # who is asked may begin something that comes before it
                 if enough is not None and enough():
-                    heappush(heap, event)
                     return True
                 ask_at = when + 0.01
+                continue
             self.now = when
             self.events += 1
             what(*arguments)

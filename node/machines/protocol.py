@@ -136,7 +136,9 @@ def no_argument(verb: str, rest: bytes) -> None:
 def shown(text: bytes) -> str:
     """What a user typed, on one line and of bounded length, for the text of a refusal."""
     head = text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in head)
+    line = head
+    if not head.isprintable():
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in head)
     return line if len(text) <= _SHOWN_BYTES else line + "..."
 
 

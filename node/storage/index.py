@@ -76,14 +76,14 @@ class SegmentIndex:
 
     def extend(self, batch: Batch) -> None:
         """Takes in a batch of the last segment; it replaces everything from its start on."""
-        if batch.first_index <= self.last_index:
-            self._truncate(batch.first_index)
-        self._starts.append(batch.first_index)
-        self.last_index = batch.last_index
+        first = batch.first_index
+        if first <= self.last_index:
+            self._truncate(first)
+        self._starts.append(first)
         segment = self.segments[-1]
         if not segment.first_index:
-            segment.first_index = batch.first_index
-        segment.last_index = batch.last_index
+            segment.first_index = first
+        self.last_index = segment.last_index = batch.last_index
 
     def wholly_below(self, index: int) -> list[SegmentInfo]:
         """The first segments whose entries are all below `index`; never the last segment."""

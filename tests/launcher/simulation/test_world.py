@@ -48,6 +48,26 @@ def test_what_is_due_at_one_time_happens_in_the_order_in_which_it_was_asked_for(
     assert happened == ["first", "second", "third"]
 
 
+def test_time_never_goes_back() -> None:
+    """Whoever is asked whether it is enough may begin something, as clients do in the end; that
+    comes before what is due later, though it was asked for later."""
+    world = World(situation(SHORT, 1))
+    happened: list[tuple[str, float]] = []
+
+    def happen(name: str) -> None:
+        happened.append((name, world.now))
+
+    def enough() -> bool:
+        if world.now == 1.0 and len(happened) == 1:
+            world.at(1.1, happen, "begun when asked")
+        return False
+
+    world.at(1.0, happen, "at first")
+    world.at(1.5, happen, "later")
+    world.run_until(2.0, enough)
+    assert happened == [("at first", 1.0), ("begun when asked", 1.1), ("later", 1.5)]
+
+
 # -- determinism ---------------------------------------------------------------------------------
 
 PROGRAM = """
