@@ -368,13 +368,12 @@ class Sweep:
     def _spent(self, configs: list[Config]) -> list[tuple[int, int]]:
         """Writes of a value that need not be able where none of these reads of it are owed: nobody
         else will ask for it, and there are blanks enough for whatever else they are good for."""
-        blanks = reduce(and_, (able for _, _, able in configs), self._blanks)
+        in_all = reduce(and_, (able for _, _, able in configs))
         deletes = self._by_value[DELETE].get(None, _NONE_ALIKE).bits
         others = (deletes | self._open_writes).bit_count()
-        if blanks.bit_count() < others + self._prospects.reserve(self._now):
+        if (in_all & self._blanks).bit_count() < others + self._prospects.reserve(self._now):
             return []
         in_some = reduce(or_, (able for _, _, able in configs))
-        in_all = reduce(and_, (able for _, _, able in configs))
         reads = self._by_value[READ]
         return [
             (writes.bits, reads.get(value, _NONE_ALIKE).bits)

@@ -386,8 +386,7 @@ class RaftState:
     @property
     def is_voter(self) -> bool:
         """Whether its vote and its disk count, by the configuration in force."""
-        configuration = self.configuration
-        return self.node_id in configuration.voters or configuration.may_vote(self.node_id)
+        return self.configuration.may_vote(self.node_id)
 
     @property
     def cluster_time_us(self) -> int:
