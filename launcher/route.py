@@ -21,6 +21,7 @@ No socket and no clock here: time is an argument, in seconds, and a `Dial` opens
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from random import Random
 from typing import Generic, Protocol, TypeVar
@@ -137,7 +138,7 @@ class Route(Generic[_T]):
     def deadline(self) -> float:
         """When `advance` is due if nothing happens before; infinite when nothing is outstanding."""
         if not self.work.outstanding:
-            return float("inf")
+            return math.inf
         return self._next_attempt_at if self._primary is None else self._hedge_at
 
     def advance(self, now: float) -> None:
@@ -300,7 +301,7 @@ class Route(Generic[_T]):
         return node
 
     def _avoided(self, node: NodeId | None, now: float) -> bool:
-        return node is not None and now - self._unreached_at.get(node, float("-inf")) < AVOID_S
+        return node is not None and now - self._unreached_at.get(node, -math.inf) < AVOID_S
 
     def _patience(self) -> float:
         return self._hedge_s * self._random.uniform(1.0, 1.5)

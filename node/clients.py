@@ -19,7 +19,7 @@ from node.events import Note
 from node.ports import ClientConnection
 from node.raft.messages import NodeId
 from node.raft.raft import Raft
-from node.raft.state import Role
+from node.raft.state import LEADER
 from node.settings import MAX_HELD_READ_BYTES, read_bytes
 from node.wire import MOST_UNACKNOWLEDGED, NodeConfig, Read, ReadResult, Submit
 
@@ -91,7 +91,7 @@ class Clients:
         if not (self._submits or self._reads or self._under is None):
             return
         state = self._raft.state
-        leads = state.role is Role.LEADER
+        leads = state.role is LEADER
         under = (state.current_term, state.leader_id)
         if leads:
             self._under = under

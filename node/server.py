@@ -34,9 +34,9 @@ from node.machines.protocol import Machine, Timed, answer_queries
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
 from node.raft import membership as memberships
-from node.raft.messages import Batch, BatchKind, Message, NodeId, Snapshot
+from node.raft.messages import COMMANDS, CONFIGURATION, Batch, Message, NodeId, Snapshot
 from node.raft.raft import Raft
-from node.raft.state import RaftState, Randomness, Ready, Role
+from node.raft.state import FOLLOWER, LEADER, RaftState, Randomness, Ready
 from node.settings import limits_of, sessions_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.segment import Identity
@@ -185,7 +185,7 @@ class Server:
             raft.elapse(now)
         clients.give_up_lost_leader(now)
         clients.begin(now)
-        if self._timed is not None and state.role is Role.LEADER:
+        if self._timed is not None and state.role is LEADER:
             self._tick_if_due(self._timed, now)
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
@@ -218,7 +218,7 @@ class Server:
         if self._timed is None:
             return deadline
         state = self._raft.state
-        if state.role is Role.LEADER and state.transfer is None:
+        if state.role is LEADER and state.transfer is None:
             due_us = self._timed.deadline_us()
             if due_us is not None and due_us > state.log.last_time_us:
                 due = state.elected_at + (due_us + 1 - state.elected_time_us) / 1e6
@@ -252,7 +252,7 @@ class Server:
         state = self._raft.state
         index, configuration = state.configurations[-1]
         membership = configuration.membership
-        follows = state.role is Role.FOLLOWER
+        follows = state.role is FOLLOWER
         return wire.Status(
             request=request,
             role="learner" if follows and not state.is_voter else state.role.value,
@@ -434,7 +434,7 @@ class Server:
             self._timed.advance(batch.time_us)
         self._sessions.advance(batch.time_us)
         clients, requests = self._clients.take_waiting(batch.first_index)
-        if batch.kind is BatchKind.COMMANDS:
+        if batch.kind is COMMANDS:
             index = batch.first_index
             for position, request in enumerate(requests or wire.split_submits(batch.data)):
                 outcome = self._apply_request(index, batch.term, request)
@@ -443,7 +443,7 @@ class Server:
                     for reply in outcome:
                         clients[position].send(wire.encode_client(reply))
             assert index == batch.last_index + 1, "a batch counts its commands"
-        elif batch.kind is BatchKind.CONFIGURATION:
+        elif batch.kind is CONFIGURATION:
             self._membership = memberships.decode(batch.data)
         self._applied_index = batch.last_index
         self._applied_term = batch.term
@@ -468,7 +468,7 @@ class Server:
     def _digest_batch(self, batch: Batch) -> None:
         """Every node cuts the log into the same batches, so these digests can be compared."""
         said = b"%d %d %d %d %d %d " % (
-            batch.first_index, batch.term, batch.kind, batch.count, batch.time_us,
+            batch.first_index, batch.term, int(batch.kind), batch.count, batch.time_us,
             zlib.crc32(batch.data),
         )  # fmt: skip
         self._digest = hashlib.blake2b(self._digest + said, digest_size=8).digest()

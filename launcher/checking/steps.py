@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
-from launcher.checking.history import Kind, Operation
+from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
 
 
 class Step(msgspec.Struct, eq=False):
@@ -34,7 +34,6 @@ class Step(msgspec.Struct, eq=False):
 
 
 by_completion = attrgetter("completed")
-READ, WRITE, CAS, DELETE = Kind.READ, Kind.WRITE, Kind.CAS, Kind.DELETE
 
 
 def steps(operations: Iterable[Operation]) -> Iterator[Step]:

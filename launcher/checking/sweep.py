@@ -48,12 +48,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from launcher.checking.history import Kind
+from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind
 from launcher.checking.steps import (
-    CAS,
-    DELETE,
-    READ,
-    WRITE,
     Demand,
     Prospects,
     Step,

@@ -12,6 +12,7 @@ that a command which takes effect twice shows.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
-from launcher.checking.history import Kind, Operation
+from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
 from launcher.route import Refused, Route
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
 from launcher.simulation.network import Connection, Time
@@ -85,7 +86,6 @@ class _Way(Generic[_T]):
     def __init__(
         self,
         client: SimulatedClient,
-        route_random: random.Random,
         work: Work[_T],
         node: NodeId | None = None,
     ) -> None:
@@ -93,8 +93,10 @@ class _Way(Generic[_T]):
         self._client: SimulatedClient = client
         self._node: NodeId | None = node
         nodes = list(client.nodes) if node is None else [node]
-        self.route: Route[_T] = Route(nodes, work, self, route_random, leader=client.leader)
-        self._timer_at = float("inf")
+        self.route: Route[_T] = Route(
+            nodes, work, self, client.chance_of_routes, leader=client.leader
+        )
+        self._timer_at = math.inf
         self._closed = False
 
     def close(self) -> None:
@@ -118,15 +120,22 @@ class _Way(Generic[_T]):
             return
         now = self._client.time.now
         self.route.advance(now)
+        self._arm_timer(now)
+
+    def _arm_timer(self, now: float) -> None:
         due = self.route.deadline
         if due < self._timer_at:
             self._timer_at = due if due > now else now + 1e-6
             self._client.time.at(self._timer_at, self._on_timer, self._timer_at)
 
     def _on_timer(self, when: float) -> None:
-        if when == self._timer_at:
-            self._timer_at = float("inf")
-            self.advance()
+        """A deadline has come; or one that has moved away since, and then it only looks again."""
+        if when != self._timer_at or self._closed:
+            return
+        self._timer_at = math.inf
+        if when >= self.route.deadline:
+            self.route.advance(when)
+        self._arm_timer(when)
 
     def received(self, connection: Connection, frames: list[bytes]) -> None:
         """The `Caller` port."""
@@ -206,16 +215,14 @@ class SimulatedClient:
         self._reads = 0
         self._last_seen: dict[bytes, bytes] = {}
         self._asked: deque[Asked] = deque()
-        self._call = 0
+        self._give_up_at = 0.0
+        self._timer_at = math.inf
         self._last_index = 0
         self._answered_s = 0.0
         self._submits: _Way[Submitted]
         self._queries: _Way[ReadAnswer] | None = None
         self._asked_of_one: _Way[ReadAnswer] | None = None
-        # Of each kind there is one way at a time.
-        self._random_of_submits = random.Random(0)
-        self._random_of_queries = random.Random(0)
-        self._random_of_one = random.Random(0)
+        self.chance_of_routes = random.Random(chance.random())
         self._begin_session()
 
     # -- calls -----------------------------------------------------------------------------------
@@ -242,17 +249,17 @@ class SimulatedClient:
     def read(self, key: bytes, node: NodeId | None = None) -> None:
         """Reads a key, linearizably, without an entry: of the leader, or of a certain node."""
         command = b"GET " + key
-        asked = Asked(Kind.READ, key, command, self.time.now)
+        asked = Asked(READ, key, command, self.time.now)
         asked.committed = self._listener.committed_index
         self._begin_call([asked])
         self._reads += 1
         query = Query(self._reads, [command], self.time.now, follower=node is not None)
         if node is not None:
-            self._asked_of_one = _Way(self, _sown(self._random_of_one, self._whom), query, node)
+            self._asked_of_one = _Way(self, query, node)
             self._asked_of_one.advance()
             return
         if self._queries is None:
-            self._queries = _Way(self, _sown(self._random_of_queries, self._chance), query)
+            self._queries = _Way(self, query)
         else:
             self._queries.route.begin(query)
         self._queries.advance()
@@ -261,15 +268,14 @@ class SimulatedClient:
         """A command that sets a key to a value which nobody else ever writes."""
         value = self._new_value()
         command = b"SET %s %s" % (key, value)
-        return Asked(Kind.WRITE, key, command, self.time.now, value)
+        return Asked(WRITE, key, command, self.time.now, value)
 
     def _begin_call(self, asked: Sequence[Asked]) -> None:
         assert self.idle, "one call at a time"
         self.idle = False
         self._asked.extend(asked)
-        self._call += 1
-        timeout_s = self._chance.choice(TIMEOUTS_S)
-        self.time.at(self.time.now + timeout_s, self._run_out, self._call)
+        self._give_up_at = self.time.now + self._chance.choice(TIMEOUTS_S)
+        self._arm_timer()
 
     def end(self) -> None:
         """The run is over: what has no answer yet never gets one."""
@@ -277,8 +283,21 @@ class SimulatedClient:
             self._record(one, None)
         self._asked.clear()
 
-    def _run_out(self, call: int) -> None:
-        if call == self._call and not self.idle:
+    def _arm_timer(self) -> None:
+        """Most calls are answered in time: a timer that fires early only looks again."""
+        if self._give_up_at < self._timer_at:
+            self._timer_at = self._give_up_at
+            self.time.at(self._timer_at, self._on_timer, self._timer_at)
+
+    def _on_timer(self, when: float) -> None:
+        if when != self._timer_at:
+            return
+        self._timer_at = math.inf
+        if self.idle:
+            return
+        if when < self._give_up_at:
+            self._arm_timer()
+        else:
             self.give_up()
 
     def give_up(self) -> None:
@@ -336,10 +355,10 @@ class SimulatedClient:
             value = self._new_value()
             old = self._last_seen.get(key, b"none")
             command = b"CAS %s %s %s" % (key, old, value)
-            return Asked(Kind.CAS, key, command, self.time.now, value, old)
+            return Asked(CAS, key, command, self.time.now, value, old)
         if choice < 0.93:
-            return Asked(Kind.READ, key, b"GET " + key, self.time.now)
-        return Asked(Kind.DELETE, key, b"DEL " + key, self.time.now)
+            return Asked(READ, key, b"GET " + key, self.time.now)
+        return Asked(DELETE, key, b"DEL " + key, self.time.now)
 
     def _key(self) -> bytes:
         return self._keys[int(self._chance.random() * len(self._keys))]
@@ -358,8 +377,7 @@ class SimulatedClient:
 
         self._session = Session(new_client_id, asks=self.sessions_end)
         self._last_index = 0
-        chance = _sown(self._random_of_submits, self._chance)
-        self._submits = _Way(self, chance, self._session)
+        self._submits = _Way(self, self._session)
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -400,8 +418,8 @@ class SimulatedClient:
             ok = answer.ok
             if not ok:
                 observed = _held(asked, answer)
-                ok = asked.kind is Kind.READ
-            elif asked.kind is Kind.READ:
+                ok = asked.kind is READ
+            elif asked.kind is READ:
                 observed = answer.result
             self._note(asked, ok, observed)
         self.history.append(
@@ -426,18 +444,12 @@ class SimulatedClient:
             self._last_seen[asked.key] = seen
 
 
-def _sown(generator: random.Random, chance: random.Random) -> random.Random:
-    """The generator anew, by chance: as good as another one, which takes longer to make."""
-    generator.seed(chance.random())
-    return generator
-
-
 def _held(asked: Asked, answer: Submitted | ReadAnswer) -> bytes | None:
     """What the key held, by a refusal of the kv machine; None when there was no such key."""
     if answer.result == b"no key " + asked.key:
         return None
     lost_race = b"CAS failed: %s is " % asked.key
-    if asked.kind is Kind.CAS and answer.result.startswith(lost_race):
+    if asked.kind is CAS and answer.result.startswith(lost_race):
         return answer.result[len(lost_race) :]
     belief = f"{asked.command!r} was answered with {answer.result!r}"
     raise InvariantBroken(EXACTLY_ONCE, belief)

@@ -20,8 +20,8 @@ import msgspec
 
 from node.raft.invariants import ClusterWatch, ServerWatch
 from node.raft.messages import (
+    COMMANDS,
     Batch,
-    BatchKind,
     Floor,
     HardState,
     InstallSnapshot,
@@ -30,7 +30,7 @@ from node.raft.messages import (
     Snapshot,
 )
 from node.raft.raft import Raft
-from node.raft.state import Limits, Note, Ready, Role, Timing
+from node.raft.state import LEADER, Limits, Note, Ready, Timing
 
 TIMING = Timing(0.1, 0.5, 1.0, failure_hint=False)
 """Without the hint, an election begins when a test says so."""
@@ -45,7 +45,7 @@ MOST_STEPS = 100_000
 def batches(terms: Iterable[int], data: bytes = b"") -> list[Batch]:
     """A log of single entries with these terms, from index 1 on."""
     return [
-        Batch(index, term, BatchKind.COMMANDS, 1, data or b"%d@%d" % (index, term))
+        Batch(index, term, COMMANDS, 1, data or b"%d@%d" % (index, term))
         for index, term in enumerate(terms, 1)
     ]
 
@@ -357,7 +357,7 @@ class Network:
         leading = [
             (s.raft.state.current_term, n)
             for n, s in self.servers.items()
-            if s.raft.state.role is Role.LEADER
+            if s.raft.state.role is LEADER
         ]
         return max(leading)[1] if leading else None
 

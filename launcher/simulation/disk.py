@@ -65,6 +65,14 @@ class Inode:
             if len(versions) > MOST_VERSIONS:
                 del versions[1]
 
+    def write_durably(self, offset: int, data: bytes) -> None:
+        """As `write` and then `sync`, of a file that is clean, with nothing in between."""
+        end = offset + len(data)
+        for content in (self.cached, self.durable):
+            if end > len(content):
+                content.extend(bytes(end - len(content)))
+            content[offset:end] = data
+
     def truncate(self, size: int) -> None:
         """In the page cache; the medium follows with the next sync."""
         del self.cached[size:]
@@ -148,6 +156,11 @@ class SimulatedFile:
         self._inode.write(offset, data)
 
     def write_synced(self, offset: int, data: bytes) -> None:
+        if self._disk.is_well and self._inode.is_clean:
+            self._disk.step("write", self._inode.name)
+            self._disk.step("sync", self._inode.name)
+            self._inode.write_durably(offset, data)
+            return
         self.write_at(offset, data)
         self.sync()
 
@@ -223,6 +236,11 @@ class SimulatedDisk:
         self._unsynced_names.clear()
 
     # -- what happens to it ----------------------------------------------------------------------
+
+    @property
+    def is_well(self) -> bool:
+        """Nothing that is going to happen to an operation is known yet."""
+        return not (self.crash_at or self.fail_at or self.failing)
 
     def step(self, operation: str, name: str) -> None:
         """Counts an operation, and stops or fails it when it is its turn."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from launcher.simulation.cores import terms_of
 from launcher.simulation.stage import Play, Unmet, Words, Wrong, alone, first, nothing, number
 from node.raft.membership import Configuration
-from node.raft.messages import BatchKind, NodeId
+from node.raft.messages import COMMANDS, NodeId
 from node.raft.state import Role
 
 REFUSALS = ("NotLeader", "Busy", "ImpossibleTransfer")
@@ -141,7 +141,7 @@ def _members(
 def _applied(play: Play, words: Words) -> None:
     def commands(node_id: NodeId) -> str:
         applied = play.net.servers[play.running(play.names[node_id])].applied
-        wanted = (batch.data.decode() for batch in applied if batch.kind is BatchKind.COMMANDS)
+        wanted = (batch.data.decode() for batch in applied if batch.kind is COMMANDS)
         return " ".join(wanted)
 
     _each(play, words, commands, "what is applied")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from node import wire
 from node.raft.invariants import InvariantBroken, require
 from node.raft.messages import NodeId, RequestVote, TimeoutNow
-from node.raft.state import Role, Transfer
+from node.raft.state import LEADER, Transfer
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
@@ -52,7 +52,7 @@ class HandoverWatch:
         if lasted_s > state.timing.election_timeout_min_s + LATE_S:
             belief = f"n{node.node_id} gives up handing over in time, not after {lasted_s:.3f} s"
             raise InvariantBroken(HANDOVER, belief)
-        if state.role is Role.LEADER and term == begun[2] and last_index != begun[3]:
+        if state.role is LEADER and term == begun[2] and last_index != begun[3]:
             belief = f"n{node.node_id} takes no entry while it hands over, and took {last_index}"
             raise InvariantBroken(HANDOVER, belief)
 

@@ -13,8 +13,8 @@ from operator import itemgetter
 
 from node.raft import membership as memberships
 from node.raft.invariants import CONSISTENT, InvariantBroken
-from node.raft.messages import Batch, BatchKind, Membership, NodeId, Snapshot
-from node.raft.state import RaftState, Role
+from node.raft.messages import CONFIGURATION, Batch, Membership, NodeId, Snapshot
+from node.raft.state import CANDIDATE, RaftState
 
 
 class MembershipWatch:
@@ -28,18 +28,17 @@ class MembershipWatch:
     def committed(self, batches: Iterable[Batch]) -> None:
         """These are committed, which nobody knew before; they follow on what was."""
         for batch in batches:
-            if batch.kind is BatchKind.CONFIGURATION:
+            if batch.kind is CONFIGURATION:
                 self._committed.append((batch.last_index, memberships.decode(batch.data)))
 
     def look(self, state: RaftState) -> None:
         """At what is new since the last time."""
-        if state.role is Role.CANDIDATE:
+        if state.role is CANDIDATE:
             self._check_candidate(state)
         index = state.configurations[-1][0]
         snapshot = state.snapshot
         now = (state, index, state.truncations, state.log.base_index, snapshot)
-        before = self._seen.get(state.node_id)
-        if before is not None and before[0] is state and before[1:] == now[1:]:
+        if self._seen.get(state.node_id) == now:
             return
         self._seen[state.node_id] = now
         self._check_configurations(state)
@@ -65,7 +64,7 @@ class MembershipWatch:
         log = state.log
         if index <= log.last_index and log.is_batch_end(index - 1) and log.is_batch_end(index):
             batch = log.batches_from(index)[0]
-            of_members = batch.kind is BatchKind.CONFIGURATION
+            of_members = batch.kind is CONFIGURATION
             if of_members and memberships.decode(batch.data) == membership:
                 return
         belief = f"n{state.node_id} goes by {membership} of entry {index}, and its log has another"

@@ -13,6 +13,7 @@ power only what the disk of `disk.py` lets survive.
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ from node.events import HybridClock
 from node.machines.protocol import Machine
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import Floor, NodeId
-from node.raft.state import Role
+from node.raft.state import LEADER
 from node.server import Server
 
 EPOCH_NS = 1_000_000_000 * 10**9
@@ -120,7 +121,7 @@ class DiskWork:
             return
         if node.time.now < node.disk_hangs_until:
             self._stalled = True
-            if node.disk_hangs_until < float("inf"):
+            if node.disk_hangs_until < math.inf:
                 node.time.at(node.disk_hangs_until, self.go_on)
             return
         work, done = self._work.popleft()
@@ -196,12 +197,12 @@ class SimulatedNode:
         self._background = DiskWork(self)
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._pump_due = False
-        self._timer_at = float("inf")
+        self._timer_at = math.inf
         self._failures_before = 0
 
     @property
     def leads(self) -> bool:
-        return self.server is not None and self.server.state.role is Role.LEADER
+        return self.server is not None and self.server.state.role is LEADER
 
     @property
     def local_now(self) -> float:
@@ -218,7 +219,7 @@ class SimulatedNode:
         self.paused = self._pump_due = False
         self._log_work.begin_life()
         self._background.begin_life()
-        self._timer_at = float("inf")
+        self._timer_at = math.inf
         disk = self.disk
         disk.restart()
         disk.crash_at = interrupted_at
@@ -288,7 +289,7 @@ class SimulatedNode:
         self._waiting.clear()
         self.unflushed.clear()
         self.paused = self._pump_due = False
-        self._timer_at = float("inf")
+        self._timer_at = math.inf
         for connection in self._connections:
             connection.end()
         self._connections.clear()
@@ -371,14 +372,23 @@ class SimulatedNode:
         """The Process port."""
 
         def take(server: Server) -> None:
-            if bodies is None:
-                server.client_gone(self._connections.pop(connection))
-                return
             server_end = self._connections[connection]
-            for body in bodies:
+            for body in bodies or ():
                 server.request(server_end, body)
 
-        self._tell(take)
+        if bodies is None:
+            self._hang_up(connection)
+        else:
+            self._tell(take)
+
+    def _hang_up(self, connection: Connection) -> None:
+        """A client has: nobody waits for that to be acted on, as in `node/process.py`."""
+        if self.server is None:
+            return
+        if self.paused:
+            self._waiting.append((self._hang_up, (connection,)))
+        else:
+            self.server.client_gone(self._connections.pop(connection))
 
     def _tell(self, what: Callable[[Server], None]) -> None:
         if self.server is None:
@@ -441,7 +451,7 @@ class SimulatedNode:
     def _on_timer(self, epoch: int, when: float) -> None:
         if epoch != self.epoch or when != self._timer_at or self.server is None:
             return
-        self._timer_at = float("inf")
+        self._timer_at = math.inf
         if self.clock.read(self.time.now) >= self.server.deadline:
             self._schedule_pump()
         else:

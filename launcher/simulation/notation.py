@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from node.raft import membership as memberships
 from node.raft.messages import (
+    CONFIGURATION,
+    NOOP,
+    TICK,
     AppendEntries,
     AppendEntriesReply,
     Batch,
-    BatchKind,
     InstallSnapshot,
     InstallSnapshotReply,
     Membership,
@@ -43,11 +45,11 @@ def of_batch(batch: Batch) -> str:
     """Index, term and commands: `3@2:x`."""
     first, last = batch.first_index, batch.last_index
     span = f"{first}@{batch.term}" if first == last else f"{first}..{last}@{batch.term}"
-    if batch.kind is BatchKind.NOOP:
+    if batch.kind is NOOP:
         return f"{span}:no-op"
-    if batch.kind is BatchKind.TICK:
+    if batch.kind is TICK:
         return f"{span}:tick"
-    if batch.kind is BatchKind.CONFIGURATION:
+    if batch.kind is CONFIGURATION:
         return f"{span}:{_of_membership(memberships.decode(batch.data))}"
     data = batch.data.decode("utf-8", "replace")
     return span if data == span else f"{span}:{','.join(data.split())}"

@@ -97,7 +97,7 @@ from launcher.simulation.stage import (
 )
 from node.errors import NotLeader, RaftError
 from node.raft.messages import HardState, NodeId
-from node.raft.state import Limits, Role
+from node.raft.state import LEADER, Limits
 
 MARGIN = "  | "
 """Begins the lines that tell what a command caused."""
@@ -245,7 +245,7 @@ def _time_out(play: Play, words: Words) -> None:
     if words[1:] not in ([], ["early"]):
         raise Wrong(f"cannot make sense of {words[1]!r}")
     state = play.net[node_id].state
-    if state.role is Role.LEADER:
+    if state.role is LEADER:
         raise Unmet("it leads, and waits for no leader")
     if words[1:]:
         state.election_deadline = play.net.now

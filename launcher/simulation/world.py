@@ -2,9 +2,9 @@
 
     outcome = World(situation(options, seed)).run()
 
-Nothing in it waits, and nothing is random but by the seed: events stand in a heap with their times,
-and the next one is always next. So a run is some fifty times as fast as what it simulates, and the
-same seed is the same run, to the last byte of its trace.
+Nothing in it waits (`agenda.py`), and nothing is random but by the seed. So a run is some fifty
+times as fast as what it simulates, and the same seed is the same run, to the last byte of its
+trace.
 
 A run has two parts. While there are faults (`nemesis.py`), clients quarrel over a few keys, and
 every step is watched (`watch.py`, `node/raft/invariants.py`). Then the faults stop, and the cluster
@@ -35,12 +35,12 @@ import itertools
 import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from heapq import heappop, heappush
 
 import msgspec
 
 from launcher.checker import Validity, check, explain
 from launcher.checking.history import Operation
+from launcher.simulation.agenda import Agenda
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.nemesis import Nemesis
@@ -110,32 +110,32 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World:
-    """One simulated cluster. Observer of its nodes, and their time."""
+    """One simulated cluster. Observer of its nodes."""
 
     def __init__(self, situation: Situation, *, trace: Trace | None = None) -> None:
-        self.now = 0.0
+        self.time = Agenda()
         self.situation = situation
         options = situation.options
         self.schedule = situation.schedule()
         self.faults = 0
         self.crashes = 0
-        self.events = 0
         self.fingerprint = 0
         self._trace = trace
-        self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
-        self._number = itertools.count()
         self._watch = Watch(situation.chance("watch"), stable(situation.members))
         self._handovers = HandoverWatch()
         self._nodes = {
-            node_id: SimulatedNode(node_id, situation, self, self) for node_id in situation.nodes
+            node_id: SimulatedNode(node_id, situation, self.time, self)
+            for node_id in situation.nodes
         }
         self._watch.begin(self._nodes.values())
-        self._network = Network(self, self._nodes, situation.latency_s, situation.chance("network"))
+        self._network = Network(
+            self.time, self._nodes, situation.latency_s, situation.chance("network")
+        )
         link(self._nodes.values(), self._network)
         nodes = list(self._nodes.values())
-        self._operator = Operator(nodes, self, self._forgot)
+        self._operator = Operator(nodes, self.time, self._forgot)
         self._nemesis = Nemesis(
-            nodes, self._network, self, situation, self._operator, self._note_fault
+            nodes, self._network, self.time, situation, self._operator, self._note_fault
         )
         self._clients = [self._client(number) for number in range(1, options.clients + 1)]
 
@@ -144,7 +144,7 @@ class World:
         return SimulatedClient(
             number,
             self._nodes,
-            self,
+            self.time,
             self._watch,
             self.situation.chance(f"client {number}"),
             keys=self.situation.keys,
@@ -157,34 +157,6 @@ class World:
             one_shot=0 <= options.clients - number < self.situation.one_shots,
         )
 
-    # -- time ------------------------------------------------------------------------------------
-
-    def at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
-        """The Time port."""
-        heappush(self._heap, (when, next(self._number), what, arguments))
-
-    def run_until(self, end_s: float, enough: Callable[[], bool] | None = None) -> bool:
-        """Lets things happen until then, or until it is `enough`, which is asked now and then."""
-        heap = self._heap
-        ask_at = self.now if enough is not None else float("inf")
-        while heap:
-            event = heappop(heap)
-            when, _, what, arguments = event
-            if when > end_s:
-                heappush(heap, event)
-                break
-            if when >= ask_at:
-                heappush(heap, event)  # who is asked may begin something that comes before it
-                if enough is not None and enough():
-                    return True
-                ask_at = when + 0.01
-                continue
-            self.now = when
-            self.events += 1
-            what(*arguments)
-        self.now = end_s
-        return enough is not None and enough()
-
     # -- the run ---------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
@@ -195,22 +167,22 @@ class World:
             self._disturbed()
             self._live()
         except InvariantBroken as error:
-            failure = Failure(error.broken, error.belief, self.now)
+            failure = Failure(error.broken, error.belief, self.time.now)
         except AssertionError as error:  # what the product itself believes impossible
-            failure = Failure(CRASH, f"an assertion does not hold: {error}", self.now)
+            failure = Failure(CRASH, f"an assertion does not hold: {error}", self.time.now)
         if failure is None:
             failure, undecided = self._check_history()
         return Outcome(
             seed=self.situation.seed,
             failure=failure,
             undecided=undecided,
-            simulated_s=self.now,
+            simulated_s=self.time.now,
             operations=sum(len(client.history) for client in self._clients),
             acknowledged=self._watch.acknowledged_count,
             faults=self.faults,
             crashes=self.crashes,
             elections=len(self._watch.cluster.leaders),
-            events=self.events,
+            events=self.time.events,
             fingerprint=self.fingerprint,
         )
 
@@ -218,10 +190,10 @@ class World:
         time_s = self.situation.options.time_s
         self._nemesis.follow(self.schedule)
         for node in self._nodes.values():
-            self.at(0.0, node.start)
+            self.time.at(0.0, node.start)
         for client in self._clients:
             client.work(until_s=time_s)
-        self.run_until(time_s)
+        self.time.run_until(time_s)
 
     def _check_history(self) -> tuple[Failure | None, str]:
         history: list[Operation] = []
@@ -231,7 +203,7 @@ class World:
         verdict = check(history, timeout_s=CHECK_LOOKS, clock=itertools.count().__next__)
         if verdict.validity is Validity.INVALID:
             at_s = max(
-                (one.completed_s or one.invoked_s for one in verdict.window), default=self.now
+                (one.completed_s or one.invoked_s for one in verdict.window), default=self.time.now
             )
             return Failure(LINEARIZABILITY, verdict.reason, at_s, explain(verdict)), ""
         return None, verdict.reason if verdict.validity is Validity.UNKNOWN else ""
@@ -287,7 +259,7 @@ class World:
             return False
 
         if not self._comes_about(settled, 2 * SETTLE_S):
-            self._fail_to_live(f"not all are voters by {self.now:.3f} s")
+            self._fail_to_live(f"not all are voters by {self.time.now:.3f} s")
 
     def _rebuild(self, node: SimulatedNode) -> None:
         """Its disk has rotted, and its peers give it back what it has lost."""
@@ -299,7 +271,7 @@ class World:
             return self._operator.rebuilding is None and not node.lost
 
         if not self._comes_about(rebuilt, 2 * SETTLE_S):
-            self._fail_to_live(f"n{node.node_id} is not rebuilt by {self.now:.3f} s")
+            self._fail_to_live(f"n{node.node_id} is not rebuilt by {self.time.now:.3f} s")
 
     def _alive(self) -> list[SimulatedNode]:
         return [node for node in self._nodes.values() if not node.lost]
@@ -313,15 +285,15 @@ class World:
     def _comes_about(self, what: Callable[[], bool], patience_s: float) -> bool:
         """In so long, or as long as it takes who is behind to catch up: over slow links a long way
         takes long, and what counts is to get on."""
-        give_up = self.now + 10 * SETTLE_S
-        if self.run_until(self.now + patience_s / 2, what):
+        give_up = self.time.now + 10 * SETTLE_S
+        if self.time.run_until(self.time.now + patience_s / 2, what):
             return True
         # Not sooner: who has only just started has applied nothing, and nobody lacks anything.
         lack = self._lack()
         patience_s /= 2
-        while not self.run_until(self.now + patience_s, what):
+        while not self.time.run_until(self.time.now + patience_s, what):
             before, lack = lack, self._lack()
-            if lack >= before or self.now >= give_up:
+            if lack >= before or self.time.now >= give_up:
                 return False
             patience_s = SETTLE_S
         return True
@@ -333,7 +305,7 @@ class World:
 
     def _serve_everyone(self) -> None:
         """Clients that have been through all of it get an entry and a read answered."""
-        deadline = self.now + SETTLE_S
+        deadline = self.time.now + SETTLE_S
         for client in self._clients:
             self._serve(client, lambda one: one.submit([one.write(b"k0")]), deadline)
             self._serve(client, lambda one: one.read(b"k0"), deadline)
@@ -351,7 +323,7 @@ class World:
                 ask(client)
             return client.idle and client.answers > before
 
-        if not self.run_until(deadline, served):
+        if not self.time.run_until(deadline, served):
             belief = f"client {client.number} has no answer by {deadline:.3f} s, long after faults"
             self._fail(LIVENESS, belief)
 
@@ -362,15 +334,17 @@ class World:
             return
         self._note("disk.hung", leader=leader.node_id)
         leader.disk_hangs_until = float("inf")
-        failed_over_by = self.now + 2 * ELECTION_TIMEOUT_S
-        self._commit(self.now + SETTLE_S, f"while the disk of n{leader.node_id} hangs")
+        failed_over_by = self.time.now + 2 * ELECTION_TIMEOUT_S
+        self._commit(self.time.now + SETTLE_S, f"while the disk of n{leader.node_id} hangs")
         if not self._another_leads(leader, failed_over_by):
-            self._fail(LIVENESS, f"n{leader.node_id} leads on by {self.now:.3f} s: its disk hangs")
+            self._fail(
+                LIVENESS, f"n{leader.node_id} leads on by {self.time.now:.3f} s: its disk hangs"
+            )
         leader.go_on_with_disk()
         self._recover("once the disk goes on")
 
     def _another_leads(self, old: SimulatedNode, deadline: float) -> bool:
-        return self.run_until(
+        return self.time.run_until(
             deadline, lambda: any(node.leads and node is not old for node in self._alive())
         )
 
@@ -381,7 +355,9 @@ class World:
         target = chance.choice([node for node in self._alive() if node is not leader])
         self._note("transfer.asked", leader=leader.node_id, target=target.node_id)
         leader.transfer(target.node_id)
-        if not self.run_until(self.now + ELECTION_TIMEOUT_S, lambda: self._leads_alone(target)):
+        if not self.time.run_until(
+            self.time.now + ELECTION_TIMEOUT_S, lambda: self._leads_alone(target)
+        ):
             self._fail(LIVENESS, f"n{leader.node_id} was to hand over to n{target.node_id}")
         self._recover("once another leads")
         if len(self._alive()) - 1 <= len(self.situation.nodes) // 2:
@@ -391,9 +367,9 @@ class World:
         self._note("transfer.asked", leader=leader.node_id, target=target.node_id, reachable=False)
         self._deafen("unreachable", target.node_id, self._nodes)
         if chance.random() < 0.5:  # it lacks an entry besides
-            self._commit(self.now + SETTLE_S, f"while n{target.node_id} hears nobody")
+            self._commit(self.time.now + SETTLE_S, f"while n{target.node_id} hears nobody")
         leader.transfer(target.node_id)
-        done_by = self.now + ELECTION_TIMEOUT_S
+        done_by = self.time.now + ELECTION_TIMEOUT_S
         self._commit(done_by, f"beside a handover to n{target.node_id}, which hears nobody")
         self._network.mend("unreachable")
         self._recover("once it hears again")
@@ -407,12 +383,14 @@ class World:
         hasty = next(node for node in self._alive() if node is not leader)
         self._note("leader.killed", leader=leader.node_id, hasty=hasty.node_id)
         self._deafen("hasty", hasty.node_id, self._nodes)
-        hasty.clock.run_at(4.0, self.now)
+        hasty.clock.run_at(4.0, self.time.now)
         hasty.arm_timer()
-        self.run_until(self.now + ELECTION_TIMEOUT_S)
+        self.time.run_until(self.time.now + ELECTION_TIMEOUT_S)
         leader.crash(power=False, reason="killed")
-        self._commit(self.now + SETTLE_S, f"while n{hasty.node_id} asks for votes all the time")
-        hasty.clock.run_at(1.0, self.now)
+        self._commit(
+            self.time.now + SETTLE_S, f"while n{hasty.node_id} asks for votes all the time"
+        )
+        hasty.clock.run_at(1.0, self.time.now)
         self._network.mend("hasty")
         leader.start()
         self._recover("once nobody is hasty")
@@ -422,9 +400,9 @@ class World:
         deaf = leader.node_id
         self._note("leader.deafened", leader=deaf)
         self._deafen("deaf leader", deaf, self._nodes)
-        if not self._another_leads(leader, self.now + SETTLE_S):
+        if not self._another_leads(leader, self.time.now + SETTLE_S):
             self._fail(LIVENESS, f"n{deaf} hears nobody and nobody has replaced it as leader")
-        self._commit(self.now + SETTLE_S, "while the old leader is deaf")
+        self._commit(self.time.now + SETTLE_S, "while the old leader is deaf")
         self._network.mend("deaf leader")
 
     def _suffer_a_deaf_follower(self) -> None:
@@ -434,7 +412,7 @@ class World:
         deaf = next(node.node_id for node in self._alive() if node is not leader)
         self._note("follower.deafened", follower=deaf)
         self._deafen("deaf follower", deaf, [leader.node_id])
-        self.run_until(self.now + 3 * ELECTION_TIMEOUT_S)
+        self.time.run_until(self.time.now + 3 * ELECTION_TIMEOUT_S)
         self._network.mend("deaf follower")
         self._recover("once the follower hears the leader again")
         now_leads = self._leader()
@@ -453,13 +431,13 @@ class World:
 
     def _commit(self, deadline: float, when: str) -> None:
         """A client that asks once, and goes on asking, has its answer by then."""
-        if not self.run_until(deadline, self._new_entry()):
+        if not self.time.run_until(deadline, self._new_entry()):
             self._fail_to_live(f"a new entry has no answer by {deadline:.3f} s {when}")
 
     def _commit_in_the_end(self, when: str) -> None:
         """As `_commit`; but where the last of a majority is behind, it has to catch up first."""
         if not self._comes_about(self._new_entry(), SETTLE_S):
-            self._fail_to_live(f"a new entry has no answer by {self.now:.3f} s {when}")
+            self._fail_to_live(f"a new entry has no answer by {self.time.now:.3f} s {when}")
 
     def _new_entry(self) -> Callable[[], bool]:
         """A client that begins now: whether it has its answer."""
@@ -539,7 +517,7 @@ class World:
         if frame[TAG_AT] in HANDOVERS:
             self._handovers.sending(node, self._nodes[peer], frame)
         if self._trace is not None:
-            self._trace.message(self.now, node, peer, frame)
+            self._trace.message(self.time.now, node, peer, frame)
 
     def died(self, node: SimulatedNode, reason: str) -> None:
         """The Observer port."""
@@ -565,7 +543,7 @@ class World:
             self._watch.rejected(node, fields["reason"])
         self._nemesis.happened(node, event)
         if self._trace is not None:
-            self._trace.event(self.now, t, node, level, event, term, role, commit, fields)
+            self._trace.event(self.time.now, t, node, level, event, term, role, commit, fields)
 
     def _forgot(self, node: SimulatedNode) -> None:
         self._watch.forgot(node)
@@ -585,7 +563,7 @@ class World:
 
     def _note(self, event: str, level: str = "info", **fields: object) -> None:
         if self._trace is not None:
-            self._trace.world(self.now, level, event, fields)
+            self._trace.world(self.time.now, level, event, fields)
 
 
 def _answered(client: SimulatedClient) -> bool:

@@ -16,7 +16,7 @@ after a start, when there is no leader yet to hear.
 from __future__ import annotations
 
 from node.raft.messages import NodeId, RequestVote, RequestVoteReply
-from node.raft.state import RaftState, Role
+from node.raft.state import CANDIDATE, FOLLOWER, LEADER, RaftState
 
 HINTED_RETRIES = 3
 """How many elections in a row a hint may hasten: with no quorum to be had, haste is noise."""
@@ -25,12 +25,12 @@ HINTED_RETRIES = 3
 def on_election_timeout(raft: RaftState) -> None:
     """No leader was heard: ask for pre-votes. A single voter begins its term at once, and so does
     everybody where pre-votes are off."""
-    assert raft.role is not Role.LEADER
+    assert raft.role is not LEADER
     raft.become_follower(None, "no leader is heard")
     if not raft.may_stand:
         raft.reset_election_timer()
         return
-    raft.role = Role.CANDIDATE
+    raft.role = CANDIDATE
     hinted = raft.hinted_elections > 0
     raft.hinted_elections -= hinted
     if not raft.timing.pre_vote:
@@ -92,7 +92,7 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
     free = raft.voted_for is None and raft.leader_id is None
     granted = recent and (free or raft.voted_for == message.candidate_id)
     if granted:
-        assert raft.role is not Role.LEADER, "a leader has voted for itself"
+        assert raft.role is not LEADER, "a leader has voted for itself"
         raft.become_follower(None, "voted for another")
         raft.voted_for = message.candidate_id
         raft.reset_election_timer()
@@ -107,7 +107,7 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
 
 def _answer_pre_vote(raft: RaftState, message: RequestVote, recent: bool) -> None:
     granted = recent and message.term > raft.current_term
-    if granted and raft.role is Role.FOLLOWER and raft.hinted_elections > 0:
+    if granted and raft.role is FOLLOWER and raft.hinted_elections > 0:
         # It was quicker: leave it the time of an election before we hasten into our own.
         raft.election_deadline = max(
             raft.election_deadline, raft.now + raft.random.uniform(1, 2) * raft.timing.hint_delay_s
@@ -130,7 +130,7 @@ def deny(raft: RaftState, message: RequestVote, reason: str) -> None:
 
 def on_request_vote_reply(raft: RaftState, sender: NodeId, message: RequestVoteReply) -> bool:
     """Count one answer; whether it made us win. Late answers to an earlier question are ignored."""
-    if raft.role is not Role.CANDIDATE or message.pre_vote != raft.pre_vote:
+    if raft.role is not CANDIDATE or message.pre_vote != raft.pre_vote:
         return False
     asked = raft.current_term + 1 if raft.pre_vote else raft.current_term
     if message.vote_granted and message.term != asked:
@@ -149,7 +149,7 @@ def hint_start(raft: RaftState) -> None:
 
 def hint_failure(raft: RaftState, peer: NodeId) -> None:
     """The process of `peer` is dead. If it led, do not wait for its silence to be noticed."""
-    if not raft.timing.failure_hint or raft.role is Role.LEADER or raft.leader_id != peer:
+    if not raft.timing.failure_hint or raft.role is LEADER or raft.leader_id != peer:
         return
     raft.become_follower(None, "the leader has died")
     raft.hinted_elections = HINTED_RETRIES

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from node.raft.messages import Batch, BatchKind, NodeId, Snapshot
-from node.raft.state import RaftState, Ready, Role
+from node.raft.messages import COMMANDS, Batch, NodeId, Snapshot
+from node.raft.state import LEADER, RaftState, Ready, Role
 
 ELECTION_SAFETY = "election-safety"
 LEADER_APPEND_ONLY = "leader-append-only"
@@ -87,7 +87,7 @@ class ServerWatch:
         raft, before = self._raft, self._before
         now = self._before = _moment(raft)
         if now == before and self._has_looked:
-            if raft.role is Role.LEADER:
+            if raft.role is LEADER:
                 self._check_peers()
             return False
         self._has_looked = True
@@ -110,8 +110,8 @@ class ServerWatch:
                 raise InvariantBroken(MONOTONIC, "terms never go back")
         elif voted_for is not None and raft.voted_for != voted_for:
             raise InvariantBroken(MONOTONIC, "one vote in a term, never taken back (§5.2)")
-        if raft.role is Role.LEADER:
-            led = role is Role.LEADER
+        if raft.role is LEADER:
+            led = role is LEADER
             if led and term == raft.current_term and raft.truncations != truncations:
                 raise InvariantBroken(LEADER_APPEND_ONLY, "a leader only appends (§5.3)")
             self._check_leader(commits=led and raft.commit_index > commit_index)
@@ -161,7 +161,7 @@ class ServerWatch:
             own = [
                 batch
                 for batch in first
-                if batch.term == raft.current_term and batch.kind is BatchKind.COMMANDS
+                if batch.term == raft.current_term and batch.kind is COMMANDS
             ]
             over = sum(len(batch.data) for batch in own)
             if over > raft.limits.max_uncommitted_bytes and len(own) > 1:
@@ -230,7 +230,7 @@ class ClusterWatch:
             self._check_matching(raft, seen)
         if raft.commit_index > seen.commit_index:
             self._check_committed(raft, seen)
-        if raft.role is Role.LEADER:
+        if raft.role is LEADER:
             if seen.led_term != raft.current_term:
                 seen.led_term = raft.current_term
                 self._check_elected(raft)

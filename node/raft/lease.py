@@ -25,7 +25,7 @@ and what it answers with is committed by their disks. That it hands over soon (`
 
 from __future__ import annotations
 
-from node.raft.state import RaftState, Role
+from node.raft.state import LEADER, RaftState
 
 CLOCK_DRIFT_BOUND = 1.25
 
@@ -49,7 +49,7 @@ def extend(raft: RaftState) -> None:
 
 def is_held(raft: RaftState) -> bool:
     """Whether nobody else can have been elected by `now`."""
-    if not raft.timing.lease or raft.role is not Role.LEADER or raft.lease_forgone:
+    if not raft.timing.lease or raft.role is not LEADER or raft.lease_forgone:
         return False
     lasts_s = raft.timing.election_timeout_min_s / CLOCK_DRIFT_BOUND
     return raft.now < raft.lease_from + lasts_s

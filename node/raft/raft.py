@@ -35,10 +35,12 @@ from node.raft import membership as memberships
 from node.raft import snapshot as snapshots
 from node.raft.log import Log
 from node.raft.messages import (
+    COMMANDS,
+    CONFIGURATION,
+    TICK,
     AppendEntries,
     AppendEntriesReply,
     Batch,
-    BatchKind,
     Floor,
     HardState,
     InstallSnapshot,
@@ -52,7 +54,7 @@ from node.raft.messages import (
     Snapshot,
     TimeoutNow,
 )
-from node.raft.state import Limits, RaftState, Randomness, Ready, Role, Timing
+from node.raft.state import CANDIDATE, LEADER, Limits, RaftState, Randomness, Ready, Timing
 
 
 class Raft:
@@ -120,7 +122,7 @@ class Raft:
                 self._hear_leader(message.leader_id)
                 replication.on_append_entries(raft, message)
             case AppendEntriesReply():
-                if raft.role is Role.LEADER:
+                if raft.role is LEADER:
                     replication.on_append_entries_reply(raft, sender, message)
                     self._count_round()
             case RequestVote():
@@ -132,14 +134,14 @@ class Raft:
                 self._hear_leader(message.leader_id)
                 snapshots.on_install_snapshot(raft, sender, message)
             case InstallSnapshotReply():
-                if raft.role is Role.LEADER:
+                if raft.role is LEADER:
                     if snapshots.on_install_snapshot_reply(raft, sender, message):
                         replication.advance_commit(raft)
                     self._count_round()
             case TimeoutNow():
                 transfer.on_timeout_now(raft, message)
             case ReadIndex():
-                if raft.role is Role.LEADER:
+                if raft.role is LEADER:
                     reads.on_read_index(raft, sender, message)
             case ReadIndexReply():
                 reads.on_read_index_reply(raft, sender, message)
@@ -152,14 +154,14 @@ class Raft:
         """
         raft = self.state
         raft.now = now
-        if raft.role is not Role.LEADER:
+        if raft.role is not LEADER:
             raise NotLeader(raft.leader_id)
         if raft.transfer is not None:
             raise Busy(f"n{raft.transfer.target} is about to lead; try again in a moment")
         tail = raft.log.bytes_after(raft.commit_index)
         if tail and tail + len(data) > raft.limits.max_uncommitted_bytes:
             raise Busy(f"{tail} bytes are proposed and not yet committed; try again in a moment")
-        return replication.append(raft, BatchKind.COMMANDS, count, data)
+        return replication.append(raft, COMMANDS, count, data)
 
     def change_membership(self, target: Iterable[NodeId], now: float) -> None:
         """Begin to make `target` the voters (§6); nothing when that is what is being done.
@@ -169,22 +171,22 @@ class Raft:
         """
         raft = self.state
         raft.now = now
-        if raft.role is not Role.LEADER:
+        if raft.role is not LEADER:
             raise NotLeader(raft.leader_id)
         change = reconfiguration.request(raft, target)
         if change is not None:
-            replication.append(raft, BatchKind.CONFIGURATION, 1, memberships.encode(change))
+            replication.append(raft, CONFIGURATION, 1, memberships.encode(change))
 
     def tick(self, now: float) -> None:
         """Put an entry into the log that only bears the time; not while the lead is being handed
         over. Raises NotLeader."""
         raft = self.state
         raft.now = now
-        if raft.role is not Role.LEADER:
+        if raft.role is not LEADER:
             raise NotLeader(raft.leader_id)
         if raft.transfer is not None:
             return
-        replication.append(raft, BatchKind.TICK, 1, b"")
+        replication.append(raft, TICK, 1, b"")
 
     def read(self, context: int, now: float, *, follower: bool = False) -> None:
         """A linearizable read: a later Ready names `context` and the index to answer it at.
@@ -196,7 +198,7 @@ class Raft:
         """
         raft = self.state
         raft.now = now
-        if raft.role is not Role.LEADER and (raft.leader_id is None or not follower):
+        if raft.role is not LEADER and (raft.leader_id is None or not follower):
             raise NotLeader(raft.leader_id)
         reads.take(raft, context)
 
@@ -209,7 +211,7 @@ class Raft:
         """
         raft = self.state
         raft.now = now
-        if raft.role is not Role.LEADER:
+        if raft.role is not LEADER:
             raise NotLeader(raft.leader_id)
         transfer.begin(raft, target)
 
@@ -223,7 +225,7 @@ class Raft:
         raft.now = now
         stall.look(raft)
         transfer.look(raft)
-        if raft.role is not Role.LEADER:
+        if raft.role is not LEADER:
             if now >= raft.election_deadline:
                 if raft.disk.stalled:
                     raft.reset_election_timer()  # it could neither vote nor lead
@@ -257,7 +259,7 @@ class Raft:
         raft = self.state
         raft.now = now
         transfer.on_lost(raft, peer, "its process has started anew")
-        if raft.role is Role.LEADER and peer in raft.progress:
+        if raft.role is LEADER and peer in raft.progress:
             replication.greet(raft, peer)
 
     def persisted(self, ready: Ready) -> None:
@@ -265,13 +267,13 @@ class Raft:
         raft = self.state
         if ready.hard_state is not None:
             raft.persisted_hard_state = ready.hard_state
-            if raft.role is Role.CANDIDATE and election.count_votes(raft):
+            if raft.role is CANDIDATE and election.count_votes(raft):
                 replication.become_leader(raft)  # our own vote was the last that it took
         # A conflict since then has taken back what this Ready was the proof of, even where the same
         # entries have come again: the disk may be about to lose them. A later Ready tells.
         if ready.truncations == raft.truncations and ready.last_index > raft.persisted_index:
             raft.persisted_index = ready.last_index
-            if raft.role is Role.LEADER:
+            if raft.role is LEADER:
                 replication.advance_commit(raft)
 
     def compact(self, snapshot: Snapshot, now: float) -> None:
@@ -303,11 +305,11 @@ class Raft:
         raft = self.state
         if raft.reads_under is not None:
             reads.forget_lost(raft)
-        if raft.role is Role.LEADER and not (raft.configuration.is_stable and raft.is_voter):
+        if raft.role is LEADER and not (raft.configuration.is_stable and raft.is_voter):
             replication.change_membership(raft)
             if reconfiguration.is_done_with_us(raft):
                 transfer.leave(raft)
-        if raft.role is Role.LEADER:
+        if raft.role is LEADER:
             replication.replicate(raft)
             if raft.reads_waiting or raft.questions:
                 reads.begin_round(raft)
@@ -362,7 +364,7 @@ class Raft:
     def deadline(self) -> float:
         """When `elapse` is due next, unless something happens before."""
         raft = self.state
-        if raft.role is not Role.LEADER:
+        if raft.role is not LEADER:
             deadline = raft.election_deadline
         else:
             deadline = raft.heartbeat_deadline
@@ -413,7 +415,7 @@ class Raft:
 
     def _hear_leader(self, leader_id: NodeId) -> None:
         raft = self.state
-        assert raft.role is not Role.LEADER, "a term has one leader (Election Safety, §5.2)"
+        assert raft.role is not LEADER, "a term has one leader (Election Safety, §5.2)"
         raft.become_follower(leader_id, "a leader is heard")
         transfer.on_leader(raft, leader_id)
         raft.leader_heard_at = raft.now

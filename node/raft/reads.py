@@ -20,7 +20,7 @@ from __future__ import annotations
 from node.raft import lease
 from node.raft.messages import NodeId, ReadIndex, ReadIndexReply
 from node.raft.replication import broadcast_heartbeat
-from node.raft.state import Question, RaftState, ReadRound, Role
+from node.raft.state import LEADER, Question, RaftState, ReadRound
 
 TICKETS = 1 << 52
 """A server's first ticket is drawn from so many, so that no life uses those of another."""
@@ -29,7 +29,7 @@ TICKETS = 1 << 52
 def take(raft: RaftState, context: int) -> None:
     """A read has come, and `now` is no earlier."""
     forget_lost(raft)
-    if raft.role is not Role.LEADER:
+    if raft.role is not LEADER:
         raft.reads_under = (raft.current_term, raft.leader_id)
     elif raft.knows_what_is_committed and lease.is_held(raft):
         raft.reads_ready.append((raft.commit_index, [context]))

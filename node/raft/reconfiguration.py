@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from node.errors import Busy
 from node.raft import membership as memberships
 from node.raft.membership import Configuration
-from node.raft.messages import Batch, BatchKind, Membership, NodeId
-from node.raft.state import Progress, RaftState, Role
+from node.raft.messages import CONFIGURATION, Batch, Membership, NodeId
+from node.raft.state import CANDIDATE, LEADER, Progress, RaftState
 
 # -- every server --------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ from node.raft.state import Progress, RaftState, Role
 def adopt(raft: RaftState, batches: Iterable[Batch]) -> None:
     """Goes by the configurations among what has just been appended to the log."""
     for batch in batches:
-        if batch.kind is BatchKind.CONFIGURATION:
+        if batch.kind is CONFIGURATION:
             configuration = Configuration(memberships.decode(batch.data))
             raft.configurations.append((batch.first_index, configuration))
             _now_in_force(raft)
@@ -59,7 +59,7 @@ def commit_up_to(raft: RaftState, index: int) -> None:
     configurations = raft.configurations
     while len(configurations) > 1 and configurations[1][0] <= raft.commit_index:
         del configurations[0]
-        if raft.role is Role.LEADER:
+        if raft.role is LEADER:
             _follow_peers(raft)
     _stand_no_longer(raft)
 
@@ -75,14 +75,14 @@ def _now_in_force(raft: RaftState) -> None:
         outgoing=list(membership.outgoing),
         learners=list(configuration.learners),
     )
-    if raft.role is Role.LEADER:
+    if raft.role is LEADER:
         _follow_peers(raft)
 
 
 def _stand_no_longer(raft: RaftState) -> None:
     """While a server stands for election, a snapshot may come to it, on its disk, that it has
     received before: and no configuration that may still count lets it."""
-    if raft.role is Role.CANDIDATE and not raft.may_stand:
+    if raft.role is CANDIDATE and not raft.may_stand:
         raft.become_follower(None, "it is no voter any more")
 
 

@@ -15,17 +15,25 @@ next heartbeat.
 from __future__ import annotations
 
 from node.raft import lease, membership, reconfiguration, snapshot
-from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, NodeId
-from node.raft.state import Progress, RaftState, Role
+from node.raft.messages import (
+    CONFIGURATION,
+    NOOP,
+    AppendEntries,
+    AppendEntriesReply,
+    Batch,
+    BatchKind,
+    NodeId,
+)
+from node.raft.state import CANDIDATE, FOLLOWER, LEADER, Progress, RaftState
 
 # -- the leader ----------------------------------------------------------------------------------
 
 
 def become_leader(raft: RaftState) -> None:
     """Won: send out a no-op of the new term, which commits all that came before it (§5.4.2, §8)."""
-    assert raft.role is Role.CANDIDATE
+    assert raft.role is CANDIDATE
     assert not raft.pre_vote
-    raft.role = Role.LEADER
+    raft.role = LEADER
     raft.leader_id = raft.node_id
     raft.hinted_elections = 0
     raft.leaving = False
@@ -37,7 +45,7 @@ def become_leader(raft: RaftState) -> None:
     votes = sorted(voter for voter, yes in raft.votes.items() if yes)
     raft.note("info", "leader.elected", votes=votes, last_index=raft.log.last_index)
     raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
-    append(raft, BatchKind.NOOP, 1, b"")
+    append(raft, NOOP, 1, b"")
 
 
 def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
@@ -54,7 +62,7 @@ def change_membership(raft: RaftState) -> None:
     """Brings a change of the membership that is under way on, if it is time for it."""
     change = reconfiguration.next_stage(raft)
     while change is not None:
-        append(raft, BatchKind.CONFIGURATION, 1, membership.encode(change))
+        append(raft, CONFIGURATION, 1, membership.encode(change))
         advance_commit(raft)
         change = reconfiguration.next_stage(raft)
 
@@ -125,7 +133,7 @@ def send_append(
 
 def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntriesReply) -> None:
     """Move the guess, or note the proof and see what it commits."""
-    assert raft.role is Role.LEADER
+    assert raft.role is LEADER
     assert message.term == raft.current_term
     progress = raft.progress.get(sender)
     if progress is None or message.round < progress.first_round:
@@ -225,7 +233,7 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
     `step` has already answered stale terms and made us the sender's follower.
     """
     assert message.term == raft.current_term
-    assert raft.role is Role.FOLLOWER
+    assert raft.role is FOLLOWER
     log = raft.log
     if not log.matches(message.prev_log_index, message.prev_log_term):
         # Hint at the clashing term's start: one round trip for each term (§5.3).

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from node.raft import reconfiguration
 from node.raft.messages import InstallSnapshot, InstallSnapshotReply, NodeId, Snapshot
-from node.raft.state import Progress, RaftState, Role
+from node.raft.state import FOLLOWER, LEADER, Progress, RaftState
 
 # -- every server --------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ def on_install_snapshot_reply(
     raft: RaftState, sender: NodeId, message: InstallSnapshotReply
 ) -> bool:
     """Sends the next chunk, or goes back to the log; whether a proof was gained."""
-    assert raft.role is Role.LEADER
+    assert raft.role is LEADER
     assert message.term == raft.current_term
     progress = raft.progress.get(sender)
     if progress is None or message.round < progress.first_round:
@@ -145,7 +145,7 @@ def _answers(raft: RaftState, progress: Progress) -> bool:
 def on_install_snapshot(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> None:
     """Hands the chunk on, unless all that the snapshot stands for is here (Figure 13)."""
     assert message.term == raft.current_term
-    assert raft.role is Role.FOLLOWER
+    assert raft.role is FOLLOWER
     if _has_all(raft, message.snapshot):
         confirm_installed(raft, sender, message)
     else:
@@ -170,7 +170,7 @@ def received(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> bool:
     That is safe in any later term too: it stands for what is committed.
     """
     snapshot = message.snapshot
-    if _has_all(raft, snapshot) or raft.role is Role.LEADER:
+    if _has_all(raft, snapshot) or raft.role is LEADER:
         return False  # we have come by the same otherwise
     raft.note(
         "info",

@@ -12,15 +12,17 @@ Until its disk answers, such a server does not stand for election.
 
 from __future__ import annotations
 
+import math
+
 from node.raft import transfer
-from node.raft.state import RaftState, Role
+from node.raft.state import LEADER, RaftState
 
 
 def at_work(raft: RaftState, since: float | None) -> None:
     """The write that is under way began at `since`; None when there is none."""
     disk = raft.disk
     disk.since = since
-    disk.due = float("inf") if since is None else since + raft.timing.election_timeout_min_s
+    disk.due = math.inf if since is None else since + raft.timing.election_timeout_min_s
     if since is None and disk.stalled:
         disk.stalled = disk.gave_way = False
         raft.note("info", "disk.recovered")
@@ -32,13 +34,13 @@ def look(raft: RaftState) -> None:
     if began is None or raft.now < raft.disk.due:
         return
     raft.disk.stalled = True
-    raft.disk.due = float("inf")
+    raft.disk.due = math.inf
     raft.note("warn", "disk.stalled", for_s=round(raft.now - began, 3))
 
 
 def give_way(raft: RaftState) -> bool:
     """Have another lead, whose disk does not hang; whether this server has stepped down."""
-    assert raft.role is Role.LEADER
+    assert raft.role is LEADER
     if raft.transfer is not None or raft.commit_index <= raft.persisted_index:
         return False
     if raft.disk.gave_way:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from node.errors import ImpossibleTransfer
 from node.raft.election import begin_term
 from node.raft.messages import NodeId, TimeoutNow
-from node.raft.state import RaftState, Role, Transfer
+from node.raft.state import CANDIDATE, LEADER, RaftState, Transfer
 
 # -- the leader ----------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ def begin(raft: RaftState, target: NodeId | None) -> None:
     An attempt that is under way goes on if any target will do; otherwise it is given up. Raises
     ImpossibleTransfer.
     """
-    assert raft.role is Role.LEADER
+    assert raft.role is LEADER
     if target is None:
         if raft.transfer is not None:
             return
@@ -73,7 +73,7 @@ def look(raft: RaftState) -> None:
     transfer = raft.transfer
     if transfer is None or raft.now < transfer.deadline:
         return
-    if raft.role is not Role.LEADER:
+    if raft.role is not LEADER:
         reason = "no leader was elected in time"
     elif (lacks := _lacks(raft, transfer.target)) > 0:
         reason = f"it still lacked {lacks} entries"
@@ -129,11 +129,11 @@ def leave(raft: RaftState) -> None:
 def on_timeout_now(raft: RaftState, message: TimeoutNow) -> None:
     """Stand for election at once: the leader of this term wants it. `step` has dealt with terms."""
     assert message.term == raft.current_term
-    assert raft.role is not Role.LEADER, "a term has one leader (Election Safety, §5.2)"
+    assert raft.role is not LEADER, "a term has one leader (Election Safety, §5.2)"
     if raft.disk.stalled or not raft.may_stand:
         return  # it could neither vote nor lead
     raft.become_follower(None, "asked to stand for election")
     raft.note("info", "transfer.received", leader=message.leader_id)
-    raft.role = Role.CANDIDATE
+    raft.role = CANDIDATE
     raft.asked_to_stand = True
     begin_term(raft)

@@ -27,11 +27,11 @@ class Rebuilt(World):
     def __init__(self, seed: int, **others: Any) -> None:
         super().__init__(situation(Options(**{"time_s": 3.0, "faults": (), **others}), seed))
         for node in self._nodes.values():
-            self.at(0.0, node.start)
+            self.time.at(0.0, node.start)
         for client in self._clients:
             client.work(until_s=30.0)
-        assert self.run_until(10.0, lambda: self._operator.leader is not None)
-        self.run_until(self.now + 1.0)
+        assert self.time.run_until(10.0, lambda: self._operator.leader is not None)
+        self.time.run_until(self.time.now + 1.0)
 
     def node(self, *, leads: bool) -> SimulatedNode:
         return next(node for node in self._nodes.values() if node.leads is leads)
@@ -55,12 +55,12 @@ def test_a_node_is_rebuilt_and_has_all_again(leads: bool, nodes: int) -> None:
     before = node.life
 
     assert world.rebuild(node)
-    assert world.run_until(world.now + 10.0, world.is_idle)
+    assert world.time.run_until(world.time.now + 10.0, world.is_idle)
     assert (node.life, node.withheld) == (before + 1, False)
     assert node.renewed is not None
     assert node.renewed >= Floor(1, 1), "it is told what was committed"
-    assert world.run_until(
-        world.now + 10.0, lambda: node.server is not None and node.server.state.may_stand
+    assert world.time.run_until(
+        world.time.now + 10.0, lambda: node.server is not None and node.server.state.may_stand
     )
     world._live()
     assert world._check_history()[0] is None
@@ -77,7 +77,7 @@ def test_a_node_that_refuses_to_start_is_rebuilt() -> None:
     assert node.lost
 
     assert world.rebuild(node)
-    assert world.run_until(world.now + 10.0, world.is_idle)
+    assert world.time.run_until(world.time.now + 10.0, world.is_idle)
     assert not node.lost
     world._live()
 
@@ -98,7 +98,7 @@ def test_patience_ends_and_the_node_stays_where_it_is() -> None:
     leader, follower = world.node(leads=True), world.node(leads=False)
     world.cut_off(leader)
     assert world.rebuild(follower, patience_s=0.2)
-    world.run_until(world.now + 0.4)
+    world.time.run_until(world.time.now + 0.4)
     assert world.is_idle()
     assert not follower.renewed
     assert follower.server is not None
@@ -138,7 +138,7 @@ def test_a_former_leader_is_not_believed() -> None:
     world = Rebuilt(3)
     former = world.node(leads=True)
     former.pause()
-    assert world.run_until(world.now + 5.0, lambda: world._operator.leader is not None)
+    assert world.time.run_until(world.time.now + 5.0, lambda: world._operator.leader is not None)
     leader = world._operator.leader
     assert leader is not None
     assert leader is not former

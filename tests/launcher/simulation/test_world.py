@@ -31,43 +31,6 @@ def traced(options: Options, seed: int) -> tuple[list[dict[str, Any]], str]:
     return [json.loads(line) for line in lines], "".join(lines)
 
 
-# -- time ----------------------------------------------------------------------------------------
-
-
-def test_what_is_due_at_one_time_happens_in_the_order_in_which_it_was_asked_for() -> None:
-    """Also when the world is stopped there, and goes on: links keep what they carry in order."""
-    world = World(situation(SHORT, 1))
-    happened: list[str] = []
-    for name in ("first", "second", "third"):
-        world.at(1.0, happened.append, name)
-    assert world.run_until(2.0, lambda: True)
-    assert happened == []
-    world.run_until(0.5)
-    assert happened == []
-    world.run_until(2.0)
-    assert happened == ["first", "second", "third"]
-
-
-def test_time_never_goes_back() -> None:
-    """Whoever is asked whether it is enough may begin something, as clients do in the end; that
-    comes before what is due later, though it was asked for later."""
-    world = World(situation(SHORT, 1))
-    happened: list[tuple[str, float]] = []
-
-    def happen(name: str) -> None:
-        happened.append((name, world.now))
-
-    def enough() -> bool:
-        if world.now == 1.0 and len(happened) == 1:
-            world.at(1.1, happen, "begun when asked")
-        return False
-
-    world.at(1.0, happen, "at first")
-    world.at(1.5, happen, "later")
-    world.run_until(2.0, enough)
-    assert happened == [("at first", 1.0), ("begun when asked", 1.1), ("later", 1.5)]
-
-
 # -- determinism ---------------------------------------------------------------------------------
 
 PROGRAM = """
@@ -221,7 +184,7 @@ def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
 
     def stop() -> None:
         if not node._log_work._work:
-            world.at(world.now + 0.00005, stop)
+            world.time.at(world.time.now + 0.00005, stop)
             return
         node.disk.failing, node.disk.fails_once = {"sync": 5}, True
         node.pause()
@@ -230,8 +193,8 @@ def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
         node.resume()
         node.start()
 
-    world.at(1.0, stop)
-    world.at(2.0, go_on)
+    world.time.at(1.0, stop)
+    world.time.at(2.0, go_on)
     outcome = world.run()
     assert outcome.failure is None, outcome.failure
     assert node.life >= 2
@@ -249,12 +212,12 @@ def test_a_disk_that_hangs_goes_on_when_the_faults_stop() -> None:
     def look() -> None:
         hung.append(node._log_work._stalled)
 
-    world.at(1.0, hang, 2.0)
-    world.at(1.9, look)
-    world.at(2.1, look)
-    world.at(2.5, hang, 60.0)
-    world.at(2.9, look)
-    world.at(3.01, look)
+    world.time.at(1.0, hang, 2.0)
+    world.time.at(1.9, look)
+    world.time.at(2.1, look)
+    world.time.at(2.5, hang, 60.0)
+    world.time.at(2.9, look)
+    world.time.at(3.01, look)
     outcome = world.run()
     assert outcome.failure is None, outcome.failure
     assert hung == [True, False, True, False]

@@ -266,7 +266,7 @@ BUGS = [
                 "    raft.now = now\n",
                 (
                     "    raft.now = now\n"
-                    "    if raft.role is not Role.LEADER:\n"
+                    "    if raft.role is not LEADER:\n"
                     "        raft.reset_election_timer()\n"
                 ),
             )

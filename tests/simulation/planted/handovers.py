@@ -51,7 +51,7 @@ BUGS = [
         story="The target is dead or out of reach, and the leader refuses writes for ever.",
         target=transfer,
         attribute="look",
-        plant=edited((" or raft.now < transfer.deadline", " or raft.role is Role.LEADER")),
+        plant=edited((" or raft.now < transfer.deadline", " or raft.role is LEADER")),
         expected=(HANDOVER,),
         within=20,
     ),
@@ -67,7 +67,7 @@ BUGS = [
                 "    abort(raft, transfer, reason)\n",
                 (
                     "    abort(raft, transfer, reason)\n"
-                    "    if raft.role is Role.LEADER:\n"
+                    "    if raft.role is LEADER:\n"
                     "        raft.become_follower(None, reason)\n"
                 ),
             )
@@ -100,7 +100,7 @@ BUGS = [
             (
                 "transfer.on_timeout_now(raft, message)",
                 (
-                    "if raft.role is not Role.LEADER:\n"
+                    "if raft.role is not LEADER:\n"
                     "                transfer.on_timeout_now(\n"
                     "                    raft, TimeoutNow(raft.current_term, message.leader_id)\n"
                     "                )"

@@ -233,7 +233,7 @@ BUGS = [
         "by is left.",
         target=reconfiguration,
         attribute="_stand_no_longer",
-        plant=edited(("raft.role is Role.CANDIDATE", "False")),
+        plant=edited(("raft.role is CANDIDATE", "False")),
         expected=(CONSISTENT,),
         within=60,
         options={"faults": ("hang-disk", "slow-disk", "reconfigure", "partition", "kill")},

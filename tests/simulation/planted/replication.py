@@ -54,7 +54,7 @@ BUGS = [
                 "replication.refuse(raft, message))\n",
                 (
                     "replication.refuse(raft, message))\n"
-                    "    elif isinstance(message, AppendEntriesReply) and raft.role is Role.LEADER:"
+                    "    elif isinstance(message, AppendEntriesReply) and raft.role is LEADER:"
                     "\n        if message.success and message.match_index <= raft.log.last_index:\n"
                     "            raft.progress[sender].acknowledge(message.match_index)\n"
                     "            replication.advance_commit(raft)\n"
