@@ -30,7 +30,7 @@ ROUNDS = 5
 TIME_S = 60.0
 BOUND = 50.0
 
-RATE = 225.0
+RATE = 220.0
 """What the clients try; while a cluster has no leader they wait, so what they do is less."""
 
 

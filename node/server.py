@@ -433,6 +433,7 @@ class Server:
         if self._timed is not None:
             self._timed.advance(batch.time_us)
         self._sessions.advance(batch.time_us)
+        last_index = batch.last_index
         clients, requests = self._clients.take_waiting(batch.first_index)
         if batch.kind is COMMANDS:
             index = batch.first_index
@@ -442,10 +443,10 @@ class Server:
                 if clients is not None:
                     for reply in outcome:
                         clients[position].send(wire.encode_client(reply))
-            assert index == batch.last_index + 1, "a batch counts its commands"
+            assert index == last_index + 1, "a batch counts its commands"
         elif batch.kind is CONFIGURATION:
             self._membership = memberships.decode(batch.data)
-        self._applied_index = batch.last_index
+        self._applied_index = last_index
         self._applied_term = batch.term
         self._applied_time_us = batch.time_us
         self._digest_batch(batch)

@@ -40,7 +40,7 @@ def begin(raft: RaftState) -> None:
 def extend(raft: RaftState) -> None:
     """A round may have been answered by a majority: the lease is counted from its beginning."""
     rounds = raft.rounds
-    if not raft.timing.lease:
+    if not rounds or not raft.timing.lease:
         return
     acked = raft.quorum_round
     while rounds and rounds[0][0] <= acked:

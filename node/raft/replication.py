@@ -147,7 +147,8 @@ def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntr
         progress.probing = False  # accepted where we guessed: messages may follow each other
     if message.match_index > progress.match_index:
         progress.acknowledge(message.match_index)
-        advance_commit(raft)
+        if message.match_index > raft.commit_index:  # else it proves nothing that is news
+            advance_commit(raft)
     reconfiguration.note_round(raft, progress)
 
 
