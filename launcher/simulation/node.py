@@ -370,16 +370,16 @@ class SimulatedNode:
 
     def take_requests(self, connection: Connection, bodies: list[bytes] | None) -> None:
         """The Process port."""
+        if bodies is None:
+            self._hang_up(connection)
+            return
 
         def take(server: Server) -> None:
             server_end = self._connections[connection]
-            for body in bodies or ():
+            for body in bodies:
                 server.request(server_end, body)
 
-        if bodies is None:
-            self._hang_up(connection)
-        else:
-            self._tell(take)
+        self._tell(take)
 
     def _hang_up(self, connection: Connection) -> None:
         """A client has: nobody waits for that to be acted on, as in `node/process.py`."""

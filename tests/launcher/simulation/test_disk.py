@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from launcher.simulation.disk import SECTOR_BYTES, PowerCut, SimulatedDisk
+from launcher.simulation.disk import SECTOR_BYTES, PowerCut, SimulatedDisk, SimulatedFile
 
 
 def written(seed: int = 1) -> SimulatedDisk:
@@ -159,3 +162,57 @@ def test_versions_of_a_sector_that_is_never_synced_do_not_pile_up() -> None:
     assert len(disk.names["f"].unsynced[0]) < 20
     oldest = disk.names["f"].unsynced[0][0]
     assert oldest.startswith(b"new"), "the oldest version is among those that may come back"
+
+
+def in_two(file: SimulatedFile, offset: int, data: bytes) -> None:
+    file.write_at(offset, data)
+    file.sync()
+
+
+SYNCED_WRITES = {"in one": SimulatedFile.write_synced, "in two": in_two}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["write", "sync", "synced write", "fails", "stops", "loses power"]),
+            st.integers(0, 3 * SECTOR_BYTES),
+            st.binary(max_size=SECTOR_BYTES),
+        )
+    ),
+    st.integers(1, 2),
+)
+def test_a_synced_write_is_a_write_and_a_sync(
+    operations: list[tuple[str, int, bytes]], stops_at: int
+) -> None:
+    """Whatever comes before it, and whatever happens to it: the file is the same after it."""
+    disks = {name: SimulatedDisk(Random(1)) for name in SYNCED_WRITES}
+    for name, disk in disks.items():
+        file = disk.open("f", create=True)
+        disk.sync_directory()
+        for what, offset, data in operations:
+            expected: AbstractContextManager[object] = nullcontext()
+            if what == "fails":
+                disk.failing, disk.fails_once = {"sync": errno.EIO}, True
+                expected = pytest.raises(OSError, match="Input/output")
+            elif what == "stops":
+                disk.crash_at = disk.operations + stops_at
+                expected = pytest.raises(PowerCut)
+            if what == "write":
+                file.write_at(offset, data)
+            elif what == "sync":
+                file.sync()
+            elif what == "loses power":
+                disk.lose_power()
+                file = disk.open("f")
+            else:
+                with expected:
+                    SYNCED_WRITES[name](file, offset, data)
+                disk.crash_at = 0
+    one, two = (disk.names["f"] for disk in disks.values())
+    assert one.cached == two.cached
+    assert one.durable == two.durable
+    assert one.is_clean == two.is_clean
+    assert one.called_clean == two.called_clean
+    assert disks["in one"].history == disks["in two"].history
