@@ -168,6 +168,43 @@ class _Way(Generic[_T]):
 class SimulatedClient:
     """One client and its history."""
 
+    # More than thirty would be kept in a dict.
+    __slots__ = (
+        "_answered_s",
+        "_asked",
+        "_asked_of_one",
+        "_chance",
+        "_due_s",
+        "_followers",
+        "_give_up_at",
+        "_keys",
+        "_last_index",
+        "_last_seen",
+        "_listener",
+        "_one_shot",
+        "_only_reads",
+        "_padding",
+        "_queries",
+        "_rate",
+        "_reads",
+        "_session",
+        "_sessions",
+        "_submits",
+        "_timer_at",
+        "_until_s",
+        "_values",
+        "_whom",
+        "answers",
+        "chance_of_routes",
+        "history",
+        "idle",
+        "leader",
+        "nodes",
+        "number",
+        "sessions_end",
+        "time",
+    )
+
     def __init__(
         self,
         number: int,
