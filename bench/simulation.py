@@ -1,9 +1,11 @@
 """How much faster than real time a simulated cluster is: `python -m bench.simulation`.
 
-Five nodes, all faults, at least 100 operations in each simulated second, every property checked at
-every step and every history by the checker, on one core. Prints simulated seconds for each second
-of this process's own time on a core (so that other work on the machine does not count), and beside
-it the same seeds without faults.
+Five nodes, all faults, every property checked at every step and every history by the checker, on
+one core. Prints simulated seconds for each second of this process's own time on a core (so that
+other work on the machine does not count). Of "100 operations a second" there are two readings, and
+both are measured: that many are *asked for*, which is what `launcher simulate` does, and fewer are
+done, for clients wait while there is no leader; or so many more are asked for that 100 are *done*.
+Beside them the same seeds without faults.
 
 A core that is shared does less in a second whenever its neighbours do more. With all faults each
 seed is therefore run `ROUNDS` times, which is the same work to the last event, and its fastest run
@@ -31,8 +33,8 @@ TIME_S = 60.0
 BOUND = 50.0
 
 RATE = 220.0
-"""What the clients try; while a cluster has no leader they wait, so what they do is less."""
-
+"""So many operations a second must the clients try for 100 to be done: while a cluster has no
+leader they wait."""
 
 BARE_EVENTS = 300_000
 
@@ -75,25 +77,26 @@ def main() -> int:
         f"Python {python}"
     )
     for name, options, rounds in (
-        ("all faults", Options(time_s=TIME_S, rate=RATE), ROUNDS),
+        ("100/s are asked for", Options(time_s=TIME_S, rate=100.0), ROUNDS),
+        ("100/s are done", Options(time_s=TIME_S, rate=RATE), ROUNDS),
         ("no faults", Options(time_s=TIME_S, rate=RATE, faults=()), 1),
     ):
         tally, events, took_s, bare_s = measure(options, rounds)
         ratio = tally.simulated_s / took_s
         rate = tally.operations / (TIME_S * len(SEEDS))
         print(
-            f"{name:>10}: {ratio:6.1f} times real time, {rate:5.1f} operations a simulated second, "
+            f"{name:>19}: {ratio:6.1f} times real time, {rate:5.1f} operations a simulated second, "
             f"{tally.faults} faults, {tally.crashes} crashes, {tally.elections} leaders"
         )
         print(
-            f"{'':>10}  {events / took_s:,.0f} events/s, each as long as "
+            f"{'':>19}  {events / took_s:,.0f} events/s, each as long as "
             f"{took_s / events / bare_s:.0f} of a bare heap of callbacks ({1e6 * bare_s:.2f} us)"
         )
         if tally.failed is not None:
             failed = True
             print(f"{name}: seed {tally.failed.seed} fails: {tally.failed.failure}")
         if options.faults:
-            print(f"{'':>10}  the bound is {BOUND:g}: {ratio / BOUND:.2f} of it")
+            print(f"{'':>19}  the bound is {BOUND:g}: {ratio / BOUND:.2f} of it")
     return int(failed)
 
 

@@ -92,6 +92,25 @@ class _Link:
 class Route(Generic[_T]):
     """One client's way to the leader."""
 
+    __slots__ = (
+        "_attempts",
+        "_dial",
+        "_hedge_at",
+        "_hedge_s",
+        "_next_attempt_at",
+        "_nodes",
+        "_primary",
+        "_probe",
+        "_random",
+        "_target",
+        "_turn",
+        "_unreached_at",
+        "_waiting",
+        "leader",
+        "objection",
+        "work",
+    )
+
     def __init__(
         self,
         nodes: Sequence[NodeId],

@@ -167,6 +167,18 @@ _QUESTION = wire.frame(wire.encode_client(wire.Read(0, [])))
 class Session:
     """The commands of one client, from when they are added to when they are answered."""
 
+    __slots__ = (
+        "_asks",
+        "_begun",
+        "_chunks",
+        "_dropped_chunks",
+        "_must_ask",
+        "_new_client_id",
+        "_next_sequence",
+        "client_id",
+        "lowest_unanswered",
+    )
+
     def __init__(self, new_client_id: Callable[[], bytes], *, asks: bool = False) -> None:
         """new_client_id: gives an id that is unique for all time, at each call another
         asks: needed wherever sessions may end; without it the id is taken as it is"""
@@ -317,6 +329,13 @@ class Session:
 
 class Query:
     """One read request, until it is answered."""
+
+    __slots__ = (
+        "_asked_at",
+        "_request",
+        "outstanding",
+        "queries",
+    )
 
     def __init__(
         self,

@@ -37,6 +37,11 @@ class HybridClock:
     after: the last `t` of an earlier life, so that a restart goes on above it
     """
 
+    __slots__ = (
+        "_physical",
+        "last",
+    )
+
     def __init__(self, physical: Callable[[], int] = time.time_ns, after: int = 0) -> None:
         self._physical = physical
         self.last = after

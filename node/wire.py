@@ -401,6 +401,11 @@ def frames(bodies: Iterable[bytes]) -> bytes:
 class FrameReader:
     """Bytes in, whole frames out; for one direction of one stream."""
 
+    __slots__ = (
+        "_buffer",
+        "_max_bytes",
+    )
+
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray()
         self._max_bytes = max_bytes

@@ -12,7 +12,7 @@ MOST_MESSAGES = 10_000
 """More that wait for a disk that hangs are lost, the oldest first, as in a network."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Write:
     """All that has gathered while the write before it was under way.
 

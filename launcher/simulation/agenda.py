@@ -33,6 +33,15 @@ class Agenda:
     events: how many things have happened
     """
 
+    __slots__ = (
+        "_far",
+        "_horizon",
+        "_near",
+        "_number",
+        "events",
+        "now",
+    )
+
     def __init__(self) -> None:
         self.now = 0.0
         self.events = 0

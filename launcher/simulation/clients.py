@@ -83,6 +83,14 @@ class Listener(Protocol):
 class _Way(Generic[_T]):
     """A route, with the world's time and connections around it: what `channel.py` is elsewhere."""
 
+    __slots__ = (
+        "_client",
+        "_closed",
+        "_node",
+        "_timer_at",
+        "route",
+    )
+
     def __init__(
         self,
         client: SimulatedClient,

@@ -52,6 +52,17 @@ class Process(Protocol):
 class Network:
     """All links between nodes."""
 
+    __slots__ = (
+        "_chance",
+        "_faults",
+        "_filter",
+        "_last_arrival",
+        "_least_s",
+        "_nodes",
+        "_spread_s",
+        "_time",
+    )
+
     def __init__(
         self,
         time: Time,
@@ -148,6 +159,17 @@ class Connection:
     """A client's connection to one life of one node: the client's `Connection` port. What the
     server has of it is a `ServerEnd`, `send` of which is `answer`; only the node has both, so that
     nothing is left of a connection that has been closed."""
+
+    __slots__ = (
+        "_answers",
+        "_caller",
+        "_closed",
+        "_epoch",
+        "_latency_s",
+        "_node",
+        "_reader",
+        "_time",
+    )
 
     def __init__(self, time: Time, caller: Caller, node: Process, latency_s: float) -> None:
         self._time = time

@@ -77,6 +77,13 @@ class Observer(Protocol):
 class Clock:
     """A clock that may run fast or slow. Simulated seconds in, its own seconds out."""
 
+    __slots__ = (
+        "_since",
+        "_then",
+        "rate",
+        "wall_offset_s",
+    )
+
     def __init__(self) -> None:
         self.rate = 1.0
         self.wall_offset_s = 0.0
@@ -98,6 +105,12 @@ class Clock:
 
 class DiskWork:
     """The DiskQueue port: one thing after the other, each taking its time."""
+
+    __slots__ = (
+        "_node",
+        "_stalled",
+        "_work",
+    )
 
     def __init__(self, node: SimulatedNode) -> None:
         self._node = node
@@ -159,6 +172,39 @@ class DiskWork:
 
 class SimulatedNode:
     """One node through all its lives. Ports of the server: Links, Fork, EventSink."""
+
+    __slots__ = (
+        "_background",
+        "_chance",
+        "_connections",
+        "_failures_before",
+        "_log_work",
+        "_observer",
+        "_outbox",
+        "_pump_due",
+        "_situation",
+        "_timer_at",
+        "_turn_s",
+        "_waiting",
+        "_wall",
+        "clock",
+        "disk",
+        "disk_hangs_until",
+        "epoch",
+        "flipped",
+        "life",
+        "lost",
+        "network",
+        "node_id",
+        "paused",
+        "peers",
+        "renewed",
+        "server",
+        "slow_disk_s",
+        "time",
+        "unflushed",
+        "withheld",
+    )
 
     def __init__(
         self, node_id: NodeId, situation: Situation, time: Time, observer: Observer

@@ -299,8 +299,11 @@ class World:
         return True
 
     def _lack(self) -> int:
-        """How many entries all together have yet to apply, to be as far as the furthest."""
+        """How many entries all together have yet to apply, to be as far as the furthest. Who is yet
+        to be rebuilt has all of it before it: one begins when another one is done."""
         applied = [node.server.applied[0] for node in self._alive() if node.server is not None]
+        if self.situation.rebuilds:
+            applied += [0 for node in self._nodes.values() if node.lost or node.withheld]
         return sum(max(applied) - index for index in applied) if applied else 0
 
     def _serve_everyone(self) -> None:

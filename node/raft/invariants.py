@@ -74,6 +74,12 @@ def _moment(raft: RaftState) -> _Moment:
 class ServerWatch:
     """One life of one server: call `check` after every call into its core."""
 
+    __slots__ = (
+        "_before",
+        "_has_looked",
+        "_raft",
+    )
+
     def __init__(self, raft: RaftState) -> None:
         self._raft = raft
         self._before = _moment(raft)

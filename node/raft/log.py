@@ -23,6 +23,18 @@ from node.raft.messages import Batch, Snapshot
 class Log:
     """The entries after `base_index`; knows nothing of disks or commits."""
 
+    __slots__ = (
+        "_base_bytes",
+        "_batches",
+        "_bytes_through",
+        "_firsts",
+        "base_index",
+        "base_term",
+        "base_time_us",
+        "last_index",
+        "last_term",
+    )
+
     def __init__(self, batches: Iterable[Batch] = (), snapshot: Snapshot | None = None) -> None:
         """`batches` follow the snapshot."""
         self.base_index = 0

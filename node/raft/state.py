@@ -51,7 +51,7 @@ class Randomness(Protocol):
     def uniform(self, a: float, b: float) -> float: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds. Election timeouts are drawn anew each time, from min to max (§5.2).
 
@@ -79,7 +79,7 @@ class Timing:
         assert not (self.lease and self.failure_hint)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds the leader's memory and each message. Sizes in bytes.
 
@@ -104,7 +104,7 @@ class Limits:
     max_log_bytes: int = 256 << 20
 
 
-@dataclass
+@dataclass(slots=True)
 class Progress:
     """What a leader believes of one peer (§5.3), and what it may send it.
 
@@ -164,7 +164,7 @@ class Progress:
             self.inflight_bytes -= self.inflight.popleft()[1]
 
 
-@dataclass
+@dataclass(slots=True)
 class Transfer:
     """A leader's attempt to hand over (thesis §3.10), until another leader is heard or `deadline`.
 
@@ -176,7 +176,7 @@ class Transfer:
     told: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class DiskAtWork:
     """What a server knows of the write that is under way (`stall.py`).
 
@@ -238,7 +238,7 @@ class Ready(msgspec.Struct, frozen=True):
         return self.hard_state is not None or bool(self.batches) or self.snapshot is not None
 
 
-@dataclass
+@dataclass(slots=True)
 class ReadRound:
     """Reads that wait for a majority to confirm that we led when they arrived (thesis §6.4).
 
@@ -251,7 +251,7 @@ class ReadRound:
     questions: dict[NodeId, int]
 
 
-@dataclass
+@dataclass(slots=True)
 class Question:
     """What a follower has asked the leader, for the reads `contexts`, and has no answer to yet.
 

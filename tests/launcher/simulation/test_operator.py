@@ -155,3 +155,12 @@ def test_a_schedule_with_a_rebuild_is_followed() -> None:
     world.schedule = [fault]
     world._disturbed()
     assert [node.renewed is not None for node in world._nodes.values()].count(True) == 1
+
+
+def test_who_is_rebuilt_after_another_has_its_time_too() -> None:
+    """Two disks have rotted, and links are so slow that each takes ten seconds: when the first is
+    done, the second has it all before it."""
+    faults = ("rebuild", "flip-bit", "partition", "slow-link")
+    outcome = run_seed(Options(time_s=20.0, faults=faults), 2)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.simulated_s > 40.0

@@ -202,7 +202,7 @@ BUGS = [
         attribute="floor_of",
         plant=edited(("Floor(leader.commit_term, leader.commit_index)", "Floor()")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
-        within=60,
+        within=180,
         options={"time_s": 60.0},
     ),
     Planted(

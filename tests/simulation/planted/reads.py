@@ -236,7 +236,7 @@ BUGS = [
         plant=edited(("raft.lease_forgone = True", "pass")),
         expected=(READ_INDEX, LINEARIZABILITY),
         within=60,
-        options={"faults": ("transfer", "ambush")},
+        options={"faults": ("transfer", "slow-link")},
     ),
     Planted(
         name="a voter that has come into a later term has forgotten the lease",

@@ -121,8 +121,8 @@ BUGS = [
         attribute="ready",
         plant=edited((" or handed.voted_for != raft.voted_for", "")),
         expected=(PROMISES, ELECTION_SAFETY),
-        within=20,
-        options={"faults": ("transfer", "hunt")},
+        within=60,
+        options={"faults": ("transfer", "slow-link")},
     ),
     Planted(
         name="who waited for a batch is answered for another",

@@ -67,7 +67,7 @@ BUGS = [
         plant=edited(("snapshot.ask(raft, peer, progress)", "pass")),
         expected=(LIVENESS,),
         within=60,
-        options={"faults": ("isolate", "partition", "snapshot")},
+        options={"faults": ("cut", "kill", "snapshot")},
     ),
     Planted(
         name="a snapshot gets its name before it is synced",

@@ -56,8 +56,8 @@ BUGS = [
             )
         ),
         expected=(PROMISES, ELECTION_SAFETY),
-        within=20,
-        options={"faults": ("transfer", "hunt")},
+        within=60,
+        options={"faults": ("transfer", "slow-link")},
     ),
     Planted(
         name="the term and vote of a restart are those of the first record",
@@ -220,6 +220,7 @@ BUGS = [
         plant=edited((" or self._spare_is_coming", "")),
         expected=(CRASH, RECOVERY, PROMISES, DURABILITY),
         within=60,
+        options={"faults": ("slow-disk",), "rate": 300.0},
     ),
     Planted(
         name="recovery keeps what was replaced",

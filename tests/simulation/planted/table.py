@@ -42,10 +42,11 @@ def _seeds_in(rows: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 def _searched_with(bug: Planted) -> str:
     """What its search has otherwise than by default."""
-    nodes, time_s = bug.options.get("nodes"), bug.options.get("time_s")
+    nodes, time_s, rate = (bug.options.get(name) for name in ("nodes", "time_s", "rate"))
     parts = [
         *bug.options.get("faults", ()),
         *([f"nodes {nodes}"] if nodes else []),
         *([f"time {time_s:g} s"] if time_s else []),
+        *([f"{rate:g} operations/s"] if rate else []),
     ]
     return ", ".join(parts)
