@@ -24,6 +24,7 @@ from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
 from launcher.route import Refused, Route
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
 from launcher.simulation.network import Connection, Time
+from launcher.simulation.timer import Waiting
 from node import wire
 from node.errors import WireError
 from node.raft.invariants import InvariantBroken
@@ -80,14 +81,13 @@ class Listener(Protocol):
         ...
 
 
-class _Way(Generic[_T]):
+class _Way(Waiting, Generic[_T]):
     """A route, with the world's time and connections around it: what `channel.py` is elsewhere."""
 
     __slots__ = (
         "_client",
         "_closed",
         "_node",
-        "_timer_at",
         "route",
     )
 
@@ -98,13 +98,13 @@ class _Way(Generic[_T]):
         node: NodeId | None = None,
     ) -> None:
         """node: the only one that is to answer; else the leader is"""
+        super().__init__(client.time)
         self._client: SimulatedClient = client
         self._node: NodeId | None = node
         nodes = list(client.nodes) if node is None else [node]
         self.route: Route[_T] = Route(
             nodes, work, self, client.chance_of_routes, leader=client.leader
         )
-        self._timer_at = math.inf
         self._closed = False
 
     def close(self) -> None:
@@ -118,36 +118,25 @@ class _Way(Generic[_T]):
         there = self._client.nodes[node]
         if there.server is None:
             return None
-        connection = Connection(self._client.time, self, there, LATENCY_S)
+        connection = Connection(self.time, self, there, LATENCY_S)
         there.connect(connection)
         return connection
 
     def advance(self) -> None:
         """Sends what is to be sent, and comes back when it is time to ask elsewhere."""
-        if self._closed:
-            return
-        now = self._client.time.now
-        self.route.advance(now)
-        self._arm_timer(now)
+        if not self._closed:
+            self.route.advance(self.time.now)
+            self.arm_timer()
 
-    def _arm_timer(self, now: float) -> None:
-        due = self.route.deadline
-        if due < self._timer_at:
-            self._timer_at = due if due > now else now + 1e-6
-            self._client.time.at(self._timer_at, self._on_timer, self._timer_at)
+    act = advance
 
-    def _on_timer(self, when: float) -> None:
-        """A deadline has come; or one that has moved away since, and then it only looks again."""
-        if when != self._timer_at or self._closed:
-            return
-        self._timer_at = math.inf
-        if when >= self.route.deadline:
-            self.route.advance(when)
-        self._arm_timer(when)
+    def due_s(self) -> float:
+        """When it is time to ask elsewhere."""
+        return math.inf if self._closed else self.route.deadline
 
     def received(self, connection: Connection, frames: list[bytes]) -> None:
         """The `Caller` port."""
-        now = self._client.time.now
+        now = self.time.now
         answers: list[_T] = []
         lost = False
         for frame in frames:
@@ -169,11 +158,11 @@ class _Way(Generic[_T]):
 
     def lost(self, connection: Connection) -> None:
         """The `Caller` port."""
-        self.route.lost(connection, self._client.time.now)
+        self.route.lost(connection, self.time.now)
         self.advance()
 
 
-class SimulatedClient:
+class SimulatedClient(Waiting):
     """One client and its history."""
 
     # More than thirty would be kept in a dict.
@@ -198,7 +187,6 @@ class SimulatedClient:
         "_session",
         "_sessions",
         "_submits",
-        "_timer_at",
         "_until_s",
         "_values",
         "_whom",
@@ -210,7 +198,6 @@ class SimulatedClient:
         "nodes",
         "number",
         "sessions_end",
-        "time",
     )
 
     def __init__(
@@ -237,9 +224,9 @@ class SimulatedClient:
         only_reads: it makes no calls that wait for others: so it also asks a leader that is alone
         one_shot: it begins anew for each call, with whom it likes, as `launcher submit` does
         """
+        super().__init__(time)
         self.number = number
         self.nodes = nodes
-        self.time = time
         self.leader: NodeId | None = None
         self.history: list[Operation] = []
         self.idle = True
@@ -261,7 +248,6 @@ class SimulatedClient:
         self._last_seen: dict[bytes, bytes] = {}
         self._asked: deque[Asked] = deque()
         self._give_up_at = 0.0
-        self._timer_at = math.inf
         self._last_index = 0
         self._answered_s = 0.0
         self._submits: _Way[Submitted]
@@ -320,7 +306,7 @@ class SimulatedClient:
         self.idle = False
         self._asked.extend(asked)
         self._give_up_at = self.time.now + self._chance.choice(TIMEOUTS_S)
-        self._arm_timer()
+        self.arm_timer()
 
     def end(self) -> None:
         """The run is over: what has no answer yet never gets one."""
@@ -328,28 +314,17 @@ class SimulatedClient:
             self._record(one, None)
         self._asked.clear()
 
-    def _arm_timer(self) -> None:
-        """Most calls are answered in time: a timer that fires early only looks again."""
-        if self._give_up_at < self._timer_at:
-            self._timer_at = self._give_up_at
-            self.time.at(self._timer_at, self._on_timer, self._timer_at)
-
-    def _on_timer(self, when: float) -> None:
-        if when != self._timer_at:
-            return
-        self._timer_at = math.inf
-        if self.idle:
-            return
-        if when < self._give_up_at:
-            self._arm_timer()
-        else:
-            self.give_up()
+    def due_s(self) -> float:
+        """When it gives up the call that it makes."""
+        return math.inf if self.idle else self._give_up_at
 
     def give_up(self) -> None:
         """What has no answer yet may have happened or not; its session is given up."""
         self.end()
         self._begin_anew()
         self._end_call(1)
+
+    act = give_up
 
     def _begin_anew(self) -> None:
         self._submits.close()

@@ -22,6 +22,7 @@ from typing import Protocol
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Connection, Network, ServerEnd, Time
 from launcher.simulation.situation import Situation
+from launcher.simulation.timer import Waiting
 from node.errors import DamagedLog, DiskFailed, MachineError, RaftError
 from node.events import HybridClock
 from node.machines.protocol import Machine
@@ -170,7 +171,7 @@ class DiskWork:
         disk.crash_at = 0
 
 
-class SimulatedNode:
+class SimulatedNode(Waiting):
     """One node through all its lives. Ports of the server: Links, Fork, EventSink."""
 
     __slots__ = (
@@ -183,7 +184,6 @@ class SimulatedNode:
         "_outbox",
         "_pump_due",
         "_situation",
-        "_timer_at",
         "_turn_s",
         "_waiting",
         "_wall",
@@ -201,7 +201,6 @@ class SimulatedNode:
         "renewed",
         "server",
         "slow_disk_s",
-        "time",
         "unflushed",
         "withheld",
     )
@@ -209,6 +208,7 @@ class SimulatedNode:
     def __init__(
         self, node_id: NodeId, situation: Situation, time: Time, observer: Observer
     ) -> None:
+        super().__init__(time)
         self.node_id = node_id
         self.life = 0
         self.epoch = 0
@@ -233,7 +233,6 @@ class SimulatedNode:
 
         self._situation = situation
         self._turn_s = situation.turn_s
-        self.time = time
         self._observer = observer
         self._chance = situation.chance(f"process {node_id}")
         self._wall = HybridClock(self._read_wall_clock)
@@ -243,7 +242,6 @@ class SimulatedNode:
         self._background = DiskWork(self)
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._pump_due = False
-        self._timer_at = math.inf
         self._failures_before = 0
 
     @property
@@ -265,7 +263,6 @@ class SimulatedNode:
         self.paused = self._pump_due = False
         self._log_work.begin_life()
         self._background.begin_life()
-        self._timer_at = math.inf
         disk = self.disk
         disk.restart()
         disk.crash_at = interrupted_at
@@ -335,7 +332,6 @@ class SimulatedNode:
         self._waiting.clear()
         self.unflushed.clear()
         self.paused = self._pump_due = False
-        self._timer_at = math.inf
         for connection in self._connections:
             connection.end()
         self._connections.clear()
@@ -485,23 +481,13 @@ class SimulatedNode:
             self._schedule_pump()
         self.arm_timer()
 
-    def arm_timer(self) -> None:
-        """Deadlines mostly move away: a timer that fires early only looks again."""
+    def due_s(self) -> float:
+        """When its server has to be pumped, by its own clock."""
         if self.server is None:
-            return
-        when = self.clock.when(self.server.deadline) + 1e-7
-        if when < self._timer_at:
-            self._timer_at = max(when, self.time.now)
-            self.time.at(self._timer_at, self._on_timer, self.epoch, self._timer_at)
+            return math.inf
+        return self.clock.when(self.server.deadline) + 1e-7
 
-    def _on_timer(self, epoch: int, when: float) -> None:
-        if epoch != self.epoch or when != self._timer_at or self.server is None:
-            return
-        self._timer_at = math.inf
-        if self.clock.read(self.time.now) >= self.server.deadline:
-            self._schedule_pump()
-        else:
-            self.arm_timer()
+    act = _schedule_pump
 
     # -- the server's ports ----------------------------------------------------------------------
 
