@@ -44,7 +44,7 @@ def test_stories_and_expectations_are_there() -> None:
     for bug in PLANTED:
         assert bug.story.endswith("."), bug.name
         assert bug.expected, bug.name
-        assert 1 <= bug.within <= 180, bug.name
+        assert 1 <= bug.within <= 60, bug.name
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)

@@ -202,8 +202,8 @@ BUGS = [
         attribute="floor_of",
         plant=edited(("Floor(leader.commit_term, leader.commit_index)", "Floor()")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
-        within=180,
-        options={"time_s": 60.0},
+        within=60,
+        options={"faults": ("rebuild", "reconfigure", "isolate")},
     ),
     Planted(
         name="a node that is rebuilt loses its data when it votes again",
