@@ -21,6 +21,18 @@ from tests.simulation.planted.table import known_seeds
 
 each_bug = pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
 
+KNOWN = known_seeds()
+
+each_bug_beside_its_like = pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, marks=pytest.mark.xdist_group(f"{options_of(bug)} {KNOWN[bug.name]}"))
+        for bug in PLANTED
+    ],
+    ids=lambda bug: bug.name,
+)
+"""Those of one seed go to one process, for the product without a bug runs it only once there."""
+
 
 @cache
 def without_a_bug(options: Options, seed: int) -> Failure | None:
@@ -29,9 +41,9 @@ def without_a_bug(options: Options, seed: int) -> Failure | None:
 
 
 @pytest.mark.timeout(300)
-@each_bug
+@each_bug_beside_its_like
 def test_a_planted_bug_is_found_and_the_product_passes_the_same_seed(bug: Planted) -> None:
-    found_at = found_as_expected(bug, find(bug, known_seeds()[bug.name]))
+    found_at = found_as_expected(bug, find(bug, KNOWN[bug.name]))
     assert_none_without(bug, [found_at])
 
 
@@ -43,7 +55,7 @@ def test_a_planted_bug_is_found_in_so_many_seeds(bug: Planted) -> None:
 
 
 def test_the_docs_name_the_bugs_that_there_are() -> None:
-    assert known_seeds().keys() == {bug.name for bug in PLANTED}
+    assert KNOWN.keys() == {bug.name for bug in PLANTED}
 
 
 def found_as_expected(bug: Planted, found: tuple[int, Failure] | None) -> int:

@@ -19,7 +19,6 @@ FAST = [
     (Options(time_s=3.0), 1, 110),
     (Options(time_s=3.0, nodes=3), 1001, 1060),
     (Options(time_s=5.0, faults=("hunt", "slow-disk", "power")), 2001, 2040),
-    (Options(time_s=60.0), 3001, 3002),
 ]
 """Options, and seeds: together well over two hundred runs."""
 
