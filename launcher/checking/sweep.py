@@ -274,9 +274,11 @@ class Sweep:
         while stack:
             config = stack.pop()
             self._budget.spend(len(seen) + len(found) + len(self._configs), self._width_bits)
+            value = config[0]
+            must_be_there = self._foresight and self._prospects.must_be_there(value, self._now)
             for step in self._movers(config, target):
                 after = self._after(config, step)
-                if self._misses(config[0], after):
+                if must_be_there and self._misses(value, after):
                     continue
                 if step is target or (target.kind is READ and not after[1] & target.bit):
                     found.append(after)
@@ -293,8 +295,10 @@ class Sweep:
         swaps, deletes = self._by_value[CAS], self._by_value[DELETE]
         # A dict, for its order: that of a set is another in each process, and so is what it costs.
         reads = self._by_value[READ].items()
-        wanted = dict.fromkeys(one for one, waiting in reads if waiting.bits & owed)
-        wanted.update((one, None) for one, waiting in swaps.items() if waiting.bits & able)
+        wanted = {one: None for one, waiting in reads if waiting.bits & owed}
+        for one, waiting in swaps.items():
+            if waiting.bits & able:
+                wanted[one] = None
         for swap in swaps.get(value, _NONE_ALIKE).steps:
             if swap.bit & able and (swap.bit & owed or swap.makes in wanted):
                 yield swap
@@ -364,17 +368,19 @@ class Sweep:
     def _spent(self, configs: list[Config]) -> list[tuple[int, int]]:
         """Writes of a value that need not be able where none of these reads of it are owed: nobody
         else will ask for it, and there are blanks enough for whatever else they are good for."""
-        in_all = reduce(and_, (able for _, _, able in configs))
+        in_all = reduce(and_, [able for _, _, able in configs])
+        told_apart = reduce(or_, [able for _, _, able in configs]) & ~in_all
+        if not told_apart:
+            return []
         deletes = self._by_value[DELETE].get(None, _NONE_ALIKE).bits
         others = (deletes | self._open_writes).bit_count()
         if (in_all & self._blanks).bit_count() < others + self._prospects.reserve(self._now):
             return []
-        in_some = reduce(or_, (able for _, _, able in configs))
         reads = self._by_value[READ]
         return [
             (writes.bits, reads.get(value, _NONE_ALIKE).bits)
             for value, writes in self._by_value[WRITE].items()
-            if writes.bits & in_some & ~in_all and self._is_over(value)
+            if writes.bits & told_apart and self._is_over(value)
         ]
 
     def _is_over(self, value: bytes | None) -> bool:
