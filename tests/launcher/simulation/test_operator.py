@@ -62,7 +62,7 @@ def test_a_node_is_rebuilt_and_has_all_again(leads: bool, nodes: int) -> None:
     assert world.time.run_until(
         world.time.now + 10.0, lambda: node.server is not None and node.server.state.may_stand
     )
-    world._live()
+    world._liveness.show()
     assert world._check_history()[0] is None
 
 
@@ -79,7 +79,7 @@ def test_a_node_that_refuses_to_start_is_rebuilt() -> None:
     assert world.rebuild(node)
     assert world.time.run_until(world.time.now + 10.0, world.is_idle)
     assert not node.lost
-    world._live()
+    world._liveness.show()
 
 
 def test_nobody_is_rebuilt_when_the_others_are_no_quorum_or_while_another_is() -> None:
@@ -103,8 +103,8 @@ def test_patience_ends_and_the_node_stays_where_it_is() -> None:
     assert not follower.renewed
     assert follower.server is not None
     world._network.mend("cut")
-    world._make_all_voters()
-    world._live()
+    world._liveness.make_all_voters()
+    world._liveness.show()
 
 
 def test_the_data_of_a_voter_is_not_forgotten_unseen() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from launcher.simulation.clients import EXACTLY_ONCE, READ_INDEX
 from launcher.simulation.handover import HANDOVER
+from launcher.simulation.liveness import LIVENESS, STABILITY
 from launcher.simulation.node import CRASH, RECOVERY
 from launcher.simulation.watch import DURABILITY, PROMISES
-from launcher.simulation.world import LINEARIZABILITY, LIVENESS, STABILITY
+from launcher.simulation.world import LINEARIZABILITY
 from node.raft.invariants import (
     BOUNDS,
     COMMIT_RULE,
