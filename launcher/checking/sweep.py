@@ -275,6 +275,7 @@ class Sweep:
             config = stack.pop()
             self._budget.spend(len(seen) + len(found) + len(self._configs), self._width_bits)
             value = config[0]
+            # Whoever is next leaves the same value.
             must_be_there = self._foresight and self._prospects.must_be_there(value, self._now)
             for step in self._movers(config, target):
                 after = self._after(config, step)

@@ -53,7 +53,7 @@ def leader_of(cluster: Cluster) -> int:
 def test_a_leader_whose_disk_hangs_while_its_heart_beats_on_is_replaced(lab: Lab) -> None:
     cluster = begin(lab)
     done = lab.launcher("disk", "leader", "hang", check=True)
-    said = re.fullmatch(r"disk of n(\d): leader, .* \(hang-disk\)\n", done.out)
+    said = re.fullmatch(r"disk of n(\d): leader, term \d+, .*\(hang-disk\)\n", done.out)
     assert said, done.out
     led = int(said[1])
     held = write_on(cluster)  # without its disk: the others' are a majority

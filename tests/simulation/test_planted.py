@@ -19,19 +19,18 @@ from tests.simulation.planted import PLANTED, Planted, find
 from tests.simulation.planted.form import options_of
 from tests.simulation.planted.table import known_seeds
 
-each_bug = pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
-
 KNOWN = known_seeds()
 
-each_bug_beside_its_like = pytest.mark.parametrize(
+
+def beside_its_like(bug: Planted) -> pytest.MarkDecorator:
+    """Those of one seed go to one process: there the product without a bug runs it only once."""
+    return pytest.mark.xdist_group(f"{options_of(bug)} {KNOWN.get(bug.name)}")
+
+
+each_bug = pytest.mark.parametrize(
     "bug",
-    [
-        pytest.param(bug, marks=pytest.mark.xdist_group(f"{options_of(bug)} {KNOWN[bug.name]}"))
-        for bug in PLANTED
-    ],
-    ids=lambda bug: bug.name,
+    [pytest.param(bug, marks=beside_its_like(bug), id=bug.name) for bug in PLANTED],
 )
-"""Those of one seed go to one process, for the product without a bug runs it only once there."""
 
 
 @cache
@@ -41,7 +40,7 @@ def without_a_bug(options: Options, seed: int) -> Failure | None:
 
 
 @pytest.mark.timeout(300)
-@each_bug_beside_its_like
+@each_bug
 def test_a_planted_bug_is_found_and_the_product_passes_the_same_seed(bug: Planted) -> None:
     found_at = found_as_expected(bug, find(bug, KNOWN[bug.name]))
     assert_none_without(bug, [found_at])

@@ -55,20 +55,19 @@ def test_stories_and_expectations_are_there() -> None:
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
 def test_a_bug_comes_and_goes(bug: Planted, unharmed: dict[tuple[str, ...], Any]) -> None:
-    before = unharmed
     original = vars(bug.target)[bug.attribute]
 
     with planted(bug):
         broken = vars(bug.target)[bug.attribute]
         assert broken is not original
         harmed = product()
-        changed = {place for place, held in harmed.items() if before.get(place) is not held}
+        changed = {place for place, held in harmed.items() if unharmed.get(place) is not held}
         assert not any(held is original for held in harmed.values())
 
     assert changed, "it changes nothing"
     after = product()
-    assert after.keys() == before.keys()
-    assert [place for place, held in after.items() if before[place] is not held] == []
+    assert after.keys() == unharmed.keys()
+    assert [place for place, held in after.items() if unharmed[place] is not held] == []
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)

@@ -20,7 +20,7 @@ FAST = [
     (Options(time_s=3.0, nodes=3), 1001, 1060),
     (Options(time_s=5.0, faults=("hunt", "slow-disk", "power")), 2001, 2040),
 ]
-"""Options, and seeds: together well over two hundred runs."""
+"""Options, and seeds: together more than two hundred runs."""
 
 
 CASES = {

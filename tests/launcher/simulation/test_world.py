@@ -132,7 +132,7 @@ def events_of(options: Options, seed: int) -> set[str]:
 @cache
 def events_without_faults() -> set[str]:
     options = Options(time_s=3.0, faults=())
-    return {event for seed in range(1, 5) for event in events_of(options, seed)}
+    return {event for seed in range(1, 9) for event in events_of(options, seed)}
 
 
 @pytest.mark.parametrize(
