@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import psutil
 
-from launcher import claim, control
+from launcher import claim, control, lock, records
 from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
@@ -132,9 +132,9 @@ class Cluster:
         a leader in spite of a failed node.
         """
         _check_machine(self.config.machine)
-        known = None if self._count_given or self._fresh else claim.read_cluster(self.config)
+        known = None if self._count_given or self._fresh else records.read(self.config)
         if known is not None:  # the config says where a cluster begins, not what becomes of it
-            self.config = msgspec.structs.replace(self.config, nodes=len(known.running))
+            self.config = msgspec.structs.replace(self.config, nodes=len(known.members))
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
@@ -162,14 +162,14 @@ class Cluster:
 
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
-        record = claim.running(self.config)
+        record = lock.running(self.config)
         if record is not None:
             self._end(record)
         healed: list[str] = []
         known = claim.exists(self.config)
         if known:
-            with claim.locked(self.config):
-                healed = claim.heal(self.config)
+            with lock.locked(self.config):
+                healed = lock.heal(self.config)
                 if volumes:
                     claim.remove_data(self.config)
                     claim.remove_folder(self.config)
@@ -185,7 +185,7 @@ class Cluster:
 
         The data is none the worse for it. Raises NotRunning.
         """
-        record = claim.running(self.config)
+        record = lock.running(self.config)
         if record is None:
             self._forget()
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
@@ -198,13 +198,13 @@ class Cluster:
                 break
         else:
             self._kill_supervisor(record)
-        with claim.locked(self.config):
-            claim.heal(self.config)
+        with lock.locked(self.config):
+            lock.heal(self.config)
         self._forget()
 
     def __enter__(self) -> Cluster:
         """Starts the cluster, unless it runs already."""
-        if claim.is_locked(self.config):
+        if lock.is_locked(self.config):
             self._adopt()
         else:
             self.up()
@@ -434,7 +434,7 @@ class Cluster:
         log_dir = self.config.log_dir
         if follow:
             return follow_timeline(
-                log_dir, stop=lambda: not claim.is_locked(self.config), wanted=wanted
+                log_dir, stop=lambda: not lock.is_locked(self.config), wanted=wanted
             )
         wanted = wanted or Filter()
         return filter(wanted.accepts, read_timeline(log_dir, wanted.since_t))
@@ -472,15 +472,15 @@ class Cluster:
     def _adopt(self) -> None:
         """Takes what runs for what it is. Raises NotRunning."""
         self._attach()
-        known = claim.read_cluster(self.config)
+        known = records.read(self.config)
         if known is not None:
             self.config = msgspec.structs.replace(
-                self.config, nodes=known.nodes, machine=known.machine
+                self.config, nodes=len(known.founders), machine=known.machine
             )
 
     def _attach(self) -> Path:
         """The runtime folder of the cluster that runs. Raises NotRunning."""
-        record = claim.running(self.config)
+        record = lock.running(self.config)
         if record is None:
             raise NotRunning(
                 f"no cluster is running here (data in {self.config.data_dir}): "
@@ -518,7 +518,7 @@ class Cluster:
 
     # -- the supervisor's process ------------------------------------------------------------
 
-    def _end(self, record: claim.SupervisorRecord) -> None:
+    def _end(self, record: lock.SupervisorRecord) -> None:
         """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
 
         Its nodes end with it, however it ends.
@@ -530,7 +530,7 @@ class Cluster:
             return
         self._kill_supervisor(record)
 
-    def _kill_supervisor(self, record: claim.SupervisorRecord) -> None:
+    def _kill_supervisor(self, record: lock.SupervisorRecord) -> None:
         process = record.process.find()
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -540,7 +540,7 @@ class Cluster:
 
     def _is_unlocked(self, patience_s: float) -> bool:
         deadline = time.monotonic() + patience_s
-        while claim.is_locked(self.config):
+        while lock.is_locked(self.config):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_POLL_S / 2)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import click
 
-from launcher import claim
+from launcher import lock
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning
@@ -60,7 +60,7 @@ def show_timeline(
     colour = wants_colour()
     events: Iterable[Event]
     if follow:
-        events = follow_timeline(config.log_dir, lambda: not claim.is_locked(config), count, wanted)
+        events = follow_timeline(config.log_dir, lambda: not lock.is_locked(config), count, wanted)
     else:
         events = filter(wanted.accepts, read_timeline(config.log_dir, wanted.since_t))
         events = events if count is None else deque(events, maxlen=count)

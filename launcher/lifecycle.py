@@ -42,11 +42,13 @@ class End:
     status: its exit status, or minus the signal; None when nobody was there to see it
     reason: what the node said before it exited, empty if nothing
     retry: whether it believes that starting it again can help
+    lost: its data is damaged, missing or too old, and cannot count
     """
 
     status: int | None
     reason: str = ""
     retry: bool = True
+    lost: bool = False
 
     def describe(self) -> str:
         """In words, for an end that nobody asked for."""

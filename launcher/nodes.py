@@ -26,11 +26,14 @@ from typing import Any
 
 import msgspec
 
-from launcher.claim import Claim, ProcessRecord
+from launcher.claim import Claim
 from launcher.config import ClusterConfig
 from launcher.disks import ailment
 from launcher.errors import LauncherError
 from launcher.lifecycle import End, Lifecycle, RestartPolicy
+from launcher.lives import advice
+from launcher.lock import ProcessRecord
+from launcher.node_config import node_config
 from launcher.processes import NodeProcess, launch
 from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
 from node import wire
@@ -40,6 +43,8 @@ from node.raft.messages import Floor, NodeId
 
 STATUS_PATIENCE_S = 0.3
 """How long `ps` waits for nodes that do not answer; it then shows what was last known of them."""
+
+_RECORD_AGAIN_S = 0.5
 
 TRANSFER_PATIENCE_S = 1.0
 """How much longer than it may take we wait for the word of a leader that is to hand over."""
@@ -53,6 +58,7 @@ class Node:
     starting: a process is being started for it
     status: the last that it said
     disk_fault: what its disk is to do, in this life and the next ones
+    lost: its data is damaged, missing or too old, as its last process has found
     """
 
     id: NodeId
@@ -61,6 +67,7 @@ class Node:
     starting: bool = False
     status: wire.Status | None = None
     disk_fault: wire.DiskFault | None = None
+    lost: bool = False
 
 
 class Nodes:
@@ -83,7 +90,7 @@ class Nodes:
         )
         self._config = config
         self._claim = claim
-        self.all = {n: self._new(n) for n in claim.cluster.running}
+        self.all = {n: self._new(n) for n in claim.cluster.members}
         self.closed = False
         self._clock = clock
         self._events = events
@@ -193,12 +200,23 @@ class Nodes:
 
     async def _start(self, node: Node) -> None:
         loop = asyncio.get_running_loop()
-        life = self._claim.next_life(node.id)
+        known, life = self._claim.known_of(node.id), self._claim.next_life(node.id)
         self._config.node_data_dir(node.id).mkdir(exist_ok=True)
         self._socket(node.id).unlink(missing_ok=True)
         peers = {peer: process for peer, process in self._running() if peer != node.id}
         lives = {peer: process.life for peer, process in peers.items()}
         ours, theirs = socket.socketpair()
+        told = node_config(
+            self._config,
+            self._claim.cluster,
+            node.id,
+            life,
+            known,
+            peers=lives,
+            socket=self._socket(node.id),
+            python_path=self._python_path,
+            faults=self._faults,
+        )
         near: dict[NodeId, Connection] = {}
         far: dict[NodeId, Connection] = {}
         try:
@@ -209,7 +227,7 @@ class Nodes:
                 launch,
                 self._entry,
                 f"{self._config.name} n{node.id}",
-                msgspec.msgpack.encode(self._node_config(node.id, life, lives)),
+                msgspec.msgpack.encode(told),
                 Connection(theirs.detach()),
                 near,
             )
@@ -219,12 +237,15 @@ class Nodes:
             for end in (*near.values(), *far.values()):
                 end.close()
             raise
-        node.process = NodeProcess(node.id, life, process, ours, self._clock, self, self._starter)
+        node.process = NodeProcess(
+            node.id, life.number, process, ours, self._clock, self, self._starter
+        )
+        node.lost = False
         node.lifecycle.started(loop.time())
-        self.emit("info", "node.spawned", target=node.id, target_life=life, pid=process.pid)
+        self.emit("info", "node.spawned", target=node.id, target_life=life.number, pid=process.pid)
         for peer, end in far.items():
             if self.all[peer].process is peers[peer]:
-                peers[peer].send_link(node.id, life, end)
+                peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
         if node.disk_fault is not None:
@@ -236,45 +257,6 @@ class Nodes:
             self._claim.record(self._records())
         except OSError as error:  # only a supervisor that cleans up after us would miss it
             self.emit("warn", "record.failed", reason=_one_line(error))
-
-    def _node_config(self, node: NodeId, life: int, peers: dict[NodeId, int]) -> wire.NodeConfig:
-        config = self._config
-        return wire.NodeConfig(
-            cluster_id=self._claim.cluster_id,
-            cluster_name=config.name,
-            node_id=node,
-            life=life,
-            voters=self._claim.cluster.voters_of(node),
-            floor=self._claim.cluster.floor_of(node),
-            peers=peers,
-            data_dir=str(config.node_data_dir(node)),
-            event_log=str(config.event_log(node)),
-            socket=str(self._socket(node)),
-            machine=config.machine,
-            python_path=self._python_path,
-            heartbeat_interval_s=config.heartbeat_interval_s,
-            election_timeout_min_s=config.election_timeout_min_s,
-            election_timeout_max_s=config.election_timeout_max_s,
-            failure_hint=config.failure_hint,
-            pre_vote=config.pre_vote,
-            lease=config.reads == "lease",
-            max_entry_bytes=config.entry_limit_bytes,
-            max_append_bytes=config.append_limit_bytes,
-            max_inflight_batches=config.inflight_batches,
-            max_inflight_bytes=config.inflight_bytes,
-            max_uncommitted_bytes=config.uncommitted_bytes,
-            segment_bytes=config.segment_bytes,
-            snapshot_log_bytes=config.snapshot_log_bytes,
-            snapshot_entries=config.snapshot_entries,
-            snapshot_trailing_bytes=config.snapshot_trailing_bytes,
-            session_timeout_s=self._claim.cluster.session_timeout_s,
-            most_sessions=self._claim.cluster.most_sessions,
-            most_clients=config.most_clients,
-            log_level=config.log_level,
-            log_rotate_bytes=config.log_rotate_bytes,
-            digest_every=config.digest_every,
-            faults=self._faults,
-        )
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -323,6 +305,9 @@ class Nodes:
         process, node.process = node.process, None
         assert process is not None, f"n{node_id} ended twice"
         ready = process.ready.is_set()
+        node.lost = end.lost
+        self._claim.look(node_id)
+        self.save_records()
         if node.disk_fault is not None and node.disk_fault.kind in ONCE:
             node.disk_fault = None  # it has struck, or there is no next write of this process
         node.lifecycle.ended(asyncio.get_running_loop().time(), end)
@@ -335,7 +320,7 @@ class Nodes:
             target_life=process.life,
             pid=process.pid,
             **({} if end.status is None else {"status": end.status}),
-            reason=node.lifecycle.reason,
+            reason=self._reason(node),
             was_ready=ready,
         )
         self._after_end(node)
@@ -345,7 +330,7 @@ class Nodes:
         lifecycle = node.lifecycle
         loop = asyncio.get_running_loop()
         if lifecycle.state == "failed":
-            self.emit("error", "node.failed", target=node.id, reason=lifecycle.reason)
+            self.emit("error", "node.failed", target=node.id, reason=self._reason(node))
         elif lifecycle.retry_at is not None and not self.closed:
             wait_s = round(lifecycle.retry_at - loop.time(), 3)
             self.emit("warn", "restart.scheduled", target=node.id, in_s=wait_s)
@@ -373,8 +358,8 @@ class Nodes:
                             return
                         continue
                     if not node.starting and node.lifecycle.retry_at is None:
-                        state, reason = node.lifecycle.state, node.lifecycle.reason
-                        raise LauncherError(f"n{node_id} is {state}: {reason}")
+                        state = node.lifecycle.state
+                        raise LauncherError(f"n{node_id} is {state}: {self._reason(node)}")
                     await self._changed.wait()
         except TimeoutError:
             raise LauncherError(
@@ -398,7 +383,11 @@ class Nodes:
             if answer is not None and not answer.done():
                 answer.set_result(message)
             return
+        if isinstance(message, wire.LifeBegun):
+            self._record_life(node, message.sequence)
+            return
         node.status = message
+        self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":
             self._led_term = max(self._led_term, message.term)
         if node.process is not None:
@@ -408,6 +397,43 @@ class Nodes:
             waiting.discard(node_id)
             if not waiting:
                 self._notify()
+
+    def _record_life(self, node: Node, sequence: int) -> None:
+        """The node speaks to nobody before its life is on record; a full disk makes it wait."""
+        process = node.process
+        if process is None:
+            return
+        try:
+            self._claim.confirm(node.id, sequence)
+        except OSError as error:
+            self.emit("warn", "record.failed", reason=_one_line(error))
+            again = asyncio.get_running_loop().call_later
+            again(_RECORD_AGAIN_S, self._record_again, node, process, sequence)
+        else:
+            process.send(wire.LifeRecorded())
+
+    def _record_again(self, node: Node, process: NodeProcess, sequence: int) -> None:
+        if node.process is process and not self.closed:
+            self._record_life(node, sequence)
+
+    def save_records(self) -> None:
+        """Writes what is known of the nodes' data, if there is anything new."""
+        try:
+            self._claim.save()
+        except OSError as error:
+            self.emit("warn", "record.failed", reason=_one_line(error))
+
+    def _reason(self, node: Node) -> str:
+        """Why it is down or failed, and what to do where its data does not count."""
+        reason = node.lifecycle.reason
+        if not node.lost:
+            return reason
+        voters = self._claim.cluster.members
+        leader = self.leader_status()
+        if leader is not None:
+            voters = list(leader.membership.voters)
+        lost = [other.id for other in self.all.values() if other.lost]
+        return f"{reason}; {advice(node.id, voters, lost)}"
 
     async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> None:
         """Has every node that is up say its status, and so confirm what it was sent before."""
@@ -457,7 +483,7 @@ class Nodes:
             state=node.lifecycle.state,
             voter=bool(self._claim.cluster.voters_of(node.id)),
             restarts=node.lifecycle.restarts,
-            reason=node.lifecycle.reason,
+            reason=self._reason(node),
             disk=ailment(node.disk_fault, False),
         )
         if said is not None:

@@ -34,8 +34,8 @@ from typing import Protocol
 import psutil
 
 from launcher import entry as entry_module
-from launcher.claim import ProcessRecord
 from launcher.lifecycle import End
+from launcher.lock import ProcessRecord
 from node import wire
 from node.errors import WireError
 from node.events import HybridClock
@@ -247,7 +247,7 @@ class NodeProcess:
         if self._linger is not None:
             self._linger.cancel()
         said = self._failure
-        end = End(status, said.reason, said.retry) if said else End(status)
+        end = End(status, said.reason, said.retry, said.lost) if said else End(status)
         self._owner.node_gone(self.node, end)
 
     # -- the queue ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
-from launcher import claim
+from launcher import records
 from launcher.config import ClusterConfig
 from node.raft.messages import NodeId
 
@@ -35,9 +35,9 @@ class Sockets(Mapping[NodeId, Path]):
         try:
             changed_at = self._config.cluster_file.stat().st_mtime_ns
             if changed_at != self._changed_at:
-                record = claim.read_cluster(self._config)
+                record = records.read(self._config)
                 if record is not None:
-                    self._ids, self._changed_at = list(record.running), changed_at
+                    self._ids, self._changed_at = list(record.members), changed_at
         except OSError:
             pass  # the data has been removed: the last that was known is as good as any
         return self._ids

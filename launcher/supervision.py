@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from launcher.claim import disk_errors
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, TimedOut
+from launcher.lock import disk_errors
 from launcher.spec import Report, Spec, encode_spec
 
 REPORT_TIMEOUT_S = 20.0

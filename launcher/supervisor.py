@@ -32,6 +32,7 @@ from launcher import control, listener
 from launcher.claim import Claim
 from launcher.control import CONTROL_SOCKET, Reply, Request
 from launcher.errors import LauncherError
+from launcher.lives import SUPERVISOR
 from launcher.nodes import Nodes
 from launcher.operations import Operations
 from launcher.spec import Report, Spec, decode_spec
@@ -42,6 +43,7 @@ STOP_PATIENCE_S = 2.0
 """How long `down` waits for nodes before it kills them."""
 
 TAIL_INTERVAL_S = 0.1
+RECORD_INTERVAL_S = 1.0
 
 
 def run(spec_bytes: bytes, report_fd: int, lifeline_fd: int, runtime_dir: Path, entry: str) -> int:
@@ -91,7 +93,7 @@ class Supervisor:
         self._events = EventLog(
             log,
             0,
-            claim.next_life(0),
+            claim.next_life(SUPERVISOR).number,
             clock,
             level=config.log_level,
             rotate_bytes=config.log_rotate_bytes,
@@ -111,6 +113,8 @@ class Supervisor:
         self._why = ""
         for said in claim.healed:
             self._nodes.emit("warn", "cluster.healed", what=said)
+        for said in claim.warnings:
+            self._nodes.emit("warn", "record.damaged", what=said)
         self._nodes.emit(
             "info",
             "supervisor.started",
@@ -163,6 +167,7 @@ class Supervisor:
     async def run(self) -> None:
         """Starts the nodes, waits for the end, and sees to it that nothing is left."""
         tailing = asyncio.create_task(self._tail())
+        recording = asyncio.create_task(self._keep_records())
         try:
             for node in list(self._nodes.all):
                 await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
@@ -172,6 +177,7 @@ class Supervisor:
             self._nodes.emit("info", "supervisor.stopping", reason=self._why)
             killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
             tailing.cancel()
+            recording.cancel()
             if self._claim.holds:  # else the logs may be another's by now
                 self._complete_timeline(killed)
             self._ended.set()
@@ -183,6 +189,13 @@ class Supervisor:
         incomplete = self._combiner.finish()
         if incomplete is not None:
             print(incomplete, file=sys.stderr)  # the logs are closed
+
+    async def _keep_records(self) -> None:
+        """Notes how far each node's log reaches (`launcher/lives.py`)."""
+        while True:
+            await asyncio.sleep(RECORD_INTERVAL_S)
+            await self._nodes.ask()
+            self._nodes.save_records()
 
     async def _tail(self) -> None:
         while True:

@@ -331,6 +331,8 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "cluster.up": ("the cluster is up",),
     "cluster.down": ("the cluster is down",),
     "cluster.leader": ("{leader:node} leads the cluster",),
+    "record.damaged": ("{what}",),
+    "record.failed": ("what is known of the nodes could not be written down: {reason}",),
     "cluster.healed": ("cleaned up after an earlier run: {what}",),
     "node.spawned": ("{target:node} was started, as process {pid}", "{target:node} was started"),
     "node.exited": (

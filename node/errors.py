@@ -7,6 +7,7 @@
     │   └── ImpossibleTransfer   nobody, or not this one, can be handed the lead
     ├── StorageError             the node must not go on with this disk
     │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
+    │   ├── LostData             missing, or older than what it has promised; nothing was changed
     │   ├── WrongDirectory       another node's, another cluster's, or a newer format
     │   └── DiskFailed           a write, a sync or an open failed; never retried on the same file
     ├── WireError                bytes that are no message of ours
@@ -59,6 +60,10 @@ class DamagedLog(StorageError):
         self.file = file
         self.offset = offset
         self.reason = reason
+
+
+class LostData(StorageError):
+    """The data is missing, or an older copy: the node has promised more than it holds."""
 
 
 class WrongDirectory(StorageError):

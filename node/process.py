@@ -33,7 +33,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -43,6 +43,7 @@ from node.errors import (
     Busy,
     DamagedLog,
     LeekyError,
+    LostData,
     MachineError,
     NotLeader,
     RaftError,
@@ -63,6 +64,8 @@ from node.wire import (
     ChangeMembership,
     Failed,
     GetStatus,
+    LifeBegun,
+    LifeRecorded,
     NewLink,
     NodeConfig,
     SetDiskFault,
@@ -208,6 +211,8 @@ class Node:
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(config.node_id, self._faults, self._on_frame, self._on_lost)
         self._peer_lives: dict[NodeId, int] = {}
+        self._recorded: asyncio.Future[None] = self._loop.create_future()
+        """done when the supervisor has this life on record"""
         self._server: Server | None = None
         self._stopping = False
         self._leaving: str | None = None
@@ -238,7 +243,7 @@ class Node:
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
         sys.path[:0] = [path for path in config.python_path if path not in sys.path]
-        server = self._server = Server(
+        server = Server(
             config,
             machine=lambda: load(config.machine),
             disk=FaultyDisk(OsDisk(Path(config.data_dir)), self._disk_faults),
@@ -251,6 +256,14 @@ class Node:
             random=self._random,
             now=self._loop.time(),
         )
+        # Nobody hears of this life before it is on record: else its folder could be emptied, and
+        # what it had promised by then would be forgotten without a trace.
+        self._tell_supervisor(LifeBegun(server.sequence))
+        waits: set[asyncio.Future[Any]] = {self._recorded, self._exit_status}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if self._ends:
+            return
+        self._server = server
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
         Path(config.socket).unlink(missing_ok=True)
@@ -295,14 +308,15 @@ class Node:
         """Ends the process because it must not go on, and says why."""
         if self._exit_status.done():
             return
-        retry = not isinstance(error, (DamagedLog, WrongDirectory, MachineError))
+        lost = isinstance(error, (DamagedLog, LostData))
+        retry = not (lost or isinstance(error, (WrongDirectory, MachineError)))
         if isinstance(error, LeekyError):
             reason = str(error)
         else:
             reason = f"internal error: {type(error).__name__}: {error}"
             traceback.print_exception(error)
         self._note("error", "node.failed", reason=reason)
-        self._tell_supervisor(Failed(reason, retry))
+        self._tell_supervisor(Failed(reason, retry, lost))
         self._exit_status.set_result(1 if retry else 3)
 
     def _note(self, level: str, event: str, **fields: object) -> None:
@@ -484,6 +498,9 @@ class Node:
                         self._schedule_pump()
                 case ChangeMembership():
                     self._change_membership(message.target)
+                case LifeRecorded():
+                    if not self._recorded.done():
+                        self._recorded.set_result(None)
                 case GetStatus():
                     if self._server is not None:
                         self._tell_supervisor(self._status(self._server, message.request))

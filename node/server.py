@@ -39,6 +39,7 @@ from node.raft.raft import Raft
 from node.raft.state import FOLLOWER, LEADER, RaftState, Randomness, Ready
 from node.settings import limits_of, sessions_of, timing_of
 from node.snapshots import Snapshots
+from node.storage.lives import Life
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
 from node.storage.store import Kept, Store
@@ -64,8 +65,9 @@ class Server:
         random: Randomness,
         now: float,
     ) -> None:
-        """Recovers the log and the snapshot. Raises DamagedLog, WrongDirectory, DiskFailed or
-        MachineError (`node/errors.py`).
+        """Recovers the log and the snapshot; this life is in the log when it returns.
+
+        Raises DamagedLog, LostData, WrongDirectory, DiskFailed or MachineError (`node/errors.py`).
 
         machine: makes a new one, in its initial state
         disk_queue: for the log; background: for the snapshots of others, for restoring, and for
@@ -81,8 +83,7 @@ class Server:
         self._events = events
         self._clock = clock
 
-        identity = Identity(config.cluster_id, config.node_id)
-        self._store, recovered = Store.open(disk, identity, segment_bytes=config.segment_bytes)
+        self._store, recovered = _open_store(config, disk)
         self._raft = Raft(
             config.node_id,
             config.voters,
@@ -240,6 +241,11 @@ class Server:
         """Up to which entry it has applied the log, and the running hash of what it applied."""
         return self._applied_index, self._digest
 
+    @property
+    def sequence(self) -> int:
+        """Of the last record of its log that is durable (`node/storage/lives.py`)."""
+        return self._store.sequence
+
     def note(self, level: str, event: str, **fields: object) -> None:
         """Writes an event of this node's."""
         state = self._raft.state
@@ -270,6 +276,7 @@ class Server:
             snapshot_failures=self._snapshots.failures,
             snapshot_problem=self._snapshots.problem,
             digest=self._digest.hex(),
+            sequence=self._store.sequence,
         )
 
     # -- what the core says ----------------------------------------------------------------------
@@ -481,3 +488,13 @@ class Server:
     def _answer(self, read: Read) -> ReadResult:
         results, errors = answer_queries(self._machine, read.queries)
         return ReadResult(read.read_id, self._applied_index, self._applied_term, results, errors)
+
+
+def _open_store(config: NodeConfig, disk: Disk) -> tuple[Store, Kept]:
+    return Store.open(
+        disk,
+        Identity(config.cluster_id, config.node_id, config.founding),
+        segment_bytes=config.segment_bytes,
+        life=Life(config.life, config.life_token),
+        known=config.known,
+    )

@@ -22,6 +22,7 @@ import msgspec
 
 from node.errors import WireError
 from node.raft.messages import Floor, Membership, Message, NodeId
+from node.storage.lives import Founding, LastKnown
 
 MAX_FRAME_BYTES = 256 << 20
 """No frame is longer; a peer that announces more is out of step, and its link is closed."""
@@ -191,6 +192,10 @@ class GetStatus(msgspec.Struct, frozen=True, tag=True):
     request: int
 
 
+class LifeRecorded(msgspec.Struct, frozen=True, tag=True):
+    """What the node's `LifeBegun` said is on record: it may speak to others now."""
+
+
 class ChangeMembership(msgspec.Struct, frozen=True, tag=True):
     """If this node leads: make these the voters. Its `Status` tells what becomes of it."""
 
@@ -227,6 +232,7 @@ ToNode: TypeAlias = (
     | TakeSnapshot
     | ChangeMembership
     | TransferLeadership
+    | LifeRecorded
     | Stop
 )
 
@@ -257,13 +263,25 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     disk_fault: DiskFault | None = None
     disk_stalled: bool = False
     """what its disk was told to do; and whether a write takes longer than an election timeout"""
+    sequence: int = 0
+    """of the last record that its log holds for certain (`node/storage/lives.py`)"""
+
+
+class LifeBegun(msgspec.Struct, frozen=True, tag=True):
+    """The node's log holds its life, as record `sequence`. The node waits for `LifeRecorded`."""
+
+    sequence: int
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The node is about to exit and starting it again as it is cannot help, or can (`retry`)."""
+    """The node is about to exit and starting it again as it is cannot help, or can (`retry`).
+
+    lost: its data is damaged, missing or too old, and cannot count
+    """
 
     reason: str
     retry: bool
+    lost: bool = False
 
 
 class TransferEnded(msgspec.Struct, frozen=True, tag=True):
@@ -277,7 +295,7 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
-ToSupervisor: TypeAlias = Status | Failed | TransferEnded
+ToSupervisor: TypeAlias = Status | LifeBegun | Failed | TransferEnded
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,7 +303,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     voters: with whom the cluster begins; none for a node that joins one
     floor: what was committed when the node's data was last removed on purpose
-    life: 1 for the node's first start, then one more at each
+    life, life_token: this start: 1 for the node's first, then one more at each; and random bits
+    founding: with what the cluster began; None: not to be compared
+    known: what the node's data is known to have held
     peers: the lives of the peers to which a pipe is handed over at the start
     """
 
@@ -293,6 +313,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     cluster_name: str
     node_id: NodeId
     life: int
+    life_token: int = 0
+    founding: Founding | None = None
+    known: LastKnown = LastKnown()
     voters: list[NodeId]
     floor: Floor = Floor()
     peers: dict[NodeId, int]

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from launcher import claim
+from launcher import lock
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, load
 from launcher.errors import NotRunning
@@ -65,7 +65,7 @@ def running(
 
 def sockets(cluster: Cluster) -> Sockets:
     """Where the nodes of a cluster that runs listen. Raises NotRunning."""
-    record = claim.running(cluster.config)
+    record = lock.running(cluster.config)
     if record is None:
         raise NotRunning("the cluster is down")
     return Sockets(cluster.config, Path(record.runtime_dir))

@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher import claim
+from launcher import lock
 from launcher.client import Client
 from launcher.config import load
 from launcher.errors import NotRunning
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--latencies", type=Path, help="where the seconds of each entry go")
     asked = parser.parse_args()
     config = load(asked.config)
-    record = claim.running(config)
+    record = lock.running(config)
     if record is None:
         raise NotRunning(f"no cluster is running by {asked.config}")
     say(servers=[], client=os.getpid())

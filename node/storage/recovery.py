@@ -130,7 +130,7 @@ class _Replay:
     def replay(self, segment: Segment) -> None:
         for offset, end in segment.records:
             try:
-                state, batches = read_record(segment.data, offset, end)
+                state, batches = read_record(segment, offset, end)
                 self._check_state(state)
                 for batch in batches:
                     self._extend(batch)
@@ -142,6 +142,8 @@ class _Replay:
         old, new = self.state.hard_state, state.hard_state
         if not may_follow(old, new):
             raise ValueError(f"the term or vote goes back, from {old} to {new}")
+        if state.life.number < self.state.life.number:
+            raise ValueError(f"the life goes back, from {self.state.life} to {state.life}")
         if not self.state.first_segment <= state.first_segment <= self._last:
             raise ValueError(f"the log cannot begin with segment {state.first_segment}")
 
@@ -182,7 +184,7 @@ def _state_at_end(segment: Segment) -> State:
         return segment.header.state
     offset, end = segment.records[-1]
     try:
-        return read_record(segment.data, offset, end)[0]
+        return read_record(segment, offset, end)[0]
     except ValueError as error:
         raise DamagedLog(segment.file, offset, f"{error}{ADVICE}") from error
 

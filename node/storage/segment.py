@@ -33,8 +33,12 @@ import msgspec
 
 from node.errors import DamagedLog, WrongDirectory
 from node.raft.messages import Batch, BatchKind, HardState
+from node.storage.lives import Founding, Life
 
-FORMAT = 2
+FORMAT = 3
+_FORMATS = (2, FORMAT)
+"""Those that are read. Format 2 tells neither lives nor the founding; only FORMAT is written."""
+
 SPARE_PREFIX = "spare-"
 
 _PREAMBLE_MAGIC = b"LEEKYWAL"
@@ -45,25 +49,29 @@ _PREAMBLE = struct.Struct("<8sII")  # magic, format, checksum
 _FRONT = struct.Struct("<4sIQI")  # the frame without its checksum
 _FRAME = struct.Struct("<4sIQII")
 _CHECKSUM = struct.Struct("<I")
-_STATE = struct.Struct("<QqI")  # current_term, voted_for or -1, first segment kept
-_HEADER = struct.Struct("<QQBI")  # capacity, last_index, recycled, node_id; then cluster_id
+_STATE = struct.Struct("<QqIIQ")  # current_term, voted_for or -1, first segment kept; the life
+_STATE_2 = struct.Struct("<QqI")
+_STATES = {2: _STATE_2, 3: _STATE}
+_HEADER = struct.Struct("<QQBI")  # capacity, last_index, recycled, node_id
+_NAME_SIZE = struct.Struct("<H")  # then the cluster_id, and the founding to the end
 _BATCH = struct.Struct("<QQQBII")  # first_index, term, time_us, kind, count, length of data
 
 _END = bytes(_FRAME.size)
 _KINDS = {int(kind): kind for kind in BatchKind}
 _NAME = re.compile(r"(\d{10})\.wal")
 
-ADVICE = (
-    "; nothing was changed on disk. The other nodes hold its entries: `launcher rebuild` brings it "
-    "back from them"
-)
+ADVICE = "; nothing was changed on disk"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose log it is."""
+    """Whose log it is.
+
+    founding: with what its cluster began; None: not told, and not compared
+    """
 
     cluster_id: str
     node_id: int
+    founding: Founding | None = None
 
     def salt(self) -> int:
         """What every checksum of this log starts from."""
@@ -78,6 +86,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
 
     hard_state: HardState = HardState()
     first_segment: int = 1
+    life: Life = Life()
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -87,6 +96,7 @@ class Header(msgspec.Struct, frozen=True):
     capacity: the size of the file in bytes
     last_index: the log's last index where the segment begins
     recycled: behind the last record there may be bytes of an earlier use, not only zeros
+    version: the format that the segment is written in
     """
 
     number: int
@@ -96,6 +106,7 @@ class Header(msgspec.Struct, frozen=True):
     capacity: int
     last_index: int
     recycled: bool
+    version: int = FORMAT
 
 
 class Segment(msgspec.Struct):
@@ -138,8 +149,8 @@ def is_spare(name: str) -> bool:
 
 def header_size(identity: Identity) -> int:
     """Bytes in front of the first record."""
-    cluster_id = identity.cluster_id.encode()
-    return _PREAMBLE.size + _FRAME.size + _STATE.size + _HEADER.size + len(cluster_id)
+    owner = len(_encode_owner(identity))
+    return _PREAMBLE.size + _FRAME.size + _STATE.size + _HEADER.size + owner
 
 
 def record_size(batches: Sequence[Batch]) -> int:
@@ -155,7 +166,7 @@ def encode_header(header: Header) -> bytes:
     start = _PREAMBLE_MAGIC + _CHECKSUM.pack(FORMAT)
     state, identity = header.state, header.identity
     fields = _HEADER.pack(header.capacity, header.last_index, header.recycled, identity.node_id)
-    body = _encode_state(state) + fields + identity.cluster_id.encode()
+    body = _encode_state(state) + fields + _encode_owner(identity)
     front = _FRONT.pack(_HEADER_MAGIC, header.number, header.sequence, len(body))
     # Not salted: another node's header must be readable, to say whose it is.
     checksum = zlib.crc32(body, zlib.crc32(front))
@@ -187,9 +198,20 @@ def encode_record(
 
 def _encode_state(state: State) -> bytes:
     vote = state.hard_state.voted_for
+    life = state.life
     return _STATE.pack(
-        state.hard_state.current_term, -1 if vote is None else vote, state.first_segment
+        state.hard_state.current_term,
+        -1 if vote is None else vote,
+        state.first_segment,
+        life.number,
+        life.token,
     )
+
+
+def _encode_owner(identity: Identity) -> bytes:
+    """The cluster's id behind its length, then the founding (msgspec.msgpack; nil: not told)."""
+    cluster_id = identity.cluster_id.encode()
+    return _NAME_SIZE.pack(len(cluster_id)) + cluster_id + msgspec.msgpack.encode(identity.founding)
 
 
 # -- reading -------------------------------------------------------------------------------------
@@ -216,11 +238,12 @@ def read_segment(file: str, data: bytes, identity: Identity) -> Segment:
     return Segment(file, header, data, records, offset, sequence)
 
 
-def read_record(data: bytes, offset: int, end: int) -> tuple[State, list[Batch]]:
+def read_record(segment: Segment, offset: int, end: int) -> tuple[State, list[Batch]]:
     """What a valid record says. Raises ValueError when no version of ours can have written it."""
+    data, version = segment.data, segment.header.version
     at = offset + _FRAME.size
-    state = _decode_state(data, at)
-    at += _STATE.size
+    state = _decode_state(data, at, version)
+    at += _STATES[version].size
     batches = []
     while at < end:
         try:
@@ -283,9 +306,9 @@ def _read_header(file: str, data: bytes, identity: Identity) -> tuple[Header, in
     magic, version, checksum = _PREAMBLE.unpack_from(data)
     if magic != _PREAMBLE_MAGIC or zlib.crc32(data[: _PREAMBLE.size - 4]) != checksum:
         raise DamagedLog(file, 0, "this is not the beginning of a log segment" + ADVICE)
-    if version != FORMAT:
+    if version not in _FORMATS:
         raise WrongDirectory(
-            f"{file} is written in format {version} and this program knows only format {FORMAT}: "
+            f"{file} is written in format {version} and this program knows formats up to {FORMAT}: "
             "run the version that wrote it, or use another data folder"
         )
     view = memoryview(data)
@@ -295,27 +318,48 @@ def _read_header(file: str, data: bytes, identity: Identity) -> tuple[Header, in
     if len(data) >= body:
         _, number, sequence, _, _ = _FRAME.unpack_from(data, at)
     end = _valid_frame(view, at, _HEADER_MAGIC, number, sequence, 0)
-    if end is None or end - body < _STATE.size + _HEADER.size:
+    fields = body + _STATES[version].size
+    if end is None or end < fields + _HEADER.size:
         raise DamagedLog(file, at, "the segment's header is not intact" + ADVICE)
-    capacity, last_index, recycled, node_id = _HEADER.unpack_from(data, body + _STATE.size)
-    cluster_id = data[body + _STATE.size + _HEADER.size : end].decode()
-    owner = Identity(cluster_id, node_id)
-    if owner != identity:
-        raise WrongDirectory(
-            f"{file} belongs to node {node_id} of cluster {cluster_id}, and this is "
-            f"node {identity.node_id} of cluster {identity.cluster_id}: "
-            "use another data folder, or put the right one here"
-        )
+    capacity, last_index, recycled, node_id = _HEADER.unpack_from(data, fields)
+    owner = _decode_owner(data[fields + _HEADER.size : end], node_id, version)
+    _check_owner(file, owner, identity)
     if segment_name(number) != file:
         reason = f"this is segment {number} under another name"
         raise DamagedLog(file, at, reason + ADVICE)
-    state = _decode_state(data, body)
-    return Header(number, sequence, owner, state, capacity, last_index, bool(recycled)), end
+    state = _decode_state(data, body, version)
+    header = Header(number, sequence, owner, state, capacity, last_index, bool(recycled), version)
+    return header, end
 
 
-def _decode_state(data: bytes, at: int) -> State:
-    term, vote, first_segment = _STATE.unpack_from(data, at)
-    return State(HardState(term, None if vote == -1 else vote), first_segment)
+def _decode_owner(data: bytes, node_id: int, version: int) -> Identity:
+    if version == 2:
+        return Identity(data.decode(), node_id)
+    (size,) = _NAME_SIZE.unpack_from(data)
+    cluster_id = data[_NAME_SIZE.size : _NAME_SIZE.size + size].decode()
+    founding = msgspec.msgpack.decode(data[_NAME_SIZE.size + size :], type=Founding | None)
+    return Identity(cluster_id, node_id, founding)
+
+
+def _check_owner(file: str, owner: Identity, identity: Identity) -> None:
+    """Raises WrongDirectory for another node's log, or another beginning of this cluster."""
+    if (owner.cluster_id, owner.node_id) != (identity.cluster_id, identity.node_id):
+        raise WrongDirectory(
+            f"{file} belongs to node {owner.node_id} of cluster {owner.cluster_id}, and this is "
+            f"node {identity.node_id} of cluster {identity.cluster_id}: "
+            "use another data folder, or put the right one here"
+        )
+    told, expected = owner.founding, identity.founding
+    if told is not None and expected is not None and told != expected:
+        raise WrongDirectory(
+            f"{file} says that its cluster began with {told.describe()}, and cluster.json says "
+            f"{expected.describe()}: put back the cluster.json that belongs to this data"
+        )
+
+
+def _decode_state(data: bytes, at: int, version: int) -> State:
+    term, vote, first_segment, *life = _STATES[version].unpack_from(data, at)
+    return State(HardState(term, None if vote == -1 else vote), first_segment, Life(*life))
 
 
 def _valid_frame(
@@ -331,7 +375,7 @@ def _valid_frame(
         its_magic != magic
         or its_number != number
         or its_sequence != sequence
-        or length < _STATE.size
+        or length < _STATE_2.size
         or end > len(view)
         or zlib.crc32(view[body:end], zlib.crc32(view[at : body - 4], salt)) != checksum
     ):

@@ -23,6 +23,7 @@ from node.errors import DamagedLog
 from node.ports import Disk
 from node.raft.messages import Batch, HardState, Snapshot
 from node.storage.disk import failing_as
+from node.storage.lives import LastKnown, Life, check_not_lost
 from node.storage.mark import read_mark
 from node.storage.recovery import Found, TornTail, recover
 from node.storage.segment import ADVICE, Identity, segment_name
@@ -37,6 +38,8 @@ class Kept(msgspec.Struct):
     last_index: of the log, or of the snapshot when nothing is behind it
     stale_log: nothing of the log counts: it is to be begun anew behind the snapshot
     damaged: snapshots that are passed over: file and reason
+    life: the last that the log tells of
+    sequence: of the log's last record; 0 when there is no log
     """
 
     hard_state: HardState
@@ -45,6 +48,8 @@ class Kept(msgspec.Struct):
     torn: TornTail | None = None
     stale_log: bool = False
     damaged: list[tuple[str, str]] = []
+    life: Life = Life()
+    sequence: int = 0
 
     @property
     def last_index(self) -> int:
@@ -69,25 +74,47 @@ class Store:
 
     @classmethod
     def open(
-        cls, disk: Disk, identity: Identity, *, segment_bytes: int = 8 << 20
+        cls,
+        disk: Disk,
+        identity: Identity,
+        *,
+        segment_bytes: int = 8 << 20,
+        life: Life = Life(),  # noqa: B008 (frozen)
+        known: LastKnown = LastKnown(),  # noqa: B008 (frozen)
     ) -> tuple[Store, Kept]:
         """Opens what is in `disk`, and begins anew when it is empty.
 
-        Raises DamagedLog and WrongDirectory (then nothing was changed), and DiskFailed.
+        life: begins now, and is durable when this returns
+        known: what the data is known to have held
+
+        Raises DamagedLog, LostData and WrongDirectory (then nothing was changed), and DiskFailed.
         """
         files = SnapshotFiles(disk, identity.cluster_id)
         kept: list[Kept] = []
 
         def judge(found: Found | None) -> None:
+            check_not_lost(
+                found.state.life if found else None,
+                found.last.sequence if found else 0,
+                life,
+                known,
+            )
             kept.append(reconcile(found, *files.find()))
 
-        log, _ = WriteAheadLog.open(disk, identity, segment_bytes=segment_bytes, judge=judge)
+        log, _ = WriteAheadLog.open(
+            disk, identity, segment_bytes=segment_bytes, life=life, judge=judge
+        )
         files.clean_up()
         (one,) = kept
         if one.stale_log:
             assert one.snapshot is not None
             log.restart_after(one.snapshot.last_included_index)
         return cls(log, files, one), one
+
+    @property
+    def sequence(self) -> int:
+        """As `WriteAheadLog.sequence`."""
+        return self._log.sequence
 
     def append(self, hard_state: HardState | None, batches: Sequence[Batch]) -> None:
         """As `WriteAheadLog.append`."""
@@ -139,6 +166,12 @@ def reconcile(found: Found | None, intact: list[Snapshot], damaged: list[tuple[s
         if intact or damaged:
             raise DamagedLog(segment_name(1), 0, "the log is missing, and was not" + ADVICE)
         return Kept(HardState(), None, [])
+    kept = _what_counts(found, intact, damaged)
+    kept.life, kept.sequence = found.state.life, found.last.sequence
+    return kept
+
+
+def _what_counts(found: Found, intact: list[Snapshot], damaged: list[tuple[str, str]]) -> Kept:
     hard_state, batches, last_index = found.state.hard_state, found.batches, found.index.last_index
     first_index = batches[0].first_index if batches else last_index + 1
     for snapshot in intact:

@@ -53,9 +53,11 @@ from node.ports import Disk, DiskFile
 from node.raft.messages import Batch, HardState
 from node.storage.disk import failing_as
 from node.storage.index import SegmentIndex, SegmentInfo
+from node.storage.lives import Life
 from node.storage.mark import Mark, MarkFile, read_mark
 from node.storage.recovery import Found, TornTail, may_follow, recover
 from node.storage.segment import (
+    FORMAT,
     SPARE_PREFIX,
     Header,
     Identity,
@@ -126,11 +128,13 @@ class WriteAheadLog:
         identity: Identity,
         *,
         segment_bytes: int = 8 << 20,
+        life: Life = Life(),  # noqa: B008 (frozen)
         judge: Callable[[Found | None], None] = lambda found: None,
     ) -> tuple[WriteAheadLog, Recovered]:
         """Opens the log in `disk`, and creates it when the folder holds none.
 
         segment_bytes: size of each new segment
+        life: begins now, and is durable when this returns (`node/storage/lives.py`); number 0: none
         judge: is told what was found (None: no log) before anything is changed, and may raise
 
         Raises DamagedLog and WrongDirectory (then nothing was changed), and DiskFailed.
@@ -148,6 +152,7 @@ class WriteAheadLog:
                     disk.remove(name)
         log._spares = sorted(filter(is_spare, names))
         if found is None:
+            log._state = State(life=life)
             log._begin_segment(0)
         else:
             log._go_on(found, mark)
@@ -158,12 +163,19 @@ class WriteAheadLog:
         log._write_mark()
         if found is None:
             return log, Recovered(HardState(), [], None)
+        if life.number:
+            log._write(msgspec.structs.replace(log._state, life=life), ())
         return log, Recovered(found.state.hard_state, found.batches, found.torn)
 
     @property
     def segments(self) -> tuple[SegmentInfo, ...]:
         """The segments, oldest first: number, file, first and last index of the entries in it."""
         return tuple(msgspec.structs.replace(segment) for segment in self._index.segments)
+
+    @property
+    def sequence(self) -> int:
+        """Of the last record or header, all of which are durable; it only rises."""
+        return self._sequence
 
     def append(self, hard_state: HardState | None, batches: Sequence[Batch]) -> None:
         """Makes a term and vote (None: unchanged) and batches durable; returns when they are.
@@ -177,7 +189,7 @@ class WriteAheadLog:
             assert may_follow(state.hard_state, hard_state), (
                 f"{hard_state} does not follow {state.hard_state}"
             )
-            state = State(hard_state, state.first_segment)
+            state = State(hard_state, state.first_segment, state.life)
         if state is self._state and not batches:
             return
         self._index.assert_follow(batches)
@@ -239,7 +251,7 @@ class WriteAheadLog:
         if not dropped:
             return
         first = dropped[-1].number + 1
-        self._write(State(self._state.hard_state, first), ())
+        self._write(msgspec.structs.replace(self._state, first_segment=first), ())
         self._index.drop(len(dropped))
         try:
             self._recycle([segment.file for segment in dropped])
@@ -255,7 +267,7 @@ class WriteAheadLog:
         self._raise_if_poisoned()
         dropped = [segment.file for segment in self._index.segments]
         state, before = self._state, self._index
-        self._state = State(state.hard_state, self._number + 1)
+        self._state = State(state.hard_state, self._number + 1, state.life)
         self._index = SegmentIndex(index)
         try:
             self._begin_segment(0)
@@ -410,6 +422,8 @@ class WriteAheadLog:
                 self._file.write_at(offset, last.data[offset:end])
             self._file.sync()
         last.data = b""
+        if last.header.version != FORMAT:
+            self._begin_segment(0)  # a segment is of one format from end to end
         if found.leftover:
             self._recycle(found.leftover)
 

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import psutil
 
-from launcher import claim
-from launcher.claim import ProcessRecord, SupervisorRecord
+from launcher import lock
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, load
 from launcher.errors import NotRunning
+from launcher.lock import ProcessRecord, SupervisorRecord
 
 
 class FakeCluster(Cluster):
@@ -31,7 +31,7 @@ class FakeCluster(Cluster):
         (folder / "behave").write_text(json.dumps(what))
 
     def record(self) -> SupervisorRecord:
-        found = claim.running(self.config)
+        found = lock.running(self.config)
         assert found is not None
         return found
 

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 import launcher
-from launcher import claim
+from launcher import lock
+from launcher.claim import Claim
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.status import ClusterStatus, NodeStatus
@@ -175,8 +176,8 @@ def test_data_that_does_not_say_when_sessions_end_is_refused(tmp_path: Path) -> 
     config.data_dir.mkdir()
     older = {"format": 1, "cluster_id": "c", "name": "leeky", "nodes": 5, "machine": "files"}
     config.cluster_file.write_bytes(msgspec.json.encode(older))
-    with pytest.raises(LauncherError, match="has format 1, and this launcher knows 2"):
-        claim.Claim.take(config, tmp_path / "run", fresh=False)
+    with pytest.raises(LauncherError, match="has format 1, and this launcher knows 3"):
+        Claim.take(config, tmp_path / "run", fresh=False)
 
 
 @cluster_test
@@ -261,7 +262,7 @@ def test_up_reports_a_single_node_that_fails(tmp_path: Path, detached: bool) -> 
         with pytest.raises(LauncherError, match="n3 failed: no room"):
             cluster.up(detached=detached)
 
-        assert claim.is_locked(cluster.config) is detached
+        assert lock.is_locked(cluster.config) is detached
 
 
 @cluster_test
@@ -273,7 +274,7 @@ def test_up_times_out_and_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(TimedOut, match=r"no leader in 0\.5 s"):
             cluster.up(timeout_s=0.5)
 
-        assert not claim.is_locked(cluster.config)
+        assert not lock.is_locked(cluster.config)
 
 
 # -- waiting ---------------------------------------------------------------------------------------
@@ -324,7 +325,7 @@ def test_down_with_nobody_alive(tmp_path: Path) -> None:
         cluster.kill("all")
 
         assert cluster.down().was_running
-        assert not claim.is_locked(cluster.config)
+        assert not lock.is_locked(cluster.config)
         with pytest.raises(NotRunning):
             cluster.down()
 
@@ -359,7 +360,7 @@ def test_destroy_waits_for_nobody(tmp_path: Path) -> None:
 
         assert time.monotonic() - began < 1.9  # `down` would give node 1 two seconds
         assert all_gone(processes)
-        assert not claim.is_locked(cluster.config)
+        assert not lock.is_locked(cluster.config)
         with pytest.raises(NotRunning):
             cluster.destroy()
 
@@ -428,7 +429,7 @@ def test_a_plain_script_needs_no_guard(tmp_path: Path) -> None:
     )
 
     assert running.communicate(timeout=60)[0] == "1 [1]\n"
-    assert not claim.is_locked(config_in(tmp_path / "sub"))
+    assert not lock.is_locked(config_in(tmp_path / "sub"))
 
 
 @cluster_test
@@ -442,7 +443,7 @@ def test_attach_reaches_a_detached_cluster(tmp_path: Path) -> None:
         assert attached.status().leader == 1
         with cluster:  # runs already
             assert cluster.status().leader == 1
-        assert not claim.is_locked(cluster.config)
+        assert not lock.is_locked(cluster.config)
 
 
 @cluster_test
@@ -476,7 +477,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     assert running.stdout is not None
     assert running.stdout.readline() == "go\n"
     with fake_cluster(tmp_path, start=False) as cluster:
-        until(lambda: claim.running(cluster.config), "the supervisor")
+        until(lambda: lock.running(cluster.config), "the supervisor")
         until(lambda: len(cluster.record().nodes) > 5, "some of the nodes")
         processes = cluster.processes()
 
@@ -484,7 +485,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
         running.communicate()
 
         until(lambda: all_gone(processes), "everything to be gone")
-        until(lambda: not claim.is_locked(cluster.config), "the lock")
+        until(lambda: not lock.is_locked(cluster.config), "the lock")
         spawned, exited = cluster.events("node.spawned"), cluster.events("node.exited")
         assert {e["pid"] for e in spawned} == {e["pid"] for e in exited}
 

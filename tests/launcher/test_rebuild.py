@@ -7,9 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from launcher.claim import Claim, ClusterRecord
+from launcher.claim import Claim
 from launcher.config import load
 from launcher.nodes import Nodes
 from launcher.rebuild import Change, Deed, Standing, standing, steps
@@ -76,9 +77,8 @@ def test_a_leader_of_a_former_term_does_not_say_what_is_committed(tmp_path: Path
     """It may be stopped since before the node that is to be rebuilt has become a voter again."""
 
     async def play() -> None:
-        config = load(directory=tmp_path)
-        claim = Claim(config, 0, tmp_path)
-        claim.cluster = ClusterRecord(format=2, cluster_id="c", name="c", nodes=3, machine="kv")
+        config = msgspec.structs.replace(load(directory=tmp_path), nodes=3)
+        claim = Claim.take(config, tmp_path / "run", fresh=False)
         nodes = Nodes(config, claim, cast(Any, None), cast(Any, None), entry="", python_path=[])
         heard: list[object] = []
         for node in nodes.all.values():

@@ -18,9 +18,9 @@ import msgspec
 import psutil
 import pytest
 
-from launcher import claim
-from launcher.claim import ProcessRecord, SupervisorRecord
+from launcher import lock
 from launcher.errors import LauncherError, NotRunning
+from launcher.lock import ProcessRecord, SupervisorRecord
 from launcher.status import ClusterStatus
 from tests.launcher.fake_cluster import (
     FakeCluster,
@@ -296,7 +296,7 @@ def test_a_node_that_outlived_its_supervisor_is_killed_and_nobody_else(tmp_path:
         stranger = subprocess.Popen(["sleep", "60"])
         try:
             os.kill(record.pid, signal.SIGKILL)
-            until(lambda: not claim.is_locked(cluster.config), "the supervisor to be gone")
+            until(lambda: not lock.is_locked(cluster.config), "the supervisor to be gone")
             rewrite(cluster, survivor, stranger)
 
             report = cluster.down()

@@ -18,7 +18,7 @@ from node import wire
 from node.faults import FaultFilter
 from node.process import Node
 from node.transport import MAX_UNREAD_STATUS_BYTES, ControlChannel, PipeLinks
-from node.wire import NewLink, Stop
+from node.wire import LifeRecorded, NewLink, Stop
 from tests.node.test_server import config
 
 PATIENCE_S = 20.0
@@ -29,6 +29,13 @@ async def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < give_up, "it never came about"
         await asyncio.sleep(0.005)
+
+
+def with_a_supervisor() -> tuple[socket.socket, socket.socket]:
+    """The node's end of a control pipe, and the end of a supervisor that has its life on record."""
+    control, supervisor = socket.socketpair()
+    supervisor.send(wire.frame(wire.encode(1, LifeRecorded())))
+    return control, supervisor
 
 
 def is_closed(end: socket.socket) -> bool:
@@ -53,7 +60,7 @@ def test_a_link_that_came_during_recovery_outlives_the_one_from_the_start(tmp_pa
         ours, _theirs = socket.socketpair()
         old, old_peer = socket.socketpair()
         new, new_peer = socket.socketpair()
-        control, supervisor = socket.socketpair()
+        control, supervisor = with_a_supervisor()
         log = tmp_path / "log.jsonl"
         settings = config(
             tmp_path,
@@ -98,7 +105,7 @@ def test_of_two_links_at_once_one_stays_open(tmp_path: Path) -> None:
 
 def test_a_stop_waits_for_what_is_being_written_and_begins_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        control, supervisor = socket.socketpair()
+        control, supervisor = with_a_supervisor()
         log = tmp_path / "log.jsonl"
         settings = config(tmp_path, 1, 1, event_log=str(log), socket=str(tmp_path / "s"))
         node = Node(settings, control, {})
@@ -140,7 +147,7 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        control, supervisor = socket.socketpair()
+        control, supervisor = with_a_supervisor()
         log, path = tmp_path / "log.jsonl", tmp_path / "s"
         settings = config(tmp_path, 1, 1, event_log=str(log), socket=str(path), most_clients=2)
         node = Node(settings, control, {})

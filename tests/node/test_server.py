@@ -6,6 +6,7 @@ syncs by hand, links that it delivers by hand.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -112,12 +113,16 @@ class Events:
         return [fields for name, fields in self.seen if name == event]
 
 
+LIVES = itertools.count(1)
+"""Every start has a higher one."""
+
+
 def config(folder: Path, node_id: NodeId, size: int, **changes: object) -> wire.NodeConfig:
     values: dict[str, object] = {
         "cluster_id": "c",
         "cluster_name": "test",
         "node_id": node_id,
-        "life": 1,
+        "life": next(LIVES),
         "voters": list(range(1, size + 1)),
         "peers": {},
         "data_dir": str(folder / f"node-{node_id}"),

@@ -17,7 +17,7 @@ from node.storage.segment import FORMAT, Identity
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
-SEGMENT_BYTES = 2048
+SEGMENT_BYTES = 2136
 
 
 def open_log(disk: SimulatedDisk, identity: Identity = IDENTITY) -> tuple[WriteAheadLog, Recovered]:
@@ -369,7 +369,7 @@ def test_a_spare_is_made_piece_by_piece_while_the_log_goes_on(
     log, _ = open_log(disk)
     batches = fill(log, 1, 2)
     assert log.spare_is_due()
-    for index in range(3, 7):  # 2048 bytes are five pieces; the segment ends meanwhile
+    for index in range(3, 7):  # 2136 bytes are five pieces; the segment ends meanwhile
         assert log.make_spare()
         batches += fill(log, index, index)
     assert not log.make_spare()
@@ -479,7 +479,7 @@ def test_a_newer_format_is_refused() -> None:
     start = content[:8] + struct.pack("<I", FORMAT + 1)
     disk.put("0000000001.wal", start + struct.pack("<I", zlib.crc32(start)) + bytes(2000))
 
-    with pytest.raises(WrongDirectory, match="format 3 and this program knows only format 2"):
+    with pytest.raises(WrongDirectory, match="format 4 and this program knows formats up to 3"):
         open_log(disk)
 
 
@@ -530,7 +530,7 @@ def test_a_full_disk_at_rollover_leaves_nothing_that_stops_the_next_start() -> N
     full.restart()
     full.fail_at, full.fail_with = 2, errno.ENOSPC
 
-    with pytest.raises(DiskFailed, match=r"preallocation \(2048 bytes\) of 0000000002.wal failed"):
+    with pytest.raises(DiskFailed, match=r"preallocation \(2136 bytes\) of 0000000002.wal failed"):
         fill(log, 5, 5)
 
     assert "segment.tmp" not in full.list(), "the space is given back"

@@ -19,7 +19,7 @@ from node.storage.segment import Identity, State, encode_record, read_segment, s
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
-SEGMENT_BYTES = 1024
+SEGMENT_BYTES = 1072
 FIRST, SECOND, THIRD = (f"000000000{number}.wal" for number in (1, 2, 3))
 
 
@@ -239,7 +239,7 @@ def test_dropped_bytes_never_come_back() -> None:
     assert recovered.torn is not None
     log.append(None, [batch(2)])
 
-    end = record_starts(disk, FIRST)[-1] + 100
+    end = record_starts(disk, FIRST)[-1] + 112
     assert not disk.files()[FIRST][end:].strip(b"\0")
     assert open_log(disk)[1] == Recovered(HardState(), [batch(1), batch(2)], None)
 
