@@ -447,7 +447,7 @@ def house() -> House:
         folders[:] = [name for name in folders if not is_not_ours(name)]
         for name in names:
             path = Path(folder, name)
-            if path.is_file():
+            if path.is_file() and not is_not_ours(name):  # in a worktree, .git is a file
                 text = path.read_bytes().decode("utf-8", "replace")
                 files[path.relative_to(ROOT).as_posix()] = text
     return House(files)

@@ -4,14 +4,18 @@ What it does to rebuild a node, and in which order, is the product's own (`launc
 is what it asks of whoever leads, and what it makes of the answer. Like a real one it looks only now
 and then, hears nothing of a process that is stopped, and loses patience: then the rebuild stays
 where it is, and the node with it, set aside, or learning.
+
+Anything else that takes an operator several steps is a generator, which yields how many simulated
+seconds it waits before its next step (`Work`, `Operator.begin`): what a coroutine is to the
+supervisor.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from launcher.rebuild import Change, Deed, Standing, Step, floor_of, standing, steps
 from launcher.simulation.network import Time
@@ -21,6 +25,9 @@ from node.wire import Status
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
+
+Work: TypeAlias = Generator[float, None, None]
+"""What an operator does step by step; yields how many simulated seconds pass before the next."""
 
 LOOKS_EVERY_S = 0.05
 
@@ -74,6 +81,7 @@ class Operator:
         self._led_term = 0
         """in the newest term of which it has heard that it has a leader"""
         self.rebuilding: Rebuild | None = None
+        self._under_way: dict[str, Work] = {}
 
     @property
     def leader(self) -> SimulatedNode | None:
@@ -111,11 +119,39 @@ class Operator:
         self._go_on(self.rebuilding)
         return True
 
+    def begin(self, lock: str, work: Work) -> bool:
+        """Begins something, unless something with the same lock is under way; whether it has begun.
+
+        lock: names what the supervisor has a lock for, such as "rolling"
+        """
+        if lock in self._under_way:
+            work.close()
+            return False
+        self._under_way[lock] = work
+        self._continue(lock, work)
+        return True
+
+    def is_at(self, lock: str) -> bool:
+        """Whether something with this lock is under way."""
+        return lock in self._under_way
+
     def leave_off(self) -> None:
         """Whatever is under way stays where it is; a node that it has stopped may start."""
         if self.rebuilding is not None:
             self.rebuilding.node.withheld = False
             self.rebuilding = None
+        under_way, self._under_way = self._under_way, {}
+        for work in under_way.values():
+            work.close()
+
+    def _continue(self, lock: str, work: Work) -> None:
+        if self._under_way.get(lock) is not work:
+            return
+        pause_s = next(work, None)
+        if pause_s is None:
+            del self._under_way[lock]
+        else:
+            self._time.at(self._time.now + pause_s, self._continue, lock, work)
 
     def _go_on(self, rebuild: Rebuild) -> None:
         """Does the step that is due, or sees how far it is."""

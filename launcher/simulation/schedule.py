@@ -7,12 +7,20 @@ a failure), and the rest still means the same. Who is meant by `leader` is decid
 Not every seed uses every fault: each draws a subset of those that are allowed, and how often they
 come ("swarm testing", Groce et al., ISSTA 2012). What always happens at once hides what needs
 quiet.
+
+The oldest kinds are drawn together, from one random stream. A new kind would change all of those
+draws, and with them what every known seed does. So each newer kind is *apart*: it has a random
+stream of its own and numbers of its own, and half of all seeds have no fault of such a kind. To add
+a kind is to add one entry to `FAULTS`, with the next free number as `apart`, and the function that
+begins it (`nemesis.py`).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,11 +35,23 @@ RECONFIGURE = "reconfigure"
 REBUILD = "rebuild"
 FLIP_BIT = "flip-bit"
 
+APART_NUMBERS = 100_000
+"""The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
+run is so long that it has as many faults of one kind."""
+
+_APART_SHARES = (0.0, 0.0, 0.5, 1.0)
+"""A seed draws one of these: how likely each kind that is apart takes part in it."""
+
+RandomFor: TypeAlias = Callable[[str], random.Random]
+"""The random stream of one seed for one purpose; another stream for each purpose."""
+
 
 class Fault(msgspec.Struct, frozen=True):
     """Something that goes wrong.
 
-    number: its place in the seed's schedule, from 1
+    number: names it in the seed's schedule. The kinds that are drawn together count from 1, each
+        kind that is apart from `APART_NUMBERS` times its own number plus 1; so in a shorter run, or
+        with more kinds that are apart, the same fault has the same number
     at_s, duration_s: when it begins, and how long it lasts; simulated seconds
     kind: one of `FAULTS`
     target: leader, follower, any or all; who that is, is decided at `at_s`
@@ -58,12 +78,14 @@ class FaultKind(msgspec.Struct, frozen=True):
     targets: what it may be aimed at, each as likely
     weight: how often it is chosen, beside the others
     lasts_s: between these it lasts
+    apart: 0 for the kinds that are drawn together; any other kind has a number of its own here
     """
 
     text: str
     targets: tuple[str, ...]
     weight: float = 1.0
     lasts_s: tuple[float, float] = (0.1, 3.0)
+    apart: int = 0
 
 
 _ONE = (LEADER, FOLLOWER, ANY)
@@ -120,24 +142,45 @@ def parse_faults(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in FAULTS if kind in kinds)
 
 
-def make_schedule(kinds: Sequence[str], time_s: float, chance: random.Random) -> list[Fault]:
+def make_schedule(kinds: Sequence[str], time_s: float, random_for: RandomFor) -> list[Fault]:
     """The faults of one run of `time_s` seconds, in the order in which they begin."""
-    chosen = _subset(kinds, chance)
-    if not chosen:
+    together = [kind for kind in kinds if not FAULTS[kind].apart]
+    rng = random_for("schedule")
+    schedule = _draw(_subset(together, rng), 0, time_s, rng)
+    for kind, kind_rng in _kinds_apart(kinds, random_for):
+        schedule += _draw([kind], FAULTS[kind].apart * APART_NUMBERS, time_s, kind_rng)
+    return sorted(schedule, key=attrgetter("at_s"))
+
+
+def _draw(kinds: list[str], number: int, time_s: float, chance: random.Random) -> list[Fault]:
+    """Faults of these kinds, the first of which bears the number after `number`."""
+    if not kinds:
         return []
-    weights = [FAULTS[kind].weight for kind in chosen]
+    weights = [FAULTS[kind].weight for kind in kinds]
     gap_s = chance.choice([0.4, 1.0, 3.0])
-    schedule: list[Fault] = []
+    faults: list[Fault] = []
     at_s = 0.5 + chance.expovariate(1 / gap_s)
     while at_s < time_s:
-        kind = chance.choices(chosen, weights)[0]
+        kind = chance.choices(kinds, weights)[0]
         traits = FAULTS[kind]
         duration_s = chance.uniform(*traits.lasts_s) * chance.choice([0.2, 1.0, 1.0])
         target = chance.choice(traits.targets)
-        schedule.append(Fault(len(schedule) + 1, at_s, duration_s, kind, target, chance.random()))
+        number += 1
+        faults.append(Fault(number, at_s, duration_s, kind, target, chance.random()))
         # What goes wrong often goes wrong together.
         at_s += chance.expovariate(1 / (gap_s if chance.random() < 0.7 else 0.03))
-    return schedule
+    return faults
+
+
+def _kinds_apart(kinds: Sequence[str], random_for: RandomFor) -> list[tuple[str, random.Random]]:
+    """The kinds that are apart and take part in this seed, each with its random stream.
+
+    Where nothing else is allowed, all of them do: a seed without any fault shows little.
+    """
+    share = random_for("schedule: kinds apart").choice(_APART_SHARES)
+    apart = [(kind, random_for(f"schedule: {kind}")) for kind in kinds if FAULTS[kind].apart]
+    chosen = [(kind, rng) for kind, rng in apart if rng.random() < share]
+    return chosen if chosen or len(apart) < len(kinds) else apart
 
 
 def only(schedule: Sequence[Fault], numbers: Sequence[int]) -> list[Fault]:

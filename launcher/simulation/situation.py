@@ -8,7 +8,7 @@ what the seed makes of it.
 from __future__ import annotations
 
 import random
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -68,7 +68,7 @@ def _chance(seed: int, purpose: str) -> random.Random:
 @lru_cache(maxsize=2)
 def _schedule(options: Options, seed: int) -> tuple[Fault, ...]:
     """Asked for at each start of each node."""
-    schedule = make_schedule(options.faults, options.time_s, _chance(seed, "schedule"))
+    schedule = make_schedule(options.faults, options.time_s, partial(_chance, seed))
     return tuple(schedule if options.only is None else only(schedule, options.only))
 
 

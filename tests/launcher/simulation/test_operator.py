@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from launcher.simulation.agenda import Agenda
 from launcher.simulation.network import cuts
 from launcher.simulation.node import SimulatedNode
+from launcher.simulation.operator import Operator, Work
 from launcher.simulation.runner import run_seed
 from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import Options, situation
@@ -164,3 +166,35 @@ def test_who_is_rebuilt_after_another_has_its_time_too() -> None:
     outcome = run_seed(Options(time_s=20.0, faults=faults), 2)
     assert outcome.failure is None, outcome.failure
     assert outcome.simulated_s > 40.0
+
+
+# -- work in steps -------------------------------------------------------------------------------
+
+
+def test_work_is_done_step_by_step_one_piece_for_each_lock() -> None:
+    time = Agenda()
+    operator = Operator([], time, lambda node: None)
+    done: list[tuple[str, float]] = []
+
+    def work(name: str) -> Work:
+        done.append((name, time.now))
+        yield 1.0
+        done.append((name, time.now))
+        yield 2.0
+        done.append((name, time.now))
+
+    assert operator.begin("one", work("a"))
+    assert not operator.begin("one", work("refused"))
+    assert operator.begin("other", work("b"))
+    time.run_until(2.0)
+    assert operator.is_at("one")
+    operator.leave_off()
+    assert not operator.is_at("one")
+    assert operator.begin("one", work("c"))
+    time.run_until(9.0)
+
+    assert done == [
+        *[("a", 0.0), ("b", 0.0), ("a", 1.0), ("b", 1.0)],
+        *[("c", 2.0), ("c", 3.0), ("c", 5.0)],
+    ]
+    assert not operator.is_at("one")
