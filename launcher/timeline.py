@@ -324,7 +324,11 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} lost its link to {peer:node}",
     ),
     "applied.digest": ("{node:node} has applied all up to entry {index}: digest {digest}",),
-    "client.refused": ("{node:node} refused a client: {reason}", "{node:node} refused a client"),
+    "client.refused": (
+        "{node:node} refused {count} requests of clients, the last: {reason}",
+        "{node:node} refused a client: {reason}",
+        "{node:node} refused a client",
+    ),
     "supervisor.started": ("the supervisor of {nodes} nodes started", "the supervisor started"),
     "supervisor.stopping": ("the cluster is being taken down: {reason}",),
     "supervisor.stopped": ("the cluster is down: {reason}",),

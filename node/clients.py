@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from node import wire
+from node import requests, wire
 from node.errors import Busy, WireError
 from node.events import Note
 from node.ports import ClientConnection
@@ -21,9 +21,12 @@ from node.raft.messages import NodeId
 from node.raft.raft import Raft
 from node.raft.state import LEADER
 from node.settings import MAX_HELD_READ_BYTES, read_bytes
-from node.wire import MOST_UNACKNOWLEDGED, NodeConfig, Read, ReadResult, Submit
+from node.wire import NodeConfig, Read, ReadResult, Submit
 
 _NEVER = float("inf")
+
+REFUSALS_EVERY_S = 1.0
+"""So often the event log is told of requests that were refused."""
 
 
 class Clients:
@@ -49,21 +52,20 @@ class Clients:
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._under: tuple[int, NodeId | None] | None = None
         """the term, and its leader, in which what clients wait for was begun"""
+        self._refused = 0
+        """requests that were refused since the last event about it; and why the last one was"""
+        self._refusal = ""
+        self._refusals_due = -_NEVER
 
     def request(self, client: ClientConnection, body: bytes) -> None:
         """A client's request."""
         try:
-            message = wire.decode_request(body)
+            message = requests.decode(body, self._config.max_entry_bytes)
         except WireError as error:
-            client.send(wire.encode_client(wire.Refused(str(error))))
+            self._refuse(client, str(error))
             return
         if isinstance(message, Submit):
-            refusal = self._refusal(message)
-            if refusal is None:
-                self._submits.append((client, message, body))
-            else:
-                self._note("warn", "client.refused", reason=refusal)
-                client.send(wire.encode_client(wire.Refused(refusal)))
+            self._submits.append((client, message, body))
         elif message.stale:
             self._answer_read(client, message)
         elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
@@ -88,6 +90,7 @@ class Clients:
 
     def begin(self, now: float) -> None:
         """Acts on the requests that have come."""
+        self._note_refusals(now)
         if not (self._submits or self._reads or self._under is None):
             return
         state = self._raft.state
@@ -164,21 +167,17 @@ class Clients:
     def _answer_read(self, client: ClientConnection, read: Read) -> None:
         client.send(wire.encode_client(self._answer(read)))
 
-    def _refusal(self, request: Submit) -> str | None:
-        limit = self._config.max_entry_bytes
-        if not request.commands or not min(map(len, request.commands)):
-            return "an entry is empty"
-        if (largest := max(map(len, request.commands))) > limit:
-            return f"an entry of {largest} bytes is over the limit of {limit} (limits.entry)"
-        if request.first_sequence < 1:
-            return "sequence numbers begin with 1"
-        kept = request.first_sequence + len(request.commands) - request.lowest_unanswered
-        if kept > MOST_UNACKNOWLEDGED:
-            return (
-                f"{kept} entries of this session would be unacknowledged, of {MOST_UNACKNOWLEDGED} "
-                "at most; take the answers that have come before submitting more"
-            )
-        return None
+    def _refuse(self, client: ClientConnection, reason: str) -> None:
+        """The client is told at once; the event log in the next `begin`, in one event for all."""
+        self._refused += 1
+        self._refusal = reason
+        client.send(wire.encode_client(wire.Refused(reason)))
+
+    def _note_refusals(self, now: float) -> None:
+        """What clients are refused, at most once a second: they may send nonsense without end."""
+        if self._refused and now >= self._refusals_due:
+            self._note("warn", "client.refused", reason=self._refusal, count=self._refused)
+            self._refused, self._refusals_due = 0, now + REFUSALS_EVERY_S
 
     def _propose(self, now: float) -> None:
         """All that was submitted, as few batches as the limit on their size allows."""
@@ -192,11 +191,11 @@ class Clients:
                 stop += 1
             group = self._submits[start:stop]
             clients = [client for client, _, _ in group]
-            requests = [request for _, request, _ in group]
-            count = sum(len(request.commands) for request in requests)
+            submits = [request for _, request, _ in group]
+            count = sum(len(request.commands) for request in submits)
             data = wire.join_submits(body for _, _, body in group)
             try:
-                self._waiters[self._raft.propose(count, data, now)] = clients, requests
+                self._waiters[self._raft.propose(count, data, now)] = clients, submits
             except Busy as error:
                 for client in clients:
                     if self._raft.state.transfer is not None:

@@ -33,6 +33,9 @@ MAX_REQUEST_BYTES = 64 << 20
 MOST_UNACKNOWLEDGED = 65_536
 """Of one session's answers no more are kept for a client that does not say that they arrived."""
 
+MOST_COMMANDS = 4096
+"""No request holds more commands, and no read more queries: it bounds what one frame can cost."""
+
 _T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 
@@ -50,9 +53,10 @@ class Submit(
     first_sequence: the sequence number of `commands[0]`; a session begins with 1
     lowest_unanswered: every answer below it has reached the client and may be forgotten; all
         others are kept, so there may be no more than MOST_UNACKNOWLEDGED with this request's
-    commands: each at least one byte long
+    commands: at most MOST_COMMANDS, each at least one byte long
 
-    It goes into the log as it came, so it must hold nothing that is not checked when it comes.
+    It goes into the log as it came, so it must hold nothing that is not checked when it comes:
+    `node/requests.py` has the legal values of each field.
     """
 
     client_id: bytes
@@ -406,6 +410,11 @@ def join_submits(bodies: Iterable[bytes]) -> bytes:
 def split_submits(data: bytes) -> list[Submit]:
     """The inverse of `join_submits`. Raises WireError."""
     return _decode(_submits_decoder, data)
+
+
+def decode_with(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
+    """What another decoder makes of a body. Raises WireError."""
+    return _decode(decoder, body)
 
 
 def frame(body: bytes) -> bytes:

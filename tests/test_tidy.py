@@ -51,7 +51,7 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 SERVER_MAY_IMPORT = (
     "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors", "settings",
-    "snapshots", "write", "clients",
+    "snapshots", "write", "clients", "requests",
 )  # fmt: skip
 ROOMS_OF_THE_SERVER = {"node/server.py", "node/clients.py", "node/snapshots.py", "node/write.py"}
 MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulation/node.py"}
