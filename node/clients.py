@@ -5,23 +5,30 @@ reads; who asks for one of a follower is served there. Everything else waits, fo
 leader to be sent to. What only a certain leader can give is given up with it: its clients are sent
 to the next one, and ask again.
 
+Who asks for little is not kept waiting by who asks for much: of what has come in one turn the
+shortest requests are proposed first, and nothing is proposed while more than `MOST_UNAPPLIED`
+entries of the log wait to be applied.
+
 What is held for them is bounded (docs/ARCHITECTURE.md, "What is bounded").
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 
 from node import requests, wire
+from node.answering import Answering
 from node.errors import Busy, WireError
 from node.events import Note
+from node.machines.protocol import Machine
 from node.ports import ClientConnection
 from node.raft.messages import NodeId
 from node.raft.raft import Raft
 from node.raft.state import LEADER
 from node.settings import MAX_HELD_READ_BYTES, read_bytes
-from node.wire import NodeConfig, Read, ReadResult, Submit
+from node.stretch import Stretch
+from node.wire import MOST_COMMANDS, NodeConfig, Read, Submit
 
 _NEVER = float("inf")
 
@@ -29,17 +36,19 @@ REFUSALS_EVERY_S = 1.0
 """So often the event log is told of requests that were refused."""
 
 
+MOST_UNAPPLIED = 1 << 20
+"""So many entries may wait to be applied; more are not proposed, and their clients try again. It is
+what the others wait for behind a client that submits as much as it can."""
+
+
 class Clients:
     """Those of one server."""
 
-    def __init__(
-        self, config: NodeConfig, raft: Raft, note: Note, answer: Callable[[Read], ReadResult]
-    ) -> None:
-        """answer: asks the machine, as it is now"""
+    def __init__(self, config: NodeConfig, raft: Raft, note: Note) -> None:
         self._config = config
         self._raft = raft
         self._note = note
-        self._answer = answer
+        self._answering = Answering()
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []
@@ -66,13 +75,14 @@ class Clients:
             return
         if isinstance(message, Submit):
             self._submits.append((client, message, body))
-        elif message.stale:
-            self._answer_read(client, message)
         elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
             self._redirect(client, None, "too many reads wait to be confirmed")
         else:
             self._held_read_bytes += read_bytes(message)
-            self._reads.append((client, message))
+            if message.stale:
+                self._answering.take(client, message)
+            else:
+                self._reads.append((client, message))
 
     def gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
@@ -82,13 +92,14 @@ class Clients:
         if self._reads:
             self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
             self._reads = [item for item in self._reads if item[0] is not client]
+        self._held_read_bytes -= self._answering.gone(client)
 
     @property
     def deadline(self) -> float:
         """Until when those wait who are to be sent to a leader; infinity when nobody does."""
         return min(self._parked.values()) if self._parked else _NEVER
 
-    def begin(self, now: float) -> None:
+    def begin(self, now: float, applied_index: int) -> None:
         """Acts on the requests that have come."""
         self._note_refusals(now)
         if not (self._submits or self._reads or self._under is None):
@@ -98,7 +109,7 @@ class Clients:
         under = (state.current_term, state.leader_id)
         if leads:
             self._under = under
-            self._propose(now)
+            self._propose(now, applied_index)
         else:
             for client, _, _ in self._submits:
                 self._park(client, now)
@@ -125,14 +136,31 @@ class Clients:
         """What the core says of reads: from which applied index on they may be answered."""
         self._confirmed_reads.extend(reads)
 
-    def answer_reads(self, applied_index: int) -> None:
-        """Those that the state, applied up to there, can answer."""
-        while self._confirmed_reads and self._confirmed_reads[0][0] <= applied_index:
+    @property
+    def has_half_answered(self) -> bool:
+        """Whether the machine's state must stay as it is: a read is answered from one point."""
+        return self._answering.is_half_way
+
+    @property
+    def has_reads_due(self) -> bool:
+        """Whether `answer_reads` would do anything now."""
+        return self._answering.has_more
+
+    def answer_reads(self, machine: Machine, index: int, term: int, stretch: Stretch) -> None:
+        """Those that the machine can answer, as far as the stretch goes.
+
+        index, term: of the last entry that it has applied
+        """
+        while self._confirmed_reads and self._confirmed_reads[0][0] <= index:
             _, tickets = self._confirmed_reads.popleft()
             for ticket in tickets:
-                client, read = self._open_reads.pop(ticket)
-                self._held_read_bytes -= read_bytes(read)
-                self._answer_read(client, read)
+                self._answering.take(*self._open_reads.pop(ticket))
+        if self._answering.has_more:
+            self._held_read_bytes -= self._answering.go_on(machine, index, term, stretch)
+
+    def state_replaced(self) -> None:
+        """The machine is another one: what is half answered is asked of it anew."""
+        self._answering.begin_again()
 
     def give_up_lost_leader(self, now: float) -> None:
         """Who waits for what only the leader that this server was, or followed, can give must look
@@ -144,11 +172,11 @@ class Clients:
         for clients, _ in self._waiters.values():
             for client in clients:
                 self._park(client, now)
-        for client, _ in self._open_reads.values():
+        for client, read in self._open_reads.values():
             self._park(client, now)
+            self._held_read_bytes -= read_bytes(read)
         self._waiters.clear()
         self._open_reads.clear()
-        self._held_read_bytes = sum(read_bytes(read) for _, read in self._reads)
         self._confirmed_reads.clear()
 
     def send_away_parked(self, now: float) -> None:
@@ -164,9 +192,6 @@ class Clients:
             del self._parked[client]
             self._redirect(client, leader_id, "not the leader")
 
-    def _answer_read(self, client: ClientConnection, read: Read) -> None:
-        client.send(wire.encode_client(self._answer(read)))
-
     def _refuse(self, client: ClientConnection, reason: str) -> None:
         """The client is told at once; the event log in the next `begin`, in one event for all."""
         self._refused += 1
@@ -179,8 +204,10 @@ class Clients:
             self._note("warn", "client.refused", reason=self._refusal, count=self._refused)
             self._refused, self._refusals_due = 0, now + REFUSALS_EVERY_S
 
-    def _propose(self, now: float) -> None:
+    def _propose(self, now: float, applied_index: int) -> None:
         """All that was submitted, as few batches as the limit on their size allows."""
+        state = self._raft.state
+        self._put_short_requests_first()
         start = 0
         while start < len(self._submits):
             stop, size = start, 0
@@ -195,17 +222,34 @@ class Clients:
             count = sum(len(request.commands) for request in submits)
             data = wire.join_submits(body for _, _, body in group)
             try:
+                _check_applied(state.log.last_index - applied_index)
                 self._waiters[self._raft.propose(count, data, now)] = clients, submits
             except Busy as error:
                 for client in clients:
-                    if self._raft.state.transfer is not None:
+                    if state.transfer is not None:
                         self._park(client, now)  # in a moment there is somebody to send it to
                     else:
                         self._redirect(client, None, str(error))
             start = stop
+
+    def _put_short_requests_first(self) -> None:
+        """When much has come at once: by how much each client asks for. Each one's own requests
+        stay in their order."""
+        total = sum([len(request.commands) for _, request, _ in self._submits])
+        if total <= MOST_COMMANDS:
+            return
+        asked: Counter[ClientConnection] = Counter()
+        for client, request, _ in self._submits:
+            asked[client] += len(request.commands)
+        self._submits.sort(key=lambda item: asked[item[0]])
 
     def _park(self, client: ClientConnection, now: float) -> None:
         self._parked.setdefault(client, now + self._config.election_timeout_min_s)
 
     def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
         client.send(wire.encode_client(wire.Redirect(leader_id, reason)))
+
+
+def _check_applied(unapplied: int) -> None:
+    if unapplied > MOST_UNAPPLIED:
+        raise Busy(f"{unapplied} entries wait to be applied; try again in a moment")

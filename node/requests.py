@@ -14,8 +14,8 @@ another look at its fields; any other one is answered with `Refused`, which says
     Read.queries               at most MOST_COMMANDS, each of at most `limits.entry` bytes
     Read.stale, Read.follower  any
 
-How many commands a frame holds is looked at before any of them is made an object: 64 MiB of the
-shortest commands would be a gigabyte of objects. What a session's id says of its beginning
+How many commands a long frame holds is looked at before any of them is made an object: 64 MiB of
+the shortest commands would be a gigabyte of objects. What a session's id says of its beginning
 (`node/machines/sessions.py`) is not checked: a client that lies about it harms only itself.
 """
 
@@ -35,8 +35,8 @@ MOST_CLIENT_ID_BYTES = 64
 MOST_SEQUENCE = 1 << 62
 """No session comes to this sequence number, and no sum of numbers below it overflows on a wire."""
 
-_LEAST_COMMAND_BYTES = 2
-"""What the shortest command takes in a frame, though it is empty and refused."""
+_LONG_BYTES = 64 << 10
+"""How many commands a longer frame holds is looked at first. A shorter one cannot cost much."""
 
 
 class BadRequest(WireError):
@@ -49,7 +49,7 @@ def decode(body: bytes, max_entry_bytes: int) -> ClientRequest:
     max_entry_bytes: `limits.entry`, which also bounds a query
     Raises BadRequest, and WireError for what is no request at all.
     """
-    if len(body) > MOST_COMMANDS * _LEAST_COMMAND_BYTES:
+    if len(body) > _LONG_BYTES:
         _check_count(body)
     request = wire.decode_request(body)
     if isinstance(request, Submit):
@@ -82,13 +82,24 @@ _shape_decoder: msgspec.msgpack.Decoder[_Shape] = msgspec.msgpack.Decoder(_Shape
 def _check_count(body: bytes) -> None:
     shape = wire.decode_with(_shape_decoder, body)
     count = _length(shape.items)
-    if count <= MOST_COMMANDS:
-        return
     if isinstance(shape, _SubmitShape):
+        _check_entries(count)
+    else:
+        _check_queries(count)
+
+
+def _check_entries(count: int) -> None:
+    if count > MOST_COMMANDS:
         raise BadRequest(
             f"a request of {count} entries, of {MOST_COMMANDS} at most; send them in several"
         )
-    raise BadRequest(f"a read of {count} queries, of {MOST_COMMANDS} at most; ask in several reads")
+
+
+def _check_queries(count: int) -> None:
+    if count > MOST_COMMANDS:
+        raise BadRequest(
+            f"a read of {count} queries, of {MOST_COMMANDS} at most; ask in several reads"
+        )
 
 
 def _length(array: msgspec.Raw) -> int:
@@ -108,6 +119,7 @@ def _check_submit(request: Submit, max_entry_bytes: int) -> None:
             f"the id of a session has 1 to {MOST_CLIENT_ID_BYTES} bytes, "
             f"not {len(request.client_id)}"
         )
+    _check_entries(len(request.commands))
     lengths = list(map(len, request.commands))
     if not lengths or not min(lengths):
         raise BadRequest("an entry is empty")
@@ -131,6 +143,7 @@ def _check_submit(request: Submit, max_entry_bytes: int) -> None:
 
 
 def _check_read(request: Read, max_entry_bytes: int) -> None:
+    _check_queries(len(request.queries))
     largest = max(map(len, request.queries), default=0)
     if largest > max_entry_bytes:
         raise BadRequest(

@@ -340,6 +340,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_inflight_bytes: int
     max_uncommitted_bytes: int
     max_apply_bytes: int = 1 << 20
+    max_apply_commands: int = 4096
     segment_bytes: int
     snapshot_log_bytes: int = 32 << 20
     snapshot_entries: int = 500_000

@@ -76,7 +76,7 @@ def test_a_session_that_acknowledges_nothing_is_refused_in_the_end(tmp_path: Pat
         world.settle()
         first += len(many)
     *answers, last = client.replies
-    assert [type(reply) for reply in answers] == [Answers] * 16
+    assert {type(reply) for reply in answers} == {Answers}
     assert isinstance(last, Refused)
     assert last.reason == (
         "69632 entries of this session would be unacknowledged, of 65536 at most; "
