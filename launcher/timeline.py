@@ -324,6 +324,10 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} lost its link to {peer:node}",
     ),
     "applied.digest": ("{node:node} has applied all up to entry {index}: digest {digest}",),
+    "client.dropped": ("{node:node} hung up on a client: {reason}",),
+    "entries.skipped": (
+        "{node:node} SKIPPED entries {first_index} to {last_index}, which are no requests: {reason}",
+    ),
     "client.refused": (
         "{node:node} refused {count} requests of clients, the last: {reason}",
         "{node:node} refused a client: {reason}",

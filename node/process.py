@@ -38,6 +38,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from node import wire
+from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.errors import (
     Busy,
@@ -59,7 +60,7 @@ from node.raft.messages import NodeId
 from node.raft.state import Role
 from node.server import Server
 from node.storage.disk import OsDisk
-from node.transport import ControlChannel, FrameStream, PipeLinks
+from node.transport import ControlChannel, PipeLinks
 from node.wire import (
     ChangeMembership,
     Failed,
@@ -77,9 +78,6 @@ from node.wire import (
     TransferEnded,
     TransferLeadership,
 )
-
-MAX_CLIENT_BACKLOG_BYTES = 16 << 20
-"""A client that leaves this much of its answers unread is not read from until it catches up."""
 
 OTHER_DESCRIPTORS = 256
 """A node's files, pipes and sockets besides its clients' connections; fewer than so many."""
@@ -142,42 +140,6 @@ class DiskThread:
             self._call_soon(self._report, done, failure)
 
 
-class Client(FrameStream):
-    """One connected client: the `ClientConnection` port."""
-
-    def __init__(self, node: Node) -> None:
-        super().__init__(wire.MAX_REQUEST_BYTES)
-        self._node = node
-
-    def send(self, body: bytes) -> None:
-        super().send(body)
-        self._node.unflushed.add(self)
-
-    def on_frame(self, body: bytes) -> None:
-        self._node.on_request(self, body)
-
-    def on_closed(self, reason: str, *, gone: bool) -> None:
-        self._node.on_client_gone(self)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=MAX_CLIENT_BACKLOG_BYTES)
-        if not self._node.admit(self):
-            self.flush()
-            transport.close()
-
-    def pause_writing(self) -> None:
-        """It does not read its answers: take no more requests from it."""
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        if self._transport is not None:
-            self._transport.resume_reading()
-
-
 class Node:
     """The running process: hands everything that comes to the server, and sends what it says."""
 
@@ -191,9 +153,13 @@ class Node:
         self._exit_status: asyncio.Future[int] = self._loop.create_future()
         self._control = ControlChannel(control, self._on_control, self._on_supervisor_gone)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.clients: set[Client] = set()
-        self.unflushed: set[Client] = set()
-        """clients with answers gathered since the last flush"""
+        self.connections = Connections(
+            config.most_clients,
+            self._on_request,
+            self._on_client_gone,
+            self._leader_elsewhere,
+            self._note,
+        )
 
         log = Path(config.event_log)
         self._clock = HybridClock(after=last_time(log))
@@ -267,7 +233,9 @@ class Node:
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
         Path(config.socket).unlink(missing_ok=True)
-        await self._loop.create_unix_server(lambda: Client(self), config.socket, backlog=1024)
+        await self._loop.create_unix_server(
+            lambda: Client(self.connections), config.socket, backlog=1024
+        )
         gc.collect()
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
@@ -359,9 +327,7 @@ class Node:
             self._fail(error)
             return
         self._links.flush()
-        for client in self.unflushed:
-            client.flush()
-        self.unflushed.clear()
+        self.connections.flush()
         server.begin_write(now)
         self._report_changes(server)
         if (self._transfers or self._leaving is not None) and not server.handing_over:
@@ -441,7 +407,7 @@ class Node:
 
     # -- clients ---------------------------------------------------------------------------------
 
-    def on_request(self, client: Client, body: bytes) -> None:
+    def _on_request(self, client: Client, body: bytes) -> None:
         """A client has sent a request."""
         if self._server is None or self._ends:
             return
@@ -452,24 +418,14 @@ class Node:
             return
         self._schedule_pump()
 
-    def admit(self, client: Client) -> bool:
-        """A client has come: whether there is room for it. If not, it is told where there is."""
-        most = self._config.most_clients
-        if len(self.clients) < most:
-            self.clients.add(client)
-            return True
-        leader = self._server.state.leader_id if self._server is not None else None
-        reason = f"it has as many clients as it may, {most} (limits.clients)"
-        elsewhere = None if leader == self._config.node_id else leader
-        client.send(wire.encode_client(wire.Redirect(elsewhere, reason)))
-        return False
-
-    def on_client_gone(self, client: Client) -> None:
-        """A client has hung up."""
-        self.clients.discard(client)
-        self.unflushed.discard(client)
+    def _on_client_gone(self, client: Client) -> None:
+        """A client has hung up, or has been hung up on."""
         if self._server is not None:
             self._server.client_gone(client)
+
+    def _leader_elsewhere(self) -> NodeId | None:
+        leader = self._server.state.leader_id if self._server is not None else None
+        return None if leader == self._config.node_id else leader
 
     # -- the supervisor --------------------------------------------------------------------------
 

@@ -34,11 +34,23 @@ MAX_UNREAD_STATUS_BYTES = 1 << 20
 class FrameStream(asyncio.Protocol):
     """A stream of frames over one connected socket, which it gathers and reads for its owner."""
 
-    def __init__(self, max_frame_bytes: int = wire.MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        max_frame_bytes: int = wire.MAX_FRAME_BYTES,
+        *,
+        max_buffered_bytes: int | None = MAX_BUFFERED_BYTES,
+    ) -> None:
+        """max_buffered_bytes: frames are dropped while more than that is unsent; None: never"""
         self._reader = wire.FrameReader(max_frame_bytes)
+        self._max_buffered_bytes = max_buffered_bytes
         self._gathered: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self.dropped = 0
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much has arrived of a frame that is not complete."""
+        return self._reader.unfinished_bytes
 
     def on_frame(self, body: bytes) -> None:
         """A whole frame has arrived. May raise WireError: then the stream is closed."""
@@ -56,7 +68,8 @@ class FrameStream(asyncio.Protocol):
         transport = self._transport
         if not bodies or transport is None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
+        most = self._max_buffered_bytes
+        if most is not None and transport.get_write_buffer_size() > most:
             self.dropped += len(bodies)
             return
         transport.write(wire.frames(bodies))

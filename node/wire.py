@@ -443,6 +443,11 @@ class FrameReader:
         self._buffer = bytearray()
         self._max_bytes = max_bytes
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much has come of a frame that is not complete."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The bodies that `data` completes, in order. Raises WireError on an absurd length."""
         if self._buffer:

@@ -144,8 +144,10 @@ async def say(path: Path, request: wire.ClientRequest) -> tuple[wire.ClientReply
 
 
 def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("node.connections.IDLE_S", 100.0)  # nobody loses its place
+
     async def scenario() -> None:
         control, supervisor = with_a_supervisor()
         log, path = tmp_path / "log.jsonl", tmp_path / "s"
@@ -154,7 +156,7 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
         running = asyncio.create_task(node.run())
         await until(lambda: log.exists() and "leader.elected" in events(log))
         held = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
-        await until(lambda: len(node.clients) == 2)
+        await until(lambda: len(node.connections) == 2)
 
         reply, ended = await say(path, wire.Read(1, [], stale=True))
         assert reply == wire.Redirect(None, "it has as many clients as it may, 2 (limits.clients)")
@@ -172,7 +174,7 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
             held.pop()[1].close()
             assert (await waiting).ok
         held.pop()[1].close()
-        await until(lambda: not node.clients)
+        await until(lambda: not len(node.connections))
         reply, ended = await say(path, wire.Read(1, [], stale=True))
         assert isinstance(reply, wire.ReadResult)
         assert not ended
