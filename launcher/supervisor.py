@@ -28,7 +28,7 @@ from random import Random
 
 import msgspec
 
-from launcher import control, listener
+from launcher import control, listener, printed
 from launcher.claim import Claim
 from launcher.control import CONTROL_SOCKET, Reply, Request
 from launcher.errors import LauncherError
@@ -196,6 +196,8 @@ class Supervisor:
             await asyncio.sleep(RECORD_INTERVAL_S)
             await self._nodes.ask()
             self._nodes.save_records()
+            with contextlib.suppress(OSError):  # removed, or on a disk that fails
+                printed.keep_bounded(self._config.supervisor_stderr)
 
     async def _tail(self) -> None:
         while True:

@@ -326,7 +326,7 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "applied.digest": ("{node:node} has applied all up to entry {index}: digest {digest}",),
     "client.dropped": ("{node:node} hung up on a client: {reason}",),
     "entries.skipped": (
-        "{node:node} SKIPPED entries {first_index} to {last_index}, which are no requests: {reason}",
+        "{node:node} SKIPPED the entries {first_index} to {last_index}: no requests: {reason}",
     ),
     "client.refused": (
         "{node:node} refused {count} requests of clients, the last: {reason}",
