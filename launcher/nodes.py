@@ -34,7 +34,7 @@ from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
 from launcher.lock import ProcessRecord
 from launcher.node_config import node_config
-from launcher.processes import NodeProcess, launch
+from launcher.processes import NodeProcess, launch, rejoin
 from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
 from node import wire
 from node.disk_faults import ONCE
@@ -385,6 +385,11 @@ class Nodes:
             return
         if isinstance(message, wire.LifeBegun):
             self._record_life(node, message.sequence)
+            return
+        if isinstance(message, wire.LinkLost):
+            peer = self.all.get(message.peer)
+            if peer is not None and rejoin(node.process, peer.process, message.life):
+                self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)

@@ -318,6 +318,11 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} moved to term {term}",
     ),
     "commit.advanced": ("{node:node} knows all up to entry {commit} to be committed",),
+    "frame.skipped": (
+        "{node:node} skipped {count} messages that make no sense, the last {reason}",
+        "{node:node} skipped messages that make no sense",
+    ),
+    "link.renewed": ("{targets:nodes} are linked anew",),
     "link.opened": ("{node:node} is linked to {peer:node}",),
     "link.closed": (
         "{node:node} lost its link to {peer:node}: {reason}",

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from node import requests, wire
 from node.answering import Answering
 from node.errors import Busy, WireError
-from node.events import Note
+from node.events import Note, Repeated
 from node.machines.protocol import Machine
 from node.ports import ClientConnection
 from node.raft.messages import NodeId
@@ -31,9 +31,6 @@ from node.stretch import Stretch
 from node.wire import MOST_COMMANDS, NodeConfig, Read, Submit
 
 _NEVER = float("inf")
-
-REFUSALS_EVERY_S = 1.0
-"""So often the event log is told of requests that were refused."""
 
 
 MOST_UNAPPLIED = 1 << 20
@@ -47,7 +44,6 @@ class Clients:
     def __init__(self, config: NodeConfig, raft: Raft, note: Note) -> None:
         self._config = config
         self._raft = raft
-        self._note = note
         self._answering = Answering()
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
@@ -61,10 +57,7 @@ class Clients:
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._under: tuple[int, NodeId | None] | None = None
         """the term, and its leader, in which what clients wait for was begun"""
-        self._refused = 0
-        """requests that were refused since the last event about it; and why the last one was"""
-        self._refusal = ""
-        self._refusals_due = -_NEVER
+        self._refused = Repeated("client.refused", note)
 
     def request(self, client: ClientConnection, body: bytes) -> None:
         """A client's request."""
@@ -101,7 +94,7 @@ class Clients:
 
     def begin(self, now: float, applied_index: int) -> None:
         """Acts on the requests that have come."""
-        self._note_refusals(now)
+        self._refused.tell(now)
         if not (self._submits or self._reads or self._under is None):
             return
         state = self._raft.state
@@ -193,16 +186,8 @@ class Clients:
             self._redirect(client, leader_id, "not the leader")
 
     def _refuse(self, client: ClientConnection, reason: str) -> None:
-        """The client is told at once; the event log in the next `begin`, in one event for all."""
-        self._refused += 1
-        self._refusal = reason
+        self._refused.add(reason)
         client.send(wire.encode_client(wire.Refused(reason)))
-
-    def _note_refusals(self, now: float) -> None:
-        """What clients are refused, at most once a second: they may send nonsense without end."""
-        if self._refused and now >= self._refusals_due:
-            self._note("warn", "client.refused", reason=self._refusal, count=self._refused)
-            self._refused, self._refusals_due = 0, now + REFUSALS_EVERY_S
 
     def _propose(self, now: float, applied_index: int) -> None:
         """All that was submitted, as few batches as the limit on their size allows."""

@@ -48,7 +48,6 @@ from node.errors import (
     MachineError,
     NotLeader,
     RaftError,
-    WireError,
     WrongDirectory,
 )
 from node.events import EventLog, HybridClock, last_time
@@ -67,6 +66,7 @@ from node.wire import (
     GetStatus,
     LifeBegun,
     LifeRecorded,
+    LinkLost,
     NewLink,
     NodeConfig,
     SetDiskFault,
@@ -81,6 +81,9 @@ from node.wire import (
 
 OTHER_DESCRIPTORS = 256
 """A node's files, pipes and sockets besides its clients' connections; fewer than so many."""
+
+ASK_FOR_LINK_AGAIN_S = 1.0
+"""The supervisor may have missed what it was asked for."""
 
 STOP_TIMEOUT_S = 2.0
 """How long a node that was asked to stop waits for its disk."""
@@ -175,7 +178,9 @@ class Node:
         self._faults = FaultFilter(config.faults, rng=self._random)
         self._disk_faults = DiskFaults()
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
-        self._links = PipeLinks(config.node_id, self._faults, self._on_frame, self._on_lost)
+        self._links = PipeLinks(
+            config.node_id, self._faults, self._on_frame, self._on_lost, self._ask_for_link
+        )
         self._peer_lives: dict[NodeId, int] = {}
         self._recorded: asyncio.Future[None] = self._loop.create_future()
         """done when the supervisor has this life on record"""
@@ -379,8 +384,9 @@ class Node:
         if life < self._peer_lives.get(peer, 0):
             pipe.close()
             return
+        renewed = self._peer_lives.get(peer) == life
         self._peer_lives[peer] = life
-        await self._links.attach(peer, pipe)
+        await self._links.attach(peer, pipe, renewed=renewed)
         self._note("debug", "link.opened", peer=peer)
         if self._server is not None:
             self._server.link_opened(peer, self._loop.time())
@@ -391,19 +397,24 @@ class Node:
             return
         try:
             self._server.receive(peer, body, self._loop.time())
-        except WireError:
-            raise  # the link's fault: it is closed
         except Exception as error:
             self._fail(error)
             return
         self._schedule_pump()
 
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
-        # A link that is closed for what came over it stays closed until one of the two restarts.
         self._note("debug" if dead else "warn", "link.closed", peer=peer, reason=reason)
         if dead and self._server is not None:
             self._server.peer_died(peer, self._loop.time())
             self._schedule_pump()
+
+    def _ask_for_link(self, peer: NodeId) -> None:
+        """Nothing can be understood of what comes from `peer`, which lives: asks the supervisor for
+        another pipe to it, until there is one."""
+        if self._links.has(peer) or self._ends:
+            return
+        self._tell_supervisor(LinkLost(peer, self._peer_lives.get(peer, 0)))
+        self._loop.call_later(ASK_FOR_LINK_AGAIN_S, self._ask_for_link, peer)
 
     # -- clients ---------------------------------------------------------------------------------
 

@@ -26,11 +26,12 @@ from collections.abc import Callable
 from node import wire
 from node.applying import Applying
 from node.clients import Clients
-from node.errors import DiskFailed
-from node.events import HybridClock
+from node.errors import DiskFailed, Nonsense, WireError
+from node.events import HybridClock, Repeated
 from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
+from node.raft import sanity
 from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import FOLLOWER, LEADER, RaftState, Randomness, Ready
@@ -94,6 +95,7 @@ class Server:
         self._writing: Write | None = None
         self._next_write = Write()
 
+        self._skipped = Repeated("frame.skipped", self.note)
         self._clients = Clients(config, self._raft, self.note)
         self._background = background
         self._snapshots = Snapshots(
@@ -132,10 +134,17 @@ class Server:
     # -- what comes in: after any of these, `pump` is due ----------------------------------------
 
     def receive(self, peer: NodeId, body: bytes, now: float) -> None:
-        """A frame from a peer. Raises WireError: then the link is not to be trusted any more."""
-        t, message = wire.decode_rpc(body)
-        self._clock.observe(t)
-        self._raft.step(peer, message, now)
+        """A frame from a peer. What makes no sense in it is skipped, counted and told of: for Raft
+        that is a message that was lost."""
+        try:
+            t, message = wire.decode_rpc(body)
+            if not 0 <= t < sanity.MOST:
+                raise WireError(f"its clock shows {t}")
+            self._raft.step(peer, message, now)
+        except (WireError, Nonsense) as error:
+            self._skipped.add(f"of n{peer}: {error}")
+        else:
+            self._clock.observe(t)
 
     def link_opened(self, peer: NodeId, now: float) -> None:
         """There is a link to a process of `peer` that is new to us."""
@@ -172,6 +181,7 @@ class Server:
         raft, clients, applying = self._raft, self._clients, self._applying
         state = raft.state
         self._begin_turn()
+        self._skipped.tell(now)
         if now >= raft.deadline:
             raft.elapse(now)
         clients.give_up_lost_leader(now)
@@ -269,6 +279,7 @@ class Server:
             snapshot_problem=self._snapshots.problem,
             digest=self._applying.digest.hex(),
             sequence=self._store.sequence,
+            frames_skipped=self._skipped.count,
         )
 
     # -- what the core says ----------------------------------------------------------------------

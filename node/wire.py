@@ -269,6 +269,16 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """what its disk was told to do; and whether a write takes longer than an election timeout"""
     sequence: int = 0
     """of the last record that its log holds for certain (`node/storage/lives.py`)"""
+    frames_skipped: int = 0
+    """how many messages of peers made no sense in this life"""
+
+
+class LinkLost(msgspec.Struct, frozen=True, tag=True):
+    """What came over the link to `peer` was no stream of frames, so the node has closed it, and
+    asks for another. The peer lives: it was in its `life`."""
+
+    peer: NodeId
+    life: int
 
 
 class LifeBegun(msgspec.Struct, frozen=True, tag=True):
@@ -299,7 +309,7 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
-ToSupervisor: TypeAlias = Status | LifeBegun | Failed | TransferEnded
+ToSupervisor: TypeAlias = Status | LifeBegun | LinkLost | Failed | TransferEnded
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):

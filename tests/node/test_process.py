@@ -94,7 +94,11 @@ def test_of_two_links_at_once_one_stays_open(tmp_path: Path) -> None:
         first, first_peer = socket.socketpair()
         second, second_peer = socket.socketpair()
         links = PipeLinks(
-            1, FaultFilter(rng=Random(1)), lambda peer, body: None, lambda peer, reason, dead: None
+            1,
+            FaultFilter(rng=Random(1)),
+            lambda peer, body: None,
+            lambda peer, reason, dead: None,
+            lambda peer: None,
         )
         await asyncio.gather(links.attach(2, first), links.attach(2, second))
         await until(lambda: is_closed(first_peer))
