@@ -6,8 +6,8 @@ leader to be sent to. What only a certain leader can give is given up with it: i
 to the next one, and ask again.
 
 Who asks for little is not kept waiting by who asks for much: of what has come in one turn the
-shortest requests are proposed first, and nothing is proposed while more than `MOST_UNAPPLIED`
-entries of the log wait to be applied.
+shortest requests are proposed first, and while more than `MOST_UNAPPLIED` entries of the log wait
+to be applied only those clients are let in that wait for nothing yet.
 
 What is held for them is bounded (docs/ARCHITECTURE.md, "What is bounded").
 """
@@ -33,9 +33,9 @@ from node.wire import MOST_COMMANDS, NodeConfig, Read, Submit
 _NEVER = float("inf")
 
 
-MOST_UNAPPLIED = 1 << 20
-"""So many entries may wait to be applied; more are not proposed, and their clients try again. It is
-what the others wait for behind a client that submits as much as it can."""
+MOST_UNAPPLIED = 1 << 17
+"""When more entries wait to be applied, clients that have one among them are sent away. So much the
+others may have to wait for, behind a client that submits as much as it can."""
 
 
 class Clients:
@@ -192,7 +192,7 @@ class Clients:
     def _propose(self, now: float, applied_index: int) -> None:
         """All that was submitted, as few batches as the limit on their size allows."""
         state = self._raft.state
-        self._put_short_requests_first()
+        self._arrange(state.log.last_index - applied_index)
         start = 0
         while start < len(self._submits):
             stop, size = start, 0
@@ -207,7 +207,6 @@ class Clients:
             count = sum(len(request.commands) for request in submits)
             data = wire.join_submits(body for _, _, body in group)
             try:
-                _check_applied(state.log.last_index - applied_index)
                 self._waiters[self._raft.propose(count, data, now)] = clients, submits
             except Busy as error:
                 for client in clients:
@@ -217,24 +216,32 @@ class Clients:
                         self._redirect(client, None, str(error))
             start = stop
 
-    def _put_short_requests_first(self) -> None:
-        """When much has come at once: by how much each client asks for. Each one's own requests
-        stay in their order."""
+    def _arrange(self, unapplied: int) -> None:
+        """When much has come at once, who asks for little comes first; each one's own requests stay
+        in their order. When more would wait to be applied than may, who waits for something already
+        is sent away: so one client cannot keep the others out for good."""
         total = sum([len(request.commands) for _, request, _ in self._submits])
-        if total <= MOST_COMMANDS:
+        if total > MOST_COMMANDS:
+            asked: Counter[ClientConnection] = Counter()
+            for client, request, _ in self._submits:
+                asked[client] += len(request.commands)
+            self._submits.sort(key=lambda item: asked[item[0]])
+        if unapplied + total <= MOST_UNAPPLIED:
             return
-        asked: Counter[ClientConnection] = Counter()
-        for client, request, _ in self._submits:
-            asked[client] += len(request.commands)
-        self._submits.sort(key=lambda item: asked[item[0]])
+        waiting = {client for clients, _ in self._waiters.values() for client in clients}
+        let_in = []
+        for client, request, body in self._submits:
+            if client in waiting and unapplied > MOST_UNAPPLIED:
+                reason = f"{unapplied} entries wait to be applied; try again in a moment"
+                self._redirect(client, None, reason)
+            else:
+                let_in.append((client, request, body))
+                unapplied += len(request.commands)
+                waiting.add(client)
+        self._submits = let_in
 
     def _park(self, client: ClientConnection, now: float) -> None:
         self._parked.setdefault(client, now + self._config.election_timeout_min_s)
 
     def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
         client.send(wire.encode_client(wire.Redirect(leader_id, reason)))
-
-
-def _check_applied(unapplied: int) -> None:
-    if unapplied > MOST_UNAPPLIED:
-        raise Busy(f"{unapplied} entries wait to be applied; try again in a moment")

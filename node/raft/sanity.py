@@ -13,7 +13,7 @@ as if it had been lost, and Raft lives with messages that are lost.
                           in time; they change nothing that is committed; they are cut as ours
                           are, for an index and a term name a batch; and commits end with them
     AppendEntriesReply,   they acknowledge nothing that we do not have, by ends of batches, and
-    InstallSnapshotReply  answer no round that has not begun
+    InstallSnapshotReply  answer no round that has not begun; they say yes in no later term
     InstallSnapshot       its chunk lies within the snapshot, which ends where a batch ends
     ReadIndexReply        it comes from whom we asked
 
@@ -51,6 +51,9 @@ the last: no election could ever begin another."""
 MOST = 1 << 62
 """No index, term, round or time comes to this."""
 
+MOST_TIME_JUMP_US = 10 * 365 * 86_400 * 1_000_000
+"""Nobody has led for ten years more than our log tells of, for the same reason."""
+
 MOST_MEMBERS = 1000
 
 
@@ -64,7 +67,7 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
             _check_leader(raft, sender, message)
             _check_append(raft, message)
         case AppendEntriesReply():
-            _check_append_reply(raft, message)
+            _check_append_reply(raft, sender, message)
         case RequestVote():
             _check_name(sender, message.candidate_id)
             _check_numbers(message.last_log_index, message.last_log_term)
@@ -139,8 +142,8 @@ def _check_append(raft: RaftState, message: AppendEntries) -> None:
         and not log.is_batch_end(prev_log_index)
     ):
         raise Nonsense(f"entries behind {prev_log_index}, where no batch ends")
-    if message.batches and message.batches[0].first_index <= log.last_index:
-        _check_overlap(raft, message)
+    if message.batches and log.matches(prev_log_index, prev_log_term):
+        _check_fit(raft, message)
     _check_commit(raft, message)
 
 
@@ -169,28 +172,31 @@ def _check_configuration(batch: Batch) -> None:
     _check_membership(membership)
 
 
-def _check_overlap(raft: RaftState, message: AppendEntries) -> None:
-    """Where our log has entries already, its batches are cut as these are; what is committed stays,
-    and what follows it is of no earlier term."""
+def _check_fit(raft: RaftState, message: AppendEntries) -> None:
+    """Where our log has these entries already, its batches are cut as these are. The first that it
+    has not changes nothing that is committed, and is of no earlier term or time than what it
+    follows."""
     log = raft.log
-    if not log.matches(message.prev_log_index, message.prev_log_term):
-        return  # it will be refused, and its batches are not looked at
     for batch in message.batches:
         first, last = batch.first_index, batch.last_index
         if last <= log.base_index:
             continue
         if first <= log.base_index:
             raise Nonsense(f"a batch from {first} to {last}; the snapshot ends at {log.base_index}")
-        if first > log.last_index:
-            return
-        agrees = log.term_at(first) == batch.term
-        if log.batch_start(first) != first or (agrees and not log.is_batch_end(last)):
-            raise Nonsense(f"a batch from {first} to {last}, where ours is cut otherwise")
-        if not agrees:
-            before = log.term_at(first - 1)
-            if first <= raft.commit_index or (before is not None and before > batch.term):
-                raise Nonsense(f"another entry {first}, of term {batch.term}, which cannot be")
-            return
+        if first <= log.last_index:
+            agrees = log.term_at(first) == batch.term
+            if log.batch_start(first) != first or (agrees and not log.is_batch_end(last)):
+                raise Nonsense(f"a batch from {first} to {last}, where ours is cut otherwise")
+            if agrees:
+                continue
+        term, time_us = log.term_at(first - 1), log.time_at(first - 1)
+        assert term is not None, "the log reaches up to there"
+        assert time_us is not None
+        if first <= raft.commit_index or batch.term < term:
+            raise Nonsense(f"another entry {first}, of term {batch.term}, which cannot be")
+        if not time_us <= batch.time_us <= time_us + MOST_TIME_JUMP_US:
+            raise Nonsense(f"entry {first} is of the time {batch.time_us}, behind {time_us}")
+        return
 
 
 def _check_commit(raft: RaftState, message: AppendEntries) -> None:
@@ -206,19 +212,30 @@ def _check_commit(raft: RaftState, message: AppendEntries) -> None:
         raise Nonsense(f"entry {index} is committed, where no batch ends")
 
 
-def _check_append_reply(raft: RaftState, message: AppendEntriesReply) -> None:
+def _check_append_reply(raft: RaftState, sender: NodeId, message: AppendEntriesReply) -> None:
     _check_numbers(
         message.match_index, message.prev_log_index, message.hint_index, message.hint_term,
         message.round,
     )  # fmt: skip
+    if message.success:
+        _check_not_ahead(raft, message.term)
     if raft.role is not LEADER or message.term != raft.current_term:
         return
     _check_round(raft, message.round)
     match_index, log = message.match_index, raft.log
     if match_index > log.last_index:
         raise Nonsense(f"it acknowledges {match_index}, and our log ends with {log.last_index}")
-    if raft.commit_index < match_index and not log.is_batch_end(match_index):
+    progress = raft.progress.get(sender)
+    if progress is None or match_index <= max(progress.match_index, log.base_index):
+        return  # it says nothing new, or the log does not reach back so far
+    if not log.is_batch_end(match_index):
         raise Nonsense(f"it acknowledges {match_index}, where no batch ends")
+
+
+def _check_not_ahead(raft: RaftState, term: int) -> None:
+    """What we have asked for is done in our term; later ones only refuse it."""
+    if term > raft.current_term:
+        raise Nonsense(f"done as asked in term {term}, and this server is in {raft.current_term}")
 
 
 def _check_round(raft: RaftState, number: int) -> None:
@@ -235,6 +252,8 @@ def _check_chunk(raft: RaftState, message: InstallSnapshot) -> None:
     _check_numbers(index, term, snapshot.time_us, snapshot.size, message.offset, message.round)
     if index < 1 or term > message.term:
         raise Nonsense(f"a snapshot of entry {index} of term {term}, in term {message.term}")
+    if snapshot.time_us > log.last_time_us + MOST_TIME_JUMP_US:
+        raise Nonsense(f"a snapshot of the time {snapshot.time_us}, and ours is {log.last_time_us}")
     if message.offset + len(message.data) > snapshot.size:
         raise Nonsense(f"a chunk behind the end of a snapshot of {snapshot.size} bytes")
     _check_membership(snapshot.membership)
@@ -245,6 +264,8 @@ def _check_chunk(raft: RaftState, message: InstallSnapshot) -> None:
 
 def _check_chunk_reply(raft: RaftState, sender: NodeId, message: InstallSnapshotReply) -> None:
     _check_numbers(message.last_included_index, message.offset, message.round)
+    if message.installed:
+        _check_not_ahead(raft, message.term)
     if raft.role is not LEADER or message.term != raft.current_term:
         return
     _check_round(raft, message.round)

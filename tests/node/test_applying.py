@@ -309,16 +309,25 @@ def test_who_asks_for_little_is_proposed_before_who_asks_for_much(tmp_path: Path
     assert [a.first_sequence for a in answers] == sorted(a.first_sequence for a in answers)
 
 
-def test_no_more_is_proposed_than_so_many_entries_that_wait_to_be_applied(
+def test_a_client_that_submits_without_end_is_sent_away_and_others_are_let_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.clients.MOST_UNAPPLIED", 3 * MOST_COMMANDS)
     world, server = counting(tmp_path, max_apply_commands=1)
-    client = Connection()
+    greedy, modest = Connection(), Connection()
     for number in range(10):
-        submit(server, client, 1, *[b"0"] * MOST_COMMANDS, session=b"%d" % number)
+        session = b"%d" % number
+        submit(server, greedy, 1, *[b"0"] * MOST_COMMANDS, session=session)
         server.pump(world.now)
     assert server.state.log.last_index <= 5 * MOST_COMMANDS
-    refused = [reply for reply in client.replies if isinstance(reply, Redirect)]
-    assert refused
+    refused = [reply for reply in greedy.replies if isinstance(reply, Redirect)]
+    assert len(refused) >= 5
     assert "entries wait to be applied; try again in a moment" in refused[0].reason
+
+    before = server.state.log.last_index
+    submit(server, modest, 1, b"0", session=b"modest")
+    submit(server, modest, 2, b"0", session=b"modest")
+    server.pump(world.now)
+    assert server.state.log.last_index == before + 1, "one request, and then it waits for something"
+    world.settle()
+    assert [type(reply) for reply in modest.replies] == [Redirect, Answers]

@@ -128,6 +128,8 @@ OF_A_LEADER: list[tuple[Message, str]] = [
     (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 5, b""),), 0), "from 4 to 8, where ours is cut"),
     (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 3, b""),), 8), "8 is committed, and none of its"),
     (AppendEntries(3, 2, 6, 3, (), 5), "entry 5 is committed, where no batch ends"),
+    (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 1, b"", 1 << 60),), 0), "is of the time 1152"),
+    (InstallSnapshot(3, 2, Snapshot(20, 2, 1 << 60, EVERYBODY, 9, 7), 0, b""), "of the time 1152"),
     (InstallSnapshot(3, 3, snapshot(), 0, b""), "it says that it is of n3"),
     (InstallSnapshot(3, 2, snapshot(0), 0, b""), "a snapshot of entry 0"),
     (InstallSnapshot(3, 2, snapshot(term=4), 0, b""), "of term 4, in term 3"),
@@ -160,6 +162,8 @@ OF_A_FOLLOWER: list[tuple[Message, str]] = [
     (InstallSnapshot(1, 2, snapshot(1, 1), 0, b""), "it leads term 1"),
     (TimeoutNow(1, 2), "it leads term 1"),
     (AppendEntriesReply(1, True, 6, 5), "it acknowledges 6, and our log ends with 5"),
+    (AppendEntriesReply(2, True, 5, 5), "done as asked in term 2, and this server is in 1"),
+    (InstallSnapshotReply(2, 5, 0, True), "done as asked in term 2"),
     (AppendEntriesReply(1, True, 4, 5), "it acknowledges 4, where no batch ends"),
     (AppendEntriesReply(1, True, 5, 5, round=10**6), "an answer to round 1000000"),
     (AppendEntriesReply(1, False, 0, -1), "-1 where an index"),
@@ -286,7 +290,7 @@ class NearAppend:
         first, of_term, made = self.prev + 1, prev_term, []
         for kind, count, rises, content in self.batches:
             of_term = min(of_term + rises, max(term, prev_term))
-            made.append(Batch(first, of_term, kind, count, content, 1 << 40))
+            made.append(Batch(first, of_term, kind, count, content, raft.log.last_time_us))
             first += count
         return AppendEntries(term, sender, self.prev, prev_term, tuple(made), self.commit)
 
