@@ -301,9 +301,9 @@ def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 @command(
     "recover",
-    "Begin a new cluster from the data of one node, when a majority of the data is lost. The cluster "
-    "must be down. Without --yes it only says what would count and what may be missing.\n\nNODE is an "
-    "id (2 or n2). Then `launcher up` starts the node, and `launcher add` brings others.",
+    "Begin a new cluster from the data of one node, when a majority of the data is lost. The "
+    "cluster must be down. Without --yes it only says what would count and what may be missing."
+    "\n\nNODE is an id (2 or n2). Then `launcher up` starts it, and `launcher add` brings others.",
 )
 @click.argument("node")
 @click.option("--yes", is_flag=True, help="Do it, whatever may be missing.")

@@ -88,7 +88,8 @@ class Outlook(msgspec.Struct, frozen=True):
             )
         for other in self.others:
             if other.problem:
-                said.append(f"n{other.node}: {other.problem}" + _was_known(other.behind))
+                more = _may_be_missing(last, other.behind)
+                said.append(f"n{other.node}'s data is lost: {other.problem}{more}")
             elif other.reach > self.survivor.reach:
                 said.append(
                     f"n{other.node}'s data is more recent: it reaches entry {other.last_index} in "
@@ -108,8 +109,11 @@ class Outlook(msgspec.Struct, frozen=True):
         return said
 
 
-def _was_known(index: int) -> str:
-    return f" (it was known to reach entry {index}, and that may be missing)" if index else ""
+def _may_be_missing(last: int, known: int) -> str:
+    if known <= last:
+        return ""
+    entries = f"entry {known}" if known == last + 1 else f"entries {last + 1} to {known}"
+    return f". It was known to reach entry {known}: {entries} may be missing"
 
 
 class _Intent(msgspec.Struct, frozen=True):
@@ -178,6 +182,11 @@ def recover(config: ClusterConfig, node: NodeId) -> ClusterRecord:
     sealed.replace(config.data_dir / _FILE, sealed.seal(intent), durable=True)
     finish(config)
     return becomes
+
+
+def is_pending(config: ClusterConfig) -> bool:
+    """Whether one was broken off, and is still to be finished."""
+    return (config.data_dir / _FILE).exists()
 
 
 def finish(config: ClusterConfig) -> bool:
