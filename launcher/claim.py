@@ -17,7 +17,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from launcher import lives, lock, records
+from launcher import lives, lock, records, recovery
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
 from launcher.lives import Lives, NodeRecord
@@ -27,6 +27,7 @@ from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
 
 _NODE_FOLDER = re.compile(r"node-[0-9]+")
+_DATA_FOLDER = re.compile(r"node-[0-9]+(\.recovering|\.before-[0-9a-f]*(\.[0-9]+)?)?")
 _LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.late)?(\.[0-9]+)?")
 
 
@@ -64,6 +65,8 @@ class Claim:
                 claim.healed = heal(config)
                 if fresh:
                     remove_data(config)
+                elif recovery.finish(config):
+                    claim.healed.append("finished a recovery that was broken off")
                 claim._identify()
                 claim.record({})
         except BaseException:
@@ -214,12 +217,17 @@ def empty(folder: Path) -> None:
 
 
 def remove_data(config: ClusterConfig) -> None:
-    """Removes the cluster's data, and nothing else in the folder; the caller holds the lock."""
-    for path in config.data_dir.iterdir():
-        if _NODE_FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-    config.cluster_file.unlink(missing_ok=True)
-    lives.file_of(config).unlink(missing_ok=True)
+    """Removes the cluster's data, and nothing else in the folder; the caller holds the lock.
+
+    A node's folder that is a link or a mount point stays, empty. Raises OSError.
+    """
+    for path in list(config.data_dir.iterdir()):
+        if _DATA_FOLDER.fullmatch(path.name) and path.is_dir():
+            empty(path)
+            if not path.is_symlink() and not path.is_mount():
+                path.rmdir()
+    for name in ("cluster.json", "lives.json", "recovery.json"):
+        (config.data_dir / name).unlink(missing_ok=True)
 
 
 def remove_folder(config: ClusterConfig) -> None:

@@ -19,20 +19,21 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import psutil
 
-from launcher import claim, control, lock, readiness, records
+from launcher import claim, control, lock, readiness, records, recovery
 from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.disks import parse_fault
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.recovery import Outlook
 from launcher.sockets import Sockets
 from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.supervision import OwnSupervisor
@@ -54,6 +55,7 @@ _LISTEN_PATIENCE_S = 2.0
 _UNLOCK_PATIENCE_S = 5.0
 _FORCE_PATIENCE_S = 0.5
 _POLL_S = 0.02
+_T = TypeVar("_T")
 
 
 class DownReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +177,38 @@ class Cluster:
         return DownReport(
             was_running=record is not None, healed=healed, removed_data=volumes and known
         )
+
+    def outlook(self, node: int) -> Outlook:
+        """What `recover` would come to: what would count, and what may be missing.
+
+        Raises LauncherError when the cluster runs, or the node's data is of no use.
+        """
+        return self._while_down(lambda: recovery.look(self.config, node))
+
+    def recover(self, node: int) -> Outlook:
+        """Begins a new cluster, of this node alone, from its data; what `outlook` says may be lost.
+
+        For when a majority of the data is lost. The cluster stays down: `up` starts it, and `add`
+        brings other nodes. Raises LauncherError, as `outlook`.
+        """
+
+        def begin() -> Outlook:
+            seen = recovery.look(self.config, node)
+            recovery.recover(self.config, node)
+            return seen
+
+        seen = self._while_down(begin)
+        self._forget()
+        return seen
+
+    def _while_down(self, what: Callable[[], _T]) -> _T:
+        """Does something with the data that nobody may be running on. Raises LauncherError."""
+        if not self.config.data_dir.is_dir():
+            raise NotRunning(f"there is no data in {self.config.data_dir}")
+        with lock.locked(self.config), lock.disk_errors(self.config.data_dir):
+            lock.heal(self.config)
+            recovery.finish(self.config)
+            return what()
 
     def destroy(self) -> None:
         """Kills every process of the cluster at once; for when `down` takes too long.

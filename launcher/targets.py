@@ -102,6 +102,14 @@ def split(targets: Sequence[str]) -> list[str]:
     return [word for target in targets for word in target.replace(",", " ").split()]
 
 
+def parse_id(word: str) -> NodeId:
+    """`2` or `n2`, of a cluster that need not run. Raises UsageError."""
+    digits = word.lower().removeprefix("n")
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(f"{word!r} names no node: write an id, such as 2 or n2")
+    return int(digits[:9])
+
+
 def _parse(word: str, status: ClusterStatus) -> NodeId | str:
     lower = word.lower()
     if lower in WORDS:

@@ -84,7 +84,7 @@ class Liveness:
             self.make_all_voters()
         voters = len(self._situation.nodes)
         spared = (voters - 1) // 2
-        well = [node for node in self._alive() if not node.flipped]
+        well = [node for node in self._alive() if not node.is_doubtful]
         down = self._situation.chance("spared").sample(well, len(well))
         # Whoever is down already stays down first; then as many more as a majority can spare.
         down.sort(key=lambda node: node.server is not None)

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
-from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, REBUILD, RECONFIGURE, Fault
+from launcher.simulation.schedule import (
+    ALL,
+    FOLLOWER,
+    LEADER,
+    REBUILD,
+    RECONFIGURE,
+    SET_BACK,
+    WIPE,
+    Fault,
+)
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
@@ -419,9 +428,36 @@ class Nemesis:
         node.flipped = True
         return self._start(targets, chance)
 
+    def _wipe(
+        self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
+    ) -> End | None:
+        (node,) = targets
+        if node.server is None or not self._may_rot(node):
+            return None
+        node.crash(power=False, reason="killed; its folder is emptied")
+        node.wipe()
+        return self._start(targets, chance)
+
+    def _set_back(
+        self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
+    ) -> End | None:
+        (node,) = targets
+        if node.server is None:
+            return None
+        copy = node.disk.copy()
+
+        def end() -> None:
+            if node.server is None or not self._may_rot(node):
+                return
+            node.crash(power=False, reason="killed; an older copy of its folder is put back")
+            node.set_back(copy)
+            self._time.at(self._time.now + chance.random(), node.start)
+
+        return end
+
     def _may_rot(self, node: SimulatedNode) -> bool:
         """Whether enough disks are left without this one, whoever votes from now on."""
-        rotten = {node.node_id, *(one.node_id for one in self._nodes if one.lost or one.flipped)}
+        rotten = {node.node_id, *(one.node_id for one in self._nodes if one.is_doubtful)}
         if len(rotten) > self._most_lost:
             return False
         if not self._situation.rebuilds:
@@ -469,4 +505,6 @@ _BEGIN: dict[str, _Begin] = {
     REBUILD: Nemesis._rebuild,
     "flip-bit": Nemesis._flip_bit,
     "transfer": Nemesis._transfer,
+    WIPE: Nemesis._wipe,
+    SET_BACK: Nemesis._set_back,
 }

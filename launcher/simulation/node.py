@@ -19,17 +19,22 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from launcher import lives
+from launcher.lives import NodeRecord
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Connection, Network, ServerEnd, Time
-from launcher.simulation.situation import Situation
+from launcher.simulation.situation import CLUSTER_ID, Situation
 from launcher.simulation.timer import Waiting
-from node.errors import DamagedLog, DiskFailed, MachineError, RaftError
+from node.errors import DamagedLog, DiskFailed, LostData, MachineError, RaftError
 from node.events import HybridClock
 from node.machines.protocol import Machine
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import Floor, NodeId
 from node.raft.state import LEADER
 from node.server import Server
+from node.storage.mark import read_mark
+from node.storage.segment import Identity
+from node.storage.store import examine
 
 EPOCH_NS = 1_000_000_000 * 10**9
 """The wall clock's time, in nanoseconds, when a simulation begins."""
@@ -198,9 +203,11 @@ class SimulatedNode(Waiting):
         "node_id",
         "paused",
         "peers",
+        "record",
         "renewed",
         "server",
         "slow_disk_s",
+        "tampered",
         "unflushed",
         "withheld",
     )
@@ -218,6 +225,10 @@ class SimulatedNode(Waiting):
         """its disk is beyond repair: it never starts again"""
         self.flipped = False
         """a bit of its disk has flipped, and it has not recovered since"""
+        self.tampered = False
+        """its data was removed, or set back, and it has not started since"""
+        self.record = NodeRecord()
+        """what its supervisor has on record of it"""
         self.renewed: Floor | None = None
         """its data has been removed: it learns everything from its peers, the voters too"""
         self.withheld = False
@@ -245,6 +256,11 @@ class SimulatedNode(Waiting):
         self._failures_before = 0
 
     @property
+    def is_doubtful(self) -> bool:
+        """Nobody can tell what its disk holds."""
+        return self.lost or self.flipped or self.tampered
+
+    @property
     def leads(self) -> bool:
         return self.server is not None and self.server.state.role is LEADER
 
@@ -258,7 +274,9 @@ class SimulatedNode(Waiting):
         """Begins a life, unless one is under way; at that operation of the disk it ends again."""
         if self.server is not None or self.lost or self.withheld:
             return
-        self.life += 1
+        known = self.record.known
+        self.record = lives.started(self.record, token=self.life)
+        self.life = self.record.started
         self.epoch += 1
         self.paused = self._pump_due = False
         self._log_work.begin_life()
@@ -269,7 +287,9 @@ class SimulatedNode(Waiting):
         self._failures_before = disk.failures
         try:
             self.server = Server(
-                self._situation.node_config(self.node_id, self.life, renewed=self.renewed),
+                self._situation.node_config(
+                    self.node_id, self.record.life, known, renewed=self.renewed
+                ),
                 machine=lambda: self._observer.machine(self),
                 disk=disk,
                 disk_queue=self._log_work,
@@ -285,8 +305,8 @@ class SimulatedNode(Waiting):
             disk.restart()
             self.time.at(self.time.now + 0.05, self.start)
             return
-        except DamagedLog as error:
-            if not self.flipped:
+        except (DamagedLog, LostData) as error:
+            if not (self.flipped or self.tampered):
                 raise InvariantBroken(RECOVERY, f"n{self.node_id} refuses: {error}") from error
             self.lost = True
             return
@@ -294,7 +314,8 @@ class SimulatedNode(Waiting):
             self._fail(error)
             return
         disk.crash_at = 0
-        self.flipped = False
+        self.flipped = self.tampered = False
+        self.record = lives.confirmed(self.record, self.record.life, self.server.sequence)
         self._observer.started(self)
         for peer in self.peers:
             if peer.server is not None:
@@ -309,15 +330,42 @@ class SimulatedNode(Waiting):
         could tell a rotten last record from a torn one (`node/storage/mark.py`).
         """
         self._end(reason)
-        if power and not self.flipped:
+        if not power:
+            self._record_end()
+        elif not self.flipped:
             self.disk.lose_power()
+
+    def _record_end(self) -> None:
+        """The supervisor looks how far the log reaches, as `launcher/claim.py: Claim.look`."""
+        mark = read_mark(self.disk, self.disk.list(), Identity(CLUSTER_ID, self.node_id).salt())
+        if mark is not None:
+            self.record = lives.reaching(self.record, mark.sequence)
+
+    def wipe(self) -> None:
+        """Its folder is emptied behind everybody's back."""
+        assert self.server is None, "it has been stopped"
+        self.disk.erase()
+        self.tampered = True
+
+    def set_back(self, copy: SimulatedDisk) -> None:
+        """A copy of its folder is put in the place of what it has, which may be newer."""
+        assert self.server is None, "it has been stopped"
+        self.disk.take_from(copy)
+        known = self.record.known
+        try:
+            kept = examine(self.disk, Identity(CLUSTER_ID, self.node_id))
+        except DamagedLog:
+            self.tampered = True  # it was damaged when it was copied
+        else:
+            self.tampered = kept.life != known.life or kept.sequence < known.sequence
 
     def forget(self, floor: Floor) -> None:
         """Its data is removed, for good: what was rotten, and all that it has promised. So much is
         committed, and it is told so ever after."""
         assert self.server is None, "it has been stopped"
         self.disk.erase()
-        self.lost = self.flipped = False
+        self.lost = self.flipped = self.tampered = False
+        self.record = lives.emptied(self.record)
         self.renewed = floor
 
     def _end(self, reason: str) -> None:
@@ -353,6 +401,7 @@ class SimulatedNode(Waiting):
         self._log_work.begin_life()
         self._background.begin_life()
         self._end(str(error))
+        self._record_end()
         self.time.at(self.time.now + self._chance.uniform(0.1, 0.4), self.start)
 
     def pause(self) -> None:

@@ -34,6 +34,8 @@ ALL = "all"
 RECONFIGURE = "reconfigure"
 REBUILD = "rebuild"
 FLIP_BIT = "flip-bit"
+WIPE = "wipe"
+SET_BACK = "set-back"
 
 APART_NUMBERS = 100_000
 """The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
@@ -124,6 +126,10 @@ FAULTS: dict[str, FaultKind] = {
     ),
     FLIP_BIT: FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
     "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
+    WIPE: FaultKind("SIGKILL, and the node's folder is emptied", _ONE, apart=11),
+    SET_BACK: FaultKind(
+        "SIGKILL, and an older copy of the node's folder is put back", _ONE, 1.0, (0.1, 10.0), 12
+    ),
 }
 """Every kind, by name."""
 

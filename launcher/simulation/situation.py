@@ -22,6 +22,7 @@ from launcher.simulation.schedule import (
     only,
 )
 from node.raft.messages import Floor, NodeId
+from node.storage.lives import LastKnown, Life
 from node.wire import NodeConfig
 
 CLUSTER_ID = "simulated"
@@ -158,16 +159,21 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return list(_schedule(self.options, self.seed))
 
     def node_config(
-        self, node_id: NodeId, life: int, *, renewed: Floor | None = None
+        self, node_id: NodeId, life: Life, known: LastKnown, *, renewed: Floor | None = None
     ) -> NodeConfig:
         """What a node of this cluster is told when it starts; of the voters nothing, if it joins,
-        or has been `renewed` when so much was committed."""
+        or has been `renewed` when so much was committed.
+
+        known: what its data is known to have held
+        """
         begins = node_id in self.members and renewed is None
         return NodeConfig(
             cluster_id=CLUSTER_ID,
             cluster_name=CLUSTER_ID,
             node_id=node_id,
-            life=life,
+            life=life.number,
+            life_token=life.token,
+            known=known,
             voters=self.members if begins else [],
             floor=renewed or Floor(),
             peers={},

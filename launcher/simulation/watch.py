@@ -407,7 +407,7 @@ class Watch:
 
     def check_promises(self, node: SimulatedNode) -> None:
         """Whether this node could keep its promises if its power went now."""
-        if node.flipped or node.lost:
+        if node.is_doubtful:
             return
         kept = self._after_power_loss(node)
         base_index = kept.snapshot.last_included_index if kept.snapshot else 0
@@ -419,7 +419,7 @@ class Watch:
         holders = [  # of a disk that rotted since, nobody can tell
             node.node_id
             for node in self._nodes
-            if node.lost or node.flipped or self._would_hold(node, index, term)
+            if node.is_doubtful or self._would_hold(node, index, term)
         ]
         if not any(is_quorum(one.membership, holders) for one in self._configurations):
             belief = (

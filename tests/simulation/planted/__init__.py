@@ -17,6 +17,7 @@ from __future__ import annotations
 from tests.simulation.planted import (
     elections,
     handovers,
+    lives,
     membership,
     reads,
     replication,
@@ -71,6 +72,7 @@ ALL: list[Planted] = [
     *sessions.BUGS,
     *snapshots.BUGS,
     *membership.BUGS,
+    *lives.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
