@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from launcher.client import ReadAnswer, Submitted
+from launcher.answers import ReadAnswer, Submitted
 from launcher.status import Chosen, ClusterStatus, NodeStatus
 
 _STATE_COLOURS = {"up": "green", "paused": "yellow", "down": "bright_black", "failed": "red"}
@@ -60,7 +60,7 @@ def submitted_json(done: Submitted) -> dict[str, object]:
     return {
         "entry": text(done.entry),
         "ok": done.ok,
-        "result": text(done.result),
+        "result": text(done.raw),
         "error": done.error,
         "index": done.index,
         "term": done.term,
@@ -74,7 +74,7 @@ def answer_json(answer: ReadAnswer) -> dict[str, object]:
     return {
         "query": text(answer.query),
         "ok": answer.ok,
-        "result": text(answer.result),
+        "result": text(answer.raw),
         "error": answer.error,
         "index": answer.index,
         "term": answer.term,

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
+from launcher.answers import ReadAnswer, Submitted
 from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
 from launcher.route import Refused, Route
-from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
+from launcher.session import Query, Session, SessionLost, Work
 from launcher.simulation.network import Connection, Time
 from launcher.simulation.timer import Waiting
 from node import wire
@@ -466,10 +467,10 @@ class SimulatedClient(Waiting):
 
 def _held(asked: Asked, answer: Submitted | ReadAnswer) -> bytes | None:
     """What the key held, by a refusal of the kv machine; None when there was no such key."""
-    if answer.result == b"no key " + asked.key:
+    if answer.raw == b"no key " + asked.key:
         return None
     lost_race = b"CAS failed: %s is " % asked.key
-    if asked.kind is CAS and answer.result.startswith(lost_race):
-        return answer.result[len(lost_race) :]
-    belief = f"{asked.command!r} was answered with {answer.result!r}"
+    if asked.kind is CAS and answer.raw.startswith(lost_race):
+        return answer.raw[len(lost_race) :]
+    belief = f"{asked.command!r} was answered with {answer.raw!r}"
     raise InvariantBroken(EXACTLY_ONCE, belief)
