@@ -18,23 +18,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import psutil
 
-from launcher import claim, control, lock, readiness, records, recovery
-from launcher.client import Client, ReadAnswer, Submitted
+from launcher import asking, claim, control, ending, forked, lock, readiness, records, recovery
+from launcher.answers import ReadAnswer, Submitted
+from launcher.client import Client, NoAnswer
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.disks import parse_fault
-from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.errors import LauncherError, NotRunning, UsageError
 from launcher.recovery import Outlook
-from launcher.sockets import Sockets
+from launcher.shared_client import SharedClient
 from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.supervision import OwnSupervisor
 from node.errors import CommandError, MachineError
@@ -50,11 +49,9 @@ CALL_TIMEOUT_S = 120.0
 """The longest that the supervisor may take over one request; a rolling restart takes longest."""
 
 STATUS_TIMEOUT_S = 5.0
-DOWN_TIMEOUT_S = 12.0
-_LISTEN_PATIENCE_S = 2.0
-_UNLOCK_PATIENCE_S = 5.0
-_FORCE_PATIENCE_S = 0.5
-_POLL_S = 0.02
+START_PATIENCE_S = 3.0
+"""How long `start` watches nodes that answer; who has a long log to apply takes longer."""
+
 _T = TypeVar("_T")
 
 
@@ -84,6 +81,7 @@ class Cluster:
     """
 
     _entry = "node.process:main"
+    _start_patience_s = START_PATIENCE_S
 
     def __init__(
         self,
@@ -103,7 +101,7 @@ class Cluster:
                 raise UsageError(f"a cluster has 1 to {MAX_NODES} nodes, not {nodes!r}")
             config = msgspec.structs.replace(config, nodes=nodes)
         if machine is not None:
-            config = msgspec.structs.replace(config, machine=machine)
+            config = msgspec.structs.replace(config, machine=machine, machine_named=True)
         self.config = config
         self.healed: list[str] = []
         """what the last `up` found left behind by a dead supervisor, and cleaned up"""
@@ -112,14 +110,20 @@ class Cluster:
         self._fresh = fresh
         self._count_given = nodes is not None
         self._own: OwnSupervisor | None = None
-        self._connection: Client | None = None
-        self._connected_to: Path | None = None
+        self._entered: list[bool] = []
+        """for each `with` that is open: whether entering it has started the cluster"""
+        self._shared = SharedClient()
+        forked.tell_children(self)
 
     @classmethod
     def attach(
         cls, config: ClusterConfig | Path | str | None = None, *, name: str | None = None
     ) -> Cluster:
-        """The cluster that runs already. Raises NotRunning."""
+        """The cluster that runs already. Raises NotRunning.
+
+        It holds connections from its first `submit` or `read` to `close`, or to the end of a
+        `with`, which leaves the cluster running.
+        """
         cluster = cls(config=config, name=name)
         cluster._adopt()
         return cluster
@@ -137,12 +141,12 @@ class Cluster:
         Raises LauncherError when it runs already, cannot start, or too few nodes come up; TimedOut
         when there is no leader in time. Then the cluster is down again.
         """
-        _check_machine(self.config.machine)
         if recovery.is_pending(self.config):
             self._while_down(lambda: None)
-        known = None if self._count_given or self._fresh else records.read(self.config)
-        if known is not None:  # the config says where a cluster begins, not what becomes of it
-            self.config = msgspec.structs.replace(self.config, nodes=len(known.members))
+        if not self._fresh:
+            with lock.disk_errors(self.config.data_dir):
+                self.config = records.as_known(self.config, count_given=self._count_given)
+        _check_machine(self.config.machine)
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
@@ -164,7 +168,7 @@ class Cluster:
         """
         record = lock.running(self.config)
         if record is not None:
-            self._end(record)
+            ending.end(self.config, record)
         healed: list[str] = []
         known = claim.exists(self.config)
         if known:
@@ -212,6 +216,19 @@ class Cluster:
             recovery.finish(self.config)
             return what()
 
+    def how_it_died(self) -> str:
+        """Why the cluster that this object has started is gone, where nobody asked it to end.
+
+        One line; empty while it runs, and when it has ended in good order.
+        """
+        if self._own is None or lock.is_locked(self.config):
+            return ""
+        how = self._own.how_it_died()
+        return how and (
+            f"the supervisor (pid {self._own.pid}) {how}, and its nodes with it; what it printed "
+            f"is in {self.config.supervisor_stderr}; `launcher up` starts the cluster again"
+        )
+
     def destroy(self) -> None:
         """Kills every process of the cluster at once; for when `down` takes too long.
 
@@ -221,25 +238,25 @@ class Cluster:
         if record is None:
             self._forget()
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
-        for _ in range(2):  # the first may begin the end, the second forces it
-            process = record.process.find()
-            if process is not None:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.terminate()
-            if self._is_unlocked(_FORCE_PATIENCE_S):
-                break
-        else:
-            self._kill_supervisor(record)
+        ending.force(self.config, record)
         with lock.locked(self.config):
             lock.heal(self.config)
         self._forget()
 
     def __enter__(self) -> Cluster:
-        """Starts the cluster, unless it runs already."""
-        if lock.is_locked(self.config):
-            self._adopt()
-        else:
+        """Starts the cluster, unless it runs already; leaving ends only what entering has started.
+
+        Raises LauncherError when what runs already is not what was asked for: another number of
+        nodes, or another machine, or data that `fresh` would have removed. And as `up` does.
+        """
+        began = not lock.is_locked(self.config)
+        if began:
             self.up()
+        else:
+            asking.running(self.config)
+            records.check_wanted(self.config, count_given=self._count_given, fresh=self._fresh)
+            self._adopt()
+        self._entered.append(began)
         return self
 
     def __exit__(
@@ -248,8 +265,28 @@ class Cluster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(NotRunning):  # somebody has taken it down already
-            self.down()
+        began = self._entered.pop() if self._entered else False  # in a forked child nothing did
+        if began and self._runs_by_us():
+            with contextlib.suppress(NotRunning):  # somebody has taken it down already
+                self.down()
+        self.close()
+
+    def close(self) -> None:
+        """Closes this object's connections. The cluster goes on; the next call opens others."""
+        self._shared.close()
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`: a child has started no cluster, and has none to take down."""
+        self._own = None
+        self._entered.clear()
+
+    def _runs_by_us(self) -> bool:
+        """What runs, or has left something behind, is what this object has started, and it has not
+        been let go of."""
+        if self._own is None or not self._own.depends_on_us:
+            return False
+        record = lock.running(self.config)
+        return record is None or record.pid == self._own.pid
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -304,12 +341,22 @@ class Cluster:
         return self._act(control.StopNodes(_words(targets)))
 
     def start(self, *targets: str | int) -> list[Chosen]:
-        """Starts nodes; returns when they answer."""
-        return self._act(control.StartNodes(_words(targets)))
+        """Starts nodes; returns when they answer and have applied the log, or are busy with it.
+
+        Raises LauncherError when one cannot be started, or ends a moment later.
+        """
+        return self._started(control.StartNodes(_words(targets)))
 
     def restart(self, *targets: str | int, rolling: bool = False) -> list[Chosen]:
-        """Stops and starts nodes. rolling: one at a time, never losing the quorum."""
-        return self._act(control.RestartNodes(_words(targets), rolling))
+        """Stops and starts nodes, as `start`. rolling: one at a time, never losing the quorum."""
+        return self._started(control.RestartNodes(_words(targets), rolling))
+
+    def _started(self, request: Request) -> list[Chosen]:
+        chosen = self._act(request)
+        if chosen:
+            ids = [node.id for node in chosen]
+            readiness.wait_started(self._status, ids, self._start_patience_s)
+        return chosen
 
     def transfer(self, target: str | int) -> HandedOver:
         """Has the leader hand over to a node; returns when that leads, also if it did already.
@@ -407,9 +454,16 @@ class Cluster:
         A refused entry is yielded with its error. Otherwise raises as `submit` does; what came
         before an entry that can never be is answered first, unless `entries` is a list.
         """
-        if isinstance(entries, list | tuple):
-            return self._client().submit_many(list(map(_encoded, entries)), timeout_s=timeout_s)
-        return self._client().submit_many(map(_encoded, entries), timeout_s=timeout_s)
+        encoded = map(_encoded, entries)
+        given = list(encoded) if isinstance(entries, list | tuple) else encoded
+        return self._client().submit_many(given, timeout_s=timeout_s)
+
+    def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
+        """Sends the entries that were not answered again: the same ones, each applied once.
+
+        `error.resend()` does the same. Returns and raises as that does (`launcher/unanswered.py`).
+        """
+        return self._client().resend(error, timeout_s=timeout_s)
 
     def read(
         self,
@@ -454,7 +508,7 @@ class Cluster:
         def ask(queries: Sequence[str]) -> list[ReadAnswer]:
             return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
 
-        return messages(ask, first)
+        return forked.Own(messages(ask, first), "watch")
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """What has happened, on all nodes, in one order; also when the cluster is down.
@@ -465,25 +519,19 @@ class Cluster:
         from launcher.timeline import Filter
 
         log_dir = self.config.log_dir
+        events: Iterator[Event]
         if follow:
-            return follow_timeline(
+            events = follow_timeline(
                 log_dir, stop=lambda: not lock.is_locked(self.config), wanted=wanted
             )
-        wanted = wanted or Filter()
-        return filter(wanted.accepts, read_timeline(log_dir, wanted.since_t))
+        else:
+            wanted = wanted or Filter()
+            events = filter(wanted.accepts, read_timeline(log_dir, wanted.since_t))
+        return forked.Own(events, "timeline")
 
     def _client(self) -> Client:
-        """The connections to the nodes of the cluster as it runs now."""
-        runtime_dir = self._attach()
-        if self._connection is None or self._connected_to != runtime_dir:
-            self._connection = Client(
-                Sockets(self.config, runtime_dir),
-                timeout_s=self.config.client_timeout_s,
-                max_entry_bytes=self.config.entry_limit_bytes,
-                idle_s=self.config.session_timeout_s / 2,
-            )
-            self._connected_to = runtime_dir
-        return self._connection
+        """The connections to the nodes of the cluster as it runs now. Raises NotRunning."""
+        return self._shared.get(self.config)
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -491,35 +539,16 @@ class Cluster:
         return self._call(request).chosen
 
     def _call(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
-        """Asks the supervisor. One that is just starting is given a moment to listen."""
-        give_up = time.monotonic() + _LISTEN_PATIENCE_S
-        while True:
-            path = self._attach() / control.CONTROL_SOCKET
-            try:
-                return control.call(path, request, timeout_s)
-            except NotRunning:
-                if path.exists() or time.monotonic() > give_up:
-                    raise
-            time.sleep(_POLL_S)
+        return asking.ask(self.config, request, timeout_s)
 
     def _adopt(self) -> None:
         """Takes what runs for what it is. Raises NotRunning."""
-        self._attach()
+        asking.running(self.config)
         known = records.read(self.config)
         if known is not None:
             self.config = msgspec.structs.replace(
                 self.config, nodes=len(known.founders), machine=known.machine
             )
-
-    def _attach(self) -> Path:
-        """The runtime folder of the cluster that runs. Raises NotRunning."""
-        record = lock.running(self.config)
-        if record is None:
-            raise NotRunning(
-                f"no cluster is running here (data in {self.config.data_dir}): "
-                "`launcher up` starts one"
-            )
-        return Path(record.runtime_dir)
 
     def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
         """The status, and the nodes that are about to come up by themselves."""
@@ -527,35 +556,7 @@ class Cluster:
         assert reply.status is not None, "a status is answered with a status"
         return reply.status, reply.restarting
 
-    # -- the supervisor's process ------------------------------------------------------------
-
-    def _end(self, record: lock.SupervisorRecord) -> None:
-        """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
-
-        Its nodes end with it, however it ends.
-        """
-        path = Path(record.runtime_dir) / control.CONTROL_SOCKET
-        with contextlib.suppress(NotRunning, TimedOut):
-            control.call(path, control.Down(), DOWN_TIMEOUT_S)
-        if self._is_unlocked(_UNLOCK_PATIENCE_S):
-            return
-        self._kill_supervisor(record)
-
-    def _kill_supervisor(self, record: lock.SupervisorRecord) -> None:
-        process = record.process.find()
-        if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        if not self._is_unlocked(_UNLOCK_PATIENCE_S):
-            raise LauncherError(f"the supervisor (pid {record.pid}) cannot be ended")
-
-    def _is_unlocked(self, patience_s: float) -> bool:
-        deadline = time.monotonic() + patience_s
-        while lock.is_locked(self.config):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_S / 2)
-        return True
+    # -- letting go --------------------------------------------------------------------------
 
     def _abandon(self) -> None:
         """Takes down what could not be brought up."""
@@ -565,9 +566,7 @@ class Cluster:
 
     def _forget(self) -> None:
         """Keeps nothing of a cluster that is down; a supervisor that depends on us ends."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.close()
         if self._own is not None:
             self._own.end()
             self._own = None

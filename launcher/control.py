@@ -26,6 +26,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,6 +39,8 @@ from node.raft.messages import NodeId
 
 CONTROL_SOCKET = "control.sock"
 """Its name in the runtime folder."""
+
+_LOOK_INTERVAL_S = 1.0
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
@@ -179,8 +182,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # -- asking --------------------------------------------------------------------------------------
 
 
-def call(path: Path, request: Request, timeout_s: float) -> Reply:
+def call(
+    path: Path, request: Request, timeout_s: float, look: Callable[[], None] | None = None
+) -> Reply:
     """Asks the supervisor behind `path`. Blocks.
+
+    look: called each second while it waits; what it raises ends the call
 
     Raises NotRunning when nobody listens or whoever did has died, TimedOut, and what the supervisor
     answered: UsageError, TimedOut or LauncherError.
@@ -191,7 +198,7 @@ def call(path: Path, request: Request, timeout_s: float) -> Reply:
             connection.settimeout(timeout_s)
             connection.connect(str(path))
             connection.sendall(wire.frame(msgspec.json.encode(request)))
-            body = _receive(connection, deadline)
+            body = _receive(connection, deadline, look)
     except TimeoutError as error:
         raise TimedOut(f"the supervisor has not answered in {timeout_s:g} s") from error
     except (OSError, EOFError) as error:
@@ -203,14 +210,19 @@ def call(path: Path, request: Request, timeout_s: float) -> Reply:
     raise kinds.get(reply.exit_status, LauncherError)(reply.error)
 
 
-def _receive(connection: socket.socket, deadline: float) -> bytes:
+def _receive(connection: socket.socket, deadline: float, look: Callable[[], None] | None) -> bytes:
     frames = wire.FrameReader()
     while True:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        connection.settimeout(left_s)
-        data = connection.recv(1 << 16)
+        connection.settimeout(left_s if look is None else min(left_s, _LOOK_INTERVAL_S))
+        try:
+            data = connection.recv(1 << 16)
+        except TimeoutError:
+            if look is not None:
+                look()
+            continue
         if not data:
             raise EOFError
         for body in frames.feed(data):

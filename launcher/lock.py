@@ -94,7 +94,7 @@ def is_locked(config: ClusterConfig) -> bool:
     except OSError:
         return True
     finally:
-        os.close(fd)
+        release(fd)
     return False
 
 
@@ -106,7 +106,14 @@ def locked(config: ClusterConfig) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(lock)
+        release(lock)
+
+
+def release(lock: int) -> None:
+    """Unlocks, and closes. Closing alone would not do: a child that was forked meanwhile holds the
+    same lock, for as long as it lives."""
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    os.close(lock)
 
 
 def heal(config: ClusterConfig) -> list[str]:

@@ -6,7 +6,7 @@ Blocks, and asks for the status again and again. What a status means is decided 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -74,6 +74,42 @@ def wait_until_up(ask: Ask, timeout_s: float) -> tuple[ClusterStatus, list[str]]
             if now > deadline:
                 raise _late(status, "leader", timeout_s)
         time.sleep(_POLL_S)
+
+
+def wait_started(ask: Ask, ids: Iterable[NodeId], patience_s: float) -> None:
+    """Waits until nodes that have just been started have applied what the leader's log holds.
+
+    A node answers before it has applied its log. One whose machine fails on an entry dies then, a
+    moment after it was started. It is not waited for longer than `patience_s`, nor where no quorum
+    is up: then nothing is committed that they could fail on.
+
+    Raises LauncherError when one of them has ended meanwhile.
+    """
+    started = set(ids)
+    deadline = time.monotonic() + patience_s
+    status, restarting = ask()
+    restarts = {node.id: node.restarts for node in status.nodes}
+    goal = None
+    while True:
+        there = [node for node in status.nodes if node.id in started]  # one may be removed by now
+        ended = [
+            f"n{node.id} ended a moment after it was started: {node.reason or 'it is up again'}"
+            for node in there
+            if not node.running or node.restarts > restarts[node.id]
+        ]
+        if ended:
+            raise LauncherError("; ".join(ended))
+        if goal is None and status.served and status.leader is not None:
+            goal = status.node(status.leader).last_index  # with the no-op that begins its term
+        if goal is not None and all(
+            node.applied_index >= goal for node in there if status.is_member(node.id)
+        ):
+            return
+        coming = {node.id for node in status.up} | set(restarting)
+        if time.monotonic() >= deadline or not status.may_become_quorum(coming):
+            return
+        time.sleep(_POLL_S)
+        status, restarting = ask()
 
 
 def remarks(status: ClusterStatus, restarting: list[NodeId]) -> Iterator[Remark]:

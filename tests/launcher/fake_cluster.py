@@ -23,6 +23,7 @@ class FakeCluster(Cluster):
     """A cluster whose nodes only speak the control protocol."""
 
     _entry = "tests.launcher.fake_node:main"
+    _start_patience_s = 0.0  # they never apply anything
 
     def behave(self, node: int, **what: object) -> None:
         """From its next start the node behaves like this; nothing: like any other."""
