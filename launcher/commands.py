@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from launcher import bench_life
+from launcher import bench_life, entries
 from launcher.errors import LauncherError, UsageError
-from launcher.table import TARGET_HELP, Context, as_json, command, launcher, targets, timeout
-
-if TYPE_CHECKING:
-    from launcher.client import Submitted
+from launcher.table import (
+    TARGET_HELP,
+    Context,
+    as_json,
+    command,
+    launcher,
+    positive_timeout,
+    targets,
+    timeout,
+)
 
 __all__ = ["Context", "launcher"]
 
@@ -65,7 +70,7 @@ def up(
     count = None if nodes is None else parse_node_count(nodes)
     cluster = Cluster(count, machine=machine, config=config, fresh=fresh)
     begun, asked_at = time.monotonic(), datetime.now()
-    status = cluster.up(_positive(timeout, UP_TIMEOUT_S), detached=detach)
+    status = cluster.up(positive_timeout(timeout, UP_TIMEOUT_S), detached=detach)
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
     for line in cluster.remarks:
@@ -155,7 +160,7 @@ def wait(
         leader=leader or not (commit or converged),
         commit=commit,
         converged=converged,
-        timeout_s=_positive(timeout, UP_TIMEOUT_S),
+        timeout_s=positive_timeout(timeout, UP_TIMEOUT_S),
     )
     if as_json:
         print_json(status_json(status))
@@ -316,7 +321,6 @@ def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 def recover(context: Context, node: str, yes: bool, as_json: bool) -> None:
     """`launcher recover`."""
     from launcher.cluster import Cluster
-    from launcher.errors import LauncherError
     from launcher.output import print_json
     from launcher.targets import parse_id
 
@@ -388,95 +392,8 @@ def disk(context: Context, targets: tuple[str, ...], fault: str, as_json: bool) 
 # -- using ----------------------------------------------------------------------------------------
 
 
-@command(
-    "submit",
-    "Submit entries, each argument one; - reads one a line from standard input.\n\n"
-    "Prints each entry's index and the machine's answer. Quote an entry that has spaces: "
-    "submit 'ADD a b'. One that begins with a dash goes behind --.",
-)
-@click.argument("entries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="ENTRY...")
-@timeout
-@as_json
-def submit(
-    context: Context, entries: tuple[str, ...], timeout: float | None, as_json: bool
-) -> None:
-    """`launcher submit`."""
-    import os
-
-    cluster = context.cluster()
-    timeout_s = None if timeout is None else _positive(timeout, 0.0)
-    if entries == ("-",):
-        source = sys.stdin.buffer
-        done = cluster.submit_many(_lines(source), timeout_s=timeout_s)
-        refused = _print_with_progress(done, source, as_json)
-    else:
-        encoded = [os.fsencode(entry) for entry in entries]
-        refused = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
-    if refused:
-        several = len(entries) > 1 and all(" " not in entry for entry in entries)
-        hint = "; one entry of several words needs quotes around it" if several else ""
-        raise LauncherError(f"{refused}{hint}")
-
-
-@command(
-    "read",
-    "Ask the state machine, each argument one query; linearizable unless --stale.\n\n"
-    "Quote a query that has spaces: read 'GET a'.",
-)
-@click.argument("queries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="QUERY...")
-@click.option("--stale", is_flag=True, help="Let any node answer at once, however old its state.")
-@click.option("--node", type=int, help="Which node answers; without --stale linearizably, too.")
-@timeout
-@as_json
-def read(
-    context: Context,
-    queries: tuple[str, ...],
-    stale: bool,
-    node: int | None,
-    timeout: float | None,
-    as_json: bool,
-) -> None:
-    """`launcher read`."""
-    import os
-
-    from launcher.client import NoAnswer
-    from launcher.output import answer_json, print_bytes, print_json, unanswered_json
-
-    cluster = context.cluster()
-    refused = None
-    timeout_s = None if timeout is None else _positive(timeout, 0.0)
-    asked = [os.fsencode(query) for query in queries]
-    try:
-        answers = cluster.read_many(asked, stale=stale, node=node, timeout_s=timeout_s)
-    except NoAnswer as error:
-        if as_json:
-            for query in asked:
-                print_json(unanswered_json("query", query, str(error)))
-        raise
-    for answer in answers:
-        if as_json:
-            print_json(answer_json(answer))
-        elif answer.result and answer.ok:
-            print_bytes(answer.result)  # an empty list has no lines, not an empty one
-        refused = refused or answer.error
-    if refused:
-        raise LauncherError(refused)
-
-
-@command(
-    "watch", "Print the messages of a multicast cluster, each once and in order, until Ctrl-C."
-)
-@click.option("--from", "first", type=int, metavar="N", help="From message N, not the oldest kept.")
-@click.option("--node", type=int, help="As this node sees them, however far behind it is.")
-@click.option("-n", "--count", type=click.IntRange(min=1), help="Only COUNT messages.")
-@as_json
-def watch(
-    context: Context, first: int | None, node: int | None, count: int | None, as_json: bool
-) -> None:
-    """`launcher watch`."""
-    from launcher.watch import show
-
-    show(context.cluster().watch(first, node=node), count=count, as_json=as_json)
+for one in (entries.submit, entries.read, entries.watch):
+    launcher.add_command(one)
 
 
 @command("repl", "Open a prompt on a running cluster; from a pipe, run each line.")
@@ -557,50 +474,3 @@ def _act(action: str, chosen: Any, as_json: bool) -> None:
     from launcher.output import print_chosen
 
     print_chosen(action, chosen, as_json)
-
-
-def _positive(seconds: float | None, default: float) -> float:
-    if seconds is None:
-        return default
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"--timeout takes a number of seconds above 0, not {seconds:g}")
-    return seconds
-
-
-def _lines(source: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a stream, as they come, without their ends; empty ones are none."""
-    from launcher.intake import lines
-
-    return filter(None, lines(source.fileno()))
-
-
-def _print_submitted(done: Iterator[Submitted], as_json: bool) -> str | None:
-    """Prints each as it comes; answers what the machine said of the first that it refused."""
-    from launcher.client import NoAnswer
-    from launcher.output import print_bytes, print_json, submitted_json, unanswered_json
-
-    refused = None
-    try:
-        for one in done:
-            if as_json:
-                print_json(submitted_json(one))
-            elif one.ok:
-                print_bytes(b"%d\t%s" % (one.index, one.result))
-            else:
-                print_bytes(b"%d\terror: %s" % (one.index, one.result))
-            refused = refused or one.error
-    except NoAnswer as error:
-        if as_json:
-            for entry in error.unanswered:
-                print_json(unanswered_json("entry", entry, str(error)))
-        raise
-    return refused
-
-
-def _print_with_progress(done: Iterator[Submitted], source: IO[bytes], as_json: bool) -> str | None:
-    from launcher.progress import counting
-
-    if sys.stderr.isatty() and not source.isatty():
-        with counting(done, source, quiet=sys.stdout.isatty()) as counted:
-            return _print_submitted(counted, as_json)
-    return _print_submitted(done, as_json)

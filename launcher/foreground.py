@@ -30,10 +30,14 @@ def run(
     """
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            return open_prompt(cluster)
+            status = open_prompt(cluster)
+            if died := cluster.how_it_died():
+                raise LauncherError(died)
+            return status
         since_up = Filter(since=begun.isoformat())
         show_timeline(cluster.config, since_up, follow=True, as_json=as_json)
-        raise LauncherError("the cluster has been taken down from elsewhere")
+        died = cluster.how_it_died()
+        raise LauncherError(died or "the cluster has been taken down from elsewhere")
     finally:
         take_down(cluster)
 
