@@ -205,7 +205,11 @@ def stop(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     _act("stopped", context.cluster().stop(*targets), as_json)
 
 
-@command("start", "Start nodes that are down; returns when they answer." + TARGET_HELP)
+@command(
+    "start",
+    "Start nodes that are down; returns when they answer. One that ends a moment later, of an entry "
+    "in its log say, is a failure." + TARGET_HELP,
+)
 @targets
 @as_json
 def start(context: Context, targets: tuple[str, ...], as_json: bool) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from launcher.errors import LauncherError, TimedOut
+from launcher.lifecycle import TO_BE_RESTARTED
 from launcher.status import ClusterStatus, counted
 from node.raft.messages import NodeId
 
@@ -83,26 +84,27 @@ def wait_started(ask: Ask, ids: Iterable[NodeId], patience_s: float) -> None:
     moment after it was started. It is not waited for longer than `patience_s`, nor where no quorum
     is up: then nothing is committed that they could fail on.
 
-    Raises LauncherError when one of them has ended meanwhile.
+    Raises LauncherError when one of them has ended meanwhile, and nobody has asked for that.
     """
     started = set(ids)
     deadline = time.monotonic() + patience_s
     status, restarting = ask()
-    restarts = {node.id: node.restarts for node in status.nodes}
     goal = None
     while True:
         there = [node for node in status.nodes if node.id in started]  # one may be removed by now
         ended = [
-            f"n{node.id} ended a moment after it was started: {node.reason or 'it is up again'}"
+            f"n{node.id} ended a moment after it was started: {node.reason}"
             for node in there
-            if not node.running or node.restarts > restarts[node.id]
+            if node.state == "failed" or node.reason.startswith(TO_BE_RESTARTED)
         ]
         if ended:
             raise LauncherError("; ".join(ended))
         if goal is None and status.served and status.leader is not None:
             goal = status.node(status.leader).last_index  # with the no-op that begins its term
         if goal is not None and all(
-            node.applied_index >= goal for node in there if status.is_member(node.id)
+            node.applied_index >= goal
+            for node in there
+            if node.running and status.is_member(node.id)
         ):
             return
         coming = {node.id for node in status.up} | set(restarting)

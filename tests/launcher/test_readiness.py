@@ -7,7 +7,7 @@ import pytest
 
 from launcher import readiness
 from launcher.errors import LauncherError, TimedOut
-from launcher.readiness import Remark, remarks, wait, wait_until_up
+from launcher.readiness import Remark, remarks, wait, wait_started, wait_until_up
 from launcher.status import ClusterStatus, NodeStatus
 from node.raft.membership import stable
 from node.raft.messages import Membership, NodeId
@@ -176,3 +176,48 @@ def test_what_may_yet_come_about_is_waited_for(
     found = without_leader(status(*nodes, membership=membership))
     with pytest.raises(TimedOut):
         wait(Told(found, restarting=restarting), lambda status: status.settled, "x", 1.0)
+
+
+# -- after a start ---------------------------------------------------------------------------------
+
+
+def behind(node_id: NodeId) -> NodeStatus:
+    """It answers, and has not applied what the leader's log holds."""
+    return msgspec.structs.replace(node(node_id), applied_index=0)
+
+
+def test_a_node_is_watched_until_it_has_applied_the_log(clock: Clock) -> None:
+    still = status(node(1), node(2), behind(3))
+    ask = Told(without_leader(still), still, still, WELL)
+    wait_started(ask, [3], 3.0)
+    assert ask.asked == 4
+    ask = Told(still)
+    wait_started(ask, [2], 3.0)
+    assert ask.asked == 1, "only those that were started count"
+
+
+@pytest.mark.parametrize("third", [FAILED, AGAIN])
+def test_a_node_that_ends_meanwhile_is_said_and_why(third: NodeStatus) -> None:
+    ask = Told(status(node(1), node(2), behind(3)), status(node(1), node(2), third))
+    with pytest.raises(LauncherError, match=r"n3 ended a moment after it was started: .*no room"):
+        wait_started(ask, [1, 3], 3.0)
+
+
+def test_a_node_that_somebody_has_ended_is_waited_for_no_more() -> None:
+    """Another operator kills it, or removes it: the start came about."""
+    still = status(node(1), node(2), behind(3))
+    for after in (status(node(1), node(2), down(3)), status(node(1), node(2))):
+        ask = Told(still, after)
+        wait_started(ask, [3], 3.0)
+        assert ask.asked == 2
+
+
+def test_a_long_log_is_watched_for_a_moment_only(clock: Clock) -> None:
+    wait_started(Told(status(node(1), node(2), behind(3))), [3], 3.0)
+    assert 103.0 <= clock.now < 103.2
+
+
+def test_without_a_quorum_there_is_nothing_to_watch(clock: Clock) -> None:
+    ask = Told(without_leader(status(behind(1), down(2), down(3))))
+    wait_started(ask, [1], 3.0)
+    assert ask.asked == 1
