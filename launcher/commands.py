@@ -207,8 +207,8 @@ def stop(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 @command(
     "start",
-    "Start nodes that are down; returns when they answer. It fails when one ends a moment later, of "
-    "an entry in its log, say." + TARGET_HELP,
+    "Start nodes that are down; returns when they answer. It fails when one ends a moment later, "
+    "of an entry in its log, say." + TARGET_HELP,
 )
 @targets
 @as_json
