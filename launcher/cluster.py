@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import psutil
 
-from launcher import claim, control, lock, records, recovery
+from launcher import claim, control, lock, readiness, records, recovery
 from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
@@ -107,6 +107,8 @@ class Cluster:
         self.config = config
         self.healed: list[str] = []
         """what the last `up` found left behind by a dead supervisor, and cleaned up"""
+        self.remarks: list[str] = []
+        """what is not well with the nodes of the cluster that the last `up` started, a line each"""
         self._fresh = fresh
         self._count_given = nodes is not None
         self._own: OwnSupervisor | None = None
@@ -125,13 +127,15 @@ class Cluster:
     # -- its whole life ----------------------------------------------------------------------
 
     def up(self, timeout_s: float = UP_TIMEOUT_S, *, detached: bool = False) -> ClusterStatus:
-        """Starts the cluster and waits until it has a leader that every node follows.
+        """Starts the cluster and waits until a quorum of its voters follows a leader.
+
+        It waits a moment longer for the other nodes. What is not well with them then is in
+        `remarks`: that one has failed, say, or learns and does not vote yet.
 
         detached: it outlives this process. Otherwise it goes down with it, however that ends.
 
-        Raises LauncherError when it runs already, cannot start, or a node failed; TimedOut when
-        there is no leader in time. Then the cluster is down again, but for a detached one that has
-        a leader in spite of a failed node.
+        Raises LauncherError when it runs already, cannot start, or too few nodes come up; TimedOut
+        when there is no leader in time. Then the cluster is down again.
         """
         _check_machine(self.config.machine)
         if recovery.is_pending(self.config):
@@ -143,18 +147,10 @@ class Cluster:
         self.healed = self._own.healed
         self._fresh = False
         try:
-            status = self._wait(_is_settled, "leader", timeout_s)
+            status, self.remarks = readiness.wait_until_up(self._status, timeout_s)
         except BaseException:
             self._abandon()
             raise
-        failed = [node for node in status.nodes if node.state == "failed"]
-        if failed:
-            said = "; ".join(f"n{node.id} failed: {node.reason}" for node in failed)
-            if not detached:
-                self._abandon()
-                raise LauncherError(said)
-            self._own.let_go()
-            raise LauncherError(f"{said}. The others run: `launcher ps` shows them")
         if detached:
             self._own.let_go()
         return status
@@ -271,29 +267,30 @@ class Cluster:
     ) -> ClusterStatus:
         """Waits for all that is asked for, and returns the status in which it was so.
 
-        leader: there is one, and every node that is up follows it
+        leader: there is one, and every voter that is up follows it, a quorum at least
         commit: this index is committed
-        converged: every node that is up has the same log, all of it committed and applied
+        converged: every member that is up, learners too, has the same log, all of it committed and
+            applied
 
-        Raises TimedOut, and LauncherError as soon as it cannot come about: too few nodes are up,
-        and none of the others is about to be restarted.
+        Raises TimedOut, and LauncherError as soon as it cannot come about: the nodes that are up,
+        and those about to be restarted, are no quorum.
         """
         wanted = []
         if commit is not None:
             wanted.append(f"index {commit} to be committed")
         if converged:
-            wanted.append("every node to have the same log")
+            wanted.append("every member to have the same log")
         if leader or not wanted:
             wanted.insert(0, "leader")
 
-        def reached(status: ClusterStatus, restarting: list[NodeId]) -> bool:
+        def reached(status: ClusterStatus) -> bool:
             return (
                 (not leader or status.settled)
                 and (commit is None or status.commit_index >= commit)
                 and (not converged or status.converged)
             )
 
-        return self._wait(reached, " and ".join(wanted), timeout_s)
+        return readiness.wait(self._status, reached, " and ".join(wanted), timeout_s)
 
     # -- breaking and mending ----------------------------------------------------------------
 
@@ -530,28 +527,6 @@ class Cluster:
         assert reply.status is not None, "a status is answered with a status"
         return reply.status, reply.restarting
 
-    def _wait(
-        self,
-        reached: Callable[[ClusterStatus, list[NodeId]], bool],
-        what: str,
-        timeout_s: float,
-    ) -> ClusterStatus:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            status, restarting = self._status()
-            if reached(status, restarting):
-                return status
-            coming = {node.id for node in status.up} | set(restarting)
-            if len(coming) < status.quorum:
-                raise LauncherError(
-                    f"no {what}: {len(coming)} of {len(status.nodes)} nodes are up and it takes "
-                    f"{status.quorum}; {status.missing()}"
-                )
-            if time.monotonic() > deadline:
-                missing = status.missing()
-                raise TimedOut(f"no {what} in {timeout_s:g} s" + (f"; {missing}" * bool(missing)))
-            time.sleep(_POLL_S)
-
     # -- the supervisor's process ------------------------------------------------------------
 
     def _end(self, record: lock.SupervisorRecord) -> None:
@@ -596,10 +571,6 @@ class Cluster:
         if self._own is not None:
             self._own.end()
             self._own = None
-
-
-def _is_settled(status: ClusterStatus, restarting: list[NodeId]) -> bool:
-    return status.settled and not restarting
 
 
 def _check_machine(name: str) -> None:

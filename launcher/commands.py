@@ -31,8 +31,9 @@ __all__ = ["Context", "launcher"]
 
 @command(
     "up",
-    "Start N nodes and wait for a leader.\n\nOn a terminal it then opens the prompt, and leaving "
-    "that stops the cluster. Without a terminal it prints the timeline until SIGINT or SIGTERM.",
+    "Start N nodes and wait until a quorum serves. What is not well with the others is said on "
+    "standard error.\n\nOn a terminal it then opens the prompt; leaving that stops the cluster. "
+    "Without a terminal it prints the timeline until SIGINT or SIGTERM.",
 )
 @click.argument("nodes", required=False, metavar="[N]")
 @click.option("-d", "--detach", is_flag=True, help="Return as soon as there is a leader.")
@@ -56,6 +57,7 @@ def up(
     """`launcher up`."""
     from launcher.cluster import UP_TIMEOUT_S, Cluster
     from launcher.config import parse_node_count
+    from launcher.output import nodes_up, print_json, status_json
 
     if context.open_prompt is None:
         raise UsageError("this cluster is up; another one needs another terminal, and -p NAME")
@@ -66,14 +68,13 @@ def up(
     status = cluster.up(_positive(timeout, UP_TIMEOUT_S), detached=detach)
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
+    for line in cluster.remarks:
+        click.echo(f"{status.cluster}: {line}", err=True)
     if as_json:
-        from launcher.output import print_json
-
-        print_json(status)
+        print_json(status_json(status))
     else:
-        up_nodes = "1 node" if len(status.nodes) == 1 else f"{len(status.nodes)} nodes"
         click.echo(
-            f"{status.cluster}: {up_nodes} up, n{status.leader} leads in term {status.term} "
+            f"{status.cluster}: {nodes_up(status)}, n{status.leader} leads in term {status.term} "
             f"({time.monotonic() - begun:.2f} s); data in {cluster.config.data_dir}",
             err=not detach,
         )
@@ -109,13 +110,13 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
 @as_json
 def ps(context: Context, watch: bool, as_json: bool) -> None:
     """`launcher ps`."""
-    from launcher.output import print_json, status_table, wants_colour
+    from launcher.output import print_json, status_json, status_table, wants_colour
 
     cluster = context.cluster()
     while True:
         status = cluster.status()
         if as_json:
-            print_json(status)
+            print_json(status_json(status))
         else:
             if watch and sys.stdout.isatty():
                 click.clear()
@@ -129,9 +130,13 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
     "wait",
     "Wait until it is so; fail at once when it cannot come about. Without an option: for a leader.",
 )
-@click.option("--leader", is_flag=True, help="There is a leader, and all that are up follow it.")
+@click.option(
+    "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
+)
 @click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
-@click.option("--converged", is_flag=True, help="All that are up have the same log, all applied.")
+@click.option(
+    "--converged", is_flag=True, help="All members that are up have the same log, all applied."
+)
 @timeout
 @as_json
 def wait(
@@ -144,7 +149,7 @@ def wait(
 ) -> None:
     """`launcher wait`."""
     from launcher.cluster import UP_TIMEOUT_S
-    from launcher.output import print_json
+    from launcher.output import print_json, status_json
 
     status = context.cluster().wait(
         leader=leader or not (commit or converged),
@@ -153,7 +158,7 @@ def wait(
         timeout_s=_positive(timeout, UP_TIMEOUT_S),
     )
     if as_json:
-        print_json(status)
+        print_json(status_json(status))
     else:
         leads = f"n{status.leader} leads" if status.leader else "no leader"
         click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")

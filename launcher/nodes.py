@@ -35,7 +35,7 @@ from launcher.lives import advice
 from launcher.lock import ProcessRecord
 from launcher.node_config import node_config
 from launcher.processes import NodeProcess, launch
-from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
+from launcher.status import ClusterStatus, NodeStatus, cluster_status, with_word_of
 from node import wire
 from node.disk_faults import ONCE
 from node.events import EventLog, HybridClock
@@ -458,13 +458,8 @@ class Nodes:
         """What `ps` shows, as fresh as the nodes will say."""
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
-        return ClusterStatus(
-            cluster=self._config.name,
-            supervisor_pid=os.getpid(),
-            leader=find_leader(nodes),
-            term=max(node.term for node in nodes),
-            nodes=nodes,
-        )
+        said = {node.id: node.status for node in self.all.values() if node.status is not None}
+        return cluster_status(self._config.name, os.getpid(), nodes, said)
 
     def restarting(self) -> list[NodeId]:
         """The nodes that are about to come up by themselves."""
@@ -487,26 +482,13 @@ class Nodes:
             disk=ailment(node.disk_fault, False),
         )
         if said is not None:
-            described = msgspec.structs.replace(
-                described,
-                term=said.term,
-                voter=said.voter,
-                first_index=said.first_index,
-                last_index=said.last_index,
-                commit_index=said.commit_index,
-                applied_index=said.applied_index,
-                snapshot_index=said.snapshot_index,
-            )
+            answers = process is not None and process.ready.is_set()
+            described = with_word_of(described, said, answers=answers)
+            if answers:
+                disk = ailment(said.disk_fault, said.disk_stalled)
+                described = msgspec.structs.replace(described, disk=disk)
         if process is None:
             return described
-        if said is not None and process.ready.is_set():
-            role = msgspec.convert(said.role, Role)
-            described = msgspec.structs.replace(
-                described,
-                role=role,
-                leader=said.leader,
-                disk=ailment(said.disk_fault, said.disk_stalled),
-            )
         cpu, rss = process.measure() or (None, None)
         return msgspec.structs.replace(
             described,

@@ -15,8 +15,8 @@ from launcher.config import MAX_NODES
 from launcher.errors import LauncherError, TimedOut
 from launcher.nodes import Nodes
 from launcher.rebuild import Change, Deed, Standing, floor_of, standing, steps
-from launcher.status import ClusterStatus
-from node.raft.membership import majority, stable
+from launcher.status import ClusterStatus, counted
+from node.raft.membership import Configuration, stable
 from node.raft.messages import Floor, NodeId
 from node.wire import ChangeMembership, Status
 
@@ -104,14 +104,12 @@ class Reconfiguration:
         """A change needs a majority of those that stay."""
         if not left:
             raise LauncherError("somebody has to stay: `launcher down` stops the cluster")
-        up = {node.id for node in status.up} & set(left)
-        needed = majority(tuple(left))
-        if len(up) < needed:
+        stay = stable(left)
+        up = [node.id for node in status.up]
+        if not Configuration(stay).has_quorum(up):
             names = ", ".join(f"n{node}" for node in without)
-            raise LauncherError(
-                f"without {names} {len(up)} of {len(left)} voters would be up, and it takes "
-                f"{needed}; {status.missing()}"
-            )
+            said = counted(stay, up, "would be up")
+            raise LauncherError(f"without {names} {said}; {status.missing()}")
 
     async def _until_they_know(self, ids: Sequence[NodeId]) -> None:
         """They vote, by what the leader has; whoever looks at `ps` now should see it. It is not

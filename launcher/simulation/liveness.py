@@ -27,6 +27,7 @@ from typing import Protocol
 
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.memberships import is_quorum
 from launcher.simulation.nemesis import Nemesis
 from launcher.simulation.network import Network, cuts
 from launcher.simulation.node import SimulatedNode
@@ -82,7 +83,7 @@ class Liveness:
         if self._situation.reconfigures or self._situation.rebuilds:
             self.make_all_voters()
         voters = len(self._situation.nodes)
-        spared = voters - (voters // 2 + 1)
+        spared = (voters - 1) // 2
         well = [node for node in self._alive() if not node.is_doubtful]
         down = self._situation.chance("spared").sample(well, len(well))
         # Whoever is down already stays down first; then as many more as a majority can spare.
@@ -97,12 +98,12 @@ class Liveness:
         if voters > 1:
             self._hand_over()
             self._get_by_without_the_leaders_disk()
-        if len(self._alive()) <= voters // 2 + 1 or voters < 3:
+        if not self._can_spare(1) or voters < 3:
             return  # with fewer, one deaf node is one too few
         self._survive_a_deaf_leader()
         self._recover("once the leader hears again")
         self._suffer_a_deaf_follower()
-        if len(self._alive()) - 2 > voters // 2:
+        if self._can_spare(2):
             self._elect_beside_a_hasty_node()
 
     def make_all_voters(self) -> None:
@@ -143,6 +144,11 @@ class Liveness:
 
     def _alive(self) -> list[SimulatedNode]:
         return [node for node in self._nodes.values() if not node.lost]
+
+    def _can_spare(self, count: int) -> bool:
+        """Whether a majority is left without as many of those that are alive."""
+        left = [node.node_id for node in self._alive()][count:]
+        return is_quorum(stable(self._situation.nodes), left)
 
     def _recover(self, when: str) -> None:
         """There is a leader, it commits, and all agree."""
@@ -201,7 +207,7 @@ class Liveness:
     def _get_by_without_the_leaders_disk(self) -> None:
         """The leader's disk hangs and its heart beats on: the others' disks are a majority."""
         leader = self._leader()
-        if len(self._alive()) - 1 <= len(self._situation.nodes) // 2:
+        if not self._can_spare(1):
             return
         self._note("disk.hung", leader=leader.node_id)
         leader.disk_hangs_until = float("inf")
@@ -231,7 +237,7 @@ class Liveness:
         ):
             self._fail(LIVENESS, f"n{leader.node_id} was to hand over to n{target.node_id}")
         self._recover("once another leads")
-        if len(self._alive()) - 1 <= len(self._situation.nodes) // 2:
+        if not self._can_spare(1):
             return
         leader = self._leader()
         target = chance.choice([node for node in self._alive() if node is not leader])

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
 from launcher.simulation.schedule import (
@@ -28,7 +29,7 @@ from launcher.simulation.schedule import (
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
-from node.raft.membership import majority
+from node.raft.membership import stable
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE
 from node.wire import LinkFault
@@ -471,7 +472,7 @@ class Nemesis:
             stages += [membership.outgoing] if membership.outgoing else []
         if self._operator.rebuilding is not None:
             stages += self._operator.rebuilding.stages
-        return all(len(set(stage) - rotten) >= majority(tuple(stage)) for stage in stages)
+        return all(is_quorum(stable(stage), set(stage) - rotten) for stage in stages)
 
 
 _Begin: TypeAlias = Callable[[Nemesis, Fault, list["SimulatedNode"], random.Random], End | None]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from launcher.rebuild import Change, Deed, Standing, Step, floor_of, standing, steps
 from launcher.simulation.network import Time
-from node.raft.membership import majority
+from node.raft.membership import Configuration, stable
 from node.raft.messages import Floor, NodeId
 from node.wire import Status
 
@@ -113,7 +113,7 @@ class Operator:
         voters = leader.server.status().membership.target
         left = [voter for voter in voters if voter != node.node_id]
         up = [other.node_id for other in self._nodes if other.server is not None]
-        if not left or len(set(left) & set(up)) < majority(tuple(left)):
+        if not Configuration(stable(left)).has_quorum(up):
             return False
         self.rebuilding = Rebuild(node, voters, self._time.now + patience_s, chance)
         self._go_on(self.rebuilding)
