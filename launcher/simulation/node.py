@@ -21,6 +21,7 @@ from typing import Protocol
 
 from launcher import lives
 from launcher.lives import NodeRecord
+from launcher.simulation.clock import Clock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Connection, Network, ServerEnd, Time
 from launcher.simulation.situation import CLUSTER_ID, Situation
@@ -78,35 +79,6 @@ class Observer(Protocol):
     ) -> None:  # fmt: skip
         """An event for the log."""
         ...
-
-
-class Clock:
-    """A clock that may run fast or slow. Simulated seconds in, its own seconds out."""
-
-    __slots__ = (
-        "_since",
-        "_then",
-        "rate",
-        "wall_offset_s",
-    )
-
-    def __init__(self) -> None:
-        self.rate = 1.0
-        self.wall_offset_s = 0.0
-        self._since = 0.0
-        self._then = 0.0
-
-    def read(self, now: float) -> float:
-        """What it shows."""
-        return self._then + (now - self._since) * self.rate
-
-    def when(self, shows: float) -> float:
-        """When it will show that."""
-        return self._since + (shows - self._then) / self.rate
-
-    def run_at(self, rate: float, now: float) -> None:
-        """From now on it runs so many seconds in a second."""
-        self._then, self._since, self.rate = self.read(now), now, rate
 
 
 class DiskWork:
