@@ -165,6 +165,7 @@ class SimulatedNode(Waiting):
         "_waiting",
         "_wall",
         "clock",
+        "cluster_id",
         "disk",
         "disk_hangs_until",
         "epoch",
@@ -189,6 +190,7 @@ class SimulatedNode(Waiting):
     ) -> None:
         super().__init__(time)
         self.node_id = node_id
+        self.cluster_id = CLUSTER_ID
         self.life = 0
         self.epoch = 0
         """another at each start and at each end: what was meant for one finds no other"""
@@ -260,7 +262,11 @@ class SimulatedNode(Waiting):
         try:
             self.server = Server(
                 self._situation.node_config(
-                    self.node_id, self.record.life, known, renewed=self.renewed
+                    self.node_id,
+                    self.record.life,
+                    known,
+                    renewed=self.renewed,
+                    cluster_id=self.cluster_id,
                 ),
                 machine=lambda: self._observer.machine(self),
                 disk=disk,
@@ -309,7 +315,9 @@ class SimulatedNode(Waiting):
 
     def _record_end(self) -> None:
         """The supervisor looks how far the log reaches, as `launcher/claim.py: Claim.look`."""
-        mark = read_mark(self.disk, self.disk.list(), Identity(CLUSTER_ID, self.node_id).salt())
+        mark = read_mark(
+            self.disk, self.disk.list(), Identity(self.cluster_id, self.node_id).salt()
+        )
         if mark is not None:
             self.record = lives.reaching(self.record, mark.sequence)
 
@@ -325,7 +333,7 @@ class SimulatedNode(Waiting):
         self.disk.take_from(copy)
         known = self.record.known
         try:
-            kept = examine(self.disk, Identity(CLUSTER_ID, self.node_id))
+            kept = examine(self.disk, Identity(self.cluster_id, self.node_id))
         except DamagedLog:
             self.tampered = True  # it was damaged when it was copied
         else:
