@@ -240,7 +240,8 @@ class SimulatedNode(Waiting):
         self._connections: dict[Connection, ServerEnd] = {}
         self._log_work = DiskWork(self)
         self._background = DiskWork(self)
-        self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self._waiting: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        """what has come for this life while it is paused"""
         self._pump_due = False
         self._failures_before = 0
 
@@ -360,12 +361,16 @@ class SimulatedNode(Waiting):
         self.paused = self.server is not None
 
     def resume(self) -> None:
-        """SIGCONT: what has come meanwhile is there, all at once."""
+        """SIGCONT: what has come meanwhile is there, all at once.
+
+        The process may die of any of it. The end of a life empties the queue, so that what comes
+        after is handed to no dead server.
+        """
         if not self.paused:
             return
         self.paused = False
-        waiting, self._waiting = self._waiting, []
-        for what, arguments in waiting:
+        while self._waiting:
+            what, arguments = self._waiting.popleft()
             what(*arguments)
         self._schedule_pump()
 
@@ -545,7 +550,8 @@ class SimulatedNode(Waiting):
         self._background.go_on()
 
     def report(self, done: Done, failure: BaseException | None) -> None:
-        """Something beside the loop has been done."""
+        """Work beside the loop is done; the server that asked for it must still live."""
+        assert self.server is not None, f"n{self.node_id} is dead, and its work is reported to it"
         if self.paused:
             self._waiting.append((self.report, (done, failure)))
             return
