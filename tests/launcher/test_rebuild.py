@@ -17,6 +17,7 @@ from launcher.rebuild import Change, Deed, Standing, standing, steps
 from node.raft.membership import stable
 from node.raft.messages import Membership
 from node.wire import Status
+from tests.launcher.fake_cluster import runtime_folder
 
 
 def said(
@@ -78,7 +79,7 @@ def test_a_leader_of_a_former_term_does_not_say_what_is_committed(tmp_path: Path
 
     async def play() -> None:
         config = msgspec.structs.replace(load(directory=tmp_path), nodes=3)
-        claim = Claim.take(config, tmp_path / "run", fresh=False)
+        claim = Claim.take(config, runtime_folder(tmp_path / "run"), fresh=False)
         nodes = Nodes(config, claim, cast(Any, None), cast(Any, None), entry="", python_path=[])
         heard: list[object] = []
         for node in nodes.all.values():
