@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
-from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, REBUILD, RECONFIGURE, Fault
+from launcher.simulation.roll import ROLLING, roll
+from launcher.simulation.schedule import ALL, FOLLOWER, LEADER, REBUILD, RECONFIGURE, ROLL, Fault
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
@@ -400,6 +401,9 @@ class Nemesis:
             node = chance.choice(lost)
         self._operator.rebuild(node, fault.duration_s, chance)
 
+    def _roll(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        self._operator.begin(ROLLING, roll(self._operator, fault.duration_s, chance))
+
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> End | None:
@@ -469,4 +473,5 @@ _BEGIN: dict[str, _Begin] = {
     REBUILD: Nemesis._rebuild,
     "flip-bit": Nemesis._flip_bit,
     "transfer": Nemesis._transfer,
+    ROLL: Nemesis._roll,
 }

@@ -18,6 +18,7 @@ from tests.simulation.planted import (
     elections,
     handovers,
     membership,
+    operators,
     reads,
     replication,
     servers,
@@ -71,6 +72,7 @@ ALL: list[Planted] = [
     *sessions.BUGS,
     *snapshots.BUGS,
     *membership.BUGS,
+    *operators.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
