@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.roll import ROLLING, roll
 from launcher.simulation.salvage import Salvage
 from launcher.simulation.schedule import (
     ALL,
@@ -24,6 +25,7 @@ from launcher.simulation.schedule import (
     REBUILD,
     RECONFIGURE,
     RECOVER,
+    ROLL,
     SET_BACK,
     WIPE,
     Fault,
@@ -415,6 +417,9 @@ class Nemesis:
             node = chance.choice(lost)
         self._operator.rebuild(node, fault.duration_s, chance)
 
+    def _roll(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        self._operator.begin(ROLLING, roll(self._operator, fault.duration_s, chance))
+
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> End | None:
@@ -517,4 +522,5 @@ _BEGIN: dict[str, _Begin] = {
     WIPE: Nemesis._wipe,
     SET_BACK: Nemesis._set_back,
     RECOVER: Nemesis._recover,
+    ROLL: Nemesis._roll,
 }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from launcher.rebuild import Change, Deed, Standing, Step, floor_of, standing, steps
 from launcher.simulation.network import Time
+from launcher.status import ClusterStatus, NodeState, NodeStatus, cluster_status, with_word_of
 from node.raft.membership import Configuration, stable
 from node.raft.messages import Floor, NodeId
 from node.wire import Status
@@ -65,8 +66,10 @@ class Rebuild:
 class Operator:
     """Whoever administers one simulated cluster.
 
+    nodes: by id
     rebuilding: what is under way; None when nothing is
     on_forget: told of each node whose data has just been removed
+    on_take_down: told of each node that a rolling restart is about to stop
     """
 
     def __init__(
@@ -74,10 +77,14 @@ class Operator:
         nodes: Sequence[SimulatedNode],
         time: Time,
         on_forget: Callable[[SimulatedNode], None],
+        on_take_down: Callable[[SimulatedNode], None],
     ) -> None:
-        self._nodes = list(nodes)
-        self._time = time
+        self.nodes = {node.node_id: node for node in nodes}
+        self.time = time
+        self.on_take_down = on_take_down
         self._on_forget = on_forget
+        self._said: dict[NodeId, Status] = {}
+        """the last that each node has said when it was looked at"""
         self._led_term = 0
         """in the newest term of which it has heard that it has a leader"""
         self.rebuilding: Rebuild | None = None
@@ -86,7 +93,7 @@ class Operator:
     @property
     def leader(self) -> SimulatedNode | None:
         """Who leads, as far as those say that can: none whose lead is known to be over."""
-        leader = current_leader(node for node in self._nodes if not node.paused)
+        leader = current_leader(node for node in self.nodes.values() if not node.paused)
         if leader is None or leader.server is None:
             return None
         term = leader.server.state.current_term
@@ -94,6 +101,19 @@ class Operator:
             return None
         self._led_term = term
         return leader
+
+    def look(self) -> ClusterStatus:
+        """What the supervisor would find if it asked all nodes now."""
+        described = []
+        for node_id, node in self.nodes.items():
+            answers = node.server is not None and not node.paused
+            if node.server is not None and answers:
+                self._said[node_id] = node.server.status()
+            status = NodeStatus(id=node_id, state=_state_of(node))
+            if node_id in self._said:
+                status = with_word_of(status, self._said[node_id], answers=node.server is not None)
+            described.append(status)
+        return cluster_status("simulated", 0, described, self._said)
 
     def reconfigure(self, target: list[NodeId]) -> None:
         """Asks once that these be the voters, unless it is at something else."""
@@ -112,10 +132,10 @@ class Operator:
             return False
         voters = leader.server.status().membership.target
         left = [voter for voter in voters if voter != node.node_id]
-        up = [other.node_id for other in self._nodes if other.server is not None]
+        up = [other.node_id for other in self.nodes.values() if other.server is not None]
         if not Configuration(stable(left)).has_quorum(up):
             return False
-        self.rebuilding = Rebuild(node, voters, self._time.now + patience_s, chance)
+        self.rebuilding = Rebuild(node, voters, self.time.now + patience_s, chance)
         self._go_on(self.rebuilding)
         return True
 
@@ -151,7 +171,7 @@ class Operator:
         if pause_s is None:
             del self._under_way[lock]
         else:
-            self._time.at(self._time.now + pause_s, self._continue, lock, work)
+            self.time.at(self.time.now + pause_s, self._continue, lock, work)
 
     def _go_on(self, rebuild: Rebuild) -> None:
         """Does the step that is due, or sees how far it is."""
@@ -165,17 +185,17 @@ class Operator:
             rebuild.floor = floor_of(said)
             pause_s = 0.0
         else:
-            if self._time.now >= rebuild.gives_up_at:
+            if self.time.now >= rebuild.gives_up_at:
                 self.leave_off()
             else:
-                self._time.at(self._time.now + LOOKS_EVERY_S, self._go_on, rebuild)
+                self.time.at(self.time.now + LOOKS_EVERY_S, self._go_on, rebuild)
             return
         following = next(rebuild.steps, None)
         if following is None:
             self.rebuilding = None
             return
         rebuild.step = following
-        self._time.at(self._time.now + pause_s, self._go_on, rebuild)
+        self.time.at(self.time.now + pause_s, self._go_on, rebuild)
 
     def _has_made(self, change: Change) -> Status | None:
         """What the leader says if that is the membership; if nobody knows that it is to be, it is
@@ -203,6 +223,12 @@ class Operator:
             case Deed.START:
                 node.withheld = False
                 node.start()
+
+
+def _state_of(node: SimulatedNode) -> NodeState:
+    if node.server is None:
+        return "failed" if node.lost else "down"
+    return "paused" if node.paused else "up"
 
 
 def current_leader(nodes: Iterable[SimulatedNode]) -> SimulatedNode | None:

@@ -22,6 +22,7 @@ import msgspec
 from launcher.checker import Validity, check, explain
 from launcher.checking.history import Operation
 from launcher.simulation.agenda import Agenda
+from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.liveness import Liveness
@@ -108,7 +109,7 @@ class World:
         )
         link(self._nodes.values(), self._network)
         nodes = list(self._nodes.values())
-        self._operator = Operator(nodes, self.time, self._forgot)
+        self._operator = Operator(nodes, self.time, self._forgot, self._taken_down)
         self._nemesis = Nemesis(
             nodes, self._network, self.time, situation, self._operator, self._note_fault,
             self._watch.recovered,
@@ -247,6 +248,9 @@ class World:
     def _forgot(self, node: SimulatedNode) -> None:
         self._watch.forgot(node)
         self._note("node.renewed", level="warn", target=node.node_id)
+
+    def _taken_down(self, node: SimulatedNode) -> None:
+        check_take_down(node, list(self._nodes.values()))
 
     def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:
         self.faults += 1

@@ -203,7 +203,7 @@ def test_who_is_rebuilt_after_another_has_its_time_too() -> None:
 
 def test_work_is_done_step_by_step_one_piece_for_each_lock() -> None:
     time = Agenda()
-    operator = Operator([], time, lambda node: None)
+    operator = Operator([], time, lambda node: None, lambda node: None)
     done: list[tuple[str, float]] = []
 
     def work(name: str) -> Work:
