@@ -437,7 +437,13 @@ class Node:
 
     def on_request(self, client: Client, body: bytes) -> None:
         """A client has sent a request."""
-        self._tell(Server.request, client, body)
+        if self._server is None or self._ends:
+            return
+        try:
+            self._server.request(client, body)
+        except Exception as error:
+            self._fail(error)
+            return
         self._schedule_pump()
 
     def admit(self, client: Client) -> bool:
