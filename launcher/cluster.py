@@ -138,6 +138,8 @@ class Cluster:
         when there is no leader in time. Then the cluster is down again.
         """
         _check_machine(self.config.machine)
+        if recovery.is_pending(self.config):
+            self._while_down(lambda: None)
         known = None if self._count_given or self._fresh else records.read(self.config)
         if known is not None:  # the config says where a cluster begins, not what becomes of it
             self.config = msgspec.structs.replace(self.config, nodes=len(known.members))

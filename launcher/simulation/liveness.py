@@ -80,7 +80,7 @@ class Liveness:
 
     def show(self) -> None:
         """Stops the faults, and has the cluster show all of it."""
-        if self._situation.reconfigures or self._situation.rebuilds:
+        if self._situation.reconfigures or self._situation.rebuilds or self._situation.recovers:
             self.make_all_voters()
         voters = len(self._situation.nodes)
         spared = (voters - 1) // 2

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.salvage import Salvage
 from launcher.simulation.schedule import (
     ALL,
     FOLLOWER,
     LEADER,
     REBUILD,
     RECONFIGURE,
+    RECOVER,
     SET_BACK,
     WIPE,
     Fault,
@@ -63,6 +65,8 @@ class Nemesis:
     """Breaks one cluster, by schedule.
 
     on_fault: told of each fault that begins: the fault, and the nodes it was aimed at
+    on_recovered: told of the survivor when the cluster has begun anew from its data, and of the
+        last index of that
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Nemesis:
         situation: Situation,
         operator: Operator,
         on_fault: Callable[[Fault, list[NodeId]], None],
+        on_recovered: Callable[[SimulatedNode, int], None],
     ) -> None:
         self._nodes = list(nodes)
         self._network = network
@@ -80,11 +85,12 @@ class Nemesis:
         self._situation = situation
         self._operator = operator
         self._on_fault = on_fault
+        self._on_recovered = on_recovered
         # A disk that rots is lost, for good unless the node is rebuilt; where all but a majority
         # are, nothing else can happen.
         lost = situation.chance("rot").choice([0, 1, 1, 2])
         self._most_lost = min((len(self._nodes) - 1) // 2, lost)
-        if situation.reconfigures:
+        if situation.reconfigures or situation.recovers:
             self._most_lost = 0  # it may be the only voter's
         self._over = False
         self._hunts: dict[Fault, random.Random] = {}
@@ -455,6 +461,9 @@ class Nemesis:
 
         return end
 
+    def _recover(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        Salvage(self._nodes, self._operator, chance, self._on_recovered).begin()
+
     def _may_rot(self, node: SimulatedNode) -> bool:
         """Whether enough disks are left without this one, whoever votes from now on."""
         rotten = {node.node_id, *(one.node_id for one in self._nodes if one.is_doubtful)}
@@ -507,4 +516,5 @@ _BEGIN: dict[str, _Begin] = {
     "transfer": Nemesis._transfer,
     WIPE: Nemesis._wipe,
     SET_BACK: Nemesis._set_back,
+    RECOVER: Nemesis._recover,
 }

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from launcher import lives
 from launcher.lives import NodeRecord
+from launcher.simulation.clock import Clock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Connection, Network, ServerEnd, Time
 from launcher.simulation.situation import CLUSTER_ID, Situation
@@ -78,35 +79,6 @@ class Observer(Protocol):
     ) -> None:  # fmt: skip
         """An event for the log."""
         ...
-
-
-class Clock:
-    """A clock that may run fast or slow. Simulated seconds in, its own seconds out."""
-
-    __slots__ = (
-        "_since",
-        "_then",
-        "rate",
-        "wall_offset_s",
-    )
-
-    def __init__(self) -> None:
-        self.rate = 1.0
-        self.wall_offset_s = 0.0
-        self._since = 0.0
-        self._then = 0.0
-
-    def read(self, now: float) -> float:
-        """What it shows."""
-        return self._then + (now - self._since) * self.rate
-
-    def when(self, shows: float) -> float:
-        """When it will show that."""
-        return self._since + (shows - self._then) / self.rate
-
-    def run_at(self, rate: float, now: float) -> None:
-        """From now on it runs so many seconds in a second."""
-        self._then, self._since, self.rate = self.read(now), now, rate
 
 
 class DiskWork:
@@ -193,6 +165,7 @@ class SimulatedNode(Waiting):
         "_waiting",
         "_wall",
         "clock",
+        "cluster_id",
         "disk",
         "disk_hangs_until",
         "epoch",
@@ -217,6 +190,7 @@ class SimulatedNode(Waiting):
     ) -> None:
         super().__init__(time)
         self.node_id = node_id
+        self.cluster_id = CLUSTER_ID
         self.life = 0
         self.epoch = 0
         """another at each start and at each end: what was meant for one finds no other"""
@@ -288,7 +262,11 @@ class SimulatedNode(Waiting):
         try:
             self.server = Server(
                 self._situation.node_config(
-                    self.node_id, self.record.life, known, renewed=self.renewed
+                    self.node_id,
+                    self.record.life,
+                    known,
+                    renewed=self.renewed,
+                    cluster_id=self.cluster_id,
                 ),
                 machine=lambda: self._observer.machine(self),
                 disk=disk,
@@ -337,7 +315,9 @@ class SimulatedNode(Waiting):
 
     def _record_end(self) -> None:
         """The supervisor looks how far the log reaches, as `launcher/claim.py: Claim.look`."""
-        mark = read_mark(self.disk, self.disk.list(), Identity(CLUSTER_ID, self.node_id).salt())
+        mark = read_mark(
+            self.disk, self.disk.list(), Identity(self.cluster_id, self.node_id).salt()
+        )
         if mark is not None:
             self.record = lives.reaching(self.record, mark.sequence)
 
@@ -353,7 +333,7 @@ class SimulatedNode(Waiting):
         self.disk.take_from(copy)
         known = self.record.known
         try:
-            kept = examine(self.disk, Identity(CLUSTER_ID, self.node_id))
+            kept = examine(self.disk, Identity(self.cluster_id, self.node_id))
         except DamagedLog:
             self.tampered = True  # it was damaged when it was copied
         else:

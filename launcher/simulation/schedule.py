@@ -36,6 +36,7 @@ REBUILD = "rebuild"
 FLIP_BIT = "flip-bit"
 WIPE = "wipe"
 SET_BACK = "set-back"
+RECOVER = "recover"
 
 APART_NUMBERS = 100_000
 """The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
@@ -129,6 +130,9 @@ FAULTS: dict[str, FaultKind] = {
     WIPE: FaultKind("SIGKILL, and the node's folder is emptied", _ONE, apart=11),
     SET_BACK: FaultKind(
         "SIGKILL, and an older copy of the node's folder is put back", _ONE, 1.0, (0.1, 10.0), 12
+    ),
+    RECOVER: FaultKind(
+        "the cluster is given up, and begun anew from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
     ),
 }
 """Every kind, by name."""

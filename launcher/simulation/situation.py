@@ -17,6 +17,7 @@ from launcher.simulation.schedule import (
     FLIP_BIT,
     REBUILD,
     RECONFIGURE,
+    RECOVER,
     Fault,
     make_schedule,
     only,
@@ -135,6 +136,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return any(fault.kind == REBUILD for fault in self.schedule())
 
     @property
+    def recovers(self) -> bool:
+        """Whether the cluster is given up, and begun anew from one node's data, in this run."""
+        return any(fault.kind == RECOVER for fault in self.schedule())
+
+    @property
     def sessions_end(self) -> bool:
         """Whether a client that is at work may lose its session in this run."""
         return self.session_timeout_s < SESSION_S or self.most_sessions < SESSIONS
@@ -159,7 +165,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return list(_schedule(self.options, self.seed))
 
     def node_config(
-        self, node_id: NodeId, life: Life, known: LastKnown, *, renewed: Floor | None = None
+        self,
+        node_id: NodeId,
+        life: Life,
+        known: LastKnown,
+        *,
+        renewed: Floor | None = None,
+        cluster_id: str = CLUSTER_ID,
     ) -> NodeConfig:
         """What a node of this cluster is told when it starts; of the voters nothing, if it joins,
         or has been `renewed` when so much was committed.
@@ -168,7 +180,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         """
         begins = node_id in self.members and renewed is None
         return NodeConfig(
-            cluster_id=CLUSTER_ID,
+            cluster_id=cluster_id,
             cluster_name=CLUSTER_ID,
             node_id=node_id,
             life=life.number,

@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING
 from launcher.simulation.clients import EXACTLY_ONCE
 from launcher.simulation.disk import SimulatedDisk
 from launcher.simulation.memberships import MembershipWatch, is_quorum
-from launcher.simulation.situation import CLUSTER_ID
 from node import wire
 from node.errors import StorageError
 from node.machines.kv import KeyValue
@@ -43,7 +42,7 @@ from node.raft.invariants import (
     InvariantBroken,
     ServerWatch,
 )
-from node.raft.membership import Configuration
+from node.raft.membership import Configuration, stable
 from node.raft.messages import (
     AppendEntriesReply,
     HardState,
@@ -322,6 +321,20 @@ class Watch:
         if self._configurations and not counting:
             self.promises[node.node_id] = Promises(node.node_id)
 
+    def recovered(self, survivor: SimulatedNode, last_index: int) -> None:
+        """The cluster begins anew: with the survivor's log, and with nobody else's promises."""
+        if last_index <= self.committed_index:  # the last entry is the one that was added
+            belief = (
+                f"n{survivor.node_id} held all {self.committed_index} committed entries, and the "
+                f"new cluster begins with {last_index - 1}"
+            )
+            raise InvariantBroken(DURABILITY, belief)
+        self._configurations = [Configuration(stable([survivor.node_id]))]
+        for node_id in self.promises:
+            self._durable[node_id] = last_index if node_id == survivor.node_id else 0
+            if node_id != survivor.node_id:
+                self.promises[node_id] = Promises(node_id)
+
     def stepped(self, node: SimulatedNode) -> None:
         """A server has done all that was to be done."""
         server = node.server
@@ -442,7 +455,7 @@ class Watch:
         twin: SimulatedDisk = node.disk.twin(self._chance)
         twin.lose_power()
         try:
-            return examine(twin, Identity(CLUSTER_ID, node.node_id))
+            return examine(twin, Identity(node.cluster_id, node.node_id))
         except StorageError as error:
             belief = f"n{node.node_id} would not recover if its power went now: {error}"
             raise InvariantBroken(PROMISES, belief) from error

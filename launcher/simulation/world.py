@@ -110,8 +110,9 @@ class World:
         nodes = list(self._nodes.values())
         self._operator = Operator(nodes, self.time, self._forgot)
         self._nemesis = Nemesis(
-            nodes, self._network, self.time, situation, self._operator, self._note_fault
-        )
+            nodes, self._network, self.time, situation, self._operator, self._note_fault,
+            self._watch.recovered,
+        )  # fmt: skip
         self._clients: list[SimulatedClient] = []
         for _ in range(options.clients):
             self._new_client()

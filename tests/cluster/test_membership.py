@@ -122,7 +122,7 @@ def test_a_damaged_node_is_rebuilt_from_its_peers(lab: Lab) -> None:
     segment.write_bytes(content)
     refused = lab.launcher("start", "2")
     assert refused.status == 1
-    assert "`launcher rebuild` brings it back" in refused.last_error
+    assert "`launcher rebuild 2` brings it back" in refused.last_error
     assert "damaged" in lab.node(2)["reason"]
 
     lab.launcher("rebuild", "2", check=True)
