@@ -104,6 +104,19 @@ def advanced(change: Change) -> Change | None:
     return change.then
 
 
+def all_voters(change: Change, target: Sequence[NodeId]) -> list[tuple[NodeId, ...]]:
+    """Who is to vote in between and in the end, from who is to vote now on."""
+    found: list[tuple[NodeId, ...]] = []
+    going_on: Change | None = change
+    while going_on is not None:
+        step = next_step(going_on, target)
+        if isinstance(step, Voters):
+            target = step.voters
+            found.append(step.voters)
+        going_on = advanced(going_on)
+    return found
+
+
 def _steps(change: Change, target: Sequence[NodeId]) -> Iterator[Step]:
     match change.kind:
         case "add":

@@ -134,6 +134,7 @@ class Claim:
         """This node is not to run any more, and its data, which is of no use, goes first. It may
         have been dismissed before. Raises OSError."""
         folder = self._config.node_data_dir(node)
+        self._save(node, lives.emptied(self._lives.of(node)), durable=True)
         empty(folder)
         if folder.is_symlink():
             folder.unlink()

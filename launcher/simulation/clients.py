@@ -115,8 +115,8 @@ class _Way(Waiting, Generic[_T]):
 
     def open(self, node: NodeId) -> Connection | None:
         """The `Dial` port."""
-        there = self._client.nodes[node]
-        if there.server is None:
+        there = self._client.nodes.get(node)
+        if there is None or there.server is None:
             return None
         connection = Connection(self.time, self, there, LATENCY_S)
         there.connect(connection)

@@ -37,6 +37,9 @@ FLIP_BIT = "flip-bit"
 WIPE = "wipe"
 SET_BACK = "set-back"
 RECOVER = "recover"
+ADD = "add"
+REMOVE = "remove"
+SUPERVISOR = "supervisor"
 
 APART_NUMBERS = 100_000
 """The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
@@ -133,6 +136,13 @@ FAULTS: dict[str, FaultKind] = {
     ),
     RECOVER: FaultKind(
         "the cluster is given up, and begun anew from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
+    ),
+    ADD: FaultKind("one or two new nodes are added", (ALL,), 1.0, (0.0, 0.0), 21),
+    REMOVE: FaultKind(
+        "a node is removed, perhaps one that is being added", _ONE, 1.0, (0.0, 0.0), 22
+    ),
+    SUPERVISOR: FaultKind(
+        "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
     ),
 }
 """Every kind, by name."""
