@@ -25,14 +25,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import psutil
 
-from launcher import claim, control, lock, readiness, records, recovery
+from launcher import claim, control, ending, lock, readiness, records, recovery
 from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.disks import parse_fault
-from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.errors import LauncherError, NotRunning, UsageError
+from launcher.ownership import CutOff, Holder, Running
 from launcher.recovery import Outlook
 from launcher.sockets import Sockets
 from launcher.status import Chosen, ClusterStatus, HandedOver
@@ -50,10 +50,7 @@ CALL_TIMEOUT_S = 120.0
 """The longest that the supervisor may take over one request; a rolling restart takes longest."""
 
 STATUS_TIMEOUT_S = 5.0
-DOWN_TIMEOUT_S = 12.0
 _LISTEN_PATIENCE_S = 2.0
-_UNLOCK_PATIENCE_S = 5.0
-_FORCE_PATIENCE_S = 0.5
 _POLL_S = 0.02
 _T = TypeVar("_T")
 
@@ -162,9 +159,9 @@ class Cluster:
 
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
-        record = lock.running(self.config)
-        if record is not None:
-            self._end(record)
+        holder = lock.look(self.config)
+        if holder is not None:
+            ending.end(self.config, self._own_cluster(holder))
         healed: list[str] = []
         known = claim.exists(self.config)
         if known:
@@ -174,10 +171,10 @@ class Cluster:
                     claim.remove_data(self.config)
                     claim.remove_folder(self.config)
         self._forget()
-        if record is None and not healed and not (volumes and known):
+        if holder is None and not healed and not (volumes and known):
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
         return DownReport(
-            was_running=record is not None, healed=healed, removed_data=volumes and known
+            was_running=holder is not None, healed=healed, removed_data=volumes and known
         )
 
     def outlook(self, node: int) -> Outlook:
@@ -217,19 +214,11 @@ class Cluster:
 
         The data is none the worse for it. Raises NotRunning.
         """
-        record = lock.running(self.config)
-        if record is None:
+        holder = lock.look(self.config)
+        if holder is None:
             self._forget()
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
-        for _ in range(2):  # the first may begin the end, the second forces it
-            process = record.process.find()
-            if process is not None:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.terminate()
-            if self._is_unlocked(_FORCE_PATIENCE_S):
-                break
-        else:
-            self._kill_supervisor(record)
+        ending.force(self.config, self._own_cluster(holder))
         with lock.locked(self.config):
             lock.heal(self.config)
         self._forget()
@@ -498,8 +487,13 @@ class Cluster:
             try:
                 return control.call(path, request, timeout_s)
             except NotRunning:
-                if path.exists() or time.monotonic() > give_up:
+                if path.exists():
                     raise
+                if time.monotonic() > give_up:
+                    raise LauncherError(
+                        f"a cluster is running here, but its control socket {path} was removed: "
+                        "`launcher down` ends the cluster"
+                    ) from None
             time.sleep(_POLL_S)
 
     def _adopt(self) -> None:
@@ -513,13 +507,13 @@ class Cluster:
 
     def _attach(self) -> Path:
         """The runtime folder of the cluster that runs. Raises NotRunning."""
-        record = lock.running(self.config)
-        if record is None:
+        found = lock.running(self.config)
+        if found is None:
             raise NotRunning(
                 f"no cluster is running here (data in {self.config.data_dir}): "
                 "`launcher up` starts one"
             )
-        return Path(record.runtime_dir)
+        return found.runtime_dir
 
     def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
         """The status, and the nodes that are about to come up by themselves."""
@@ -529,33 +523,18 @@ class Cluster:
 
     # -- the supervisor's process ------------------------------------------------------------
 
-    def _end(self, record: lock.SupervisorRecord) -> None:
-        """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
-
-        Its nodes end with it, however it ends.
-        """
-        path = Path(record.runtime_dir) / control.CONTROL_SOCKET
-        with contextlib.suppress(NotRunning, TimedOut):
-            control.call(path, control.Down(), DOWN_TIMEOUT_S)
-        if self._is_unlocked(_UNLOCK_PATIENCE_S):
-            return
-        self._kill_supervisor(record)
-
-    def _kill_supervisor(self, record: lock.SupervisorRecord) -> None:
-        process = record.process.find()
-        if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        if not self._is_unlocked(_UNLOCK_PATIENCE_S):
-            raise LauncherError(f"the supervisor (pid {record.pid}) cannot be ended")
-
-    def _is_unlocked(self, patience_s: float) -> bool:
-        deadline = time.monotonic() + patience_s
-        while lock.is_locked(self.config):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_S / 2)
-        return True
+    def _own_cluster(self, holder: Holder) -> Running | CutOff:
+        """The cluster of this data folder; of several that ran on it one after the other the one
+        that this process has started and not let go of. Raises LauncherError."""
+        if not isinstance(holder, Running | CutOff):
+            raise lock.refusal(self.config, holder)
+        if self._own is not None and self._own.depends_on_us and self._own.pid != holder.pid:
+            self._forget()
+            raise NotRunning(
+                "the cluster that was started here has ended, and another one is running "
+                f"(supervisor pid {holder.pid}, data in {self.config.data_dir})"
+            )
+        return holder
 
     def _abandon(self) -> None:
         """Takes down what could not be brought up."""

@@ -33,6 +33,11 @@ def run(
             return open_prompt(cluster)
         since_up = Filter(since=begun.isoformat())
         show_timeline(cluster.config, since_up, follow=True, as_json=as_json)
+        if not cluster.config.supervisor_lock.exists():
+            raise LauncherError(
+                f"the data folder {cluster.config.data_dir} was moved or removed, so the cluster "
+                "has ended: `launcher up` goes on where the data is now"
+            )
         raise LauncherError("the cluster has been taken down from elsewhere")
     finally:
         take_down(cluster)

@@ -32,8 +32,8 @@ from launcher.disks import ailment
 from launcher.errors import LauncherError
 from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
-from launcher.lock import ProcessRecord
 from launcher.node_config import node_config
+from launcher.process_identity import ProcessRecord
 from launcher.processes import Node, NodeProcess, launch
 from launcher.records import Change
 from launcher.status import ClusterStatus, NodeStatus, cluster_status, with_word_of

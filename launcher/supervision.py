@@ -52,6 +52,14 @@ class OwnSupervisor:
         finally:
             os.close(report)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def depends_on_us(self) -> bool:
+        return self._lifeline is not None
+
     def let_go(self) -> None:
         """It goes on without us."""
         if self._lifeline is not None:

@@ -23,7 +23,6 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
 from random import Random
 
 import msgspec
@@ -36,6 +35,7 @@ from launcher.errors import LauncherError
 from launcher.lives import SUPERVISOR
 from launcher.nodes import Nodes
 from launcher.operations import Operations
+from launcher.runtime import RuntimeFolder
 from launcher.spec import Report, Spec, decode_spec
 from launcher.tail import Combiner
 from node.events import EventLog, HybridClock, last_time
@@ -47,11 +47,13 @@ TAIL_INTERVAL_S = 0.1
 RECORD_INTERVAL_S = 1.0
 
 
-def run(spec_bytes: bytes, report_fd: int, lifeline_fd: int, runtime_dir: Path, entry: str) -> int:
+def run(
+    spec_bytes: bytes, report_fd: int, lifeline_fd: int, runtime: RuntimeFolder, entry: str
+) -> int:
     """Runs the cluster that the spec asks for. Returns the exit status."""
     spec = decode_spec(spec_bytes)
     try:
-        claim = Claim.take(spec.config, runtime_dir, fresh=spec.fresh)
+        claim = Claim.take(spec.config, runtime, fresh=spec.fresh)
     except LauncherError as error:
         _report(report_fd, Report(ok=False, error=str(error), exit_status=error.exit_status))
         return error.exit_status
@@ -214,7 +216,7 @@ class Supervisor:
             await asyncio.sleep(TAIL_INTERVAL_S)
             if not self._claim.holds:
                 # Nobody could find this cluster any more, and the next `up` would be beside it.
-                self.end("its data folder was removed")
+                self.end(self._claim.loss)
                 return
             for node in self._nodes.all:
                 self._combiner.include(self._config.event_log(node))

@@ -168,12 +168,27 @@ class Liveness:
             state = leader.server.state
             index, configuration = state.configurations[-1]
             if configuration.membership == stable(everybody):
-                return index <= state.commit_index
+                return index <= state.commit_index and not self._is_changed_beyond(
+                    state.commit_index
+                )
             leader.change_membership(everybody)
             return False
 
         if not self._comes_about(settled, 2 * SETTLE_S):
             self._fail_to_live(f"not all are voters by {self._time.now:.3f} s")
+
+    def _is_changed_beyond(self, commit_index: int) -> bool:
+        """Whether a log still holds a change of the membership behind that index, which the leader
+        has not replaced yet. Should the node with that log lead next, it would complete the change,
+        and a majority of all nodes might then be no quorum.
+        """
+        everybody = stable(self._operator.nodes)
+        for node in self._alive():
+            if node.server is not None:
+                index, configuration = node.server.state.configurations[-1]
+                if index > commit_index and configuration.membership != everybody:
+                    return True
+        return False
 
     def _reconcile(self) -> None:
         """The log and the record agree on who votes, once a leader knows what is committed."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -23,6 +22,7 @@ from launcher import lives
 from launcher.lives import NodeRecord
 from launcher.simulation.clock import Clock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
+from launcher.simulation.disk_work import DiskWork
 from launcher.simulation.network import Connection, Network, ServerEnd, Time
 from launcher.simulation.situation import CLUSTER_ID, Situation
 from launcher.simulation.timer import Waiting
@@ -79,73 +79,6 @@ class Observer(Protocol):
     ) -> None:  # fmt: skip
         """An event for the log."""
         ...
-
-
-class DiskWork:
-    """The DiskQueue port: one thing after the other, each taking its time."""
-
-    __slots__ = (
-        "_node",
-        "_stalled",
-        "_work",
-    )
-
-    def __init__(self, node: SimulatedNode) -> None:
-        self._node = node
-        self._work: deque[tuple[Callable[[], None], Done]] = deque()
-        self._stalled = False
-        """what would be done by now waits for `go_on`: the disk hangs"""
-
-    def run(self, work: Callable[[], None], done: Done) -> None:
-        """The port."""
-        self._work.append((work, done))
-        if len(self._work) == 1:
-            self._begin()
-
-    def _begin(self) -> None:
-        node = self._node
-        node.time.at(node.time.now + node.disk_takes_s(), self._finish, node.epoch)
-
-    def _finish(self, epoch: int) -> None:
-        node = self._node
-        if epoch != node.epoch or node.server is None:
-            return
-        if node.time.now < node.disk_hangs_until:
-            self._stalled = True
-            if node.disk_hangs_until < math.inf:
-                node.time.at(node.disk_hangs_until, self.go_on)
-            return
-        work, done = self._work.popleft()
-        failure: BaseException | None = None
-        try:
-            work()
-        except Exception as error:
-            failure = error
-        if self._work:
-            self._begin()
-        node.report(done, failure)
-
-    def go_on(self) -> None:
-        """What hung goes on now, unless the disk hangs still."""
-        if self._stalled:
-            self._stalled = False
-            self._finish(self._node.epoch)
-
-    def begin_life(self) -> None:
-        """Nothing is under way."""
-        self._work.clear()
-        self._stalled = False
-
-    def interrupt(self, chance: random.Random) -> None:
-        """The process ends: what the disk was at is done up to some operation."""
-        work, self._work = self._work, deque()
-        if not work or chance.random() < 0.3:
-            return
-        disk = self._node.disk
-        disk.crash_at = disk.operations + 1 + int(chance.random() * 6)
-        with contextlib.suppress(PowerCut, DiskFailed):
-            work[0][0]()
-        disk.crash_at = 0
 
 
 class SimulatedNode(Waiting):
@@ -225,7 +158,8 @@ class SimulatedNode(Waiting):
         self._connections: dict[Connection, ServerEnd] = {}
         self._log_work = DiskWork(self)
         self._background = DiskWork(self)
-        self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self._waiting: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        """what has come for this life while it is paused"""
         self._pump_due = False
         self._failures_before = 0
 
@@ -397,12 +331,16 @@ class SimulatedNode(Waiting):
         self.paused = self.server is not None
 
     def resume(self) -> None:
-        """SIGCONT: what has come meanwhile is there, all at once."""
+        """SIGCONT: what has come meanwhile is there, all at once.
+
+        The process may die of any of it. The end of a life empties the queue, so that what comes
+        after is handed to no dead server.
+        """
         if not self.paused:
             return
         self.paused = False
-        waiting, self._waiting = self._waiting, []
-        for what, arguments in waiting:
+        while self._waiting:
+            what, arguments = self._waiting.popleft()
             what(*arguments)
         self._schedule_pump()
 
@@ -582,7 +520,8 @@ class SimulatedNode(Waiting):
         self._background.go_on()
 
     def report(self, done: Done, failure: BaseException | None) -> None:
-        """Something beside the loop has been done."""
+        """Work beside the loop is done; the server that asked for it must still live."""
+        assert self.server is not None, f"n{self.node_id} is dead, and its work is reported to it"
         if self.paused:
             self._waiting.append((self.report, (done, failure)))
             return

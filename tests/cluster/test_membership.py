@@ -15,6 +15,7 @@ from launcher.config import load
 from launcher.errors import TimedOut
 from node.errors import CommandError
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.launcher.fake_cluster import runtime_folder
 
 pytestmark = pytest.mark.cluster
 
@@ -200,7 +201,7 @@ def break_off_an_add(lab: Lab) -> None:
     """As the version before did when it was killed once the new node was on record, and before any
     leader was asked: neither a log nor a change on record names that node. The cluster is down."""
     config = msgspec.structs.replace(load(lab.folder / "cluster.yaml"), nodes=3)
-    claim = Claim.take(config, lab.folder / "run", fresh=False)
+    claim = Claim.take(config, runtime_folder(lab.folder / "run"), fresh=False)
     claim.enlist(1)
     claim.intend(None)
     claim.release()

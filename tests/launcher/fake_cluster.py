@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +13,13 @@ from typing import Any
 import msgspec
 import psutil
 
-from launcher import lock
+from launcher import lock, runtime_files
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, load
 from launcher.errors import NotRunning
-from launcher.lock import ProcessRecord, SupervisorRecord
+from launcher.ownership import Running
+from launcher.process_identity import ProcessRecord
+from launcher.runtime import RuntimeFolder
 
 
 class FakeCluster(Cluster):
@@ -30,16 +33,21 @@ class FakeCluster(Cluster):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "behave").write_text(json.dumps(what))
 
-    def record(self) -> SupervisorRecord:
+    def record(self) -> Running:
         found = lock.running(self.config)
         assert found is not None
         return found
 
     def processes(self) -> dict[int, ProcessRecord]:
         """The supervisor, 0, and every node that runs."""
-        record = self.record()
-        alive = {n: p for n, p in record.nodes.items() if p.find() is not None}
-        return {0: record.process, **alive}
+        alive = {n: p for n, p in self.listed().items() if p.find() is not None}
+        return {0: self.record().process, **alive}
+
+    def listed(self) -> dict[int, ProcessRecord]:
+        """The nodes' processes as the supervisor has written them down."""
+        seen = runtime_files.look(self.record().runtime_dir)
+        assert seen is not None
+        return runtime_files.listed_in(seen)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the supervisor has logged under this name."""
@@ -73,6 +81,12 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
         time.sleep(0.01)
+
+
+def runtime_folder(path: Path) -> RuntimeFolder:
+    """A new one where a test wants it, for whoever needs no supervisor."""
+    path.mkdir(mode=0o700)
+    return RuntimeFolder(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def all_gone(processes: dict[int, ProcessRecord]) -> bool:

@@ -19,7 +19,14 @@ from launcher.claim import Claim
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.timeline import Filter
-from tests.launcher.fake_cluster import FakeCluster, all_gone, config_in, fake_cluster, until
+from tests.launcher.fake_cluster import (
+    FakeCluster,
+    all_gone,
+    config_in,
+    fake_cluster,
+    runtime_folder,
+    until,
+)
 
 ROOT = Path(launcher.__file__).parent.parent
 
@@ -157,7 +164,7 @@ def test_data_that_does_not_say_when_sessions_end_is_refused(tmp_path: Path) -> 
     older = {"format": 1, "cluster_id": "c", "name": "leeky", "nodes": 5, "machine": "files"}
     config.cluster_file.write_bytes(msgspec.json.encode(older))
     with pytest.raises(LauncherError, match="has format 1, and this launcher knows 3"):
-        Claim.take(config, tmp_path / "run", fresh=False)
+        Claim.take(config, runtime_folder(tmp_path / "run"), fresh=False)
 
 
 @cluster_test
@@ -364,8 +371,8 @@ def test_down_with_nobody_alive(tmp_path: Path) -> None:
 def test_down_when_the_supervisor_does_not_react(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launcher.cluster.DOWN_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("launcher.cluster._UNLOCK_PATIENCE_S", 0.5)
+    monkeypatch.setattr("launcher.ending.DOWN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("launcher.ending._UNLOCK_PATIENCE_S", 0.5)
     with fake_cluster(tmp_path) as cluster:
         processes = cluster.processes()
         supervisor = processes[0].find()
@@ -508,7 +515,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     assert running.stdout.readline() == "go\n"
     with fake_cluster(tmp_path, start=False) as cluster:
         until(lambda: lock.running(cluster.config), "the supervisor")
-        until(lambda: len(cluster.record().nodes) > 5, "some of the nodes")
+        until(lambda: len(cluster.listed()) > 5, "some of the nodes")
         processes = cluster.processes()
 
         running.terminate()

@@ -22,6 +22,7 @@ from launcher.records import Change, ClusterRecord
 from node import wire
 from node.raft.membership import stable
 from node.raft.messages import Membership
+from tests.launcher.fake_cluster import runtime_folder
 from tests.launcher.test_changes import said
 
 THREE = stable([1, 2, 3])
@@ -69,7 +70,7 @@ class Bed:
 
     def __init__(self, folder: Path) -> None:
         config = msgspec.structs.replace(load(directory=folder), nodes=3)
-        self.claim = Claim.take(config, folder / "run", fresh=False)
+        self.claim = Claim.take(config, runtime_folder(folder / "run"), fresh=False)
         self.emitted: list[str] = []
         self.started: list[int] = []
         self.refuses: dict[int, str] = {}
