@@ -22,7 +22,8 @@ until it is made (`standing`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -31,7 +32,7 @@ import msgspec
 
 from launcher.records import Change
 from launcher.status import ClusterStatus
-from node.raft.membership import Configuration, stable
+from node.raft.membership import Configuration
 from node.raft.messages import Floor, Membership, NodeId
 from node.wire import Status
 
@@ -63,13 +64,20 @@ class Act:
 
 @dataclass(frozen=True)
 class Voters:
-    """These are to be the voters, and that is to be committed before anything else is done.
+    """Some are to be voters no more, and some are to become voters, whoever else there is. That is
+    to be committed before anything else is done.
 
     yet: what has not come about while it is not, as in "n2 has not {yet}"
     """
 
-    voters: tuple[NodeId, ...]
     yet: str
+    leave: tuple[NodeId, ...] = ()
+    join: tuple[NodeId, ...] = ()
+
+    def among(self, target: Iterable[NodeId]) -> tuple[NodeId, ...]:
+        """Who is to vote then, when these are to vote without it."""
+        wanted = {voter for voter in target if voter not in self.leave}
+        return tuple(sorted(wanted | {*self.join}))
 
 
 Step: TypeAlias = Voters | Act
@@ -81,14 +89,9 @@ _SET_ASIDE, _FORGOTTEN, _STARTED = 1, 3, 4
 """As many steps of a `rebuild` are done once its node is set aside, has no data, learns."""
 
 
-def next_step(change: Change, target: Sequence[NodeId] = ()) -> Step | None:
-    """The step that is due; None when all are done.
-
-    target: who is to vote now, by what the leader says; only a step of kind `Voters` needs it. The
-        steps before have changed it, and a step says what it asks for beside whatever else it holds
-    """
-    steps = list(_steps(change, target))
-    return steps[change.done] if change.done < len(steps) else None
+def next_step(change: Change) -> Step | None:
+    """The step that is due; None when all are done."""
+    return next(itertools.islice(_steps(change), change.done, None), None)
 
 
 def advanced(change: Change) -> Change | None:
@@ -104,57 +107,55 @@ def advanced(change: Change) -> Change | None:
     return change.then
 
 
-def all_voters(change: Change, target: Sequence[NodeId]) -> list[tuple[NodeId, ...]]:
-    """Who is to vote in between and in the end, from who is to vote now on."""
+def all_voters(change: Change, target: Iterable[NodeId]) -> list[tuple[NodeId, ...]]:
+    """Who is to vote in between and in the end, when these are to vote now."""
     found: list[tuple[NodeId, ...]] = []
     going_on: Change | None = change
     while going_on is not None:
-        step = next_step(going_on, target)
+        step = next_step(going_on)
         if isinstance(step, Voters):
-            target = step.voters
-            found.append(step.voters)
+            target = step.among(target)
+            found.append(target)
         going_on = advanced(going_on)
     return found
 
 
-def _steps(change: Change, target: Sequence[NodeId]) -> Iterator[Step]:
+def _steps(change: Change) -> Iterator[Step]:
     match change.kind:
         case "add":
-            return _adding(change.nodes, target)
+            return _adding(change.nodes)
         case "remove":
-            return _removing(change.nodes, target)
+            return _removing(change.nodes)
         case "rebuild":
-            return _rebuilding(change.nodes[0], target)
+            return _rebuilding(change.nodes[0])
 
 
-def _adding(nodes: Sequence[NodeId], target: Sequence[NodeId]) -> Iterator[Step]:
+def _adding(nodes: Sequence[NodeId]) -> Iterator[Step]:
     for node in nodes:
         yield Act(Deed.START, node)
-    others = (voter for voter in target if voter not in nodes)
-    yield Voters((*others, *nodes), "caught up")
+    yield Voters("caught up", join=tuple(nodes))
 
 
-def _removing(nodes: Sequence[NodeId], target: Sequence[NodeId]) -> Iterator[Step]:
-    yield Voters(tuple(voter for voter in target if voter not in nodes), "been removed")
+def _removing(nodes: Sequence[NodeId]) -> Iterator[Step]:
+    yield Voters("been removed", leave=tuple(nodes))
     for node in nodes:
         yield Act(Deed.STOP, node)
         yield Act(Deed.DISMISS, node)
 
 
-def _rebuilding(node: NodeId, target: Sequence[NodeId]) -> Iterator[Step]:
-    rest = tuple(voter for voter in target if voter != node)
-    yield Voters(rest, "been set aside")
+def _rebuilding(node: NodeId) -> Iterator[Step]:
+    yield Voters("been set aside", leave=(node,))
     yield Act(Deed.STOP, node)
     yield Act(Deed.FORGET, node)
     yield Act(Deed.START, node)
-    yield Voters((*rest, node), "caught up")
+    yield Voters("caught up", join=(node,))
 
 
 # -- what the leader says ------------------------------------------------------------------------
 
 
 class Standing(Enum):
-    """How far a membership is from being made, as the leader sees it."""
+    """How far the leader is with a change of who votes, as it sees that."""
 
     MADE = "made"
     UNDER_WAY = "under way"
@@ -167,16 +168,18 @@ def floor_of(leader: Status) -> Floor:
     return Floor(leader.commit_term, leader.commit_index)
 
 
-def standing(voters: Sequence[NodeId], leader: Status) -> Standing:
-    """How far the leader is with making these the voters.
+def standing(step: Voters, leader: Status) -> Standing:
+    """How far the leader is with it. Others may go on learning beside it.
 
     It is made only when the leader has committed an entry of its own term as well: until then an
     entry in the log of another server may take its place (`verdict`).
     """
-    wanted = stable(voters)
-    if leader.membership == wanted and leader.membership_committed and _is_sure(leader):
+    membership = leader.membership
+    gone = {*step.leave}.isdisjoint(membership.members)
+    came = not step.join or (not membership.outgoing and {*step.join} <= {*membership.voters})
+    if gone and came and leader.membership_committed and _is_sure(leader):
         return Standing.MADE
-    if leader.membership.target == wanted.target:
+    if membership.target == step.among(membership.target):
         return Standing.UNDER_WAY
     return Standing.UNKNOWN
 
@@ -295,9 +298,8 @@ def under_way(change: Change) -> str:
 
 def not_yet(change: Change) -> str:
     """`n4 has not caught up`: what the change waits for."""
-    rest = list(_steps(change, ()))
-    due = next((step for step in rest[change.done :] if isinstance(step, Voters)), rest[0])
-    yet = due.yet if isinstance(due, Voters) else "been started"
+    asked = [(n, step) for n, step in enumerate(_steps(change)) if isinstance(step, Voters)]
+    yet = next((step.yet for n, step in asked if n >= change.done), asked[0][1].yet)
     nodes = change.nodes[:1] if change.kind == "rebuild" else change.nodes
     return f"{names(nodes)} {'has' if len(nodes) == 1 else 'have'} not {yet}"
 

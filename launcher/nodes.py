@@ -51,6 +51,13 @@ TRANSFER_PATIENCE_S = 1.0
 """How much longer than it may take we wait for the word of a leader that is to hand over."""
 
 
+class _All(dict[NodeId, Node]):
+    """The nodes on record. One that was removed is not there any more for whoever waits for it."""
+
+    def __missing__(self, node_id: NodeId) -> Node:
+        raise LauncherError(f"n{node_id} was removed meanwhile")
+
+
 class Nodes:
     """All nodes. After `close`, nothing is started any more."""
 
@@ -71,7 +78,7 @@ class Nodes:
         )
         self._config = config
         self._claim = claim
-        self.all = {n: self._new(n) for n in claim.cluster.members}
+        self.all = _All({n: self._new(n) for n in claim.cluster.members})
         self.closed = False
         self.trouble = ""
         """what the change under way waits for, where it does not get on"""
@@ -244,7 +251,8 @@ class Nodes:
         node.lifecycle.started(loop.time())
         self.emit("info", "node.spawned", target=node.id, target_life=life.number, pid=process.pid)
         for peer, end in far.items():
-            if self.all[peer].process is peers[peer]:
+            found = self.all.get(peer)
+            if found is not None and found.process is peers[peer]:
                 peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()

@@ -253,8 +253,8 @@ class Reconfiguration:
         try:
             if isinstance(step, Act):
                 await self._act(step)
-            else:
-                self._floor = changes.floor_of(await self._until_made(change))
+            elif isinstance(step, Voters):
+                self._floor = changes.floor_of(await self._until_made(step))
             self._record_step(change)
         except LauncherError as error:
             why = str(error)
@@ -307,31 +307,28 @@ class Reconfiguration:
         self._emit("change.undone", change, reason=why)
         self._fail(f"{names(change.nodes)} not added: {why}")
 
-    async def _until_made(self, change: Change) -> Status:
-        """Asks whoever leads for the voters of the step that is due, until it has them committed: a
-        leader that dies meanwhile takes nothing back. Returns what the leader says then."""
+    async def _until_made(self, step: Voters) -> Status:
+        """Asks whoever leads for it until it is committed: a leader that dies meanwhile takes
+        nothing back. Returns what the leader says then."""
         wait = _Pause(*_ASK_AGAIN_S)
         while True:
             said = await self._leader()
             if said is None:
                 self._nodes.trouble = "there is no leader"
             else:
-                step = next_step(change, said.membership.target)
-                assert isinstance(step, Voters)
                 self._nodes.trouble = ""
-                match changes.standing(step.voters, said):
+                match changes.standing(step, said):
                     case Standing.MADE:
                         return said
                     case Standing.UNKNOWN:
-                        self._ask_for(step, said)
+                        self._ask_for(stable(step.among(said.membership.target)), said.term)
             await wait()
 
-    def _ask_for(self, step: Voters, leader: Status) -> None:
+    def _ask_for(self, wanted: Membership, term: int) -> None:
         """Not when too few of them are up: a change that begins then takes the quorum away."""
         up = [node.id for node in self._nodes.all.values() if node.lifecycle.state == "up"]
-        wanted = stable(step.voters)
         if Configuration(wanted).has_quorum(up):
-            self._nodes.ask_leader(ChangeMembership(list(wanted.target), leader.term))
+            self._nodes.ask_leader(ChangeMembership(list(wanted.target), term))
         else:
             self._nodes.trouble = f"waits: {counted(wanted, up, 'would be up')}"
 

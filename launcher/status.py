@@ -88,6 +88,10 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
                 return node
         raise KeyError(node_id)
 
+    def has(self, node_id: NodeId) -> bool:
+        """Whether the cluster has such a node."""
+        return any(node.id == node_id for node in self.nodes)
+
     @property
     def up(self) -> list[NodeStatus]:
         """The nodes that can take part at this moment."""

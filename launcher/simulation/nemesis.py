@@ -17,6 +17,7 @@ from launcher import changes
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.roll import ROLLING, roll
 from launcher.simulation.salvage import Salvage
 from launcher.simulation.schedule import (
     ADD,
@@ -27,6 +28,7 @@ from launcher.simulation.schedule import (
     RECONFIGURE,
     RECOVER,
     REMOVE,
+    ROLL,
     SET_BACK,
     SUPERVISOR,
     WIPE,
@@ -464,6 +466,9 @@ class Nemesis:
         rest_s = 0.02 * 100.0 ** chance.random()  # from 20 ms to 2 s
         self._time.at(self._time.now + rest_s, self._operator.come_back)
 
+    def _roll(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        self._operator.begin(ROLLING, roll(self._operator, fault.duration_s, chance))
+
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
     ) -> End | None:
@@ -571,4 +576,5 @@ _BEGIN: dict[str, _Begin] = {
     ADD: Nemesis._add,
     REMOVE: Nemesis._remove,
     SUPERVISOR: Nemesis._supervisor,
+    ROLL: Nemesis._roll,
 }

@@ -56,6 +56,10 @@ class Witness(Protocol):
         """A node is about to be taken off the record."""
         ...
 
+    def taken_down(self, node: SimulatedNode) -> None:
+        """A rolling restart is about to stop a node."""
+        ...
+
     def operated(self, event: str, **fields: object) -> None:
         """An event for the log."""
         ...
@@ -68,6 +72,7 @@ class Operator:
     nodes: those that are on record, by id
     is_down: there is no supervisor now
     on_step: called when a step of a change is done, and when it is on record
+    on_take_down: told of each node that a rolling restart is about to stop
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Operator:
         self.time = time
         self.is_down = False
         self.on_step: Callable[[], None] = _nothing
+        self.on_take_down = witness.taken_down
         self._everybody = nodes
         self._rng = rng
         self._witness = witness
@@ -294,8 +300,8 @@ class Operator:
                 self.on_step()
                 least_s, most_s = DEED_TAKES_S
                 yield least_s * (most_s / least_s) ** rng.random()
-            else:
-                while (said := self._made(change)) is None:
+            elif isinstance(step, Voters):
+                while (said := self._made(step)) is None:
                     yield LOOKS_EVERY_S
                 self._floor = changes.floor_of(said)
                 self.on_step()
@@ -323,19 +329,18 @@ class Operator:
         self.record = self.record.intending(change.then)
         self._tell("change.undone", change)
 
-    def _made(self, change: Change) -> Status | None:
-        """What the leader says if the voters are as the step that is due wants them; if nobody
-        knows that they are to be, that is asked for, unless too few of them are up."""
+    def _made(self, step: Voters) -> Status | None:
+        """What the leader says if it has made it; if it does not know of it, it is asked for that,
+        unless too few of those who would vote are up."""
         leader, said = self.leader, self._leader_says()
         if leader is None or said is None:
             return None
-        step = next_step(change, said.membership.target)
-        assert isinstance(step, Voters)
-        match changes.standing(step.voters, said):
+        wanted = stable(step.among(said.membership.target))
+        match changes.standing(step, said):
             case Standing.MADE:
                 return said
-            case Standing.UNKNOWN if Configuration(stable(step.voters)).has_quorum(self._up()):
-                leader.change_membership(list(step.voters), said.term)
+            case Standing.UNKNOWN if Configuration(wanted).has_quorum(self._up()):
+                leader.change_membership(list(wanted.target), said.term)
         return None
 
     def _act(self, act: Act) -> Work:

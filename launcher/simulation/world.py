@@ -22,6 +22,7 @@ import msgspec
 from launcher.checker import Validity, check, explain
 from launcher.checking.history import Operation
 from launcher.simulation.agenda import Agenda
+from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.liveness import Liveness
@@ -259,6 +260,10 @@ class World:
     def operated(self, event: str, **fields: object) -> None:
         """The Witness port."""
         self._note(event, "info", **fields)
+
+    def taken_down(self, node: SimulatedNode) -> None:
+        """The Witness port."""
+        check_take_down(node, list(self._operator.nodes.values()))
 
     def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:
         self.faults += 1

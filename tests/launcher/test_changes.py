@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 import msgspec
 import pytest
@@ -17,6 +16,7 @@ from launcher.changes import (
     Verdict,
     Voters,
     advanced,
+    all_voters,
     beside,
     next_step,
     not_yet,
@@ -75,13 +75,11 @@ def after(change: Change, steps: int) -> Change:
     return change
 
 
-def all_steps(change: Change | None, voters: set[int]) -> Iterator[Step]:
-    """What is done from first to last, where each membership that is asked for is made."""
+def all_steps(change: Change | None) -> Iterator[Step]:
+    """What is done from first to last."""
     while change is not None:
-        step = next_step(change, sorted(voters))
+        step = next_step(change)
         assert step is not None
-        if isinstance(step, Voters):
-            voters = set(step.voters)
         yield step
         change = advanced(change)
 
@@ -90,16 +88,16 @@ def all_steps(change: Change | None, voters: set[int]) -> Iterator[Step]:
 
 
 def test_new_nodes_run_before_they_are_to_vote() -> None:
-    assert list(all_steps(ADD, {1, 2})) == [
+    assert list(all_steps(ADD)) == [
         Act(Deed.START, 4),
         Act(Deed.START, 5),
-        Voters((1, 2, 4, 5), "caught up"),
+        Voters("caught up", join=(4, 5)),
     ]
 
 
 def test_nodes_are_off_the_record_only_when_they_are_no_voters_any_more() -> None:
-    assert list(all_steps(REMOVE, {1, 2, 3, 4})) == [
-        Voters((2, 4), "been removed"),
+    assert list(all_steps(REMOVE)) == [
+        Voters("been removed", leave=(1, 3)),
         Act(Deed.STOP, 1),
         Act(Deed.DISMISS, 1),
         Act(Deed.STOP, 3),
@@ -108,37 +106,24 @@ def test_nodes_are_off_the_record_only_when_they_are_no_voters_any_more() -> Non
 
 
 def test_the_data_goes_only_while_the_node_is_set_aside_and_does_not_run() -> None:
-    assert list(all_steps(REBUILD, {1, 2, 3})) == [
-        Voters((1, 3), "been set aside"),
+    assert list(all_steps(REBUILD)) == [
+        Voters("been set aside", leave=(2,)),
         Act(Deed.STOP, 2),
         Act(Deed.FORGET, 2),
         Act(Deed.START, 2),
-        Voters((1, 3, 2), "caught up"),
+        Voters("caught up", join=(2,)),
     ]
-
-
-def test_a_node_that_is_set_aside_already_is_rebuilt_and_made_a_voter() -> None:
-    asked = [step.voters for step in all_steps(REBUILD, {1, 3}) if isinstance(step, Voters)]
-
-    assert asked == [(1, 3), (1, 3, 2)]
 
 
 def test_nodes_are_rebuilt_one_after_the_other_and_those_that_are_done_are_off_the_record() -> None:
     both = Change("rebuild", [2, 3])
-    one_by_one = chain(
-        all_steps(Change("rebuild", [2]), {1, 2, 3}), all_steps(Change("rebuild", [3]), {1, 2, 3})
-    )
-    assert [_as_set(step) for step in all_steps(both, {1, 2, 3})] == list(map(_as_set, one_by_one))
+    assert list(all_steps(both)) == [*all_steps(REBUILD), *all_steps(Change("rebuild", [3]))]
     assert after(both, 5) == Change("rebuild", [3])
-
-
-def _as_set(step: Step) -> object:
-    return frozenset(step.voters) if isinstance(step, Voters) else step
 
 
 @pytest.mark.parametrize("change", [ADD, REMOVE, REBUILD])
 def test_after_the_last_step_the_record_has_no_change_or_the_one_that_waits(change: Change) -> None:
-    count = len(list(all_steps(change, {1, 2, 3})))
+    count = len(list(all_steps(change)))
     assert advanced(after(change, count - 1)) is None
 
     waits = Change("add", [9])
@@ -146,9 +131,17 @@ def test_after_the_last_step_the_record_has_no_change_or_the_one_that_waits(chan
     assert advanced(after(change, count - 1)) == waits
 
 
-def test_the_count_of_steps_that_are_done_does_not_depend_on_who_votes() -> None:
-    change = after(REBUILD, 3)
-    assert next_step(change) == next_step(change, [1, 3]) == Act(Deed.START, 2)
+def test_who_votes_in_between_and_in_the_end() -> None:
+    assert all_voters(ADD, [1, 2]) == [(1, 2, 4, 5)]
+    assert all_voters(REMOVE, [1, 2, 3]) == [(2,)]
+    assert all_voters(Change("rebuild", [2, 3]), [1, 2, 3]) == [
+        (1, 3),
+        (1, 2, 3),
+        (1, 2),
+        (1, 2, 3),
+    ]
+    assert all_voters(after(REBUILD, 4), [1, 3]) == [(1, 2, 3)]
+    assert all_voters(superseded(ADD, [5]), [1, 2]) == [(1, 2), (1, 2, 4)]
 
 
 # -- what the leader says ------------------------------------------------------------------------
@@ -158,6 +151,7 @@ def test_the_count_of_steps_that_are_done_does_not_depend_on_who_votes() -> None
     ("leader", "found"),
     [
         (said(stable([1, 3])), Standing.MADE),
+        (said(Membership((1, 3), (1, 3, 4))), Standing.MADE),
         (said(stable([1, 3]), committed=False), Standing.UNDER_WAY),
         (said(stable([1, 3]), term=5, commit_term=4), Standing.UNDER_WAY),
         (said(Membership((1, 3), (1, 3), (1, 2, 3))), Standing.UNDER_WAY),
@@ -165,10 +159,31 @@ def test_the_count_of_steps_that_are_done_does_not_depend_on_who_votes() -> None
         (said(THREE), Standing.UNKNOWN),
     ],
 )
-def test_a_membership_is_made_when_no_other_entry_can_take_its_place(
+def test_a_node_has_left_when_no_entry_that_names_it_can_count_any_more(
     leader: Status, found: Standing
 ) -> None:
-    assert standing([3, 1], leader) is found
+    assert standing(Voters("left", leave=(2,)), leader) is found
+
+
+@pytest.mark.parametrize(
+    ("leader", "found"),
+    [
+        (said(THREE), Standing.MADE),
+        (said(Membership((1, 2, 3), (1, 2, 3, 4))), Standing.MADE),
+        (said(THREE, committed=False), Standing.UNDER_WAY),
+        (said(THREE, term=5, commit_term=4), Standing.UNDER_WAY),
+        (said(Membership((1, 2, 3), (1, 2, 3), (1, 3))), Standing.UNDER_WAY),
+        (said(Membership((1, 3), (1, 2, 3))), Standing.UNDER_WAY),
+        (said(stable([1, 3])), Standing.UNKNOWN),
+    ],
+)
+def test_a_node_has_joined_when_it_votes_for_good(leader: Status, found: Standing) -> None:
+    assert standing(Voters("joined", join=(2,)), leader) is found
+
+
+def test_what_is_asked_for_leaves_all_others_as_they_are() -> None:
+    assert Voters("", leave=(2,)).among([3, 2, 1]) == (1, 3)
+    assert Voters("", join=(2, 4)).among([3, 2, 1]) == (1, 2, 3, 4)
 
 
 # -- one change at a time ------------------------------------------------------------------------

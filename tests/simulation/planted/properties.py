@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.simulation.availability import AVAILABILITY
 from launcher.simulation.clients import EXACTLY_ONCE, READ_INDEX
 from launcher.simulation.handover import HANDOVER
 from launcher.simulation.liveness import LIVENESS, STABILITY
@@ -21,6 +22,7 @@ from node.raft.invariants import (
 )
 
 __all__ = [
+    "AVAILABILITY",
     "BOUNDS",
     "COMMIT_RULE",
     "CONSISTENT",
