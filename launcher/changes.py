@@ -238,6 +238,7 @@ class Verdict(Enum):
     WAIT = "wait"
     FINISH = "finish"
     UNDO = "undo"
+    """the nodes are removed in place of it (`superseded`), which is on record before it begins"""
 
 
 def verdict(change: Change, leader: Status | None) -> Verdict:

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -244,7 +244,16 @@ class Reconfiguration:
             return
         self._emit("change.resumed", change)
         if changes.resumed(change) != change:
-            await self._until_done(lambda: self._intend(changes.resumed(change)))
+            await self._until_done(lambda: self._nodes.intend(changes.resumed(change)))
+
+    def _undo(self, change: Change, why: str) -> None:
+        """The nodes that were being added are removed instead. Who waits for the add is told when
+        that is done. Raises LauncherError."""
+        self._nodes.intend(changes.superseded(change, change.nodes))
+        self._emit("change.undone", change, reason=why)
+        waiting, self._over = self._over, _outcome()
+        error = LauncherError(f"{names(change.nodes)} not added: {why}")
+        self._over.add_done_callback(lambda _: waiting.set_exception(error))
 
     async def _do_next(self, change: Change) -> None:
         """Does the step that is due, and records it."""
@@ -299,14 +308,6 @@ class Reconfiguration:
             if await self._nodes.quiesce(node) is None:
                 return
 
-    async def _undo(self, change: Change, why: str) -> None:
-        """What was added is taken away again."""
-        for node in change.nodes:
-            await self._act(Act(Deed.DISMISS, node))
-        self._nodes.intend(change.then)
-        self._emit("change.undone", change, reason=why)
-        self._fail(f"{names(change.nodes)} not added: {why}")
-
     async def _until_made(self, step: Voters) -> Status:
         """Asks whoever leads for it until it is committed: a leader that dies meanwhile takes
         nothing back. Returns what the leader says then."""
@@ -346,17 +347,14 @@ class Reconfiguration:
         task.add_done_callback(_look_at)
         await asyncio.shield(task)
 
-    async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _until_done(self, work: Callable[[], None]) -> None:
         """Tries it again as long as it fails."""
         while True:
             try:
-                return await work()
+                return work()
             except LauncherError as error:
                 self._nodes.trouble = str(error)
                 await self._again()
-
-    async def _intend(self, change: Change) -> None:
-        self._nodes.intend(change)
 
     def _end(self) -> None:
         """What was asked for is done."""

@@ -321,13 +321,9 @@ class Operator:
         if made_of_it is Verdict.FINISH:
             self._tell("change.resumed", change)
             self.record = self.record.intending(changes.resumed(change))
-            return
-        for node_id in change.nodes:
-            yield from self._act(Act(Deed.DISMISS, node_id))
-            self.on_step()
-            yield 0.0
-        self.record = self.record.intending(change.then)
-        self._tell("change.undone", change)
+        else:
+            self._tell("change.undone", change)
+            self.record = self.record.intending(changes.superseded(change, change.nodes))
 
     def _made(self, step: Voters) -> Status | None:
         """What the leader says if it has made it; if it does not know of it, it is asked for that,
