@@ -26,7 +26,7 @@ from launcher.lives import Lives, NodeRecord
 from launcher.lock import DataLock, disk_errors, heal
 from launcher.ownership import SupervisorRecord
 from launcher.process_identity import ProcessRecord
-from launcher.records import ClusterRecord
+from launcher.records import Change, ClusterRecord
 from launcher.runtime import RuntimeFolder
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
@@ -135,16 +135,33 @@ class Claim:
 
     # -- members ---------------------------------------------------------------------------------
 
+    def intend(self, change: Change | None) -> None:
+        """This change is under way, or none is; durable before it goes on. Raises OSError."""
+        self._change(self.cluster.intending(change))
+
     def enlist(self, count: int) -> list[NodeId]:
-        """That many more nodes are to run; durable before they do. Raises OSError."""
+        """That many more nodes are to run, and are being added: both in one write, which is
+        durable before they run. Raises OSError."""
         record, new = self.cluster.enlisting(count)
-        self._change(record)
+        self._change(record.intending(Change("add", new)))
         return new
 
     def dismiss(self, node: NodeId) -> None:
-        """This node is not to run any more, and its data is of no use. Raises OSError."""
+        """This node is not to run any more, and its data, which is of no use, goes first. It may
+        have been dismissed before. Raises OSError."""
+        folder = self._config.node_data_dir(node)
+        self._save(node, lives.emptied(self._lives.of(node)), durable=True)
+        empty(folder)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            with suppress(OSError):  # a mount point stays
+                folder.rmdir()
         self._change(self.cluster.dismissing(node))
-        shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
+
+    def why_not_emptied(self, node: NodeId) -> str:
+        """Why the data of this node could not be removed now; empty if it could be."""
+        return why_not_emptied(self._config.node_data_dir(node))
 
     def renew(self, node: NodeId, floor: Floor) -> None:
         """The data of this node goes, and when it starts again it learns everything anew. It must
@@ -259,6 +276,17 @@ def empty(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def why_not_emptied(folder: Path) -> str:
+    """Why `empty` would fail: it, or which folder in it, is not ours to write to. Else empty."""
+    if not folder.exists():
+        return ""
+    below = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
+    for place in (folder, *(path for path in below if not path.is_symlink())):
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            return f"{place} cannot be written to"
+    return ""
 
 
 def remove_data(config: ClusterConfig) -> None:

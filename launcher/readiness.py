@@ -88,6 +88,8 @@ def remarks(status: ClusterStatus, restarting: list[NodeId]) -> Iterator[Remark]
             yield Remark(f"n{node.id} is {node.state}{why}", node.id in restarting)
         elif node.role is None:
             yield Remark(f"n{node.id} was started and has not answered yet", True)
+        elif node.change:
+            yield Remark(f"n{node.id}: {node.change}", True)
         elif not status.is_member(node.id):
             ways = f"`launcher rebuild {node.id}` or `launcher remove {node.id}` ends that"
             yield Remark(f"n{node.id} runs and is not a member of the cluster: {ways}", False)

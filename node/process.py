@@ -489,7 +489,7 @@ class Node:
                     self._tell(Server.take_snapshot)
                     self._schedule_pump()
                 case ChangeMembership():
-                    self._change_membership(message.target)
+                    self._change_membership(message)
                 case LifeRecorded():
                     if not self._recorded.done():
                         self._recorded.set_result(None)
@@ -499,12 +499,12 @@ class Node:
         except Exception as error:
             self._fail(error)
 
-    def _change_membership(self, target: list[NodeId]) -> None:
+    def _change_membership(self, message: ChangeMembership) -> None:
         if self._server is None or self._ends:
             return
         # Who asks looks at the status, and asks again while it is not what it is to be.
         with contextlib.suppress(NotLeader, Busy):
-            self._server.change_membership(target, self._loop.time())
+            self._server.change_membership(message.target, self._loop.time(), message.term)
         self._schedule_pump()
 
     def _transfer(self, message: TransferLeadership) -> None:

@@ -13,20 +13,24 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from launcher import changes
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
 from launcher.simulation.roll import ROLLING, roll
 from launcher.simulation.salvage import Salvage
 from launcher.simulation.schedule import (
+    ADD,
     ALL,
     FOLLOWER,
     LEADER,
     REBUILD,
     RECONFIGURE,
     RECOVER,
+    REMOVE,
     ROLL,
     SET_BACK,
+    SUPERVISOR,
     WIPE,
     Fault,
 )
@@ -73,7 +77,6 @@ class Nemesis:
 
     def __init__(
         self,
-        nodes: Sequence[SimulatedNode],
         network: Network,
         time: Time,
         situation: Situation,
@@ -81,7 +84,6 @@ class Nemesis:
         on_fault: Callable[[Fault, list[NodeId]], None],
         on_recovered: Callable[[SimulatedNode, int], None],
     ) -> None:
-        self._nodes = list(nodes)
         self._network = network
         self._time = time
         self._situation = situation
@@ -97,6 +99,13 @@ class Nemesis:
         self._over = False
         self._hunts: dict[Fault, random.Random] = {}
         self._ambushes: dict[Fault, tuple[str, random.Random]] = {}
+        self._lurks: dict[Fault, random.Random] = {}
+        operator.on_step = self._stepped
+
+    @property
+    def _nodes(self) -> list[SimulatedNode]:
+        """Those that are on record now."""
+        return list(self._operator.nodes.values())
 
     def follow(self, schedule: Sequence[Fault]) -> None:
         """From now on these happen."""
@@ -134,6 +143,12 @@ class Nemesis:
                 struck = node if leader is None or chance.random() < 0.7 else leader
                 delay_s = 0.0001 * 3000.0 ** chance.random()  # up to 300 ms, mostly short
                 self._time.at(self._time.now + delay_s, self._surprise, fault, struck, chance)
+
+    def _stepped(self) -> None:
+        """The operator has done a step of a change, or recorded one: it may be killed then."""
+        for chance in list(self._lurks.values()):
+            if chance.random() < 0.3:
+                self._time.at(self._time.now, self._kill_supervisor, chance)
 
     def _begin(self, fault: Fault) -> None:
         if self._over:
@@ -415,7 +430,41 @@ class Nemesis:
         lost = [other for other in self._nodes if other.lost]
         if lost and chance.random() < 0.8:
             node = chance.choice(lost)
-        self._operator.rebuild(node, fault.duration_s, chance)
+        self._operator.rebuild(node, chance)
+
+    def _add(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        self._operator.add(1 if fault.amount < 0.7 else 2)
+
+    def _remove(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        """Sometimes it is what is being added or rebuilt. Enough are left to break something."""
+        ids = [node.node_id for node in targets]
+        under_way = self._operator.record.change
+        if under_way is not None and chance.random() < 0.5:
+            ids = [node for node in under_way.nodes if chance.random() < 0.7]
+        left = len(self._nodes) - len(ids)
+        if ids and left >= 2 and 2 * left > self._situation.options.nodes:
+            self._operator.remove(ids)
+
+    def _supervisor(
+        self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
+    ) -> End | None:
+        """At once; or when the operator has done a step, or recorded one, as often as may be."""
+        if fault.amount < 0.4:
+            self._kill_supervisor(chance)
+            return None
+        self._lurks[fault] = chance
+
+        def end() -> None:
+            del self._lurks[fault]
+
+        return end
+
+    def _kill_supervisor(self, chance: random.Random) -> None:
+        if self._over or self._operator.is_down:
+            return
+        self._operator.die()
+        rest_s = 0.02 * 100.0 ** chance.random()  # from 20 ms to 2 s
+        self._time.at(self._time.now + rest_s, self._operator.come_back)
 
     def _roll(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
         self._operator.begin(ROLLING, roll(self._operator, fault.duration_s, chance))
@@ -474,7 +523,7 @@ class Nemesis:
         rotten = {node.node_id, *(one.node_id for one in self._nodes if one.is_doubtful)}
         if len(rotten) > self._most_lost:
             return False
-        if not self._situation.rebuilds:
+        if not self._situation.recorded_changes:
             return True
         leader = current_leader(self._nodes)
         if leader is None or leader.server is None:
@@ -484,8 +533,10 @@ class Nemesis:
             membership = configuration.membership
             stages += [membership.voters, membership.target]
             stages += [membership.outgoing] if membership.outgoing else []
-        if self._operator.rebuilding is not None:
-            stages += self._operator.rebuilding.stages
+        change = self._operator.record.change
+        if change is not None:
+            target = leader.server.state.configuration.membership.target
+            stages += changes.all_voters(change, target)
         return all(is_quorum(stable(stage), set(stage) - rotten) for stage in stages)
 
 
@@ -522,5 +573,8 @@ _BEGIN: dict[str, _Begin] = {
     WIPE: Nemesis._wipe,
     SET_BACK: Nemesis._set_back,
     RECOVER: Nemesis._recover,
+    ADD: Nemesis._add,
+    REMOVE: Nemesis._remove,
+    SUPERVISOR: Nemesis._supervisor,
     ROLL: Nemesis._roll,
 }

@@ -139,7 +139,7 @@ class SimulatedNode(Waiting):
         self.renewed: Floor | None = None
         """its data has been removed: it learns everything from its peers, the voters too"""
         self.withheld = False
-        """whoever rebuilds it does not let it start"""
+        """its supervisor does not let it start, or there is none"""
         self.clock = Clock()
         self.disk = SimulatedDisk(situation.chance(f"disk {node_id}"), keeps_history=False)
         self.unflushed: list[Connection] = []
@@ -276,11 +276,19 @@ class SimulatedNode(Waiting):
     def forget(self, floor: Floor) -> None:
         """Its data is removed, for good: what was rotten, and all that it has promised. So much is
         committed, and it is told so ever after."""
+        self.is_to_forget()
+        self.renewed = floor
+        self.erase()
+
+    def is_to_forget(self) -> None:
+        """It is on record that its data may be gone."""
+        self.record = lives.emptied(self.record)
+
+    def erase(self) -> None:
+        """Its data is removed by whoever administers it."""
         assert self.server is None, "it has been stopped"
         self.disk.erase()
         self.lost = self.flipped = self.tampered = False
-        self.record = lives.emptied(self.record)
-        self.renewed = floor
 
     def _end(self, reason: str) -> None:
         was, self.server = self.server, None
@@ -488,12 +496,12 @@ class SimulatedNode(Waiting):
         """Somebody asks it to."""
         self._tell(lambda server: server.take_snapshot())
 
-    def change_membership(self, target: list[NodeId]) -> None:
-        """Somebody asks it to."""
+    def change_membership(self, target: list[NodeId], term: int | None = None) -> None:
+        """Somebody asks it to, in that term."""
 
         def ask(server: Server) -> None:
             with contextlib.suppress(RaftError):
-                server.change_membership(target, self.local_now)
+                server.change_membership(target, self.local_now, term)
 
         self._tell(ask)
 

@@ -32,9 +32,9 @@ def roll(operator: Operator, patience_s: float, rng: random.Random) -> Work:
     """
     ids = rolling.in_order(operator.nodes, operator.look())
     for position, node_id in enumerate(ids):
-        node = operator.nodes[node_id]
-        if node.withheld:
-            continue  # it is being rebuilt, and is restarted in any case
+        node = operator.nodes.get(node_id)
+        if node is None or node.withheld:
+            continue  # it was removed, or is being rebuilt, and is restarted in any case
         done = yield from _restart(operator, node, ids[:position], patience_s, rng)
         if not done:
             return

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from launcher.lives import NodeRecord
 from launcher.simulation.disk import PowerCut, SimulatedDisk
-from launcher.simulation.operator import Operator, Work
+from launcher.simulation.operator import RECOVERY, Operator, Work
 from node.raft.membership import stable
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
@@ -55,8 +55,10 @@ class Salvage:
         """Takes the cluster down and recovers it, unless that may lose something."""
         if any(node.is_doubtful for node in self._nodes):
             return
-        self._operator.leave_off()
-        self._operator.begin("membership", self._recover())
+        if self._operator.is_down:
+            return
+        self._operator.die("stopped: the cluster is down")
+        self._operator.begin(RECOVERY, self._recover())
 
     def _survivor(self) -> SimulatedNode | None:
         """The node with the most recent log, if it has been in the newest term as well; None when
@@ -71,21 +73,16 @@ class Salvage:
         return examine(node.disk, Identity(node.cluster_id, node.node_id))
 
     def _recover(self) -> Work:
-        for node in self._nodes:
-            node.withheld = True  # nobody starts it while the cluster is down
-            node.crash(power=False, reason="stopped: the cluster is down")
-        try:
-            yield self._rng.random() * 0.3
-            survivor = self._survivor()
-            salvaged = None if survivor is None else self._rewrite(survivor)
-            if survivor is not None and salvaged is not None:
-                self._replace(survivor, salvaged)
-        finally:
-            for node in self._nodes:
-                node.withheld = False
-        for node in self._nodes:
-            node.start()
-        while salvaged is not None and not self._all_vote():
+        yield self._rng.random() * 0.3
+        survivor = self._survivor()
+        salvaged = None if survivor is None else self._rewrite(survivor)
+        if survivor is None or salvaged is None:
+            self._operator.come_back()
+            return
+        self._replace(survivor, salvaged)
+        self._operator.begin_anew()
+        self._operator.come_back()
+        while not self._all_vote():
             yield LOOKS_EVERY_S
 
     def _rewrite(self, survivor: SimulatedNode) -> tuple[SimulatedDisk, Salvaged] | None:

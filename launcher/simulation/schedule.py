@@ -37,6 +37,9 @@ FLIP_BIT = "flip-bit"
 WIPE = "wipe"
 SET_BACK = "set-back"
 RECOVER = "recover"
+ADD = "add"
+REMOVE = "remove"
+SUPERVISOR = "supervisor"
 ROLL = "roll"
 
 APART_NUMBERS = 100_000
@@ -139,6 +142,13 @@ FAULTS: dict[str, FaultKind] = {
     ),
     RECOVER: FaultKind(
         "the cluster is given up, and begun anew from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
+    ),
+    ADD: FaultKind("one or two new nodes are added", (ALL,), 1.0, (0.0, 0.0), 21),
+    REMOVE: FaultKind(
+        "a node is removed, perhaps one that is being added", _ONE, 1.0, (0.0, 0.0), 22
+    ),
+    SUPERVISOR: FaultKind(
+        "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
     ),
     ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
 }

@@ -13,6 +13,7 @@ durability      When an entry is first committed, a majority of the disks holds 
                 of all nodes went now.
 exactly-once    A command takes effect once in a life, at one index in all lives, and that is where
                 its client is told that it stands.
+reconciled      Who is taken off the record takes part by no configuration that may still count.
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
 safety          whenever they have applied as much.
 
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.clients import EXACTLY_ONCE
 from launcher.simulation.disk import SimulatedDisk
-from launcher.simulation.memberships import MembershipWatch, is_quorum
+from launcher.simulation.memberships import RECONCILED, MembershipWatch, is_quorum
 from node import wire
 from node.errors import StorageError
 from node.machines.kv import KeyValue
@@ -334,6 +335,15 @@ class Watch:
             self._durable[node_id] = last_index if node_id == survivor.node_id else 0
             if node_id != survivor.node_id:
                 self.promises[node_id] = Promises(node_id)
+
+    def dismissed(self, node: SimulatedNode) -> None:
+        """A node is about to be taken off the record: it takes part by no configuration any more,
+        neither the one that was committed last nor one that stands behind it."""
+        for one in self._configurations:
+            if node.node_id in one.membership.members:
+                belief = f"n{node.node_id} is taken off the record, and there is {one.membership}"
+                raise InvariantBroken(RECONCILED, belief)
+        self._durable.pop(node.node_id, None)
 
     def stepped(self, node: SimulatedNode) -> None:
         """A server has done all that was to be done."""

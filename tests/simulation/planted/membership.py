@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher import rebuild
+from launcher import changes
 from node.raft import reconfiguration, replication
 from node.raft import snapshot as core
 from node.raft.membership import Configuration
@@ -174,9 +174,9 @@ BUGS = [
         pitfall="Found in the field 1",
         story="It loses its data and learns it anew as the voter that it is: what it has voted and "
         "acknowledged is forgotten, and counts.",
-        target=rebuild,
-        attribute="steps",
-        plant=edited(('    yield Change(rest, "been set aside")\n', "")),
+        target=changes,
+        attribute="_rebuilding",
+        plant=edited(('    yield Voters("been set aside", leave=(node,))\n', "")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
         within=10,
         options=REBUILDS,
@@ -186,7 +186,7 @@ BUGS = [
         pitfall="Found in the field 8",
         story="That the leader goes by another configuration is enough. It may yet be truncated, "
         "and until then the other one decides as well.",
-        target=rebuild,
+        target=changes,
         attribute="standing",
         plant=edited((" and leader.membership_committed", "")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
@@ -198,7 +198,7 @@ BUGS = [
         pitfall="Found in the field 1",
         story="It votes for, and follows, whoever has not heard that it was set aside, and by "
         "whose configuration it counts.",
-        target=rebuild,
+        target=changes,
         attribute="floor_of",
         plant=edited(("Floor(leader.commit_term, leader.commit_index)", "Floor()")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
@@ -210,16 +210,16 @@ BUGS = [
         pitfall="Found in the field 1",
         story="It is set aside and taken back in one go, and only then its data is removed: a "
         "voter without the log that it has acknowledged.",
-        target=rebuild,
-        attribute="steps",
+        target=changes,
+        attribute="_rebuilding",
         plant=edited(
             (
-                "    yield Deed.STOP\n",
-                '    yield Change((*rest, node), "caught up")\n    yield Deed.STOP\n',
+                "    yield Act(Deed.STOP, node)\n",
+                '    yield Voters("caught up", join=(node,))\n    yield Act(Deed.STOP, node)\n',
             ),
             (
-                '    yield Deed.START\n    yield Change((*rest, node), "caught up")\n',
-                "    yield Deed.START\n",
+                '    yield Act(Deed.START, node)\n    yield Voters("caught up", join=(node,))\n',
+                "    yield Act(Deed.START, node)\n",
             ),
         ),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
