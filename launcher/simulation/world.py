@@ -246,23 +246,23 @@ class World:
         if self._trace is not None:
             self._trace.event(self.time.now, t, node, level, event, term, role, commit, fields)
 
-    # -- the operator's witness ------------------------------------------------------------------
+    # -- the operator's onlooker ------------------------------------------------------------------
 
     def forgot(self, node: SimulatedNode) -> None:
-        """The Witness port."""
+        """The Onlooker port."""
         self._watch.forgot(node)
         self._note("node.renewed", level="warn", target=node.node_id)
 
     def dismissed(self, node: SimulatedNode) -> None:
-        """The Witness port."""
+        """The Onlooker port."""
         self._watch.dismissed(node)
 
     def operated(self, event: str, **fields: object) -> None:
-        """The Witness port."""
+        """The Onlooker port."""
         self._note(event, "info", **fields)
 
     def taken_down(self, node: SimulatedNode) -> None:
-        """The Witness port."""
+        """The Onlooker port."""
         check_take_down(node, list(self._operator.nodes.values()))
 
     def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:
