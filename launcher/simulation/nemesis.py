@@ -37,7 +37,7 @@ from launcher.simulation.schedule import (
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
-from node.raft.membership import stable
+from node.raft.membership import majority, stable
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE
 from node.wire import LinkFault
@@ -442,7 +442,7 @@ class Nemesis:
         if under_way is not None and chance.random() < 0.5:
             ids = [node for node in under_way.nodes if chance.random() < 0.7]
         left = len(self._nodes) - len(ids)
-        if ids and left >= 2 and 2 * left > self._situation.options.nodes:
+        if ids and left >= max(2, majority(tuple(self._situation.nodes))):
             self._operator.remove(ids)
 
     def _supervisor(

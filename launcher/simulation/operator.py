@@ -81,7 +81,7 @@ class Operator:
         record: ClusterRecord,
         time: Time,
         rng: random.Random,
-        witness: Onlooker,
+        onlooker: Onlooker,
     ) -> None:
         """nodes: all that there are, and those that may be added"""
         self.record = record
@@ -89,10 +89,10 @@ class Operator:
         self.time = time
         self.is_down = False
         self.on_step: Callable[[], None] = _nothing
-        self.on_take_down = witness.taken_down
+        self.on_take_down = onlooker.taken_down
         self._everybody = nodes
         self._rng = rng
-        self._witness = witness
+        self._onlooker = onlooker
         self._said: dict[NodeId, Status] = {}
         """the last that each node has said when it was looked at"""
         self._led_term = 0
@@ -359,9 +359,9 @@ class Operator:
                 yield 0.0
                 node.is_to_forget()
                 node.erase()
-                self._witness.forgot(node)
+                self._onlooker.forgot(node)
             case Deed.DISMISS:
-                self._witness.dismissed(node)
+                self._onlooker.dismissed(node)
                 node.is_to_forget()
                 node.erase()
                 self.on_step()
@@ -375,7 +375,7 @@ class Operator:
         return self.record.change
 
     def _tell(self, event: str, change: Change) -> None:
-        self._witness.operated(event, kind=change.kind, targets=change.nodes)
+        self._onlooker.operated(event, kind=change.kind, targets=change.nodes)
 
 
 def _nothing() -> None:

@@ -246,7 +246,7 @@ class World:
         if self._trace is not None:
             self._trace.event(self.time.now, t, node, level, event, term, role, commit, fields)
 
-    # -- the operator's witness ------------------------------------------------------------------
+    # -- the operator's onlooker ------------------------------------------------------------------
 
     def forgot(self, node: SimulatedNode) -> None:
         """The Onlooker port."""

@@ -19,9 +19,11 @@ from tests.simulation.planted.properties import (
     LIVENESS,
     LOSS,
     PROMISES,
+    RECONCILED,
 )
 
 CHANGES = {"faults": ("partition", "isolate", "cut", "kill", "pause", "hunt", "reconfigure")}
+COME_AND_GO = {"nodes": 3, "faults": ("add", "remove", "supervisor")}
 REBUILDS = {"faults": ("kill", "isolate", "flip-bit", "rebuild")}
 
 BUGS = [
@@ -248,6 +250,69 @@ BUGS = [
         plant=edited((", first_round=raft.round + 1", "")),
         expected=(LIVENESS, PROMISES, *LOSS),
         within=60,
-        options={"faults": ("rebuild", "slow-link", "reorder", "fail-sync")},
+        options={"faults": ("rebuild", "slow-link", "reorder")},
+    ),
+    Planted(
+        name="a node is taken off the record while it votes",
+        pitfall="",
+        story="It is stopped and its data removed before any leader is asked to remove it: a voter "
+        "that is gone, and that nobody ever replaces.",
+        target=changes,
+        attribute="_removing",
+        plant=edited(('    yield Voters("been removed", leave=tuple(nodes))\n', "")),
+        expected=(RECONCILED, LIVENESS, *LOSS),
+        within=10,
+        options=COME_AND_GO,
+    ),
+    Planted(
+        name="a node has left as soon as the leader goes by voters without it",
+        pitfall="Found in the field 8",
+        story="They are not committed, and another leader may go by the ones before.",
+        target=changes,
+        attribute="standing",
+        plant=edited((" and leader.membership_committed and _is_sure(leader)", "")),
+        expected=(RECONCILED, LIVENESS, *LOSS),
+        within=60,
+        options={"nodes": 3, "faults": ("add", "remove", "supervisor", "hunt", "isolate")},
+    ),
+    Planted(
+        name="what a leader says of the voters counts before it knows what is committed",
+        pitfall="Found in the field 8",
+        story="An entry that names a node stands in the log of a server that may yet lead. The "
+        "node is taken off the record, and then made a voter.",
+        target=changes,
+        attribute="_is_sure",
+        plant=edited(("leader.commit_term == leader.term", "True")),
+        expected=(RECONCILED, LIVENESS, *LOSS),
+        within=60,
+        options={"nodes": 3, "faults": ("add", "supervisor", "power")},
+    ),
+    Planted(
+        name="a change that was broken off is left as it is",
+        pitfall="",
+        story="A supervisor that starts does not look at what was begun. A node stays without a "
+        "vote, or on record without its data.",
+        target=changes,
+        attribute="verdict",
+        plant=edited(
+            (
+                "        return Verdict.FINISH\n    if leader",
+                "        return Verdict.WAIT\n    if leader",
+            )
+        ),
+        expected=(LIVENESS, RECONCILED),
+        within=10,
+        options=COME_AND_GO,
+    ),
+    Planted(
+        name="the nodes of an add that is given up in part are forgotten",
+        pitfall="",
+        story="Of two new nodes one is removed. The other one is on record, and never votes.",
+        target=changes,
+        attribute="superseded",
+        plant=edited(("    if rest:\n", "    if False:\n")),
+        expected=(RECONCILED,),
+        within=60,
+        options=COME_AND_GO,
     ),
 ]
