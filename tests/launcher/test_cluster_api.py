@@ -107,7 +107,7 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
         assert list(described["nodes"][0]) == [
             *("id", "state", "role", "term", "leader", "voter", "first_index", "last_index"),
             *("commit_index", "applied_index", "snapshot_index", "pid", "restarts", "uptime_s"),
-            *("cpu_percent", "rss_bytes", "reason", "disk"),
+            *("cpu_percent", "rss_bytes", "reason", "disk", "change"),
         ]
         assert status.nodes[0].rss_bytes
         assert status.supervisor_pid == cluster.record().pid
