@@ -321,7 +321,9 @@ class Cluster:
     def add(self, count: int = 1) -> list[Chosen]:
         """Starts so many new nodes; returns when they have caught up and vote.
 
-        Raises TimedOut when they have not in a minute; they go on learning.
+        Raises TimedOut when they have not in a minute; they go on learning. What was begun goes on
+        without this call, and after the next `up`; `remove` gives it up. One change of the
+        membership is made at a time: another one is refused meanwhile.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UsageError(f"one node at least is added, not {count!r}")

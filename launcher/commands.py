@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -272,13 +273,15 @@ def snapshot(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @command(
     "add",
     "Start N new nodes, or one, and make them voters, while the cluster runs.\n\n"
-    "They learn the log first, and vote when they have caught up; ps shows them as learners.",
+    "They learn the log first, and vote when they have caught up; ps shows them as learners. That "
+    "goes on when this command is interrupted, and after the next up; remove gives it up.",
 )
 @click.argument("count", required=False, default=1, type=click.IntRange(min=1), metavar="[N]")
 @as_json
 def add(context: Context, count: int, as_json: bool) -> None:
     """`launcher add`."""
-    _act("added", context.cluster().add(count), as_json)
+    with _what_goes_on():
+        _act("added", context.cluster().add(count), as_json)
 
 
 @command(
@@ -290,7 +293,8 @@ def add(context: Context, count: int, as_json: bool) -> None:
 @as_json
 def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher remove`."""
-    _act("removed", context.cluster().remove(*targets), as_json)
+    with _what_goes_on():
+        _act("removed", context.cluster().remove(*targets), as_json)
 
 
 @command(
@@ -302,10 +306,21 @@ def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @as_json
 def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher rebuild`."""
-    _act("rebuilt", context.cluster().rebuild(*targets), as_json)
+    with _what_goes_on():
+        _act("rebuilt", context.cluster().rebuild(*targets), as_json)
 
 
 launcher.add_command(recover)
+
+
+@contextmanager
+def _what_goes_on() -> Iterator[None]:
+    """A change of the membership, which goes on when nobody waits for it any more: says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("launcher: it goes on: `launcher ps` shows how far it is", err=True)
+        raise
 
 
 @command(

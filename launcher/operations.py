@@ -86,7 +86,7 @@ class Operations:
             case control.AddNodes(count):
                 new = await self.membership.add(count)
                 status = await self._nodes.status()
-                return Reply(ok=True, chosen=[_choose(status, node) for node in new])
+                return Reply(ok=True, chosen=[_choose(status, n) for n in new if status.has(n)])
             case control.RemoveNodes(targets):
                 return await self._remove(targets)
             case control.Rebuild(targets):

@@ -131,6 +131,8 @@ def test_an_add_that_ctrl_c_and_down_broke_off_is_finished_by_the_next_up(lab: L
         say_why(lab, 4, "being added: learns the log")
         adding.send_signal(signal.SIGINT)
         assert adding.wait(PATIENCE_S) == 130
+        assert adding.stderr is not None
+        assert b"it goes on: `launcher ps` shows how far it is" in adding.stderr.read()
     say_why(lab, 4, "being added: learns the log")
     lab.launcher("stop", "followers", check=True)
     lab.launcher("down", check=True)
@@ -171,7 +173,7 @@ def test_an_add_that_no_log_has_heard_of_is_undone(lab: Lab) -> None:
 
     lab.launcher("up", "-d", "--machine", "waiting:Waiting", stdin="", check=True)
     is_clean(lab, [1, 2, 3])
-    assert changes(lab)[-1] == "change.undone"
+    assert changes(lab)[-2:] == ["change.undone", "change.done"]
     assert lab.launcher("read", "LS", check=True).lines == names
     added = lab.launcher("add", "--json", check=True).json["chosen"]
     assert [node["id"] for node in added] == [5], "no id is given twice"
