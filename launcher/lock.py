@@ -149,10 +149,14 @@ def _has_open(config: ClusterConfig, process: ProcessRecord) -> bool:
 
 
 class DataLock:
-    """The lock of a data folder, taken. The folder is held open too, and no child inherits either.
+    """The lock of a data folder, taken. The folder is open and locked too, and no child inherits
+    either.
 
     Both are known by their inodes, so a folder that is moved away is still this one, and another
-    in its place is not. folder: which one it is
+    in its place is not. The lock on the folder itself keeps others out when the file is removed;
+    it is not the one that others look at, since network file systems have no locks on folders.
+
+    folder: which one it is
     """
 
     def __init__(self, config: ClusterConfig, folder: int, lock: int) -> None:
@@ -199,7 +203,7 @@ def take(config: ClusterConfig) -> DataLock:
         lock = None
         try:
             lock = _lock_file(config.supervisor_lock)
-            if lock is not None and is_file(folder, config.data_dir):
+            if lock is not None and _lock_folder(folder) and is_file(folder, config.data_dir):
                 return DataLock(config, folder, lock)
         except BaseException:
             os.close(folder)
@@ -298,6 +302,17 @@ def _lock_file(path: Path) -> int | None:
         raise
     os.close(fd)
     return None
+
+
+def _lock_folder(fd: int) -> bool:
+    """Whether nobody else has it; also where folders cannot be locked."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _taken(config: ClusterConfig) -> LauncherError:

@@ -88,7 +88,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class NodeProcesses(msgspec.Struct, frozen=True):
     """processes.json: the nodes that run."""
 
-    nodes: dict[NodeId, ProcessRecord] = {}
+    nodes: dict[NodeId, ProcessRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +181,9 @@ def who_runs(
     own = named if named is not None and named.folder == folder else None
     if own is not None and has_lock_open(own.process):
         return CutOff(own.process, Path(own.runtime_dir))
-    if links > 1:
-        # The copied supervisor.json says no more than where to ask.
-        asked = [one.owner for one in held if named and str(one.path) == named.runtime_dir]
+    if links > 1 and named is not None and own is None:
+        # It is a copy, and all that it says is where to ask.
+        asked = [one.owner for one in held if str(one.path) == named.runtime_dir]
         return Linked(next((owner.data_dir for owner in asked if owner), ""))
     return Unknown(own)
 

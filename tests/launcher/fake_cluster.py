@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -84,9 +85,11 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -
 
 
 def runtime_folder(path: Path) -> RuntimeFolder:
-    """A new one where a test wants it, for whoever needs no supervisor."""
+    """A new one, held, where a test wants it, for whoever needs no supervisor."""
     path.mkdir(mode=0o700)
-    return RuntimeFolder(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return RuntimeFolder(path, descriptor)
 
 
 def all_gone(processes: dict[int, ProcessRecord]) -> bool:
