@@ -17,7 +17,7 @@ from launcher import control, lock
 from launcher.config import ClusterConfig
 from launcher.control import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut
-from launcher.lock import SupervisorRecord
+from launcher.ownership import Running
 
 LISTEN_PATIENCE_S = 2.0
 """How long a supervisor that is just starting may take until it listens."""
@@ -29,55 +29,63 @@ PING_TIMEOUT_S = 5.0
 _POLL_S = 0.02
 
 
-def running(config: ClusterConfig) -> SupervisorRecord:
-    """The supervisor that runs on this data folder. Raises NotRunning."""
-    record = lock.running(config)
-    if record is None:
+def running(config: ClusterConfig) -> Running:
+    """The cluster that runs on this data folder.
+
+    Raises NotRunning, and LauncherError when it cannot be reached; see `lock.running`.
+    """
+    found = lock.running(config)
+    if found is None:
         raise NotRunning(
             f"no cluster is running here (data in {config.data_dir}): `launcher up` starts one"
         )
-    return record
+    return found
 
 
 def runtime_dir(config: ClusterConfig) -> Path:
-    """The folder of the sockets of the cluster that runs. Raises NotRunning."""
-    return Path(running(config).runtime_dir)
+    """The folder of the sockets of the cluster that runs. Raises as `running`."""
+    return running(config).runtime_dir
 
 
 def ask(config: ClusterConfig, request: Request, timeout_s: float) -> Reply:
     """Asks the supervisor; one that is just starting is given a moment to listen.
 
-    Raises NotRunning, LauncherError when it is stopped and nothing was asked of it, TimedOut when
-    it is stopped or hangs after that, and what it answers.
+    Raises NotRunning, LauncherError when it cannot be reached, or is stopped and nothing was asked
+    of it, TimedOut when it is stopped or hangs after that, and what it answers.
     """
     give_up = time.monotonic() + LISTEN_PATIENCE_S
     while True:
-        record = running(config)
-        path = Path(record.runtime_dir) / control.CONTROL_SOCKET
-        if _is_stopped(record):
-            raise LauncherError(_stopped(record))
+        found = running(config)
+        path = found.runtime_dir / control.CONTROL_SOCKET
+        if _is_stopped(found):
+            raise LauncherError(_stopped(found))
         try:
-            return control.call(path, request, timeout_s, _watch(record, path))
+            return control.call(path, request, timeout_s, _watch(found, path))
         except NotRunning:
-            if path.exists() or time.monotonic() > give_up:
+            if path.exists():
                 raise
+            if time.monotonic() > give_up:
+                raise LauncherError(
+                    f"a cluster is running here, but its control socket {path} was removed: "
+                    "`launcher down` ends the cluster"
+                ) from None
         time.sleep(_POLL_S)
 
 
-def _watch(record: SupervisorRecord, path: Path) -> Callable[[], None]:
+def _watch(found: Running, path: Path) -> Callable[[], None]:
     """What is done each second while an answer is awaited. It raises TimedOut."""
     ping_at = time.monotonic() + PING_INTERVAL_S
 
     def look() -> None:
         nonlocal ping_at
-        if _is_stopped(record):
-            raise TimedOut(f"{_stopped(record)}; what was asked of it may be done then")
+        if _is_stopped(found):
+            raise TimedOut(f"{_stopped(found)}; what was asked of it may be done then")
         if time.monotonic() >= ping_at:
             try:
                 control.call(path, control.AskStatus(), PING_TIMEOUT_S)
             except TimedOut:
                 raise TimedOut(
-                    f"the supervisor (pid {record.pid}) does not react: `launcher down` ends it, "
+                    f"the supervisor (pid {found.pid}) does not react: `launcher down` ends it, "
                     "and the nodes with it"
                 ) from None
             except LauncherError:
@@ -87,16 +95,16 @@ def _watch(record: SupervisorRecord, path: Path) -> Callable[[], None]:
     return look
 
 
-def _is_stopped(record: SupervisorRecord) -> bool:
-    process = record.process.find()
+def _is_stopped(found: Running) -> bool:
+    process = found.process.find()
     try:
         return process is not None and process.status() == psutil.STATUS_STOPPED
     except psutil.NoSuchProcess:
         return False
 
 
-def _stopped(record: SupervisorRecord) -> str:
-    pid = record.pid
+def _stopped(found: Running) -> str:
+    pid = found.pid
     return (
         f"the supervisor (pid {pid}) is stopped by a signal and answers nobody: "
         f"`kill -CONT {pid}` lets it go on"

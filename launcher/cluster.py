@@ -16,8 +16,6 @@ Every method blocks, and raises an exception of `launcher/errors.py`, whose text
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -32,11 +30,12 @@ from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.disks import parse_fault
 from launcher.errors import LauncherError, NotRunning, UsageError
+from launcher.ownership import CutOff, Holder, Running
 from launcher.recovery import Outlook
 from launcher.shared_client import SharedClient
 from launcher.status import Chosen, ClusterStatus, HandedOver
-from launcher.supervision import OwnSupervisor
-from node.errors import CommandError, MachineError
+from launcher.supervision import OwnSupervisor, check_machine
+from node.errors import CommandError
 from node.raft.messages import NodeId
 from node.wire import LinkFault
 
@@ -146,7 +145,7 @@ class Cluster:
         if not self._fresh:
             with lock.disk_errors(self.config.data_dir):
                 self.config = records.as_known(self.config, count_given=self._count_given)
-        _check_machine(self.config.machine)
+        check_machine(self.config.machine)
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
@@ -166,9 +165,9 @@ class Cluster:
 
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
-        record = lock.running(self.config)
-        if record is not None:
-            ending.end(self.config, record)
+        holder = lock.look(self.config)
+        if holder is not None:
+            ending.end(self.config, self._own_cluster(holder))
         healed: list[str] = []
         known = claim.exists(self.config)
         if known:
@@ -178,10 +177,10 @@ class Cluster:
                     claim.remove_data(self.config)
                     claim.remove_folder(self.config)
         self._forget()
-        if record is None and not healed and not (volumes and known):
+        if holder is None and not healed and not (volumes and known):
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
         return DownReport(
-            was_running=record is not None, healed=healed, removed_data=volumes and known
+            was_running=holder is not None, healed=healed, removed_data=volumes and known
         )
 
     def outlook(self, node: int) -> Outlook:
@@ -234,11 +233,11 @@ class Cluster:
 
         The data is none the worse for it. Raises NotRunning.
         """
-        record = lock.running(self.config)
-        if record is None:
+        holder = lock.look(self.config)
+        if holder is None:
             self._forget()
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
-        ending.force(self.config, record)
+        ending.force(self.config, self._own_cluster(holder))
         with lock.locked(self.config):
             lock.heal(self.config)
         self._forget()
@@ -266,8 +265,8 @@ class Cluster:
         traceback: TracebackType | None,
     ) -> None:
         began = self._entered.pop() if self._entered else False  # in a forked child nothing did
-        if began and self._runs_by_us():
-            with contextlib.suppress(NotRunning):  # somebody has taken it down already
+        if began and self._own is not None and self._own.depends_on_us:
+            with contextlib.suppress(NotRunning):  # it is down already, or what runs is another
                 self.down()
         self.close()
 
@@ -276,17 +275,9 @@ class Cluster:
         self._shared.close()
 
     def after_fork(self) -> None:
-        """See `forked.Forkable`: a child has started no cluster, and has none to take down."""
+        """See `forked.Forkable`: a child has started no cluster."""
         self._own = None
         self._entered.clear()
-
-    def _runs_by_us(self) -> bool:
-        """What runs, or has left something behind, is what this object has started, and it has not
-        been let go of."""
-        if self._own is None or not self._own.depends_on_us:
-            return False
-        record = lock.running(self.config)
-        return record is None or record.pid == self._own.pid
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -379,7 +370,9 @@ class Cluster:
     def add(self, count: int = 1) -> list[Chosen]:
         """Starts so many new nodes; returns when they have caught up and vote.
 
-        Raises TimedOut when they have not in a minute; they go on learning.
+        Raises TimedOut when they have not in a minute; they go on learning. What was begun goes on
+        without this call, and after the next `up`; `remove` gives it up. One change of the
+        membership is made at a time: another one is refused meanwhile.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UsageError(f"one node at least is added, not {count!r}")
@@ -556,7 +549,20 @@ class Cluster:
         assert reply.status is not None, "a status is answered with a status"
         return reply.status, reply.restarting
 
-    # -- letting go --------------------------------------------------------------------------
+    # -- the supervisor's process ------------------------------------------------------------
+
+    def _own_cluster(self, holder: Holder) -> Running | CutOff:
+        """The cluster of this data folder; of several that ran on it one after the other the one
+        that this process has started and not let go of. Raises LauncherError."""
+        if not isinstance(holder, Running | CutOff):
+            raise lock.refusal(self.config, holder)
+        if self._own is not None and self._own.depends_on_us and self._own.pid != holder.pid:
+            self._forget()
+            raise NotRunning(
+                "the cluster that was started here has ended, and another one is running "
+                f"(supervisor pid {holder.pid}, data in {self.config.data_dir})"
+            )
+        return holder
 
     def _abandon(self) -> None:
         """Takes down what could not be brought up."""
@@ -570,20 +576,6 @@ class Cluster:
         if self._own is not None:
             self._own.end()
             self._own = None
-
-
-def _check_machine(name: str) -> None:
-    """Raises UsageError before anything is started for a machine that is none."""
-    from node.machines.registry import load as load_machine
-
-    here = os.getcwd()
-    sys.path.append(here)
-    try:
-        load_machine(name)
-    except MachineError as error:
-        raise UsageError(str(error)) from error
-    finally:
-        sys.path.remove(here)
 
 
 def _encoded(text: str | bytes) -> bytes:

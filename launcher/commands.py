@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from typing import Any
 import click
 
 from launcher import bench_life, entries
-from launcher.errors import LauncherError, UsageError
+from launcher.errors import UsageError
+from launcher.recover_command import recover
 from launcher.table import (
     TARGET_HELP,
     Context,
@@ -280,13 +283,15 @@ def snapshot(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @command(
     "add",
     "Start N new nodes, or one, and make them voters, while the cluster runs.\n\n"
-    "They learn the log first, and vote when they have caught up; ps shows them as learners.",
+    "They learn the log first, and vote when they have caught up; ps shows them as learners. That "
+    "goes on when this command is interrupted, and after the next up; remove gives it up.",
 )
 @click.argument("count", required=False, default=1, type=click.IntRange(min=1), metavar="[N]")
 @as_json
 def add(context: Context, count: int, as_json: bool) -> None:
     """`launcher add`."""
-    _act("added", context.cluster().add(count), as_json)
+    with _what_goes_on():
+        _act("added", context.cluster().add(count), as_json)
 
 
 @command(
@@ -298,7 +303,8 @@ def add(context: Context, count: int, as_json: bool) -> None:
 @as_json
 def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher remove`."""
-    _act("removed", context.cluster().remove(*targets), as_json)
+    with _what_goes_on():
+        _act("removed", context.cluster().remove(*targets), as_json)
 
 
 @command(
@@ -310,39 +316,21 @@ def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @as_json
 def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher rebuild`."""
-    _act("rebuilt", context.cluster().rebuild(*targets), as_json)
+    with _what_goes_on():
+        _act("rebuilt", context.cluster().rebuild(*targets), as_json)
 
 
-@command(
-    "recover",
-    "Begin a new cluster from the data of one node, when a majority of the data is lost. The "
-    "cluster must be down. Without --yes it only says what would count and what may be missing."
-    "\n\nNODE is an id (2 or n2). Then `launcher up` starts it, and `launcher add` brings others.",
-)
-@click.argument("node")
-@click.option("--yes", is_flag=True, help="Do it, whatever may be missing.")
-@as_json
-def recover(context: Context, node: str, yes: bool, as_json: bool) -> None:
-    """`launcher recover`."""
-    from launcher.cluster import Cluster
-    from launcher.output import print_json
-    from launcher.targets import parse_id
+launcher.add_command(recover)
 
-    config = context.load_config() if context.attached is None else context.attached.config
-    cluster = Cluster(config=config)
-    number = parse_id(node)
-    seen = cluster.recover(number) if yes else cluster.outlook(number)
-    if as_json:
-        print_json({"recovered": yes, "outlook": seen})
-    else:
-        for line in seen.lines():
-            click.echo(line)
-    if not yes:
-        raise LauncherError(f"nothing was changed: `launcher recover {number} --yes` does it")
-    if not as_json:
-        click.echo(
-            f"n{number} is a new cluster: `launcher up` starts it, `launcher add 2` adds two nodes"
-        )
+
+@contextmanager
+def _what_goes_on() -> Iterator[None]:
+    """A change of the membership, which goes on when nobody waits for it any more: says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("launcher: it goes on: `launcher ps` shows how far it is", err=True)
+        raise
 
 
 @command(

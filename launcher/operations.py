@@ -47,13 +47,16 @@ _Act: TypeAlias = Callable[[NodeId], Coroutine[None, None, str]]
 
 
 class Operations:
-    """The requests that act on nodes."""
+    """The requests that act on nodes.
+
+    membership: adds, removes and rebuilds them
+    """
 
     def __init__(self, nodes: Nodes, random: Random) -> None:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
-        self._membership = Reconfiguration(nodes)
+        self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
@@ -81,9 +84,9 @@ class Operations:
             case control.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
             case control.AddNodes(count):
-                new = await self._membership.add(count, self.start)
+                new = await self.membership.add(count)
                 status = await self._nodes.status()
-                return Reply(ok=True, chosen=[_choose(status, node) for node in new])
+                return Reply(ok=True, chosen=[_choose(status, n) for n in new if status.has(n)])
             case control.RemoveNodes(targets):
                 return await self._remove(targets)
             case control.Rebuild(targets):
@@ -334,15 +337,13 @@ class Operations:
     async def _remove(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()
         ids = resolve(targets, status, "remove", self._random)
-        await self._membership.remove(ids, status, self.stop)
+        await self.membership.remove(ids, status)
         return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _rebuild(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()
         ids = resolve(targets, status, "rebuild", self._random)
-        for node in ids:
-            now = await self._nodes.status()
-            await self._membership.rebuild(node, now, self.stop, self.start)
+        await self.membership.rebuild(ids, status)
         return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _partition(self, spec: str) -> Reply:

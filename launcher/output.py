@@ -113,7 +113,7 @@ def status_table(status: ClusterStatus, colour: bool) -> str:
     headers = "node state role term leader first last commit applied pid restarts uptime cpu memory"
     rows = [_row(node, colour) for node in status.nodes]
     titles = headers.split()
-    if any(node.reason or node.disk for node in status.nodes):
+    if any(map(_why, status.nodes)):
         titles.append("why")
         rows = [[*row, _why(node)] for row, node in zip(rows, status.nodes, strict=True)]
     return tabulate(rows, titles, tablefmt="plain", disable_numparse=True, stralign="left")
@@ -146,7 +146,7 @@ def _row(node: NodeStatus, colour: bool) -> list[str]:
 
 def _why(node: NodeStatus) -> str:
     disk = f"disk: {node.disk}" if node.disk else ""
-    return "; ".join(filter(None, (node.reason, disk)))
+    return "; ".join(filter(None, (node.reason, disk, node.change)))
 
 
 def duration(seconds: float) -> str:

@@ -122,10 +122,13 @@ def remarks(status: ClusterStatus, restarting: list[NodeId]) -> Iterator[Remark]
     followers = set(status.followers)
     for node in status.nodes:
         if node.state != "up":
-            why = f": {node.reason}" if node.reason else ""
-            yield Remark(f"n{node.id} is {node.state}{why}", node.id in restarting)
+            why = "; ".join(filter(None, (node.reason, node.change)))
+            passes = node.id in restarting or bool(node.change)
+            yield Remark(f"n{node.id} is {node.state}" + (f": {why}" if why else ""), passes)
         elif node.role is None:
             yield Remark(f"n{node.id} was started and has not answered yet", True)
+        elif node.change:
+            yield Remark(f"n{node.id}: {node.change}", True)
         elif not status.is_member(node.id):
             ways = f"`launcher rebuild {node.id}` or `launcher remove {node.id}` ends that"
             yield Remark(f"n{node.id} runs and is not a member of the cluster: {ways}", False)

@@ -40,6 +40,8 @@ def objection(node_id: NodeId, status: ClusterStatus) -> Objection | None:
 
     A node that is paused or does not run takes nothing away when it is restarted.
     """
+    if not status.has(node_id):
+        return Objection(f"n{node_id} was removed meanwhile", False)
     if status.node(node_id).state != "up":
         return None
     membership = status.membership
@@ -80,8 +82,10 @@ def is_back(node_id: NodeId, goal: int, status: ClusterStatus) -> bool:
     goal: the index that was committed when it was started
 
     A node that is no member learns nothing, and is back as soon as it runs.
-    Raises LauncherError when it does not run any more.
+    Raises LauncherError when it does not run any more, or is not there any more.
     """
+    if not status.has(node_id):
+        raise LauncherError(f"n{node_id} was removed meanwhile")
     node = status.node(node_id)
     if not node.running:
         raise LauncherError(f"n{node_id} is {node.state}: {node.reason}")

@@ -33,6 +33,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: of one core, since the last time somebody asked
     reason: why it is down or failed; empty when it is neither
     disk: what is wrong with its disk, as far as anybody knows (`launcher/disks.py`), or empty
+    change: why it has no vote, or is about to lose it, and what the change of the membership that
+        it is in waits for (`launcher/changes.py`); empty for a voter that is in no change
     """
 
     id: NodeId
@@ -53,6 +55,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     reason: str = ""
     disk: str = ""
+    change: str = ""
 
     @property
     def running(self) -> bool:
@@ -84,6 +87,10 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
             if node.id == node_id:
                 return node
         raise KeyError(node_id)
+
+    def has(self, node_id: NodeId) -> bool:
+        """Whether the cluster has such a node."""
+        return any(node.id == node_id for node in self.nodes)
 
     @property
     def up(self) -> list[NodeStatus]:

@@ -26,10 +26,11 @@ import msgspec
 
 from launcher import forked
 from launcher.config import ClusterConfig
-from launcher.errors import LauncherError, TimedOut
+from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
 from launcher.lock import disk_errors
 from launcher.spec import Report, Spec, encode_spec
+from node.errors import MachineError
 
 REPORT_TIMEOUT_S = 20.0
 _REAP_TIMEOUT_S = 5.0
@@ -38,6 +39,20 @@ _no_fork = threading.RLock()
 os.register_at_fork(
     before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
 )
+
+
+def check_machine(name: str) -> None:
+    """Raises UsageError before anything is started for a machine that is none."""
+    from node.machines.registry import load as load_machine
+
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        load_machine(name)
+    except MachineError as error:
+        raise UsageError(str(error)) from error
+    finally:
+        sys.path.remove(here)
 
 
 class OwnSupervisor:

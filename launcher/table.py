@@ -123,7 +123,7 @@ def launcher() -> None:
 
 
 def row(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A row for the table, to be added at its place."""
+    """A row that is yet to be put into the table."""
 
     def make(function: Callable[..., Any]) -> click.Command:
         return click.command(name, help=text)(_where(click.pass_obj(function)))

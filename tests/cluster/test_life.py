@@ -54,7 +54,7 @@ def test_up_serves_beside_a_node_that_refuses_to_start_and_says_so(lab: Lab) -> 
     assert done.status == 0, done.err
     (remark,) = [line for line in done.err.splitlines() if line.startswith("lab: n2 ")]
     assert remark.startswith("lab: n2 is failed: ")
-    assert "`launcher rebuild` brings it back" in remark
+    assert "`launcher rebuild 2` brings it back" in remark
     assert "2 of 3 nodes up" in done.out
     assert listed(lab) == kept
 

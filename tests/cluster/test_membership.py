@@ -15,6 +15,7 @@ from launcher.config import load
 from launcher.errors import TimedOut
 from node.errors import CommandError
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.launcher.fake_cluster import runtime_folder
 
 pytestmark = pytest.mark.cluster
 
@@ -122,7 +123,7 @@ def test_a_damaged_node_is_rebuilt_from_its_peers(lab: Lab) -> None:
     segment.write_bytes(content)
     refused = lab.launcher("start", "2")
     assert refused.status == 1
-    assert "`launcher rebuild` brings it back" in refused.last_error
+    assert "`launcher rebuild 2` brings it back" in refused.last_error
     assert "damaged" in lab.node(2)["reason"]
 
     lab.launcher("rebuild", "2", check=True)
@@ -197,11 +198,12 @@ def test_a_rolling_restart_counts_both_halves_of_a_joint_configuration(lab: Lab)
 
 
 def break_off_an_add(lab: Lab) -> None:
-    """As a supervisor does that is killed when the new node is on record, and before any leader is
-    asked: the log has never heard of that node. The cluster is down."""
+    """As the version before did when it was killed once the new node was on record, and before any
+    leader was asked: neither a log nor a change on record names that node. The cluster is down."""
     config = msgspec.structs.replace(load(lab.folder / "cluster.yaml"), nodes=3)
-    claim = Claim.take(config, lab.folder / "run", fresh=False)
+    claim = Claim.take(config, runtime_folder(lab.folder / "run"), fresh=False)
     claim.enlist(1)
+    claim.intend(None)
     claim.release()
 
 
@@ -212,7 +214,8 @@ def test_a_node_that_the_log_has_never_heard_of_makes_nobody_wait(lab: Lab) -> N
     break_off_an_add(lab)
 
     done = lab.launcher("up", "-d", check=True)
-    assert "lab: n4 runs and is not a member of the cluster: `launcher rebuild 4`" in done.err
+    assert "lab: n4: not a member, and no change is under way: `launcher rebuild 4`" in done.err
+    assert "not a member" in lab.node(4)["change"]
     assert lab.node(4)["leader"] is None
     lab.launcher("wait", "--leader", "--timeout", "10", check=True)
     lab.launcher("wait", "--converged", "--timeout", "10", check=True)

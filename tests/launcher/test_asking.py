@@ -21,7 +21,8 @@ from launcher import asking, control, lock, shared_client
 from launcher.client import Client
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning, TimedOut
-from launcher.lock import SupervisorRecord
+from launcher.ownership import Running
+from launcher.process_identity import ProcessRecord
 from launcher.shared_client import SharedClient
 from launcher.status import ClusterStatus
 from node import wire
@@ -36,10 +37,7 @@ class FakeSupervisor:
     def __init__(
         self, folder: Path, reply: Callable[[control.Request], control.Reply | None]
     ) -> None:
-        me = psutil.Process()
-        self.record = SupervisorRecord(
-            pid=me.pid, create_time=me.create_time(), runtime_dir=str(folder), name="c"
-        )
+        self.record = Running(ProcessRecord.of(os.getpid()), folder)
         self.asked: list[control.Request] = []
         self._reply = reply
         self._socket = socket.socket(socket.AF_UNIX)
@@ -169,9 +167,9 @@ def test_a_supervisor_that_is_stopped_while_it_is_waited_for(tmp_path: Path) -> 
             supervisor.resume()
 
 
-def connections(record: SupervisorRecord) -> int:
+def connections(record: Running) -> int:
     """How many operators the supervisor talks to."""
-    path = str(Path(record.runtime_dir) / control.CONTROL_SOCKET)
+    path = str(record.runtime_dir / control.CONTROL_SOCKET)
     found = psutil.Process(record.pid).net_connections("unix")
     return sum(str(one.laddr) == path for one in found) - 1  # it listens there too
 

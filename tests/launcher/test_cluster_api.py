@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 import launcher
@@ -21,7 +18,15 @@ from launcher.claim import Claim
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.timeline import Filter
-from tests.launcher.fake_cluster import FakeCluster, all_gone, config_in, fake_cluster, until
+from tests.launcher.fake_cluster import (
+    FakeCluster,
+    all_gone,
+    config_in,
+    fake_cluster,
+    runtime_folder,
+    script,
+    until,
+)
 
 ROOT = Path(launcher.__file__).parent.parent
 
@@ -102,7 +107,7 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
         assert list(described["nodes"][0]) == [
             *("id", "state", "role", "term", "leader", "voter", "first_index", "last_index"),
             *("commit_index", "applied_index", "snapshot_index", "pid", "restarts", "uptime_s"),
-            *("cpu_percent", "rss_bytes", "reason", "disk"),
+            *("cpu_percent", "rss_bytes", "reason", "disk", "change"),
         ]
         assert status.nodes[0].rss_bytes
         assert status.supervisor_pid == cluster.record().pid
@@ -159,7 +164,7 @@ def test_data_that_does_not_say_when_sessions_end_is_refused(tmp_path: Path) -> 
     older = {"format": 1, "cluster_id": "c", "name": "leeky", "nodes": 5, "machine": "files"}
     config.cluster_file.write_bytes(msgspec.json.encode(older))
     with pytest.raises(LauncherError, match="has format 1, and this launcher knows 3"):
-        Claim.take(config, tmp_path / "run", fresh=False)
+        Claim.take(config, runtime_folder(tmp_path / "run"), fresh=False)
 
 
 @cluster_test
@@ -367,7 +372,7 @@ def test_down_when_the_supervisor_does_not_react(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("launcher.ending.DOWN_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("launcher.ending.UNLOCK_PATIENCE_S", 0.5)
+    monkeypatch.setattr("launcher.ending._UNLOCK_PATIENCE_S", 0.5)
     with fake_cluster(tmp_path) as cluster:
         processes = cluster.processes()
         supervisor = processes[0].find()
@@ -429,22 +434,6 @@ def test_down_with_volumes_removes_the_data_and_keeps_the_logs(tmp_path: Path) -
 # -- other processes -------------------------------------------------------------------------------
 
 
-def script(folder: Path, body: str) -> subprocess.Popen[str]:
-    """Starts a script as a user would write it: no guard, from a folder of its own."""
-    file = folder / "script.py"
-    file.write_text("from tests.launcher.fake_cluster import FakeCluster\n" + textwrap.dedent(body))
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(
-        [sys.executable, str(file)],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
 @cluster_test
 def test_a_plain_script_needs_no_guard(tmp_path: Path) -> None:
     for shadow in ("node", "launcher"):  # folders that are called like our packages
@@ -476,160 +465,6 @@ def test_attach_reaches_a_detached_cluster(tmp_path: Path) -> None:
         with attached:
             assert attached.status().leader == 1
         assert lock.is_locked(cluster.config), "it ran before, and goes on"
-
-
-# -- with ------------------------------------------------------------------------------------------
-
-
-@cluster_test
-def test_leaving_a_context_ends_only_what_entering_it_began(tmp_path: Path) -> None:
-    with fake_cluster(tmp_path) as running:
-        pid = running.record().pid
-        for other in (
-            Cluster.attach(running.config),
-            Cluster(config=running.config),
-            Cluster(3, machine="files", config=running.config),
-            running,  # it has started the cluster, but not by being entered
-        ):
-            with other as entered:
-                assert entered.status().supervisor_pid == pid
-            assert running.record().pid == pid
-        running.down()
-        with running, running:  # the outer one begins it
-            assert running.status().leader == 1
-        assert not lock.is_locked(running.config)
-
-
-@cluster_test
-def test_a_cluster_that_is_not_what_was_asked_for_is_not_used(tmp_path: Path) -> None:
-    with fake_cluster(tmp_path) as running:
-        config = running.config
-        named = msgspec.structs.replace(config, machine="kv", machine_named=True)
-        for other, wanted in (
-            (FakeCluster(5, config=config), "5 nodes"),
-            (FakeCluster(machine="kv", config=config), "the machine kv"),
-            (FakeCluster(config=named), "the machine kv"),
-            (FakeCluster(5, machine="kv", config=config), "5 nodes, the machine kv"),
-            (FakeCluster(config=config, fresh=True), "empty data"),
-        ):
-            with pytest.raises(
-                LauncherError,
-                match=rf"3 nodes with the machine files runs here already .*\({wanted}\).*attach",
-            ):
-                other.__enter__()
-            assert running.status().leader == 1
-
-
-@cluster_test
-def test_leaving_a_context_leaves_alone_what_came_after(tmp_path: Path) -> None:
-    """Within it the cluster was taken down, and another was begun, by others or detached."""
-    with fake_cluster(tmp_path, start=False) as other:
-        with FakeCluster(3, config=other.config) as mine:
-            mine.down()
-            pid = other.up().supervisor_pid
-        assert other.record().pid == pid
-        other.down()
-        with FakeCluster(3, config=other.config) as mine:
-            mine.down()
-            pid = mine.up(detached=True).supervisor_pid
-        assert other.record().pid == pid
-
-
-@cluster_test
-def test_a_forked_child_neither_ends_a_cluster_nor_keeps_it(tmp_path: Path) -> None:
-    """One child leaves the context that it was forked in; another outlives its parent."""
-    running = script(
-        tmp_path,
-        """
-        import os, sys, time
-        with FakeCluster(3) as cluster:
-            child = os.fork()
-            if not child:
-                sys.exit(0)
-            os.waitpid(child, 0)
-            print(cluster.status().leader, flush=True)
-            lives_on = os.fork()
-            if not lives_on:
-                time.sleep(60)
-            print(lives_on, flush=True)
-            time.sleep(60)
-        """,
-    )
-    assert running.stdout is not None
-    assert running.stdout.readline() == "1\n"
-    child = psutil.Process(int(running.stdout.readline()))
-    with fake_cluster(tmp_path, start=False) as cluster:
-        processes = cluster.processes()
-
-        running.kill()
-
-        try:
-            until(lambda: all_gone(processes), "everything to be gone")
-            assert child.is_running()
-        finally:
-            child.kill()
-            running.communicate()
-        (stopped,) = cluster.events("supervisor.stopped")
-        assert stopped["reason"] == "the launcher has gone"
-
-
-@cluster_test
-def test_a_fork_while_a_supervisor_starts_keeps_nothing_of_it(tmp_path: Path) -> None:
-    """A child that is forked by another thread, and lives on, holds no pipe of the supervisor's."""
-    running = script(
-        tmp_path,
-        """
-        import os, subprocess, threading, time
-        starting, forked = threading.Event(), threading.Event()
-        popen = subprocess.Popen
-
-        def slow_popen(*arguments, **options):
-            starting.set()
-            forked.wait(1.0)
-            return popen(*arguments, **options)
-
-        def fork():
-            starting.wait()
-            child = os.fork()
-            if not child:
-                time.sleep(60)
-                os._exit(0)
-            forked.set()
-            print(child, flush=True)
-
-        subprocess.Popen = slow_popen
-        thread = threading.Thread(target=fork)
-        thread.start()
-        FakeCluster(3).up()
-        thread.join()
-        os._exit(0)
-        """,
-    )
-    assert running.stdout is not None
-    child = psutil.Process(int(running.stdout.readline()))
-    try:
-        with fake_cluster(tmp_path, start=False) as cluster:
-            until(lambda: running.poll() is not None, "the parent to end")
-            until(lambda: not lock.is_locked(cluster.config), "the cluster to go down")
-        assert child.is_running()
-    finally:
-        child.kill()
-        running.communicate()
-
-
-def test_a_forked_child_holds_no_lock_of_its_parent(tmp_path: Path) -> None:
-    config = config_in(tmp_path)
-    config.data_dir.mkdir()
-    with lock.locked(config):
-        child = os.fork()
-        if not child:
-            time.sleep(60)
-            os._exit(0)
-    try:
-        assert not lock.is_locked(config)
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 # -- other clusters --------------------------------------------------------------------------------
@@ -667,7 +502,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     assert running.stdout.readline() == "go\n"
     with fake_cluster(tmp_path, start=False) as cluster:
         until(lambda: lock.running(cluster.config), "the supervisor")
-        until(lambda: len(cluster.record().nodes) > 5, "some of the nodes")
+        until(lambda: len(cluster.listed()) > 5, "some of the nodes")
         processes = cluster.processes()
 
         running.terminate()

@@ -72,6 +72,16 @@ def test_all_are_well() -> None:
     [
         (FAILED, THREE, Remark("n3 is failed: no room", False)),
         (msgspec.structs.replace(down(3), state="paused"), THREE, Remark("n3 is paused", False)),
+        (
+            msgspec.structs.replace(down(3), reason="stopped", change="being removed"),
+            THREE,
+            Remark("n3 is down: stopped; being removed", True),
+        ),
+        (
+            msgspec.structs.replace(node(3, role="learner"), change="being added: learns the log"),
+            Membership((1, 2), (1, 2, 3)),
+            Remark("n3: being added: learns the log", True),
+        ),
         (STARTED, THREE, Remark("n3 was started and has not answered yet", True)),
         (node(3, leader=None), THREE, Remark("n3 does not follow the leader n1 yet", True)),
         (

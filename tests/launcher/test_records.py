@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -66,12 +69,21 @@ def test_what_was_sealed_is_read_again(config: ClusterConfig) -> None:
     assert sealed.unseal(sealed.seal(record).rstrip(b"\n"), ClusterRecord) == record
 
 
-def test_a_replaced_file_is_the_old_one_or_the_new_one(config: ClusterConfig) -> None:
+def test_a_replaced_file_is_the_old_one_or_the_new_one(
+    config: ClusterConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     file = config.data_dir / "file"
     sealed.replace(file, b"old", durable=True)
-    with pytest.raises(TypeError):
-        sealed.replace(file, "no bytes", durable=True)  # type: ignore[arg-type]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            sealed.replace(file, b"new", durable=True)
     assert file.read_bytes() == b"old"
+    sealed.replace(file, b"new", durable=True)
+    assert file.read_bytes() == b"new"
 
 
 # -- cluster.json --------------------------------------------------------------------------------
@@ -219,8 +231,6 @@ def test_a_node_is_confirmed_reaches_further_and_never_back() -> None:
 def test_what_is_advised_depends_on_what_is_left(
     voters: list[int], lost: list[int], advised: str
 ) -> None:
-    import re
-
     assert re.search(advised, lives.advice(2, voters, lost))
 
 

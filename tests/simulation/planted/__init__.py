@@ -19,6 +19,7 @@ from tests.simulation.planted import (
     handovers,
     lives,
     membership,
+    operators,
     reads,
     replication,
     servers,
@@ -73,6 +74,7 @@ ALL: list[Planted] = [
     *snapshots.BUGS,
     *membership.BUGS,
     *lives.BUGS,
+    *operators.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
