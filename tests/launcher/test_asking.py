@@ -174,6 +174,21 @@ def connections(record: Running) -> int:
     return sum(str(one.laddr) == path for one in found) - 1  # it listens there too
 
 
+@pytest.mark.cluster
+def test_a_supervisor_whose_control_socket_was_removed_can_still_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "LISTEN_PATIENCE_S", 0.2)
+    with fake_cluster(tmp_path) as cluster:
+        (cluster.record().runtime_dir / control.CONTROL_SOCKET).unlink()
+        with pytest.raises(
+            LauncherError, match=r"control\.sock was removed: `launcher down` ends the cluster"
+        ) as caught:
+            cluster.status()
+        assert not isinstance(caught.value, NotRunning)
+        assert cluster.down().was_running
+
+
 # -- threads ---------------------------------------------------------------------------------------
 
 
