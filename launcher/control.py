@@ -15,11 +15,13 @@
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
+    anything, of one client too many    {"ok": false, "error": "...", "busy": true}
 
 `kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
 `snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
 a minute with an error that says that they go on.
-This is the operator's side; the supervisor's is `launcher/listener.py`.
+This is the operator's side; the supervisor's is `launcher/listener.py`. What a request may say is
+checked by one function, `check`, on both: before it is sent, and before it is carried out.
 """
 
 from __future__ import annotations
@@ -28,20 +30,33 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
+from launcher.disks import check_fault
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.settings import MAX_NODES
 from launcher.status import Chosen, ClusterStatus, HandedOver
-from node import wire
+from launcher.targets import shown
+from node import faults, wire
 from node.raft.messages import NodeId
 
 CONTROL_SOCKET = "control.sock"
 """Its name in the runtime folder."""
 
 _LOOK_INTERVAL_S = 1.0
+MOST_TARGET_CHARACTERS = 4096
+"""All targets of one request together, or its partition, are no longer: far more than name every
+node several times."""
+
+_BUSY_PAUSE_S = 0.05
+"""So long who finds the supervisor busy waits before it asks again."""
+
+MOST_LINK_FAULTS = 4096
+"""More than four for each direction of each link of the largest cluster."""
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
@@ -167,17 +182,61 @@ Request: TypeAlias = (
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer to any request.
 
+    busy: the request was not looked at, for there are too many connections; ask again
     restarting: the nodes that are about to come up by themselves
     """
 
     ok: bool
     error: str = ""
     exit_status: int = 0
+    busy: bool = False
     chosen: list[Chosen] = []
     status: ClusterStatus | None = None
     restarting: list[NodeId] = []
     groups: list[list[NodeId]] = []
     handed_over: HandedOver | None = None
+
+
+# -- what may be asked ---------------------------------------------------------------------------
+
+
+def check(request: Request) -> None:
+    """Raises UsageError for a request that makes no sense, whatever the state of the cluster.
+
+    Whom the targets mean is not looked at here: that takes the cluster (`launcher/targets.py`).
+    """
+    match request:
+        case Kill(_, name):
+            parse_signal(name)
+        case AddNodes(count):
+            if not 1 <= count <= MAX_NODES:
+                raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
+        case Partition(spec):
+            _check_length("a partition", len(spec))
+        case SetLinks(asked):
+            _check_links(asked)
+        case SetDisks(_, fault):
+            if fault is not None:
+                check_fault(fault)
+        case _:
+            pass
+    targets: list[str] = getattr(request, "targets", [])
+    _check_length("the targets", sum(len(target) + 1 for target in targets))
+
+
+def _check_length(what: str, characters: int) -> None:
+    if characters > MOST_TARGET_CHARACTERS:
+        raise UsageError(f"{what} may have {MOST_TARGET_CHARACTERS} characters, not {characters}")
+
+
+def _check_links(asked: list[wire.LinkFault]) -> None:
+    if len(asked) > MOST_LINK_FAULTS:
+        raise UsageError(f"the links can have {MOST_LINK_FAULTS} faults, not {len(asked)}")
+    for fault in asked:
+        try:
+            faults.check(fault)
+        except ValueError as error:
+            raise UsageError(f"no link can do that: {error}") from error
 
 
 # -- asking --------------------------------------------------------------------------------------
@@ -190,25 +249,43 @@ def call(
 
     look: called each second while it waits; what it raises ends the call
 
-    Raises NotRunning when nobody listens or whoever did has died, TimedOut, and what the supervisor
-    answered: UsageError, TimedOut or LauncherError.
+    Raises UsageError for a request that makes no sense, before anything is sent; NotRunning when
+    nobody listens or whoever did has died, TimedOut, and what the supervisor answered: UsageError,
+    TimedOut or LauncherError.
     """
+    check(request)
     deadline = time.monotonic() + timeout_s
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(timeout_s)
-            connection.connect(str(path))
-            connection.sendall(wire.frame(msgspec.json.encode(request)))
-            body = _receive(connection, deadline, look)
+        reply = _ask(path, request, deadline, look)
+        while reply is None or (reply.busy and time.monotonic() + _BUSY_PAUSE_S < deadline):
+            time.sleep(_BUSY_PAUSE_S)
+            reply = _ask(path, request, deadline, look)
     except TimeoutError as error:
         raise TimedOut(f"the supervisor has not answered in {timeout_s:g} s") from error
     except (OSError, EOFError) as error:
         raise NotRunning("the supervisor is gone: `launcher up` starts the cluster") from error
-    reply = msgspec.json.decode(body, type=Reply)
     if reply.ok:
         return reply
     kinds: dict[int, type[LauncherError]] = {2: UsageError, 3: NotRunning, 4: TimedOut}
     raise kinds.get(reply.exit_status, LauncherError)(reply.error)
+
+
+def _ask(
+    path: Path, request: Request, deadline: float, look: Callable[[], None] | None
+) -> Reply | None:
+    """The supervisor's answer; None when so many wait to be let in that it cannot be asked now."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(left_s)
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:
+            return None
+        with suppress(BrokenPipeError):  # it has told us already that it is busy
+            connection.sendall(wire.frame(msgspec.json.encode(request)))
+        return msgspec.json.decode(_receive(connection, deadline, look), type=Reply)
 
 
 def _receive(connection: socket.socket, deadline: float, look: Callable[[], None] | None) -> bytes:
@@ -242,5 +319,6 @@ def parse_signal(text: str) -> signal.Signals:
         return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
     except (KeyError, ValueError):
         raise UsageError(
-            f"there is no signal {text!r}: write a name such as KILL, TERM or SIGINT, or a number"
+            f"there is no signal {shown(text)}: write a name such as KILL, TERM or SIGINT, "
+            "or a number"
         ) from None

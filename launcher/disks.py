@@ -42,13 +42,25 @@ def parse_fault(text: str) -> DiskFault | None:
     if words == ["ok"]:
         return None
     if words and takes_duration(words[0]):
-        return DiskFault("slow-disk", _delay_s(text, words[1:]))
+        return _slow(text, words[1:])
     if len(words) != 1 or words[0] not in _KINDS:
         raise UsageError(
             f"a disk cannot do {text!r}: it can hang, be slow by a duration (slow 200ms), "
             "be full, fail-write, fail-sync, or be ok"
         )
     return DiskFault(_KINDS[words[0]])
+
+
+def check_fault(fault: DiskFault) -> None:
+    """Raises UsageError for a fault that no disk can have, wherever it comes from."""
+    if fault.kind == "slow-disk":
+        if not 0 < fault.delay_s <= MOST_DELAY_S:
+            raise UsageError(
+                "slow takes a duration with a unit, such as 200ms, "
+                f"of at most {write_duration(MOST_DELAY_S)}"
+            )
+    elif fault.delay_s:
+        raise UsageError(f"a disk with the fault {fault.kind} takes no delay")
 
 
 def describe(fault: DiskFault) -> str:
@@ -69,15 +81,14 @@ def ailment(fault: DiskFault | None, stalled: bool) -> str:
     return ", ".join(said)
 
 
-def _delay_s(text: str, words: list[str]) -> float:
+def _slow(text: str, words: list[str]) -> DiskFault:
     try:
         (duration,) = words
-        delay_s = parse_duration_s(duration)
+        fault = DiskFault("slow-disk", parse_duration_s(duration))
     except ValueError:
-        delay_s = 0.0
-    if not 0 < delay_s <= MOST_DELAY_S:
-        raise UsageError(
-            f"a disk cannot be {text!r}: slow takes a duration with a unit, such as 200ms, "
-            f"of at most {write_duration(MOST_DELAY_S)}"
-        )
-    return delay_s
+        fault = DiskFault("slow-disk")
+    try:
+        check_fault(fault)
+    except UsageError as error:
+        raise UsageError(f"a disk cannot be {text!r}: {error}") from error
+    return fault

@@ -34,7 +34,7 @@ from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
 from launcher.node_config import node_config
 from launcher.process_identity import ProcessRecord
-from launcher.processes import Node, NodeProcess, launch
+from launcher.processes import Node, NodeProcess, launch, rejoin
 from launcher.records import Change
 from launcher.status import ClusterStatus, NodeStatus, cluster_status, with_word_of
 from node import wire
@@ -393,6 +393,11 @@ class Nodes:
             return
         if isinstance(message, wire.LifeBegun):
             self._record_life(node, message.sequence)
+            return
+        if isinstance(message, wire.LinkLost):
+            peer = self.all.get(message.peer)
+            if peer is not None and rejoin(node.process, peer.process, message.life):
+                self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)

@@ -26,7 +26,7 @@ import time
 from collections import deque
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Protocol
@@ -306,6 +306,23 @@ class Node:
     status: wire.Status | None = None
     disk_fault: wire.DiskFault | None = None
     lost: bool = False
+
+
+def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> bool:
+    """Hands both processes the ends of a fresh pipe, in the place of the one between them.
+
+    life: that of `other` which is meant. Whether it came about: not if either has ended, for then
+    whatever starts next brings a pipe along, nor while no pipe can be made.
+    """
+    if one is None or other is None or other.life != life:
+        return False
+    try:
+        near, far = Pipe()
+    except OSError:
+        return False  # it will be asked for again
+    one.send_link(other.node, other.life, near)
+    other.send_link(one.node, one.life, far)
+    return True
 
 
 def _close(fd: int | None) -> None:

@@ -27,7 +27,7 @@ from random import Random
 
 import msgspec
 
-from launcher import control, listener
+from launcher import control, listener, printed
 from launcher.changes import stay_down
 from launcher.claim import Claim
 from launcher.control import CONTROL_SOCKET, Reply, Request
@@ -210,6 +210,8 @@ class Supervisor:
             await asyncio.sleep(RECORD_INTERVAL_S)
             await self._nodes.ask()
             self._nodes.save_records()
+            with contextlib.suppress(OSError):  # removed, or on a disk that fails
+                printed.keep_bounded(self._config.supervisor_stderr)
 
     async def _tail(self) -> None:
         while True:

@@ -39,6 +39,11 @@ Action: TypeAlias = Literal[
     "disk ok",
 ]
 
+_MOST_DIGITS = 9
+"""No cluster comes to an id of more."""
+
+_SHOWN_CHARACTERS = 60
+
 WORDS = ("leader", "follower", "followers", "minority", "majority", "all", "random")
 _NEEDS_ROLES = ("leader", "follower", "followers")
 _SEVERAL = ("followers", "minority", "majority", "all")
@@ -72,12 +77,12 @@ def parse_partition(spec: str, status: ClusterStatus, random: Random) -> list[li
     """
     groups = [[_parse(word, status) for word in split([part])] for part in spec.split("|")]
     if not all(groups):
-        raise UsageError(f"partition {spec!r}: a group is empty; write for example 1,2|3,4,5")
+        raise UsageError(f"partition {shown(spec)}: a group is empty; write for example 1,2|3,4,5")
     left = [node.id for node in status.nodes]
     for target in (target for group in groups for target in group):
         if isinstance(target, int):
             if target not in left:
-                raise UsageError(f"partition {spec!r}: n{target} can be on one side only")
+                raise UsageError(f"partition {shown(spec)}: n{target} can be on one side only")
             left.remove(target)
 
     resolved = []
@@ -92,7 +97,8 @@ def parse_partition(spec: str, status: ClusterStatus, random: Random) -> list[li
     resolved += [[node] for node in left]
     if len(resolved) == 1:
         raise UsageError(
-            f"partition {spec!r} cuts no link: separate the groups with |, for example 1,2|3,4,5"
+            f"partition {shown(spec)} cuts no link: "
+            "separate the groups with |, for example 1,2|3,4,5"
         )
     return resolved
 
@@ -104,22 +110,35 @@ def split(targets: Sequence[str]) -> list[str]:
 
 def parse_id(word: str) -> NodeId:
     """`2` or `n2`, of a cluster that need not run. Raises UsageError."""
+    node = _id_in(word)
+    if node is None:
+        raise UsageError(f"{shown(word)} names no node: write an id, such as 2 or n2")
+    return node
+
+
+def shown(word: str) -> str:
+    """What somebody wrote, in quotes, on one line and of bounded length."""
+    return repr(word if len(word) <= _SHOWN_CHARACTERS else word[:_SHOWN_CHARACTERS] + "...")
+
+
+def _id_in(word: str) -> NodeId | None:
+    """The id that `2` or `n2` is; None for a word that is none, or too long to be one."""
     digits = word.lower().removeprefix("n")
-    if not (digits.isascii() and digits.isdigit()):
-        raise UsageError(f"{word!r} names no node: write an id, such as 2 or n2")
-    return int(digits[:9])
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _MOST_DIGITS:
+        return None
+    return int(digits)
 
 
 def _parse(word: str, status: ClusterStatus) -> NodeId | str:
     lower = word.lower()
     if lower in WORDS:
         return lower
-    digits = lower.removeprefix("n")
-    if not (digits.isascii() and digits.isdigit()):
-        raise UsageError(f"unknown target {word!r}: {_allowed(status)}")
-    if not any(node.id == int(digits) for node in status.nodes):
-        raise UsageError(f"there is no node {digits}: {_allowed(status)}")
-    return int(digits)
+    node_id = _id_in(word)
+    if node_id is None:
+        raise UsageError(f"unknown target {shown(word)}: {_allowed(status)}")
+    if not any(node.id == node_id for node in status.nodes):
+        raise UsageError(f"there is no node {node_id}: {_allowed(status)}")
+    return node_id
 
 
 def _allowed(status: ClusterStatus) -> str:

@@ -321,13 +321,26 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} moved to term {term}",
     ),
     "commit.advanced": ("{node:node} knows all up to entry {commit} to be committed",),
+    "frame.skipped": (
+        "{node:node} skipped {count} messages that make no sense, the last {reason}",
+        "{node:node} skipped messages that make no sense",
+    ),
+    "link.renewed": ("{targets:nodes} are linked anew",),
     "link.opened": ("{node:node} is linked to {peer:node}",),
     "link.closed": (
         "{node:node} lost its link to {peer:node}: {reason}",
         "{node:node} lost its link to {peer:node}",
     ),
     "applied.digest": ("{node:node} has applied all up to entry {index}: digest {digest}",),
-    "client.refused": ("{node:node} refused a client: {reason}", "{node:node} refused a client"),
+    "client.dropped": ("{node:node} hung up on a client: {reason}",),
+    "entries.skipped": (
+        "{node:node} SKIPPED the entries {first_index} to {last_index}: no requests: {reason}",
+    ),
+    "client.refused": (
+        "{node:node} refused {count} requests of clients, the last: {reason}",
+        "{node:node} refused a client: {reason}",
+        "{node:node} refused a client",
+    ),
     "supervisor.started": ("the supervisor of {nodes} nodes started", "the supervisor started"),
     "supervisor.stopping": ("the cluster is being taken down: {reason}",),
     "supervisor.stopped": ("the cluster is down: {reason}",),

@@ -5,38 +5,46 @@ reads; who asks for one of a follower is served there. Everything else waits, fo
 leader to be sent to. What only a certain leader can give is given up with it: its clients are sent
 to the next one, and ask again.
 
+Who asks for little is not kept waiting by who asks for much: of what has come in one turn the
+shortest requests are proposed first, and while more than `MOST_UNAPPLIED` entries of the log wait
+to be applied only those clients are let in that wait for nothing yet.
+
 What is held for them is bounded (docs/ARCHITECTURE.md, "What is bounded").
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 
-from node import wire
+from node import requests, wire
+from node.answering import Answering
 from node.errors import Busy, WireError
-from node.events import Note
+from node.events import Note, Repeated
+from node.machines.protocol import Machine
 from node.ports import ClientConnection
 from node.raft.messages import NodeId
 from node.raft.raft import Raft
 from node.raft.state import LEADER
 from node.settings import MAX_HELD_READ_BYTES, read_bytes
-from node.wire import MOST_UNACKNOWLEDGED, NodeConfig, Read, ReadResult, Submit
+from node.stretch import Stretch
+from node.wire import MOST_COMMANDS, NodeConfig, Read, Submit
 
 _NEVER = float("inf")
+
+
+MOST_UNAPPLIED = 1 << 17
+"""When more entries wait to be applied, clients that have one among them are sent away. So much the
+others may have to wait for, behind a client that submits as much as it can."""
 
 
 class Clients:
     """Those of one server."""
 
-    def __init__(
-        self, config: NodeConfig, raft: Raft, note: Note, answer: Callable[[Read], ReadResult]
-    ) -> None:
-        """answer: asks the machine, as it is now"""
+    def __init__(self, config: NodeConfig, raft: Raft, note: Note) -> None:
         self._config = config
         self._raft = raft
-        self._note = note
-        self._answer = answer
+        self._answering = Answering()
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []
@@ -49,28 +57,25 @@ class Clients:
         self._confirmed_reads: deque[tuple[int, list[int]]] = deque()
         self._under: tuple[int, NodeId | None] | None = None
         """the term, and its leader, in which what clients wait for was begun"""
+        self._refused = Repeated("client.refused", note)
 
     def request(self, client: ClientConnection, body: bytes) -> None:
         """A client's request."""
         try:
-            message = wire.decode_request(body)
+            message = requests.decode(body, self._config.max_entry_bytes)
         except WireError as error:
-            client.send(wire.encode_client(wire.Refused(str(error))))
+            self._refuse(client, str(error))
             return
         if isinstance(message, Submit):
-            refusal = self._refusal(message)
-            if refusal is None:
-                self._submits.append((client, message, body))
-            else:
-                self._note("warn", "client.refused", reason=refusal)
-                client.send(wire.encode_client(wire.Refused(refusal)))
-        elif message.stale:
-            self._answer_read(client, message)
+            self._submits.append((client, message, body))
         elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
             self._redirect(client, None, "too many reads wait to be confirmed")
         else:
             self._held_read_bytes += read_bytes(message)
-            self._reads.append((client, message))
+            if message.stale:
+                self._answering.take(client, message)
+            else:
+                self._reads.append((client, message))
 
     def gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
@@ -80,14 +85,16 @@ class Clients:
         if self._reads:
             self._held_read_bytes -= sum(read_bytes(read) for c, read in self._reads if c is client)
             self._reads = [item for item in self._reads if item[0] is not client]
+        self._held_read_bytes -= self._answering.gone(client)
 
     @property
     def deadline(self) -> float:
         """Until when those wait who are to be sent to a leader; infinity when nobody does."""
         return min(self._parked.values()) if self._parked else _NEVER
 
-    def begin(self, now: float) -> None:
+    def begin(self, now: float, applied_index: int) -> None:
         """Acts on the requests that have come."""
+        self._refused.tell(now)
         if not (self._submits or self._reads or self._under is None):
             return
         state = self._raft.state
@@ -95,7 +102,7 @@ class Clients:
         under = (state.current_term, state.leader_id)
         if leads:
             self._under = under
-            self._propose(now)
+            self._propose(now, applied_index)
         else:
             for client, _, _ in self._submits:
                 self._park(client, now)
@@ -122,14 +129,31 @@ class Clients:
         """What the core says of reads: from which applied index on they may be answered."""
         self._confirmed_reads.extend(reads)
 
-    def answer_reads(self, applied_index: int) -> None:
-        """Those that the state, applied up to there, can answer."""
-        while self._confirmed_reads and self._confirmed_reads[0][0] <= applied_index:
+    @property
+    def has_half_answered(self) -> bool:
+        """Whether the machine's state must stay as it is: a read is answered from one point."""
+        return self._answering.is_half_way
+
+    @property
+    def has_reads_due(self) -> bool:
+        """Whether `answer_reads` would do anything now."""
+        return self._answering.has_more
+
+    def answer_reads(self, machine: Machine, index: int, term: int, stretch: Stretch) -> None:
+        """Those that the machine can answer, as far as the stretch goes.
+
+        index, term: of the last entry that it has applied
+        """
+        while self._confirmed_reads and self._confirmed_reads[0][0] <= index:
             _, tickets = self._confirmed_reads.popleft()
             for ticket in tickets:
-                client, read = self._open_reads.pop(ticket)
-                self._held_read_bytes -= read_bytes(read)
-                self._answer_read(client, read)
+                self._answering.take(*self._open_reads.pop(ticket))
+        if self._answering.has_more:
+            self._held_read_bytes -= self._answering.go_on(machine, index, term, stretch)
+
+    def state_replaced(self) -> None:
+        """The machine is another one: what is half answered is asked of it anew."""
+        self._answering.begin_again()
 
     def give_up_lost_leader(self, now: float) -> None:
         """Who waits for what only the leader that this server was, or followed, can give must look
@@ -141,11 +165,11 @@ class Clients:
         for clients, _ in self._waiters.values():
             for client in clients:
                 self._park(client, now)
-        for client, _ in self._open_reads.values():
+        for client, read in self._open_reads.values():
             self._park(client, now)
+            self._held_read_bytes -= read_bytes(read)
         self._waiters.clear()
         self._open_reads.clear()
-        self._held_read_bytes = sum(read_bytes(read) for _, read in self._reads)
         self._confirmed_reads.clear()
 
     def send_away_parked(self, now: float) -> None:
@@ -161,27 +185,14 @@ class Clients:
             del self._parked[client]
             self._redirect(client, leader_id, "not the leader")
 
-    def _answer_read(self, client: ClientConnection, read: Read) -> None:
-        client.send(wire.encode_client(self._answer(read)))
+    def _refuse(self, client: ClientConnection, reason: str) -> None:
+        self._refused.add(reason)
+        client.send(wire.encode_client(wire.Refused(reason)))
 
-    def _refusal(self, request: Submit) -> str | None:
-        limit = self._config.max_entry_bytes
-        if not request.commands or not min(map(len, request.commands)):
-            return "an entry is empty"
-        if (largest := max(map(len, request.commands))) > limit:
-            return f"an entry of {largest} bytes is over the limit of {limit} (limits.entry)"
-        if request.first_sequence < 1:
-            return "sequence numbers begin with 1"
-        kept = request.first_sequence + len(request.commands) - request.lowest_unanswered
-        if kept > MOST_UNACKNOWLEDGED:
-            return (
-                f"{kept} entries of this session would be unacknowledged, of {MOST_UNACKNOWLEDGED} "
-                "at most; take the answers that have come before submitting more"
-            )
-        return None
-
-    def _propose(self, now: float) -> None:
+    def _propose(self, now: float, applied_index: int) -> None:
         """All that was submitted, as few batches as the limit on their size allows."""
+        state = self._raft.state
+        self._arrange(state.log.last_index - applied_index)
         start = 0
         while start < len(self._submits):
             stop, size = start, 0
@@ -192,18 +203,42 @@ class Clients:
                 stop += 1
             group = self._submits[start:stop]
             clients = [client for client, _, _ in group]
-            requests = [request for _, request, _ in group]
-            count = sum(len(request.commands) for request in requests)
+            submits = [request for _, request, _ in group]
+            count = sum(len(request.commands) for request in submits)
             data = wire.join_submits(body for _, _, body in group)
             try:
-                self._waiters[self._raft.propose(count, data, now)] = clients, requests
+                self._waiters[self._raft.propose(count, data, now)] = clients, submits
             except Busy as error:
                 for client in clients:
-                    if self._raft.state.transfer is not None:
+                    if state.transfer is not None:
                         self._park(client, now)  # in a moment there is somebody to send it to
                     else:
                         self._redirect(client, None, str(error))
             start = stop
+
+    def _arrange(self, unapplied: int) -> None:
+        """When much has come at once, who asks for little comes first; each one's own requests stay
+        in their order. When more would wait to be applied than may, who waits for something already
+        is sent away: so one client cannot keep the others out for good."""
+        total = sum([len(request.commands) for _, request, _ in self._submits])
+        if total > MOST_COMMANDS:
+            asked: Counter[ClientConnection] = Counter()
+            for client, request, _ in self._submits:
+                asked[client] += len(request.commands)
+            self._submits.sort(key=lambda item: asked[item[0]])
+        if unapplied + total <= MOST_UNAPPLIED:
+            return
+        waiting = {client for clients, _ in self._waiters.values() for client in clients}
+        let_in = []
+        for client, request, body in self._submits:
+            if client in waiting and unapplied > MOST_UNAPPLIED:
+                reason = f"{unapplied} entries wait to be applied; try again in a moment"
+                self._redirect(client, None, reason)
+            else:
+                let_in.append((client, request, body))
+                unapplied += len(request.commands)
+                waiting.add(client)
+        self._submits = let_in
 
     def _park(self, client: ClientConnection, now: float) -> None:
         self._parked.setdefault(client, now + self._config.election_timeout_min_s)

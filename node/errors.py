@@ -4,7 +4,8 @@
     ├── RaftError
     │   ├── NotLeader            ask the leader instead
     │   ├── Busy                 the uncommitted tail is full, or another is to lead; retry later
-    │   └── ImpossibleTransfer   nobody, or not this one, can be handed the lead
+    │   ├── ImpossibleTransfer   nobody, or not this one, can be handed the lead
+    │   └── Nonsense             a message that no correct peer sends; it is skipped
     ├── StorageError             the node must not go on with this disk
     │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
     │   ├── LostData             missing, or older than what it has promised; nothing was changed
@@ -67,6 +68,10 @@ class ImpossibleTransfer(RaftError):
     """The lead cannot be handed over to this target, or to anybody."""
 
 
+class Nonsense(RaftError):
+    """A message that no correct peer sends; nothing has been done about it."""
+
+
 class StorageError(LeekyError):
     """This node must not go on with this disk."""
 
@@ -105,7 +110,7 @@ class DiskFailed(StorageError):
 
 
 class WireError(LeekyError):
-    """Bytes that are no message of ours: the sender is at fault, and the link is closed."""
+    """Bytes that are no message of ours: the sender is at fault."""
 
 
 class MachineError(LeekyError):

@@ -30,6 +30,35 @@ class Note(Protocol):
     def __call__(self, level: str, event: str, **fields: object) -> None: ...
 
 
+class Repeated:
+    """A warning that others can cause without end: the log is told once in `EVERY_S`, of the last.
+
+    count: how often it has happened
+    """
+
+    EVERY_S = 1.0
+
+    def __init__(self, event: str, note: Note) -> None:
+        self._event = event
+        self._note = note
+        self._reason = ""
+        self._untold = 0
+        self._due = float("-inf")
+        self.count = 0
+
+    def add(self, reason: str) -> None:
+        """It has happened; `tell` will say so."""
+        self.count += 1
+        self._untold += 1
+        self._reason = reason
+
+    def tell(self, now: float) -> None:
+        """Writes the event if there is anything untold and it is time."""
+        if self._untold and now >= self._due:
+            self._note("warn", self._event, reason=self._reason, count=self._untold)
+            self._untold, self._due = 0, now + self.EVERY_S
+
+
 class HybridClock:
     """A clock that never goes back and never lags behind what it was told.
 

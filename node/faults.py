@@ -23,7 +23,6 @@ escaping each. The links of the two directions are strangers: what one does, the
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Collection, Iterable, Sequence
 
@@ -36,6 +35,9 @@ PASS = (0.0,)
 """The verdict on a link without faults; always this very object."""
 
 LOST: tuple[float, ...] = ()
+
+MOST_DELAY_S = 3600
+MOST_ID = 10**9
 
 REORDER_HOLD_S = 0.05
 """About how long a reordered message is held back. Under load that is many messages; on a link
@@ -54,7 +56,7 @@ class FaultFilter:
         """From now on the links do this, and nothing else. On an error they do what they did."""
         links: dict[tuple[NodeId, NodeId], LinkFault] = {}
         for fault in faults:
-            _check(fault)
+            check(fault)
             link = (fault.source, fault.target)
             known = links.get(link)
             links[link] = fault if known is None else _combined(known, fault)
@@ -117,15 +119,21 @@ def partition(groups: Sequence[Collection[NodeId]]) -> list[LinkFault]:
     ]
 
 
-def _check(fault: LinkFault) -> None:
+def check(fault: LinkFault) -> None:
+    """Raises ValueError for a fault that no link can have."""
+    for node in (fault.source, fault.target):
+        if not 1 <= node <= MOST_ID:
+            raise ValueError(f"a link leads from one node to another, with ids from 1 to {MOST_ID}")
     for field in ("loss", "duplicate", "reorder"):
         value: float = getattr(fault, field)
         if not 0 <= value <= 1:  # catches NaN too
             raise ValueError(f"{field} is a probability, from 0 to 1, not {value}")
     for field in ("delay_s", "jitter_s"):
         value = getattr(fault, field)
-        if not (value >= 0 and math.isfinite(value)):
-            raise ValueError(f"{field} is a number of seconds, 0 or more, not {value}")
+        if not 0 <= value <= MOST_DELAY_S:
+            raise ValueError(
+                f"{field} is a number of seconds, from 0 to {MOST_DELAY_S}, not {value}"
+            )
 
 
 def _combined(one: LinkFault, other: LinkFault) -> LinkFault:

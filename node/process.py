@@ -40,6 +40,7 @@ from typing import Any, TypeVarTuple
 import msgspec
 
 from node import wire
+from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.disk_thread import DiskThread, Done
 from node.errors import (
@@ -50,7 +51,6 @@ from node.errors import (
     MachineError,
     NotLeader,
     RaftError,
-    WireError,
     WrongDirectory,
 )
 from node.events import EventLog, HybridClock, last_time
@@ -62,13 +62,14 @@ from node.raft.messages import NodeId
 from node.raft.state import Role
 from node.server import Server
 from node.storage.disk import OsDisk
-from node.transport import ControlChannel, FrameStream, PipeLinks
+from node.transport import ControlChannel, PipeLinks
 from node.wire import (
     ChangeMembership,
     Failed,
     GetStatus,
     LifeBegun,
     LifeRecorded,
+    LinkLost,
     NewLink,
     NodeConfig,
     SetDiskFault,
@@ -81,11 +82,11 @@ from node.wire import (
     TransferLeadership,
 )
 
-MAX_CLIENT_BACKLOG_BYTES = 16 << 20
-"""A client that leaves this much of its answers unread is not read from until it catches up."""
-
 OTHER_DESCRIPTORS = 256
 """A node's files, pipes and sockets besides its clients' connections; fewer than so many."""
+
+ASK_FOR_LINK_AGAIN_S = 1.0
+"""The supervisor may have missed what it was asked for."""
 
 STOP_TIMEOUT_S = 2.0
 """How long a node that was asked to stop waits for its disk."""
@@ -113,42 +114,6 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     os._exit(status)  # the disk thread may hang in a sync: nothing waits for it
 
 
-class Client(FrameStream):
-    """One connected client: the `ClientConnection` port."""
-
-    def __init__(self, node: Node) -> None:
-        super().__init__(wire.MAX_REQUEST_BYTES)
-        self._node = node
-
-    def send(self, body: bytes) -> None:
-        super().send(body)
-        self._node.unflushed.add(self)
-
-    def on_frame(self, body: bytes) -> None:
-        self._node.on_request(self, body)
-
-    def on_closed(self, reason: str, *, gone: bool) -> None:
-        self._node.on_client_gone(self)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=MAX_CLIENT_BACKLOG_BYTES)
-        if not self._node.admit(self):
-            self.flush()
-            transport.close()
-
-    def pause_writing(self) -> None:
-        """It does not read its answers: take no more requests from it."""
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        if self._transport is not None:
-            self._transport.resume_reading()
-
-
 class Node:
     """The running process: hands everything that comes to the server, and sends what it says."""
 
@@ -162,9 +127,13 @@ class Node:
         self._exit_status: asyncio.Future[int] = self._loop.create_future()
         self._control = ControlChannel(control, self._on_control, self._on_supervisor_gone)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.clients: set[Client] = set()
-        self.unflushed: set[Client] = set()
-        """clients with answers gathered since the last flush"""
+        self.connections = Connections(
+            config.most_clients,
+            self._on_request,
+            self._on_client_gone,
+            self._leader_elsewhere,
+            self._note,
+        )
 
         log = Path(config.event_log)
         self._clock = HybridClock(after=last_time(log))
@@ -180,7 +149,9 @@ class Node:
         self._faults = FaultFilter(config.faults, rng=self._random)
         self._disk_faults = DiskFaults()
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
-        self._links = PipeLinks(config.node_id, self._faults, self._on_frame, self._on_lost)
+        self._links = PipeLinks(
+            config.node_id, self._faults, self._on_frame, self._on_lost, self._ask_for_link
+        )
         self._peer_lives: dict[NodeId, int] = {}
         self._recorded: asyncio.Future[None] = self._loop.create_future()
         """done when the supervisor has this life on record"""
@@ -239,7 +210,9 @@ class Node:
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
         Path(config.socket).unlink(missing_ok=True)
-        await self._loop.create_unix_server(lambda: Client(self), config.socket, backlog=1024)
+        await self._loop.create_unix_server(
+            lambda: Client(self.connections), config.socket, backlog=1024
+        )
         if self._ends:
             return  # it has been told to stop, or has failed, while links were opened
         gc.collect()
@@ -351,9 +324,7 @@ class Node:
         try:
             more = server.pump(now)
             self._links.flush()
-            for client in self.unflushed:
-                client.flush()
-            self.unflushed.clear()
+            self.connections.flush()
             server.begin_write(now)
             self._report_changes(server)
             if (self._transfers or self._leaving is not None) and not server.handing_over:
@@ -408,8 +379,9 @@ class Node:
         if life < self._peer_lives.get(peer, 0):
             pipe.close()
             return
+        renewed = self._peer_lives.get(peer) == life
         self._peer_lives[peer] = life
-        await self._links.attach(peer, pipe)
+        await self._links.attach(peer, pipe, renewed=renewed)
         self._note("debug", "link.opened", peer=peer)
         self._tell(Server.link_opened, peer, self._loop.time())
         self._schedule_pump()
@@ -419,23 +391,28 @@ class Node:
             return
         try:
             self._server.receive(peer, body, self._loop.time())
-        except WireError:
-            raise  # the link's fault: it is closed
         except Exception as error:
             self._fail(error)
             return
         self._schedule_pump()
 
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
-        # A link that is closed for what came over it stays closed until one of the two restarts.
         self._note("debug" if dead else "warn", "link.closed", peer=peer, reason=reason)
         if dead:
             self._tell(Server.peer_died, peer, self._loop.time())
             self._schedule_pump()
 
+    def _ask_for_link(self, peer: NodeId) -> None:
+        """Nothing can be understood of what comes from `peer`, which lives: asks the supervisor for
+        another pipe to it, until there is one."""
+        if self._links.has(peer) or self._ends:
+            return
+        self._tell_supervisor(LinkLost(peer, self._peer_lives.get(peer, 0)))
+        self._loop.call_later(ASK_FOR_LINK_AGAIN_S, self._ask_for_link, peer)
+
     # -- clients ---------------------------------------------------------------------------------
 
-    def on_request(self, client: Client, body: bytes) -> None:
+    def _on_request(self, client: Client, body: bytes) -> None:
         """A client has sent a request."""
         if self._server is None or self._ends:
             return
@@ -446,23 +423,13 @@ class Node:
             return
         self._schedule_pump()
 
-    def admit(self, client: Client) -> bool:
-        """A client has come: whether there is room for it. If not, it is told where there is."""
-        most = self._config.most_clients
-        if len(self.clients) < most:
-            self.clients.add(client)
-            return True
-        leader = self._server.state.leader_id if self._server is not None else None
-        reason = f"it has as many clients as it may, {most} (limits.clients)"
-        elsewhere = None if leader == self._config.node_id else leader
-        client.send(wire.encode_client(wire.Redirect(elsewhere, reason)))
-        return False
-
-    def on_client_gone(self, client: Client) -> None:
-        """A client has hung up."""
-        self.clients.discard(client)
-        self.unflushed.discard(client)
+    def _on_client_gone(self, client: Client) -> None:
+        """A client has hung up, or has been hung up on."""
         self._tell(Server.client_gone, client)
+
+    def _leader_elsewhere(self) -> NodeId | None:
+        leader = self._server.state.leader_id if self._server is not None else None
+        return None if leader == self._config.node_id else leader
 
     # -- the supervisor --------------------------------------------------------------------------
 

@@ -21,29 +21,27 @@ exception reaches the caller, who must let the process die. Nothing is tried aga
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from collections import deque
 from collections.abc import Callable
 
 from node import wire
+from node.applying import Applying
 from node.clients import Clients
-from node.errors import DiskFailed, MachineError, NotLeader
-from node.events import HybridClock
-from node.machines.protocol import Machine, Timed, answer_queries
+from node.errors import DiskFailed, Nonsense, NotLeader, WireError
+from node.events import HybridClock, Repeated
+from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
-from node.raft import membership as memberships
-from node.raft.messages import COMMANDS, CONFIGURATION, Batch, Message, NodeId, Snapshot
+from node.raft import sanity
+from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.state import FOLLOWER, LEADER, RaftState, Randomness, Ready
-from node.settings import limits_of, sessions_of, timing_of
+from node.settings import limits_of, stretch_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.lives import Life
 from node.storage.segment import Identity
 from node.storage.snapshots import Stands
 from node.storage.store import Kept, Store
-from node.wire import NodeConfig, Read, ReadResult, Submit
+from node.wire import NodeConfig
 from node.write import Write
 
 
@@ -75,9 +73,7 @@ class Server:
         """
         self._config = config
         self._new_machine = machine
-        self._machine = machine()
-        self._timed = self._machine if isinstance(self._machine, Timed) else None
-        self._sessions = sessions_of(config)
+        first_machine = machine()
         self._disk_queue = disk_queue
         self._links = links
         self._events = events
@@ -96,24 +92,19 @@ class Server:
             random=random,
             now=now,
         )
-        self._applied_index = 0
-        self._applied_term = 0
-        self._applied_time_us = 0
-        self._membership = memberships.stable(config.voters)
-        """the last that was applied"""
-        self._digest = b""
-        self._digest_due = config.digest_every
-
         self._writing: Write | None = None
         self._next_write = Write()
 
-        self._clients = Clients(config, self._raft, self.note, self._answer)
+        self._skipped = Repeated("frame.skipped", self.note)
+        self._clients = Clients(config, self._raft, self.note)
         self._background = background
         self._snapshots = Snapshots(
             config, self._store.files, background, fork, self.note, self._send
         )
-        self._restoring: Snapshot | None = None
-        self._to_apply: deque[Batch] = deque()
+        self._applying = Applying(
+            config, first_machine, self._clients.take_waiting, self._snapshots.applied, self.note
+        )
+        self._begin_turn()
         self._begin_from(recovered)
 
     def _begin_from(self, recovered: Kept) -> None:
@@ -143,10 +134,17 @@ class Server:
     # -- what comes in: after any of these, `pump` is due ----------------------------------------
 
     def receive(self, peer: NodeId, body: bytes, now: float) -> None:
-        """A frame from a peer. Raises WireError: then the link is not to be trusted any more."""
-        t, message = wire.decode_rpc(body)
-        self._clock.observe(t)
-        self._raft.step(peer, message, now)
+        """A frame from a peer. What makes no sense in it is skipped, counted and told of: for Raft
+        that is a message that was lost."""
+        try:
+            t, message = wire.decode_rpc(body)
+            if not 0 <= t < sanity.MOST:
+                raise WireError(f"its clock shows {t}")
+            self._raft.step(peer, message, now)
+        except (WireError, Nonsense) as error:
+            self._skipped.add(f"of n{peer}: {error}")
+        else:
+            self._clock.observe(t)
 
     def link_opened(self, peer: NodeId, now: float) -> None:
         """There is a link to a process of `peer` that is new to us."""
@@ -185,23 +183,26 @@ class Server:
 
     def pump(self, now: float) -> bool:
         """Act on all that has come; whether more waits and `pump` is to be called again soon."""
-        raft, clients = self._raft, self._clients
+        raft, clients, applying = self._raft, self._clients, self._applying
         state = raft.state
+        self._begin_turn()
+        self._skipped.tell(now)
         if now >= raft.deadline:
             raft.elapse(now)
         clients.give_up_lost_leader(now)
-        clients.begin(now)
-        if self._timed is not None and state.role is LEADER:
-            self._tick_if_due(self._timed, now)
+        clients.begin(now, applying.index)
+        if applying.timed is not None and state.role is LEADER:
+            self._tick_if_due(applying.timed, now)
+        self._go_on()
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
             clients.give_up_lost_leader(now)
             if state.last_applied < state.commit_index:
                 break  # a long way to go: let heartbeats in between
         clients.send_away_parked(now)
-        if self._snapshots.is_due and self._restoring is None:
+        if self._snapshots.is_due and applying.restoring is None and applying.is_at_rest:
             self._take_snapshot()
-        return state.last_applied < state.commit_index
+        return state.last_applied < state.commit_index or applying.has_more or clients.has_reads_due
 
     def begin_write(self, now: float) -> None:
         """Begins to make durable what is to be, when the disk is free. Due after each `pump`, and
@@ -221,11 +222,12 @@ class Server:
         deadline, parked_until = self._raft.deadline, self._clients.deadline
         if parked_until < deadline:
             deadline = parked_until
-        if self._timed is None:
+        timed = self._applying.timed
+        if timed is None:
             return deadline
         state = self._raft.state
         if state.role is LEADER and state.transfer is None:
-            due_us = self._timed.deadline_us()
+            due_us = timed.deadline_us()
             if due_us is not None and due_us > state.log.last_time_us:
                 due = state.elected_at + (due_us + 1 - state.elected_time_us) / 1e6
                 deadline = min(deadline, due)
@@ -244,7 +246,7 @@ class Server:
     @property
     def applied(self) -> tuple[int, bytes]:
         """Up to which entry it has applied the log, and the running hash of what it applied."""
-        return self._applied_index, self._digest
+        return self._applying.index, self._applying.digest
 
     @property
     def sequence(self) -> int:
@@ -276,12 +278,13 @@ class Server:
             last_index=state.log.last_index,
             commit_index=state.commit_index,
             commit_term=state.committed.term,
-            applied_index=self._applied_index,
+            applied_index=self._applying.index,
             snapshot_index=state.snapshot.last_included_index if state.snapshot else 0,
             snapshot_failures=self._snapshots.failures,
             snapshot_problem=self._snapshots.problem,
-            digest=self._digest.hex(),
+            digest=self._applying.digest.hex(),
             sequence=self._store.sequence,
+            frames_skipped=self._skipped.count,
         )
 
     # -- what the core says ----------------------------------------------------------------------
@@ -306,17 +309,31 @@ class Server:
         for peer, chunk in ready.chunks_received:
             self._snapshots.receive(self._raft, peer, chunk)
         if ready.snapshot is not None:
-            self._restoring = ready.snapshot
-            self._to_apply.clear()
+            self._applying.hold(ready.snapshot)
             if self._next_write.publish is not None:
                 self._next_write.publish = None
                 self._snapshots.drop()
         if ready.committed:
-            self._to_apply.extend(ready.committed)
-            self._apply_committed()
+            self._applying.take(ready.committed)
         if ready.reads:
             self._clients.confirmed(ready.reads)
-        self._clients.answer_reads(self._applied_index)
+        self._go_on()
+
+    def _begin_turn(self) -> None:
+        """So much is applied, and so much is answered, before others get their turn."""
+        self._applied_stretch = stretch_of(self._config)
+        self._answered_stretch = stretch_of(self._config)
+
+    def _go_on(self) -> None:
+        """Applies what is committed and answers reads, as far as this turn goes. A batch is applied
+        whole before a read is answered, and a read is answered whole before a batch is applied."""
+        applying, clients = self._applying, self._clients
+        if not clients.has_half_answered:
+            applying.go_on(self._applied_stretch)
+        if applying.is_at_rest:
+            clients.answer_reads(
+                applying.machine, applying.index, applying.term, self._answered_stretch
+            )
 
     def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
         said: Message | None = None
@@ -369,19 +386,20 @@ class Server:
 
     def _take_snapshot(self) -> None:
         """Of all that is applied: it gets its name when the log, too, is durable up to there."""
-        if not self._membership.voters:
+        applying = self._applying
+        if not applying.membership.voters:
             return  # it joins, and has not applied yet who votes: no snapshot could say it
         newest = self._raft.state.snapshot
-        if self._applied_index <= (newest.last_included_index if newest else 0):
+        if applying.index <= (newest.last_included_index if newest else 0):
             self._snapshots.no_need()
             return
         stands = Stands(
             self._config.cluster_id,
-            self._applied_index,
-            self._applied_term,
-            self._applied_time_us,
-            self._membership,
-            self._digest,
+            applying.index,
+            applying.term,
+            applying.time_us,
+            applying.membership,
+            applying.digest,
         )
 
         def done(snapshot: Snapshot) -> None:
@@ -391,21 +409,19 @@ class Server:
                 return
             self._next_write.publish = snapshot
 
-        self._snapshots.take(stands, self._sessions, self._machine, done)
+        self._snapshots.take(stands, applying.sessions, applying.machine, done)
 
     def _restore(self, snapshot: Snapshot) -> None:
         """Beside the loop; whatever is committed meanwhile waits."""
         made: list[tuple[Machine, Sessions, Stands]] = []
 
         def done(error: BaseException | None) -> None:
-            if snapshot is not self._restoring:
+            if snapshot is not self._applying.restoring:
                 return  # a newer one has come
             if error is not None:
                 raise error
-            self._restoring = None
             self._take_over(snapshot, *made.pop())
-            self._apply_committed()
-            self._clients.answer_reads(self._applied_index)
+            self._go_on()
 
         self._background.run(
             lambda: made.append(self._snapshots.restore(snapshot, self._new_machine)), done
@@ -415,22 +431,9 @@ class Server:
         self, snapshot: Snapshot, machine: Machine, sessions: Sessions, stands: Stands
     ) -> None:
         """The state is that of the snapshot from now on."""
-        self._machine, self._sessions = machine, sessions
-        self._timed = machine if isinstance(machine, Timed) else None
-        self._applied_index = snapshot.last_included_index
-        self._applied_term = snapshot.last_included_term
-        self._applied_time_us = snapshot.time_us
-        self._membership = snapshot.membership
-        self._digest = stands.digest
-        every = self._config.digest_every
-        self._digest_due = (self._applied_index // every + 1) * every
+        self._applying.take_over(snapshot, machine, sessions, stands)
+        self._clients.state_replaced()
         self._snapshots.begin_from(snapshot)
-
-    # -- the state machine -----------------------------------------------------------------------
-
-    def _apply_committed(self) -> None:
-        while self._to_apply and self._restoring is None:
-            self._apply(self._to_apply.popleft())
 
     def _tick_if_due(self, timed: Timed, now: float) -> None:
         """Something expires now by the leader's clock: an entry has to say so, unless one does."""
@@ -439,60 +442,6 @@ class Server:
         due_us = timed.deadline_us()
         if due_us is not None and state.log.last_time_us < due_us <= state.cluster_time_us:
             self._raft.tick(now)
-
-    def _apply(self, batch: Batch) -> None:
-        assert batch.first_index == self._applied_index + 1, "entries are applied in order"
-        if self._timed is not None:
-            self._timed.advance(batch.time_us)
-        self._sessions.advance(batch.time_us)
-        last_index = batch.last_index
-        clients, requests = self._clients.take_waiting(batch.first_index)
-        if batch.kind is COMMANDS:
-            index = batch.first_index
-            for position, request in enumerate(requests or wire.split_submits(batch.data)):
-                outcome = self._apply_request(index, batch.term, request)
-                index += len(request.commands)
-                if clients is not None:
-                    for reply in outcome:
-                        clients[position].send(wire.encode_client(reply))
-            assert index == last_index + 1, "a batch counts its commands"
-        elif batch.kind is CONFIGURATION:
-            self._membership = memberships.decode(batch.data)
-        self._applied_index = last_index
-        self._applied_term = batch.term
-        self._applied_time_us = batch.time_us
-        self._digest_batch(batch)
-        self._snapshots.applied(batch.count, len(batch.data))
-
-    def _apply_request(
-        self, first_index: int, term: int, request: Submit
-    ) -> list[wire.Answers] | list[wire.OutOfOrder]:
-        try:
-            outcome = self._sessions.apply(self._machine, first_index, term, request)
-        except Exception as error:
-            last_index = first_index + len(request.commands) - 1
-            raise MachineError(
-                f"the machine {self._config.machine} failed on an entry in "
-                f"{first_index}..{last_index} ({type(error).__name__}: {error}); "
-                "mend the machine, then start the node"
-            ) from error
-        return [outcome] if isinstance(outcome, wire.OutOfOrder) else outcome
-
-    def _digest_batch(self, batch: Batch) -> None:
-        """Every node cuts the log into the same batches, so these digests can be compared."""
-        said = b"%d %d %d %d %d %d " % (
-            batch.first_index, batch.term, int(batch.kind), batch.count, batch.time_us,
-            zlib.crc32(batch.data),
-        )  # fmt: skip
-        self._digest = hashlib.blake2b(self._digest + said, digest_size=8).digest()
-        if batch.last_index >= self._digest_due:
-            every = self._config.digest_every
-            self._digest_due = (batch.last_index // every + 1) * every
-            self.note("info", "applied.digest", index=batch.last_index, digest=self._digest.hex())
-
-    def _answer(self, read: Read) -> ReadResult:
-        results, errors = answer_queries(self._machine, read.queries)
-        return ReadResult(read.read_id, self._applied_index, self._applied_term, results, errors)
 
 
 def _open_store(config: NodeConfig, disk: Disk) -> tuple[Store, Kept]:

@@ -5,6 +5,11 @@ from a peer passes the fault filter of `node/faults.py`, so a fault needs no pri
 from the kernel: outgoing frames are lost, delayed or doubled as it says, and incoming ones are
 dropped where their direction is cut (they were under way when the cut was made).
 
+A link ends in one of two ways. The other end's process dies: that is an end of file, and news. Or
+what came was no stream of frames, so that nobody can tell where the next one begins: then this end
+says goodbye, an empty frame, and closes the link, and the supervisor is asked for another. Who is
+told goodbye knows that the other process lives.
+
 What happens when a link is full: a peer that does not read (it is stopped, or slow) fills its
 socket, then this side's buffer; past `MAX_BUFFERED_BYTES` frames to it are lost, as they would be
 in a network. The leader's own bound on what is in flight normally comes first.
@@ -27,6 +32,9 @@ from node.raft.messages import NodeId
 MAX_BUFFERED_BYTES = 32 << 20
 """Unsent bytes a link may hold; a frame beyond that is lost."""
 
+GOODBYE = b""
+"""The body of the last frame over a link that this end closes, and lives."""
+
 MAX_UNREAD_STATUS_BYTES = 1 << 20
 """What a node keeps for a supervisor that does not read."""
 
@@ -34,17 +42,30 @@ MAX_UNREAD_STATUS_BYTES = 1 << 20
 class FrameStream(asyncio.Protocol):
     """A stream of frames over one connected socket, which it gathers and reads for its owner."""
 
-    def __init__(self, max_frame_bytes: int = wire.MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        max_frame_bytes: int = wire.MAX_FRAME_BYTES,
+        *,
+        max_buffered_bytes: int | None = MAX_BUFFERED_BYTES,
+    ) -> None:
+        """max_buffered_bytes: frames are dropped while more than that is unsent; None: never"""
         self._reader = wire.FrameReader(max_frame_bytes)
+        self._max_buffered_bytes = max_buffered_bytes
         self._gathered: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self.dropped = 0
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much has arrived of a frame that is not complete."""
+        return self._reader.unfinished_bytes
 
     def on_frame(self, body: bytes) -> None:
         """A whole frame has arrived. May raise WireError: then the stream is closed."""
 
     def on_closed(self, reason: str, *, gone: bool) -> None:
-        """The other end is gone; or, not `gone`, it has sent what is no frame of ours."""
+        """The other end is gone; or, not `gone`, it has sent what is no frame of ours, and this end
+        has been closed."""
 
     def send(self, body: bytes) -> None:
         """Gathers a frame; it leaves with the next `flush`."""
@@ -56,7 +77,8 @@ class FrameStream(asyncio.Protocol):
         transport = self._transport
         if not bodies or transport is None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > MAX_BUFFERED_BYTES:
+        most = self._max_buffered_bytes
+        if most is not None and transport.get_write_buffer_size() > most:
             self.dropped += len(bodies)
             return
         transport.write(wire.frames(bodies))
@@ -90,26 +112,64 @@ class FrameStream(asyncio.Protocol):
 
 
 class Link(FrameStream):
-    """The stream to one process of one peer."""
+    """The stream to one process of one peer.
+
+    said_goodbye: the other end has closed it, and lives
+    """
 
     def __init__(self, peer: NodeId, owner: PipeLinks) -> None:
         super().__init__()
         self.peer = peer
+        self.said_goodbye = False
         self._owner = owner
+        self._late_bytes = 0
+        self._late: set[asyncio.TimerHandle] = set()
+
+    def send_later(self, body: bytes, delay_s: float) -> None:
+        """Sends a frame after a delay. Those that wait are bounded as those that are unsent are."""
+        if self._late_bytes > MAX_BUFFERED_BYTES:
+            self.dropped += 1
+            return
+        self._late_bytes += len(body)
+
+        def send() -> None:
+            self._late.discard(timer)
+            self._late_bytes -= len(body)
+            self.send(body)
+            self.flush()
+
+        timer = asyncio.get_running_loop().call_later(delay_s, send)
+        self._late.add(timer)
+
+    def close(self) -> None:
+        """Says goodbye, and closes this end as soon as that has left."""
+        for timer in self._late:
+            timer.cancel()
+        self._late.clear()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.write(wire.frame(GOODBYE))
+            transport.close()
 
     def on_frame(self, body: bytes) -> None:
-        self._owner.arrived(self, body)
+        if body == GOODBYE:
+            self.said_goodbye = True
+        else:
+            self._owner.arrived(self, body)
 
     def on_closed(self, reason: str, *, gone: bool) -> None:
         self._owner.lost(self, reason, gone=gone)
+        if not gone:
+            self._owner.broken(self)
 
 
 class PipeLinks:
     """All links of one node: the `Links` port over real pipes.
 
-    on_frame(peer, body): a frame that the filter let through; may raise WireError
+    on_frame(peer, body): a frame that the filter let through
     on_lost(peer, reason, dead): the link is gone; `dead` says that the peer's process is, and that
         the news has come through: a cut link carries none
+    on_broken(peer): the link was closed here, for what came over it; its peer lives
     """
 
     def __init__(
@@ -118,19 +178,28 @@ class PipeLinks:
         faults: FaultFilter,
         on_frame: Callable[[NodeId, bytes], None],
         on_lost: Callable[[NodeId, str, bool], None],
+        on_broken: Callable[[NodeId], None],
     ) -> None:
         self._node_id = node_id
         self._faults = faults
         self._on_frame = on_frame
         self._on_lost = on_lost
+        self._on_broken = on_broken
         self._links: dict[NodeId, Link] = {}
 
-    async def attach(self, peer: NodeId, pipe: socket.socket) -> None:
-        """Takes over this node's end of a pipe to `peer`; an older link to it is closed."""
+    def has(self, peer: NodeId) -> bool:
+        """Whether there is a link to that peer."""
+        return peer in self._links
+
+    async def attach(self, peer: NodeId, pipe: socket.socket, *, renewed: bool = False) -> None:
+        """Takes over this node's end of a pipe to `peer`; an older link to it is closed.
+
+        renewed: the older link, if any, was to the same process
+        """
         previous = self._links.get(peer)
         if previous is not None:
             previous.close()
-            self.lost(previous, "replaced", gone=True)
+            self._drop(previous, "replaced", dead=not renewed)
         pipe.setblocking(False)
         link = self._links[peer] = Link(peer, self)
         await asyncio.get_running_loop().create_connection(lambda: link, sock=pipe)
@@ -147,7 +216,7 @@ class PipeLinks:
             link.send(body)
             return
         for delay_s in verdict:
-            asyncio.get_running_loop().call_later(delay_s, self._send_late, link, body)
+            link.send_later(body, delay_s)
 
     def flush(self) -> None:
         """Lets everything go that was sent since the last flush."""
@@ -161,14 +230,19 @@ class PipeLinks:
 
     def lost(self, link: Link, reason: str, *, gone: bool) -> None:
         """`link` is closed, because its other end is gone or because it is not to be trusted."""
-        if self._links.get(link.peer) is link:
-            del self._links[link.peer]
-            dead = gone and not self._faults.is_cut(link.peer, self._node_id)
-            self._on_lost(link.peer, reason, dead)
+        self._drop(link, reason, dead=gone and not link.said_goodbye)
 
-    def _send_late(self, link: Link, body: bytes) -> None:
-        link.send(body)
-        link.flush()
+    def broken(self, link: Link) -> None:
+        """`link` was closed here, for what came over it."""
+        if link.peer not in self._links:
+            self._on_broken(link.peer)
+
+    def _drop(self, link: Link, reason: str, *, dead: bool) -> None:
+        if self._links.get(link.peer) is not link:
+            return
+        del self._links[link.peer]
+        heard = dead and not self._faults.is_cut(link.peer, self._node_id)
+        self._on_lost(link.peer, reason, heard)
 
 
 class ControlChannel:

@@ -33,6 +33,9 @@ MAX_REQUEST_BYTES = 64 << 20
 MOST_UNACKNOWLEDGED = 65_536
 """Of one session's answers no more are kept for a client that does not say that they arrived."""
 
+MOST_COMMANDS = 4096
+"""No request holds more commands, and no read more queries: it bounds what one frame can cost."""
+
 _T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 
@@ -50,9 +53,10 @@ class Submit(
     first_sequence: the sequence number of `commands[0]`; a session begins with 1
     lowest_unanswered: every answer below it has reached the client and may be forgotten; all
         others are kept, so there may be no more than MOST_UNACKNOWLEDGED with this request's
-    commands: each at least one byte long
+    commands: at most MOST_COMMANDS, each at least one byte long
 
-    It goes into the log as it came, so it must hold nothing that is not checked when it comes.
+    It goes into the log as it came, so it must hold nothing that is not checked when it comes:
+    `node/requests.py` has the legal values of each field.
     """
 
     client_id: bytes
@@ -269,6 +273,16 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """what its disk was told to do; and whether a write takes longer than an election timeout"""
     sequence: int = 0
     """of the last record that its log holds for certain (`node/storage/lives.py`)"""
+    frames_skipped: int = 0
+    """how many messages of peers made no sense in this life"""
+
+
+class LinkLost(msgspec.Struct, frozen=True, tag=True):
+    """What came over the link to `peer` was no stream of frames, so the node has closed it, and
+    asks for another. The peer lives: it was in its `life`."""
+
+    peer: NodeId
+    life: int
 
 
 class LifeBegun(msgspec.Struct, frozen=True, tag=True):
@@ -299,7 +313,7 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
-ToSupervisor: TypeAlias = Status | LifeBegun | Failed | TransferEnded
+ToSupervisor: TypeAlias = Status | LifeBegun | LinkLost | Failed | TransferEnded
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -340,6 +354,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_inflight_bytes: int
     max_uncommitted_bytes: int
     max_apply_bytes: int = 1 << 20
+    max_apply_commands: int = 4096
     segment_bytes: int
     snapshot_log_bytes: int = 32 << 20
     snapshot_entries: int = 500_000
@@ -412,6 +427,11 @@ def split_submits(data: bytes) -> list[Submit]:
     return _decode(_submits_decoder, data)
 
 
+def decode_with(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
+    """What another decoder makes of a body. Raises WireError."""
+    return _decode(decoder, body)
+
+
 def frame(body: bytes) -> bytes:
     """A body behind its length."""
     return _LENGTH.pack(len(body)) + body
@@ -436,6 +456,11 @@ class FrameReader:
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray()
         self._max_bytes = max_bytes
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much has come of a frame that is not complete."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The bodies that `data` completes, in order. Raises WireError on an absurd length."""

@@ -51,9 +51,12 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 SERVER_MAY_IMPORT = (
     "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors", "settings",
-    "snapshots", "write", "clients",
+    "snapshots", "write", "clients", "requests", "applying", "answering", "stretch",
 )  # fmt: skip
-ROOMS_OF_THE_SERVER = {"node/server.py", "node/clients.py", "node/snapshots.py", "node/write.py"}
+ROOMS_OF_THE_SERVER = {
+    "node/server.py", "node/clients.py", "node/snapshots.py", "node/write.py", "node/requests.py",
+    "node/applying.py", "node/answering.py", "node/stretch.py",
+}  # fmt: skip
 MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulation/node.py"}
 TESTS_OF_THEIR_OWN = {"tests/cluster", "tests/simulation", "tests/node/raft/scripts"}
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}

@@ -86,6 +86,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: between these a message takes from one node to another
     sync_s: between these an append takes
     turn_s: how long a process gathers what comes before it acts
+    max_apply_commands: so many a node applies, or queries it answers, before others get their turn
     session_timeout_s, most_sessions: when sessions end
     keys: over how many keys the clients quarrel
     padding: up to so many bytes are added to a value
@@ -106,6 +107,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     max_inflight_batches: int
     max_uncommitted_bytes: int
     max_apply_bytes: int
+    max_apply_commands: int
     segment_bytes: int
     keys: int
     padding: int
@@ -237,6 +239,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             max_inflight_bytes=8 << 20,
             max_uncommitted_bytes=self.max_uncommitted_bytes,
             max_apply_bytes=self.max_apply_bytes,
+            max_apply_commands=self.max_apply_commands,
             segment_bytes=self.segment_bytes,
             snapshot_log_bytes=self.snapshot_log_bytes,
             snapshot_entries=self.snapshot_entries,
@@ -273,6 +276,7 @@ def situation(options: Options, seed: int) -> Situation:
         max_inflight_batches=chance.choice([1, 4, 64]),
         max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
         max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
+        max_apply_commands=random.Random(f"{seed}/stretch").choice([1, 20, 4096, 4096]),
         segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
         keys=chance.choice(KEYS),
         padding=chance.choice([0, 0, 50, 200]),

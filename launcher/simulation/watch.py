@@ -349,6 +349,10 @@ class Watch:
         """A server has done all that was to be done."""
         server = node.server
         assert server is not None
+        index, digest = server.applied
+        if index != self._digested[node.node_id]:
+            self._digested[node.node_id] = index
+            self._compare_digest(node, index, digest)
         if not self._servers[node.node_id].check():
             return  # and so nothing else is, either
         state = server.state
@@ -356,9 +360,6 @@ class Watch:
         self._durable[node.node_id] = state.persisted_index
         self._look_at_commit(node, state)
         self._memberships.look(state)
-        if state.last_applied != self._digested[node.node_id]:
-            self._digested[node.node_id] = state.last_applied
-            self._compare_digest(node)
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """A frame leaves: what does it promise?"""
@@ -406,9 +407,7 @@ class Watch:
             )
             raise InvariantBroken(DURABILITY, belief)
 
-    def _compare_digest(self, node: SimulatedNode) -> None:
-        assert node.server is not None
-        index, digest = node.server.applied
+    def _compare_digest(self, node: SimulatedNode, index: int, digest: bytes) -> None:
         if self._digests.setdefault(index, digest) != digest:
             belief = f"all have one digest at {index}, and n{node.node_id} has another"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)

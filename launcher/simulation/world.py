@@ -40,6 +40,9 @@ from node.raft.messages import NodeId
 
 LINEARIZABILITY = "linearizability"
 
+_NONSENSE = ("frame.skipped", "entries.skipped")
+"""What the product skips, so that it outlives another program's bug. Here the bug is ours."""
+
 CHECK_LOOKS = 5_000
 """So often may the checker look at its clock for one run's history, and its clock counts just that:
 what it can decide is the same on any machine, however busy. It is some ten seconds at the most, and
@@ -240,6 +243,9 @@ class World:
         t = node.tick()
         if event == "leader.elected":
             self._nemesis.elected(node)
+        elif event in _NONSENSE:
+            belief = f"n{node.node_id} is sent what no correct peer sends: {fields['reason']}"
+            raise InvariantBroken(CRASH, belief)
         elif event == "snapshot.rejected" and not self.situation.rots:
             self._watch.rejected(node, fields["reason"])
         self._nemesis.happened(node, event)

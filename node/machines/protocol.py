@@ -105,20 +105,22 @@ def error_answer(error: CommandError) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def answer_queries(machine: Machine, queries: Iterable[bytes]) -> tuple[list[bytes], list[int]]:
-    """The answers, and at which positions they are errors."""
-    results: list[bytes] = []
-    errors: list[int] = []
-    for position, query in enumerate(queries):
-        try:
-            results.append(bytes(machine.query(query)))
-        except CommandError as error:
-            results.append(error_answer(error))
-            errors.append(position)
-        except Exception as error:  # a query changes nothing, so it endangers nobody
-            results.append(f"the machine failed: {type(error).__name__}: {error}".encode())
-            errors.append(position)
-    return results, errors
+def answer_query(machine: Machine, query: bytes) -> tuple[bytes, bool]:
+    """The answer, and whether it is an error."""
+    try:
+        result = machine.query(query)
+        if not isinstance(result, bytes | bytearray | memoryview):
+            raise TypeError(f"query must answer with bytes, and answered with {_kind(result)}")
+        return bytes(result), False
+    except CommandError as error:
+        return error_answer(error), True
+    except Exception as error:  # a query changes nothing, so it endangers nobody
+        said = f"the machine failed: {type(error).__name__}: {error}"
+        return said.encode("utf-8", "backslashreplace"), True
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def split_verb(line: bytes) -> tuple[bytes, bytes]:

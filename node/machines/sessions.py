@@ -27,6 +27,18 @@ unknown id from below it may be one of those that are gone, and gets `OutOfOrder
 Answers are kept in runs, the very `Answers` that were sent, not one by one. All is determined by
 the log, so nodes that have applied the same entries hold the same sessions, and their snapshots are
 the same bytes.
+
+What is kept is weighed (`answers.py`):
+
+- a session whose unacknowledged answers have come to `Budget.session` gets no more of them: its
+  further commands are answered with NOT_APPLIED, and are not applied;
+- no single answer is longer than `Budget.session`. The command has taken effect by the time that
+  its answer is seen, so only the answer is replaced, by an error that says so;
+- when all sessions together come to more than `Budget.together`, those that keep most forget theirs
+  until half of that is left. They forget answers only: no command is applied twice for it.
+
+So what is refused here depends on the budget, and every node must have the same one. It is part of
+the program: `_VERSION` stands for it, and a node refuses the snapshot of another version.
 """
 
 from __future__ import annotations
@@ -35,31 +47,66 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import msgspec
 
-from node.errors import CommandError, MachineError
+from node.errors import MachineError
 from node.machines import snapshot
-from node.machines.protocol import Batched, Machine, error_answer, is_batched
+from node.machines.answers import apply_all, weigh
+from node.machines.protocol import Machine
 from node.wire import Answers, OutOfOrder, Submit
 
-FORGOTTEN = b"applied before; its answer was acknowledged by the client, and is forgotten"
-"""The answer to a command whose answer its client had acknowledged."""
+FORGOTTEN = b"applied before; its answer is kept no longer"
+"""The answer to a command whose answer its client had acknowledged, or that was let go of."""
 
 TIMEOUT_US = 3_600_000_000
 MOST = 10_000
 """What holds where nothing else is said."""
 
-_VERSION = 2
+_VERSION = 3
+"""In 2, answers were counted and not weighed."""
+
 _INDEX_BYTES = 8
 
 _first_sequence = attrgetter("first_sequence")
+_weight = attrgetter("weight")
+
+
+PIECE_COMMANDS = 512
+"""A request of more is applied in pieces of so many."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What kept answers may weigh, in bytes: those of one session, and those of all together."""
+
+    session: int = 16 << 20
+    together: int = 128 << 20
+
+
+BUDGET = Budget()
+"""Every node's. Another one needs another `_VERSION`."""
 
 
 def session_id(index: int, unique: bytes) -> bytes:
     """The id of a session that begins now, when `index` is known to be committed."""
     return index.to_bytes(_INDEX_BYTES, "big") + unique
+
+
+def pieces(request: Submit) -> Iterator[Submit]:
+    """A request in pieces that are applied one after the other, so that other things get their turn
+    between two. All nodes cut alike, for the answers are kept as they were cut."""
+    commands = request.commands
+    if len(commands) <= PIECE_COMMANDS:
+        yield request
+        return
+    for start in range(0, len(commands), PIECE_COMMANDS):
+        yield Submit(
+            request.client_id,
+            request.first_sequence + start,
+            request.lowest_unanswered,
+            commands[start : start + PIECE_COMMANDS],
+        )
 
 
 def _begun_after(client_id: bytes) -> int:
@@ -72,9 +119,10 @@ class _Session:
     used_us, used_index: cluster time and first index of the last request that it was used for
     runs: consecutive, in order; the first holds `lowest`, the last ends just below `next`; none
         when the two are equal. The first may begin below `lowest`: a run is dropped whole.
+    weights, weight: of each run, and of all of them, in bytes
     """
 
-    __slots__ = ("lowest", "next", "runs", "used_index", "used_us")
+    __slots__ = ("lowest", "next", "runs", "used_index", "used_us", "weight", "weights")
 
     def __init__(
         self, next_sequence: int = 1, lowest: int = 1, used_us: int = 0, used_index: int = 0
@@ -84,16 +132,29 @@ class _Session:
         self.used_us = used_us
         self.used_index = used_index
         self.runs: list[Answers] = []
+        self.weights: list[int] = []
+        self.weight = 0
 
-    def forget_below(self, sequence: int) -> None:
-        """Only ever rises, and never above what has been applied, whatever the client says."""
+    def keep(self, run: Answers, weight: int) -> None:
+        """The answers to the session's next commands."""
+        self.runs.append(run)
+        self.weights.append(weight)
+        self.weight += weight
+
+    def forget_below(self, sequence: int) -> int:
+        """Only ever rises, and never above what has been applied, whatever the client says; how
+        much is kept less."""
         self.lowest = lowest = min(sequence, self.next)
         count = 0
         for run in self.runs:
             if run.first_sequence + len(run.results) > lowest:
                 break
             count += 1
+        freed = sum(self.weights[:count])
+        self.weight -= freed
         del self.runs[:count]
+        del self.weights[:count]
+        return freed
 
     def answered(self, first: int, end: int) -> list[Answers]:
         """The first answers to the sequence numbers from `first` up to, not including, `end`."""
@@ -111,14 +172,21 @@ class _Session:
 class Sessions:
     """Every client's session, the one that has been idle longest first."""
 
-    def __init__(self, timeout_us: int = TIMEOUT_US, most: int = MOST) -> None:
+    def __init__(
+        self, timeout_us: int = TIMEOUT_US, most: int = MOST, budget: Budget = BUDGET
+    ) -> None:
         """timeout_us: of cluster time that a session may be idle; most: how many there may be"""
         self._timeout_us = timeout_us
         self._most = most
+        self._budget = budget
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
         self._floor = 0
         """the last index at which a session was used that is gone"""
         self._time_us = 0
+        self.kept_bytes = 0
+        """what all kept answers weigh"""
+        self.answered_bytes = 0
+        """what the answers to the last request weigh, kept anew or given again"""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -145,6 +213,7 @@ class Sessions:
         when the machine answers with anything but bytes: this node's state is then worthless.
         """
         first = request.first_sequence
+        self.answered_bytes = 0
         session = self._sessions.get(request.client_id)
         if session is None:
             if first != 1 or _begun_after(request.client_id) < self._floor:
@@ -159,16 +228,42 @@ class Sessions:
         session.used_us = self._time_us
         session.used_index = first_index
         if request.lowest_unanswered > session.lowest:
-            session.forget_below(request.lowest_unanswered)
+            self.kept_bytes -= session.forget_below(request.lowest_unanswered)
 
         if first == session.next:
             if not request.commands:
                 return []
-            run = _apply_all(machine, first, first_index, term, request.commands)
-            session.runs.append(run)
-            session.next = first + len(run.results)
-            return [run]
+            return [self._apply_new(session, machine, first_index, term, request.commands)]
         return self._answer_again(session, machine, first_index, term, request)
+
+    def _apply_new(
+        self,
+        session: _Session,
+        machine: Machine,
+        first_index: int,
+        term: int,
+        commands: list[bytes],
+    ) -> Answers:
+        """Applies the session's next commands, as far as its budget goes, and keeps the answers."""
+        limit = self._budget.session
+        run, weight = apply_all(
+            machine, session.next, first_index, term, commands, limit, limit - session.weight
+        )
+        session.keep(run, weight)
+        session.next += len(run.results)
+        self.answered_bytes += weight
+        self.kept_bytes += weight
+        if self.kept_bytes > self._budget.together:
+            self._make_room()
+        return run
+
+    def _make_room(self) -> None:
+        """The sessions that keep most forget their answers; of equal ones those idle longest."""
+        by_weight = sorted(self._sessions.values(), key=_weight, reverse=True)
+        for session in by_weight:
+            if 2 * self.kept_bytes <= self._budget.together:
+                return
+            self.kept_bytes -= session.forget_below(session.next)
 
     def snapshot(self) -> Iterator[bytes]:
         """The state as it is now, in chunks of at most `snapshot.CHUNK_BYTES`."""
@@ -182,12 +277,12 @@ class Sessions:
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replaces the state by the one in a snapshot.
 
-        Raises MachineError, and changes nothing, when the chunks are no snapshot of sessions, or
-        one of sessions that end otherwise.
+        Raises MachineError, and changes nothing, when the chunks are no snapshot of sessions, one
+        of another version, or one of sessions that end otherwise.
         """
         sessions: OrderedDict[bytes, _Session] = OrderedDict()
         session: _Session | None = None
-        items = snapshot.read("sessions", _VERSION, _decoder, chunks)
+        items = snapshot.read("sessions", _VERSION, _decoder, chunks, oldest=_VERSION)
         rules = next(items, None)
         if not isinstance(rules, _Rules):
             raise MachineError("no snapshot of sessions: it does not say when they end")
@@ -204,11 +299,13 @@ class Sessions:
             elif isinstance(item, _Rules) or session is None:
                 raise MachineError("no snapshot of sessions: an answer comes before any session")
             else:
-                session.runs.append(item)
+                session.keep(item, weigh(item.results))
         self._sessions, self._floor = sessions, rules.floor
+        self.kept_bytes = sum(map(_weight, sessions.values()))
 
     def _forget_oldest(self) -> None:
         _, session = self._sessions.popitem(last=False)
+        self.kept_bytes -= session.weight
         self._floor = session.used_index
 
     def _answer_again(
@@ -224,13 +321,11 @@ class Sessions:
             answers.append(Answers(first, 0, 0, [FORGOTTEN] * count, list(range(count))))
         if kept_from < known_end:
             answers += session.answered(kept_from, known_end)
+            self.answered_bytes += sum(weigh(run.results) for run in answers)
         old = known_end - first
         if old < len(request.commands):
             new = request.commands[old:]
-            run = _apply_all(machine, known_end, first_index + old, term, new)
-            session.runs.append(run)
-            session.next = known_end + len(run.results)
-            answers.append(run)
+            answers.append(self._apply_new(session, machine, first_index + old, term, new))
         return answers
 
 
@@ -254,38 +349,6 @@ class _Rules(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 _Item: TypeAlias = _Rules | _Head | Answers
 _decoder: msgspec.msgpack.Decoder[list[_Item]] = msgspec.msgpack.Decoder(list[_Item])
-
-
-def _apply_all(
-    machine: Machine, first_sequence: int, first_index: int, term: int, commands: list[bytes]
-) -> Answers:
-    """Applies commands that are all new. Nothing that is not needed for each is done for each."""
-    if is_batched(type(machine)):
-        results, errors = cast(Batched, machine).apply_many(first_index, commands)
-        if len(results) != len(commands):
-            raise TypeError(f"apply_many gave {len(results)} answers to {len(commands)} commands")
-    else:
-        results, errors = _apply_each(machine, first_index, commands)
-    if set(map(type, results)) != {bytes}:
-        wrong = next(result for result in results if type(result) is not bytes)
-        raise TypeError(f"apply must answer with bytes, and answered with {type(wrong).__name__}")
-    return Answers(first_sequence, first_index, term, results, errors)
-
-
-def _apply_each(
-    machine: Machine, first_index: int, commands: list[bytes]
-) -> tuple[list[bytes], list[int]]:
-    apply = machine.apply
-    results: list[bytes] = []
-    errors: list[int] = []
-    answer = results.append
-    for index, command in enumerate(commands, first_index):
-        try:
-            answer(apply(index, command))
-        except CommandError as error:
-            errors.append(len(results))
-            answer(error_answer(error))
-    return results, errors
 
 
 def _cut(run: Answers, first: int, end: int) -> Answers:

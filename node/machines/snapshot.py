@@ -58,12 +58,18 @@ def write(kind: str, version: int, items: Sequence[object]) -> Iterator[bytes]:
 
 
 def read(
-    kind: str, version: int, decoder: msgspec.msgpack.Decoder[list[_T]], chunks: Iterable[bytes]
+    kind: str,
+    version: int,
+    decoder: msgspec.msgpack.Decoder[list[_T]],
+    chunks: Iterable[bytes],
+    *,
+    oldest: int = 1,
 ) -> Iterator[_T]:
     """The items of a stream that `write` made, however it has been cut since.
 
     decoder: of a group of items
-    Raises MachineError when it is of another kind, of a newer version, cut short, or no snapshot;
+    oldest: the first version that is still read
+    Raises MachineError when it is of another kind, of another version, cut short, or no snapshot;
     so whoever restores takes all the items before it gives up the state that it has.
     """
     frames = _frames(kind, chunks)
@@ -75,6 +81,12 @@ def read(
             raise MachineError(
                 f"a snapshot of {kind} in format {header.version}, by a newer leeky-raft; "
                 f"this one reads formats up to {version}"
+            )
+        if header.version < oldest:
+            raise MachineError(
+                f"a snapshot of {kind} in format {header.version}, by an older leeky-raft; this "
+                f"one reads formats from {oldest} on: use the leeky-raft that wrote it, or begin "
+                "anew with --fresh"
             )
         if header.form != _FORM:
             raise MachineError(f"a snapshot of {kind} in form {header.form}, by another leeky-raft")

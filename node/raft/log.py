@@ -75,6 +75,14 @@ class Log:
             return None
         return self._batches[self._position(index)].term
 
+    def time_at(self, index: int) -> int | None:
+        """Cluster time of the entry at `index`, in microseconds; None where it knows of none."""
+        if index == self.base_index:
+            return self.base_time_us
+        if not self.base_index < index <= self.last_index:
+            return None
+        return self._batches[self._position(index)].time_us
+
     def batch_start(self, index: int) -> int:
         """The first index of the batch that holds `index`."""
         return self._firsts[self._position(index)]

@@ -17,7 +17,7 @@ The caller's duties:
 5. Read `chunks_to_send` from the snapshot that they name, send them, and say so with `chunk_sent`.
    Store `chunks_received`, then say so with `chunk_taken`, or `snapshot_received`.
 6. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
-   delaying, doubling or reordering them is safe.
+   delaying, doubling or reordering them is safe. What `step` calls Nonsense counts as lost.
 
 Nobody may know of a term, a vote or an entry that a crash could take back: duty 3 is what keeps
 that promise, and `messages` holds only what does not depend on it. A leader's AppendEntries may
@@ -30,7 +30,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from node.errors import Busy, NotLeader
-from node.raft import election, lease, reads, reconfiguration, replication, stall, transfer
+from node.raft import (
+    election,
+    lease,
+    reads,
+    reconfiguration,
+    replication,
+    sanity,
+    stall,
+    transfer,
+)
 from node.raft import membership as memberships
 from node.raft import snapshot as snapshots
 from node.raft.log import Log
@@ -106,12 +115,14 @@ class Raft:
         """A message of `sender` has arrived.
 
         Nobody is a stranger: who leads, or asks for a vote, may be a member by a configuration
-        that has not come here yet (§6).
+        that has not come here yet (§6). Raises Nonsense for a message that no correct peer sends;
+        then nothing has changed.
         """
         raft = self.state
-        raft.now = now
         if sender == raft.node_id:
             return
+        sanity.check(raft, sender, message)
+        raft.now = now
         if message.term > raft.current_term and not self._enter_term(sender, message):
             return
         if message.term < raft.current_term:

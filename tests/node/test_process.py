@@ -100,7 +100,11 @@ def test_of_two_links_at_once_one_stays_open(tmp_path: Path) -> None:
         first, first_peer = socket.socketpair()
         second, second_peer = socket.socketpair()
         links = PipeLinks(
-            1, FaultFilter(rng=Random(1)), lambda peer, body: None, lambda peer, reason, dead: None
+            1,
+            FaultFilter(rng=Random(1)),
+            lambda peer, body: None,
+            lambda peer, reason, dead: None,
+            lambda peer: None,
         )
         await asyncio.gather(links.attach(2, first), links.attach(2, second))
         await until(lambda: is_closed(first_peer))
@@ -150,8 +154,10 @@ async def say(path: Path, request: wire.ClientRequest) -> tuple[wire.ClientReply
 
 
 def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("node.connections.IDLE_S", 100.0)  # nobody loses its place
+
     async def scenario() -> None:
         control, supervisor = with_a_supervisor()
         log, path = tmp_path / "log.jsonl", tmp_path / "s"
@@ -160,7 +166,7 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
         running = asyncio.create_task(node.run())
         await until(lambda: log.exists() and "leader.elected" in events(log))
         held = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
-        await until(lambda: len(node.clients) == 2)
+        await until(lambda: len(node.connections) == 2)
 
         reply, ended = await say(path, wire.Read(1, [], stale=True))
         assert reply == wire.Redirect(None, "it has as many clients as it may, 2 (limits.clients)")
@@ -178,7 +184,7 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
             held.pop()[1].close()
             assert (await waiting).ok
         held.pop()[1].close()
-        await until(lambda: not node.clients)
+        await until(lambda: not len(node.connections))
         reply, ended = await say(path, wire.Read(1, [], stale=True))
         assert isinstance(reply, wire.ReadResult)
         assert not ended
@@ -288,7 +294,7 @@ def test_whatever_a_server_raises_ends_its_process(
         running = Running(tmp_path)
         await running.until_ready()
         _, writer = await asyncio.open_unix_connection(str(running.path))
-        await until(lambda: len(running.node.clients) == 1)
+        await until(lambda: len(running.node.connections) == 1)
         monkeypatch.setattr(Server, method, raise_it)
         if method == "client_gone":
             writer.close()

@@ -452,6 +452,7 @@ def test_a_stale_read_is_answered_by_anyone_at_once(tmp_path: Path) -> None:
     world = World(tmp_path)
     client = Connection()
     world.servers[2].request(client, wire.encode_client(Read(5, [b"COUNT"], stale=True)))
+    world.servers[2].pump(world.now)
     assert client.replies == [ReadResult(5, 0, 0, [b"0"], [])]
 
 
@@ -727,5 +728,6 @@ def test_what_is_due_by_the_log_gets_an_entry_to_expire_by_and_no_second_one(
     assert world.servers[leader].state.log.last_index == lit_at + 1
     for server in world.servers.values():
         server.request(client, wire.encode_client(Read(1, [b"?"], stale=True)))
+    world.pump()
     answers = [reply.results for reply in client.replies if isinstance(reply, ReadResult)]
     assert answers == [[b"out"]] * 3

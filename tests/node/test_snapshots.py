@@ -34,6 +34,7 @@ def journal(world: World, node_id: int) -> list[bytes]:
     client = Connection()
     request = Read(1, [b"LS"], stale=True)
     world.servers[node_id].request(client, wire.encode_client(request))
+    world.pump()
     (reply,) = client.replies
     assert isinstance(reply, ReadResult)
     assert not reply.errors, reply

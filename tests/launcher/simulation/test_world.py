@@ -290,7 +290,7 @@ def test_a_server_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     def raise_it(self: Clients, *arguments: object) -> None:
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(Clients, "_answer_read", raise_it)
+    monkeypatch.setattr(Clients, "answer_reads", raise_it)
     failure = run_seed(Options(time_s=5.0), 1).failure
     assert failure is not None
     assert failure.broken == "crash"

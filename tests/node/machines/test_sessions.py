@@ -228,7 +228,7 @@ def test_what_is_no_snapshot_of_sessions_is_refused_and_changes_nothing(junk: li
     applied(sessions, 1, submit(1, 3))
     before = state(sessions)
     rules = next(iter(snapshot_items(Sessions())))
-    orphan = snapshot.write("sessions", 2, [rules, Answers(1, 1, 1, [b""], [])])
+    orphan = snapshot.write("sessions", 3, [rules, Answers(1, 1, 1, [b""], [])])
     lawless = snapshot.write("sessions", 1, [Answers(1, 1, 1, [b""], [])])
     for chunks in (junk, orphan, lawless, load("kv").snapshot()):
         with pytest.raises(MachineError):
@@ -544,7 +544,7 @@ def flat(reply: list[Answers] | OutOfOrder, request: Submit) -> list[Answer] | O
 
 def snapshot_items(sessions: Sessions) -> Iterable[object]:
     decoder: msgspec.msgpack.Decoder[list[object]] = msgspec.msgpack.Decoder(list[object])
-    return snapshot.read("sessions", 2, decoder, sessions.snapshot())
+    return snapshot.read("sessions", 3, decoder, sessions.snapshot())
 
 
 def state(sessions: Sessions) -> bytes:

@@ -281,9 +281,9 @@ def test_messages_are_all_that_is_needed() -> None:
 def test_nobody_is_a_stranger_but_oneself() -> None:
     """§6: who asks may be a voter by a configuration that has not come here yet."""
     net = Network(3)
-    assert step(net, 1, 1, RequestVote(5, 1, 9, 9)) == []
+    assert step(net, 1, 1, RequestVote(5, 1, 9, 4)) == []
     assert net[1].state.current_term == 0
-    (granted,) = step(net, 1, 9, RequestVote(5, 9, 9, 9))
+    (granted,) = step(net, 1, 9, RequestVote(5, 9, 9, 4))
     assert granted == RequestVoteReply(5, vote_granted=True)
 
 

@@ -163,7 +163,7 @@ BUGS = [
         attribute="_take_snapshot",
         plant=edited(
             (
-                "self._membership,\n",
+                "applying.membership,\n",
                 "self._raft.state.configuration.membership,\n",
             )
         ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from launcher.session import Session
 from node import settings
-from node.machines import sessions
+from node.applying import Applying
+from node.machines import answers
 from node.machines.sessions import Sessions
-from node.server import Server
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     CRASH,
@@ -52,7 +52,7 @@ BUGS = [
             (
                 (
                     "if request.lowest_unanswered > session.lowest:\n"
-                    "        session.forget_below(request.lowest_unanswered)"
+                    "        self.kept_bytes -= session.forget_below(request.lowest_unanswered)"
                 ),
                 "if True:\n        session.forget_below(first + len(request.commands))",
             )
@@ -104,7 +104,7 @@ BUGS = [
         name="a refused command is answered as if it had been taken",
         pitfall="",
         story="The machine's refusals are among the results, and nobody is told which they are.",
-        target=sessions,
+        target=answers,
         attribute="_apply_each",
         plant=edited(("            errors.append(len(results))\n", "")),
         expected=(LINEARIZABILITY, EXACTLY_ONCE),
@@ -164,14 +164,14 @@ BUGS = [
     Planted(
         name="a session ends by the node's own clock",
         pitfall="Raft itself 11",
-        story="Each node looks at its own clock when it applies: one still knows the session and "
-        "applies its next command, and another does not.",
-        target=Server,
+        story="Each node measures with a clock of its own, and no two run alike: one still knows "
+        "the session and applies its next command, and another does not.",
+        target=Applying,
         attribute="_apply",
         plant=edited(
             (
-                "self._sessions.advance(batch.time_us)",
-                "self._sessions.advance(int(self._raft.state.now * 1e6))",
+                "self.sessions.advance(batch.time_us)",
+                "self.sessions.advance(batch.time_us * (10 + self._config.node_id) // 10)",
             )
         ),
         expected=FORKED,

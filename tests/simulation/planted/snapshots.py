@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node import snapshots as server_side
+from node.applying import Applying
 from node.raft import replication
 from node.raft import snapshot as core
 from node.raft.log import Log
@@ -120,7 +121,7 @@ BUGS = [
         story="Applied mark and state are not of one moment: the entry in between is skipped.",
         target=Server,
         attribute="_take_snapshot",
-        plant=edited(("        self._applied_index,\n", "        self._applied_index + 1,\n")),
+        plant=edited(("        applying.index,\n", "        applying.index + 1,\n")),
         expected=(STATE_MACHINE_SAFETY, CONSISTENT, CRASH, LINEARIZABILITY, *LOSS),
         within=60,
     ),
@@ -128,9 +129,9 @@ BUGS = [
         name="what is committed while a snapshot is restored is not held back",
         pitfall="Found in the field 6",
         story="The old machine is handed entries from behind the snapshot.",
-        target=Server,
-        attribute="_apply_committed",
-        plant=edited((" and self._restoring is None", "")),
+        target=Applying,
+        attribute="go_on",
+        plant=edited((" and self.restoring is None", "")),
         expected=(CRASH, STATE_MACHINE_SAFETY),
         within=60,
     ),
