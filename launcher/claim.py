@@ -19,19 +19,20 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from launcher import lives, lock, records, runtime_files
+from launcher import lives, lock, records, recovery, runtime_files
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
 from launcher.lives import Lives, NodeRecord
 from launcher.lock import DataLock, disk_errors, heal
 from launcher.ownership import SupervisorRecord
 from launcher.process_identity import ProcessRecord
-from launcher.records import ClusterRecord
+from launcher.records import Change, ClusterRecord
 from launcher.runtime import RuntimeFolder
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
 
 _NODE_FOLDER = re.compile(r"node-[0-9]+")
+_DATA_FOLDER = re.compile(r"node-[0-9]+(\.recovering|\.before-[0-9a-f]*(\.[0-9]+)?)?")
 _LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.late)?(\.[0-9]+)?")
 
 
@@ -74,6 +75,8 @@ class Claim:
                 claim.healed = heal(config)
                 if fresh:
                     remove_data(config)
+                elif recovery.finish(config):
+                    claim.healed.append("finished a recovery that was broken off")
                 claim._identify()
                 claim._introduce()
         except BaseException:
@@ -132,16 +135,33 @@ class Claim:
 
     # -- members ---------------------------------------------------------------------------------
 
+    def intend(self, change: Change | None) -> None:
+        """This change is under way, or none is; durable before it goes on. Raises OSError."""
+        self._change(self.cluster.intending(change))
+
     def enlist(self, count: int) -> list[NodeId]:
-        """That many more nodes are to run; durable before they do. Raises OSError."""
+        """That many more nodes are to run, and are being added: both in one write, which is
+        durable before they run. Raises OSError."""
         record, new = self.cluster.enlisting(count)
-        self._change(record)
+        self._change(record.intending(Change("add", new)))
         return new
 
     def dismiss(self, node: NodeId) -> None:
-        """This node is not to run any more, and its data is of no use. Raises OSError."""
+        """This node is not to run any more, and its data, which is of no use, goes first. It may
+        have been dismissed before. Raises OSError."""
+        folder = self._config.node_data_dir(node)
+        self._save(node, lives.emptied(self._lives.of(node)), durable=True)
+        empty(folder)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            with suppress(OSError):  # a mount point stays
+                folder.rmdir()
         self._change(self.cluster.dismissing(node))
-        shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
+
+    def why_not_emptied(self, node: NodeId) -> str:
+        """Why the data of this node could not be removed now; empty if it could be."""
+        return why_not_emptied(self._config.node_data_dir(node))
 
     def renew(self, node: NodeId, floor: Floor) -> None:
         """The data of this node goes, and when it starts again it learns everything anew. It must
@@ -258,13 +278,29 @@ def empty(folder: Path) -> None:
             path.unlink()
 
 
+def why_not_emptied(folder: Path) -> str:
+    """Why `empty` would fail: it, or which folder in it, is not ours to write to. Else empty."""
+    if not folder.exists():
+        return ""
+    below = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
+    for place in (folder, *(path for path in below if not path.is_symlink())):
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            return f"{place} cannot be written to"
+    return ""
+
+
 def remove_data(config: ClusterConfig) -> None:
-    """Removes the cluster's data, and nothing else in the folder; the caller holds the lock."""
-    for path in config.data_dir.iterdir():
-        if _NODE_FOLDER.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-    config.cluster_file.unlink(missing_ok=True)
-    lives.file_of(config).unlink(missing_ok=True)
+    """Removes the cluster's data, and nothing else in the folder; the caller holds the lock.
+
+    A node's folder that is a link or a mount point stays, empty. Raises OSError.
+    """
+    for path in list(config.data_dir.iterdir()):
+        if _DATA_FOLDER.fullmatch(path.name) and path.is_dir():
+            empty(path)
+            if not path.is_symlink() and not path.is_mount():
+                path.rmdir()
+    for name in ("cluster.json", "lives.json", "recovery.json"):
+        (config.data_dir / name).unlink(missing_ok=True)
 
 
 def remove_folder(config: ClusterConfig) -> None:

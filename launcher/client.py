@@ -36,6 +36,7 @@ from launcher.intake import Intake
 from launcher.route import HEDGE_S, Refused
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
 from launcher.sockets import Keys
+from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import NodeId
 from node.wire import MOST_UNACKNOWLEDGED
 
@@ -403,17 +404,21 @@ def _checked_timeout(timeout_s: float) -> float:
 def _quorum_situation(
     nodes: Sequence[NodeId], missing: Sequence[NodeId], leader: NodeId | None
 ) -> str:
-    """Why a cluster of `nodes` does not answer, as far as that can be seen from outside."""
-    quorum = len(nodes) // 2 + 1
+    """Why a cluster of `nodes` does not answer, as far as that can be seen from outside.
+
+    A client does not know who votes, so it says what holds when all nodes do.
+    """
+    everybody = Configuration(stable(nodes))
+    needed = f"{majority(everybody.voters)} of {len(nodes)}"
     silent = ""
     if missing:
         silent = f"{_names(missing)} {'does' if len(missing) == 1 else 'do'} not answer"
-    if len(nodes) - len(missing) < quorum:
-        return f"no quorum: {silent}; {quorum} of {len(nodes)} are needed"
+    if not everybody.has_quorum(set(nodes) - set(missing)):
+        return f"no quorum: {silent}; {needed} are needed (if all of them vote)"
     if leader is not None and leader not in missing:
         reason = f"node {leader} leads and has not committed it (is it cut off, or too slow?)"
     else:
-        reason = f"no leader found; {quorum} of {len(nodes)} must reach each other to elect one"
+        reason = f"no leader found; {needed} must reach each other (if all of them vote)"
     return f"{reason}; {silent}" if missing else reason
 
 

@@ -22,17 +22,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from launcher import claim, control, ending, lock, records
+from launcher import claim, control, ending, lock, readiness, records, recovery
 from launcher.client import Client, ReadAnswer, Submitted
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.disks import parse_fault
-from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.errors import LauncherError, NotRunning, UsageError
 from launcher.ownership import CutOff, Holder, Running
+from launcher.recovery import Outlook
 from launcher.sockets import Sockets
 from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.supervision import OwnSupervisor
@@ -51,6 +52,7 @@ CALL_TIMEOUT_S = 120.0
 STATUS_TIMEOUT_S = 5.0
 _LISTEN_PATIENCE_S = 2.0
 _POLL_S = 0.02
+_T = TypeVar("_T")
 
 
 class DownReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,8 @@ class Cluster:
         self.config = config
         self.healed: list[str] = []
         """what the last `up` found left behind by a dead supervisor, and cleaned up"""
+        self.remarks: list[str] = []
+        """what is not well with the nodes of the cluster that the last `up` started, a line each"""
         self._fresh = fresh
         self._count_given = nodes is not None
         self._own: OwnSupervisor | None = None
@@ -120,15 +124,19 @@ class Cluster:
     # -- its whole life ----------------------------------------------------------------------
 
     def up(self, timeout_s: float = UP_TIMEOUT_S, *, detached: bool = False) -> ClusterStatus:
-        """Starts the cluster and waits until it has a leader that every node follows.
+        """Starts the cluster and waits until a quorum of its voters follows a leader.
+
+        It waits a moment longer for the other nodes. What is not well with them then is in
+        `remarks`: that one has failed, say, or learns and does not vote yet.
 
         detached: it outlives this process. Otherwise it goes down with it, however that ends.
 
-        Raises LauncherError when it runs already, cannot start, or a node failed; TimedOut when
-        there is no leader in time. Then the cluster is down again, but for a detached one that has
-        a leader in spite of a failed node.
+        Raises LauncherError when it runs already, cannot start, or too few nodes come up; TimedOut
+        when there is no leader in time. Then the cluster is down again.
         """
         _check_machine(self.config.machine)
+        if recovery.is_pending(self.config):
+            self._while_down(lambda: None)
         known = None if self._count_given or self._fresh else records.read(self.config)
         if known is not None:  # the config says where a cluster begins, not what becomes of it
             self.config = msgspec.structs.replace(self.config, nodes=len(known.members))
@@ -136,18 +144,10 @@ class Cluster:
         self.healed = self._own.healed
         self._fresh = False
         try:
-            status = self._wait(_is_settled, "leader", timeout_s)
+            status, self.remarks = readiness.wait_until_up(self._status, timeout_s)
         except BaseException:
             self._abandon()
             raise
-        failed = [node for node in status.nodes if node.state == "failed"]
-        if failed:
-            said = "; ".join(f"n{node.id} failed: {node.reason}" for node in failed)
-            if not detached:
-                self._abandon()
-                raise LauncherError(said)
-            self._own.let_go()
-            raise LauncherError(f"{said}. The others run: `launcher ps` shows them")
         if detached:
             self._own.let_go()
         return status
@@ -176,6 +176,38 @@ class Cluster:
         return DownReport(
             was_running=holder is not None, healed=healed, removed_data=volumes and known
         )
+
+    def outlook(self, node: int) -> Outlook:
+        """What `recover` would come to: what would count, and what may be missing.
+
+        Raises LauncherError when the cluster runs, or the node's data is of no use.
+        """
+        return self._while_down(lambda: recovery.look(self.config, node))
+
+    def recover(self, node: int) -> Outlook:
+        """Begins a new cluster, of this node alone, from its data; what `outlook` says may be lost.
+
+        For when a majority of the data is lost. The cluster stays down: `up` starts it, and `add`
+        brings other nodes. Raises LauncherError, as `outlook`.
+        """
+
+        def begin() -> Outlook:
+            seen = recovery.look(self.config, node)
+            recovery.recover(self.config, node)
+            return seen
+
+        seen = self._while_down(begin)
+        self._forget()
+        return seen
+
+    def _while_down(self, what: Callable[[], _T]) -> _T:
+        """Does something with the data that nobody may be running on. Raises LauncherError."""
+        if not self.config.data_dir.is_dir():
+            raise NotRunning(f"there is no data in {self.config.data_dir}")
+        with lock.locked(self.config), lock.disk_errors(self.config.data_dir):
+            lock.heal(self.config)
+            recovery.finish(self.config)
+            return what()
 
     def destroy(self) -> None:
         """Kills every process of the cluster at once; for when `down` takes too long.
@@ -224,29 +256,30 @@ class Cluster:
     ) -> ClusterStatus:
         """Waits for all that is asked for, and returns the status in which it was so.
 
-        leader: there is one, and every node that is up follows it
+        leader: there is one, and every voter that is up follows it, a quorum at least
         commit: this index is committed
-        converged: every node that is up has the same log, all of it committed and applied
+        converged: every member that is up, learners too, has the same log, all of it committed and
+            applied
 
-        Raises TimedOut, and LauncherError as soon as it cannot come about: too few nodes are up,
-        and none of the others is about to be restarted.
+        Raises TimedOut, and LauncherError as soon as it cannot come about: the nodes that are up,
+        and those about to be restarted, are no quorum.
         """
         wanted = []
         if commit is not None:
             wanted.append(f"index {commit} to be committed")
         if converged:
-            wanted.append("every node to have the same log")
+            wanted.append("every member to have the same log")
         if leader or not wanted:
             wanted.insert(0, "leader")
 
-        def reached(status: ClusterStatus, restarting: list[NodeId]) -> bool:
+        def reached(status: ClusterStatus) -> bool:
             return (
                 (not leader or status.settled)
                 and (commit is None or status.commit_index >= commit)
                 and (not converged or status.converged)
             )
 
-        return self._wait(reached, " and ".join(wanted), timeout_s)
+        return readiness.wait(self._status, reached, " and ".join(wanted), timeout_s)
 
     # -- breaking and mending ----------------------------------------------------------------
 
@@ -288,7 +321,9 @@ class Cluster:
     def add(self, count: int = 1) -> list[Chosen]:
         """Starts so many new nodes; returns when they have caught up and vote.
 
-        Raises TimedOut when they have not in a minute; they go on learning.
+        Raises TimedOut when they have not in a minute; they go on learning. What was begun goes on
+        without this call, and after the next `up`; `remove` gives it up. One change of the
+        membership is made at a time: another one is refused meanwhile.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UsageError(f"one node at least is added, not {count!r}")
@@ -488,28 +523,6 @@ class Cluster:
         assert reply.status is not None, "a status is answered with a status"
         return reply.status, reply.restarting
 
-    def _wait(
-        self,
-        reached: Callable[[ClusterStatus, list[NodeId]], bool],
-        what: str,
-        timeout_s: float,
-    ) -> ClusterStatus:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            status, restarting = self._status()
-            if reached(status, restarting):
-                return status
-            coming = {node.id for node in status.up} | set(restarting)
-            if len(coming) < status.quorum:
-                raise LauncherError(
-                    f"no {what}: {len(coming)} of {len(status.nodes)} nodes are up and it takes "
-                    f"{status.quorum}; {status.missing()}"
-                )
-            if time.monotonic() > deadline:
-                missing = status.missing()
-                raise TimedOut(f"no {what} in {timeout_s:g} s" + (f"; {missing}" * bool(missing)))
-            time.sleep(_POLL_S)
-
     # -- the supervisor's process ------------------------------------------------------------
 
     def _own_cluster(self, holder: Holder) -> Running | CutOff:
@@ -539,10 +552,6 @@ class Cluster:
         if self._own is not None:
             self._own.end()
             self._own = None
-
-
-def _is_settled(status: ClusterStatus, restarting: list[NodeId]) -> bool:
-    return status.settled and not restarting
 
 
 def _check_machine(name: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import click
 
 from launcher import bench_life
 from launcher.errors import LauncherError, UsageError
+from launcher.recover_command import recover
 from launcher.table import TARGET_HELP, Context, as_json, command, launcher, targets, timeout
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ __all__ = ["Context", "launcher"]
 
 @command(
     "up",
-    "Start N nodes and wait for a leader.\n\nOn a terminal it then opens the prompt, and leaving "
-    "that stops the cluster. Without a terminal it prints the timeline until SIGINT or SIGTERM.",
+    "Start N nodes and wait until a quorum serves. What is not well with the others is said on "
+    "standard error.\n\nOn a terminal it then opens the prompt; leaving that stops the cluster. "
+    "Without a terminal it prints the timeline until SIGINT or SIGTERM.",
 )
 @click.argument("nodes", required=False, metavar="[N]")
 @click.option("-d", "--detach", is_flag=True, help="Return as soon as there is a leader.")
@@ -56,6 +59,7 @@ def up(
     """`launcher up`."""
     from launcher.cluster import UP_TIMEOUT_S, Cluster
     from launcher.config import parse_node_count
+    from launcher.output import nodes_up, print_json, status_json
 
     if context.open_prompt is None:
         raise UsageError("this cluster is up; another one needs another terminal, and -p NAME")
@@ -66,14 +70,13 @@ def up(
     status = cluster.up(_positive(timeout, UP_TIMEOUT_S), detached=detach)
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
+    for line in cluster.remarks:
+        click.echo(f"{status.cluster}: {line}", err=True)
     if as_json:
-        from launcher.output import print_json
-
-        print_json(status)
+        print_json(status_json(status))
     else:
-        up_nodes = "1 node" if len(status.nodes) == 1 else f"{len(status.nodes)} nodes"
         click.echo(
-            f"{status.cluster}: {up_nodes} up, n{status.leader} leads in term {status.term} "
+            f"{status.cluster}: {nodes_up(status)}, n{status.leader} leads in term {status.term} "
             f"({time.monotonic() - begun:.2f} s); data in {cluster.config.data_dir}",
             err=not detach,
         )
@@ -109,13 +112,13 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
 @as_json
 def ps(context: Context, watch: bool, as_json: bool) -> None:
     """`launcher ps`."""
-    from launcher.output import print_json, status_table, wants_colour
+    from launcher.output import print_json, status_json, status_table, wants_colour
 
     cluster = context.cluster()
     while True:
         status = cluster.status()
         if as_json:
-            print_json(status)
+            print_json(status_json(status))
         else:
             if watch and sys.stdout.isatty():
                 click.clear()
@@ -129,9 +132,13 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
     "wait",
     "Wait until it is so; fail at once when it cannot come about. Without an option: for a leader.",
 )
-@click.option("--leader", is_flag=True, help="There is a leader, and all that are up follow it.")
+@click.option(
+    "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
+)
 @click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
-@click.option("--converged", is_flag=True, help="All that are up have the same log, all applied.")
+@click.option(
+    "--converged", is_flag=True, help="All members that are up have the same log, all applied."
+)
 @timeout
 @as_json
 def wait(
@@ -144,7 +151,7 @@ def wait(
 ) -> None:
     """`launcher wait`."""
     from launcher.cluster import UP_TIMEOUT_S
-    from launcher.output import print_json
+    from launcher.output import print_json, status_json
 
     status = context.cluster().wait(
         leader=leader or not (commit or converged),
@@ -153,7 +160,7 @@ def wait(
         timeout_s=_positive(timeout, UP_TIMEOUT_S),
     )
     if as_json:
-        print_json(status)
+        print_json(status_json(status))
     else:
         leads = f"n{status.leader} leads" if status.leader else "no leader"
         click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
@@ -266,13 +273,15 @@ def snapshot(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @command(
     "add",
     "Start N new nodes, or one, and make them voters, while the cluster runs.\n\n"
-    "They learn the log first, and vote when they have caught up; ps shows them as learners.",
+    "They learn the log first, and vote when they have caught up; ps shows them as learners. That "
+    "goes on when this command is interrupted, and after the next up; remove gives it up.",
 )
 @click.argument("count", required=False, default=1, type=click.IntRange(min=1), metavar="[N]")
 @as_json
 def add(context: Context, count: int, as_json: bool) -> None:
     """`launcher add`."""
-    _act("added", context.cluster().add(count), as_json)
+    with _what_goes_on():
+        _act("added", context.cluster().add(count), as_json)
 
 
 @command(
@@ -284,7 +293,8 @@ def add(context: Context, count: int, as_json: bool) -> None:
 @as_json
 def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher remove`."""
-    _act("removed", context.cluster().remove(*targets), as_json)
+    with _what_goes_on():
+        _act("removed", context.cluster().remove(*targets), as_json)
 
 
 @command(
@@ -296,7 +306,21 @@ def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @as_json
 def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher rebuild`."""
-    _act("rebuilt", context.cluster().rebuild(*targets), as_json)
+    with _what_goes_on():
+        _act("rebuilt", context.cluster().rebuild(*targets), as_json)
+
+
+launcher.add_command(recover)
+
+
+@contextmanager
+def _what_goes_on() -> Iterator[None]:
+    """A change of the membership, which goes on when nobody waits for it any more: says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("launcher: it goes on: `launcher ps` shows how far it is", err=True)
+        raise
 
 
 @command(

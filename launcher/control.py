@@ -17,7 +17,8 @@
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
 
 `kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
-`snapshot` when it is on the node's disk.
+`snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
+a minute with an error that says that they go on.
 This is the operator's side; the supervisor's is `launcher/listener.py`.
 """
 

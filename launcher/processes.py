@@ -34,7 +34,7 @@ from typing import Protocol
 import psutil
 
 from launcher import entry as entry_module
-from launcher.lifecycle import End
+from launcher.lifecycle import End, Lifecycle
 from launcher.process_identity import ProcessRecord
 from node import wire
 from node.errors import WireError
@@ -286,6 +286,26 @@ class NodeProcess:
                 self._queue.popleft()
         if self._control is not None:
             self._loop.remove_writer(self._control)
+
+
+@dataclass(slots=True)
+class Node:
+    """One node, whether it runs or not.
+
+    process: the one that runs; None when there is none
+    starting: a process is being started for it
+    status: the last that it said
+    disk_fault: what its disk is to do, in this life and the next ones
+    lost: its data is damaged, missing or too old, as its last process has found
+    """
+
+    id: NodeId
+    lifecycle: Lifecycle
+    process: NodeProcess | None = None
+    starting: bool = False
+    status: wire.Status | None = None
+    disk_fault: wire.DiskFault | None = None
+    lost: bool = False
 
 
 def _close(fd: int | None) -> None:

@@ -39,13 +39,15 @@ class Change(msgspec.Struct, frozen=True):
     """A change of the membership that was begun and is not done yet.
 
     kind: what was asked for
-    nodes: those that are added, removed or rebuilt
-    done: how many of its steps are done (`launcher/changes.py`)
+    nodes: those that are added or removed together, or rebuilt one after the other
+    done: how many of its steps are done (`launcher/changes.py`); of a rebuild, for the first node
+    then: what goes on when this is done: the rest of a change from which this one took nodes away
     """
 
     kind: Literal["add", "remove", "rebuild"]
     nodes: list[NodeId]
     done: int = 0
+    then: Change | None = None
 
 
 class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from random import Random
 import msgspec
 
 from launcher import control, listener
+from launcher.changes import stay_down
 from launcher.claim import Claim
 from launcher.control import CONTROL_SOCKET, Reply, Request
 from launcher.errors import LauncherError
@@ -162,6 +163,7 @@ class Supervisor:
         """Begins to take the cluster down."""
         self._why = self._why or why
         self._nodes.close()
+        self._operations.membership.close()
         self._ending.set()
 
     # -- the one life of it ------------------------------------------------------------------
@@ -171,11 +173,12 @@ class Supervisor:
         tailing = asyncio.create_task(self._tail())
         recording = asyncio.create_task(self._keep_records())
         try:
-            for node in list(self._nodes.all):
-                await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
+            await self._start_nodes()
+            self._operations.membership.resume()
             await self._ending.wait()
         finally:
             self._nodes.close()
+            self._operations.membership.close()
             self._nodes.emit("info", "supervisor.stopping", reason=self._why)
             killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
             tailing.cancel()
@@ -183,6 +186,15 @@ class Supervisor:
             if self._claim.holds:  # else the logs may be another's by now
                 self._complete_timeline(killed)
             self._ended.set()
+
+    async def _start_nodes(self) -> None:
+        """All that are on record, but for those whose data is about to be removed."""
+        for node in stay_down(self._nodes.change):
+            if node in self._nodes.all:
+                self._nodes.all[node].lifecycle.stay_down("its data is to be removed")
+        for node in list(self._nodes.all):
+            if node in self._nodes.all:  # it may have been dismissed meanwhile
+                await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
 
     def _complete_timeline(self, killed: list[int]) -> None:
         self._look(self._combiner.drain())

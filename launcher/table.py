@@ -120,10 +120,21 @@ def launcher() -> None:
     """The group itself does nothing."""
 
 
+def row(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A row that is yet to be put into the table."""
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        return click.command(name, help=text)(_where(click.pass_obj(function)))
+
+    return make
+
+
 def command(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
     """A row of the table."""
 
     def add(function: Callable[..., Any]) -> click.Command:
-        return launcher.command(name, help=text)(_where(click.pass_obj(function)))
+        made = row(name, text)(function)
+        launcher.add_command(made)
+        return made
 
     return add

@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 
 from launcher.errors import LauncherError, UsageError
 from launcher.status import ClusterStatus, NodeStatus
+from node.raft.membership import majority
 from node.raft.messages import NodeId
 
 Action: TypeAlias = Literal[
@@ -101,6 +102,14 @@ def split(targets: Sequence[str]) -> list[str]:
     return [word for target in targets for word in target.replace(",", " ").split()]
 
 
+def parse_id(word: str) -> NodeId:
+    """`2` or `n2`, of a cluster that need not run. Raises UsageError."""
+    digits = word.lower().removeprefix("n")
+    if not (digits.isascii() and digits.isdigit()):
+        raise UsageError(f"{word!r} names no node: write an id, such as 2 or n2")
+    return int(digits[:9])
+
+
 def _parse(word: str, status: ClusterStatus) -> NodeId | str:
     lower = word.lower()
     if lower in WORDS:
@@ -174,16 +183,16 @@ def _choose(
     if not among:
         raise LauncherError(f"{action} {word}: {_IDLE[action]}")
     ids = [node.id for node in among]
-    size = len(status.nodes)
+    size, most = len(status.nodes), majority(tuple(node.id for node in status.nodes))
     match word:
         case "follower":
             return [random.choice(_followers(among, status, action, word))]
         case "followers":
             return _followers(among, status, action, word)
         case "minority":
-            return _sample(ids, (size - 1) // 2, action, word, random)
+            return _sample(ids, size - most, action, word, random)
         case "majority":
-            return _sample(ids, size // 2 + 1, action, word, random)
+            return _sample(ids, most, action, word, random)
         case "random":
             return [random.choice(ids)]
         case _:

@@ -25,6 +25,7 @@ from launcher.route import Refused, Route
 from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
 from launcher.simulation.network import Connection, Time
 from launcher.simulation.timer import Waiting
+from launcher.sockets import Keys
 from node import wire
 from node.errors import WireError
 from node.raft.invariants import InvariantBroken
@@ -101,7 +102,7 @@ class _Way(Waiting, Generic[_T]):
         super().__init__(client.time)
         self._client: SimulatedClient = client
         self._node: NodeId | None = node
-        nodes = list(client.nodes) if node is None else [node]
+        nodes = Keys(client.nodes) if node is None else [node]
         self.route: Route[_T] = Route(
             nodes, work, self, client.chance_of_routes, leader=client.leader
         )
@@ -115,8 +116,8 @@ class _Way(Waiting, Generic[_T]):
 
     def open(self, node: NodeId) -> Connection | None:
         """The `Dial` port."""
-        there = self._client.nodes[node]
-        if there.server is None:
+        there = self._client.nodes.get(node)
+        if there is None or there.server is None:
             return None
         connection = Connection(self.time, self, there, LATENCY_S)
         there.connect(connection)

@@ -302,6 +302,12 @@ class SimulatedDisk:
         self._durable_names.clear()
         self._unsynced_names.clear()
 
+    def take_from(self, other: SimulatedDisk) -> None:
+        """The files of another disk take the place of all that is here, durably."""
+        self.erase()
+        for name, content in other.files().items():
+            self.put(name, content)
+
     def flip(self, name: str, bit: int) -> None:
         """The medium goes bad: one bit of a file is another one, cached and durable alike."""
         inode = self.names[name]

@@ -7,12 +7,20 @@ a failure), and the rest still means the same. Who is meant by `leader` is decid
 Not every seed uses every fault: each draws a subset of those that are allowed, and how often they
 come ("swarm testing", Groce et al., ISSTA 2012). What always happens at once hides what needs
 quiet.
+
+The oldest kinds are drawn together, from one random stream. A new kind would change all of those
+draws, and with them what every known seed does. So each newer kind is *apart*: it has a random
+stream of its own and numbers of its own, and half of all seeds have no fault of such a kind. To add
+a kind is to add one entry to `FAULTS`, with the next free number as `apart`, and the function that
+begins it (`nemesis.py`).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import TypeAlias
 
 import msgspec
 
@@ -26,12 +34,36 @@ ALL = "all"
 RECONFIGURE = "reconfigure"
 REBUILD = "rebuild"
 FLIP_BIT = "flip-bit"
+WIPE = "wipe"
+SET_BACK = "set-back"
+RECOVER = "recover"
+ADD = "add"
+REMOVE = "remove"
+SUPERVISOR = "supervisor"
+ROLL = "roll"
+
+APART_NUMBERS = 100_000
+"""The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
+run is so long that it has as many faults of one kind."""
+
+_GAPS_S = (0.4, 1.0, 3.0)
+_GAPS_APART_S = (1.0, 3.0, 10.0)
+"""A seed draws one of these: how many seconds there are between two faults, on average. Faults of a
+kind that is apart are on their own, and an operator is not always at it."""
+
+_APART_SHARES = (0.0, 0.0, 0.5, 1.0)
+"""A seed draws one of these: how likely each kind that is apart takes part in it."""
+
+RandomFor: TypeAlias = Callable[[str], random.Random]
+"""The random stream of one seed for one purpose; another stream for each purpose."""
 
 
 class Fault(msgspec.Struct, frozen=True):
     """Something that goes wrong.
 
-    number: its place in the seed's schedule, from 1
+    number: names it in the seed's schedule. The kinds that are drawn together count from 1, each
+        kind that is apart from `APART_NUMBERS` times its own number plus 1; so in a shorter run, or
+        with more kinds that are apart, the same fault has the same number
     at_s, duration_s: when it begins, and how long it lasts; simulated seconds
     kind: one of `FAULTS`
     target: leader, follower, any or all; who that is, is decided at `at_s`
@@ -58,12 +90,14 @@ class FaultKind(msgspec.Struct, frozen=True):
     targets: what it may be aimed at, each as likely
     weight: how often it is chosen, beside the others
     lasts_s: between these it lasts
+    apart: 0 for the kinds that are drawn together; any other kind has a number of its own here
     """
 
     text: str
     targets: tuple[str, ...]
     weight: float = 1.0
     lasts_s: tuple[float, float] = (0.1, 3.0)
+    apart: int = 0
 
 
 _ONE = (LEADER, FOLLOWER, ANY)
@@ -102,6 +136,21 @@ FAULTS: dict[str, FaultKind] = {
     ),
     FLIP_BIT: FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
     "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
+    WIPE: FaultKind("SIGKILL, and the node's folder is emptied", _ONE, apart=11),
+    SET_BACK: FaultKind(
+        "SIGKILL, and an older copy of the node's folder is put back", _ONE, 1.0, (0.1, 10.0), 12
+    ),
+    RECOVER: FaultKind(
+        "the cluster is given up, and begun anew from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
+    ),
+    ADD: FaultKind("one or two new nodes are added", (ALL,), 1.0, (0.0, 0.0), 21),
+    REMOVE: FaultKind(
+        "a node is removed, perhaps one that is being added", _ONE, 1.0, (0.0, 0.0), 22
+    ),
+    SUPERVISOR: FaultKind(
+        "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
+    ),
+    ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
 }
 """Every kind, by name."""
 
@@ -120,24 +169,52 @@ def parse_faults(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in FAULTS if kind in kinds)
 
 
-def make_schedule(kinds: Sequence[str], time_s: float, chance: random.Random) -> list[Fault]:
+def make_schedule(kinds: Sequence[str], time_s: float, random_for: RandomFor) -> list[Fault]:
     """The faults of one run of `time_s` seconds, in the order in which they begin."""
-    chosen = _subset(kinds, chance)
-    if not chosen:
+    together = [kind for kind in kinds if not FAULTS[kind].apart]
+    rng = random_for("schedule")
+    schedule = _draw(_subset(together, rng), 0, _GAPS_S, time_s, rng)
+    for kind, own in _kinds_apart(kinds, random_for):
+        number = FAULTS[kind].apart * APART_NUMBERS
+        schedule += _draw([kind], number, _GAPS_APART_S, time_s, own)
+    return sorted(schedule, key=attrgetter("at_s"))
+
+
+def _draw(
+    kinds: list[str],
+    number: int,
+    gaps_s: Sequence[float],
+    time_s: float,
+    chance: random.Random,
+) -> list[Fault]:
+    """Faults of these kinds, the first of which bears the number after `number`."""
+    if not kinds:
         return []
-    weights = [FAULTS[kind].weight for kind in chosen]
-    gap_s = chance.choice([0.4, 1.0, 3.0])
-    schedule: list[Fault] = []
+    weights = [FAULTS[kind].weight for kind in kinds]
+    gap_s = chance.choice(gaps_s)
+    faults: list[Fault] = []
     at_s = 0.5 + chance.expovariate(1 / gap_s)
     while at_s < time_s:
-        kind = chance.choices(chosen, weights)[0]
+        kind = chance.choices(kinds, weights)[0]
         traits = FAULTS[kind]
         duration_s = chance.uniform(*traits.lasts_s) * chance.choice([0.2, 1.0, 1.0])
         target = chance.choice(traits.targets)
-        schedule.append(Fault(len(schedule) + 1, at_s, duration_s, kind, target, chance.random()))
+        number += 1
+        faults.append(Fault(number, at_s, duration_s, kind, target, chance.random()))
         # What goes wrong often goes wrong together.
         at_s += chance.expovariate(1 / (gap_s if chance.random() < 0.7 else 0.03))
-    return schedule
+    return faults
+
+
+def _kinds_apart(kinds: Sequence[str], random_for: RandomFor) -> list[tuple[str, random.Random]]:
+    """The kinds that are apart and take part in this seed, each with its random stream.
+
+    Where nothing else is allowed, all of them do: a seed without any fault shows little.
+    """
+    share = random_for("schedule: kinds apart").choice(_APART_SHARES)
+    apart = [(kind, random_for(f"schedule: {kind}")) for kind in kinds if FAULTS[kind].apart]
+    chosen = [(kind, rng) for kind, rng in apart if rng.random() < share]
+    return chosen if chosen or len(apart) < len(kinds) else apart
 
 
 def only(schedule: Sequence[Fault], numbers: Sequence[int]) -> list[Fault]:

@@ -222,7 +222,11 @@ def read_segment(file: str, data: bytes, identity: Identity) -> Segment:
 
     Raises DamagedLog (the header is not intact) and WrongDirectory.
     """
-    header, offset = _read_header(file, data, identity)
+    header, offset = _read_header(file, data)
+    _check_owner(file, header.identity, identity)
+    if segment_name(header.number) != file:
+        reason = f"this is segment {header.number} under another name"
+        raise DamagedLog(file, _PREAMBLE.size, reason + ADVICE)
     salt = identity.salt()
     sequence = header.sequence
     records: list[tuple[int, int]] = []
@@ -236,6 +240,14 @@ def read_segment(file: str, data: bytes, identity: Identity) -> Segment:
         offset = end
         sequence += 1
     return Segment(file, header, data, records, offset, sequence)
+
+
+def owner_of(data: bytes) -> Identity | None:
+    """To whom a segment with this beginning belongs; None when it is not the beginning of one."""
+    try:
+        return _read_header("", data)[0].identity
+    except (DamagedLog, WrongDirectory):
+        return None
 
 
 def read_record(segment: Segment, offset: int, end: int) -> tuple[State, list[Batch]]:
@@ -299,7 +311,7 @@ def later_record(segment: Segment, salt: int) -> int | None:
     return None
 
 
-def _read_header(file: str, data: bytes, identity: Identity) -> tuple[Header, int]:
+def _read_header(file: str, data: bytes) -> tuple[Header, int]:
     """The header and the offset behind it."""
     if len(data) < _PREAMBLE.size:
         raise DamagedLog(file, len(data), "the file is cut off in its header" + ADVICE)
@@ -323,10 +335,6 @@ def _read_header(file: str, data: bytes, identity: Identity) -> tuple[Header, in
         raise DamagedLog(file, at, "the segment's header is not intact" + ADVICE)
     capacity, last_index, recycled, node_id = _HEADER.unpack_from(data, fields)
     owner = _decode_owner(data[fields + _HEADER.size : end], node_id, version)
-    _check_owner(file, owner, identity)
-    if segment_name(number) != file:
-        reason = f"this is segment {number} under another name"
-        raise DamagedLog(file, at, reason + ADVICE)
     state = _decode_state(data, body, version)
     header = Header(number, sequence, owner, state, capacity, last_index, bool(recycled), version)
     return header, end

@@ -128,6 +128,10 @@ class Store:
         """As `WriteAheadLog.make_spare`."""
         return self._log.make_spare()
 
+    def close(self) -> None:
+        """As `WriteAheadLog.close`."""
+        self._log.close()
+
     def publish(self, snapshot: Snapshot) -> None:
         """`TAKING` is whole and synced, and the log holds all that it stands for: from now on it
         counts, and what was before its predecessor goes. Raises DiskFailed."""

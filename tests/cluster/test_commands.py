@@ -166,11 +166,11 @@ def test_another_clusters_node_folder_is_refused(
     lab.launcher("down", check=True)
     shutil.rmtree(lab.folder / "data" / "node-2")
     shutil.copytree(other.folder / "data" / "node-2", lab.folder / "data" / "node-2")
-    done = lab.launcher("up", "3", "-d", "--timeout", "10")
-    assert done.status == 1
+    done = lab.launcher("up", "3", "-d", "--timeout", "10", check=True)
+    assert "lab: n2 is failed: " in done.err
     assert "another cluster" in done.err or "belongs to" in done.err
-    assert lab.launcher("read", "LS").out.splitlines() in (["ours"], [])
-    lab.launcher("down")
+    assert lab.launcher("read", "LS", check=True).out.splitlines() == ["ours"]
+    assert lab.node(2)["state"] == "failed"
 
 
 def test_two_nodes_folders_swapped_are_refused(lab: Lab) -> None:

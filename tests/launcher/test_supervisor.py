@@ -57,7 +57,7 @@ def test_every_pair_is_joined_and_a_death_is_end_of_file(tmp_path: Path) -> None
         assert leaders(cluster.wait(leader=True)) == {2: 2, 3: 2, 4: 2}
 
         cluster.kill(2, 4)
-        with pytest.raises(LauncherError, match="1 of 4 nodes"):
+        with pytest.raises(LauncherError, match="1 of 4 voters"):
             cluster.wait(leader=True)
         until(lambda: leaders(cluster.status()) == {3: 3}, "node 3 to be alone")
 

@@ -17,6 +17,7 @@ from launcher.simulation.trace import Trace
 from launcher.simulation.world import World
 from node.raft.invariants import CONSISTENT
 from node.raft.state import RaftState
+from node.storage.lives import LastKnown, Life
 
 AMBUSH = Options(time_s=10.0, faults=("ambush", "transfer", "snapshot", "reconfigure"))
 
@@ -73,7 +74,7 @@ def test_timeouts_are_drawn_close_together_where_all_is_fast() -> None:
     hasty = [one for one in drawn if one.election_timeout_max_s < ELECTION_TIMEOUT_S]
     assert 20 < len(hasty) < 100
     assert all(one.latency_s[0] <= 0.001 and one.sync_s[0] <= 0.002 for one in hasty)
-    config = hasty[0].node_config(1, 1)
+    config = hasty[0].node_config(1, Life(1), LastKnown())
     assert config.election_timeout_min_s < config.election_timeout_max_s < ELECTION_TIMEOUT_S
 
 

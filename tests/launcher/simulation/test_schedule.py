@@ -8,11 +8,27 @@ import pytest
 
 from launcher.errors import UsageError
 from launcher.simulation.nemesis import _BEGIN
-from launcher.simulation.schedule import FAULTS, Fault, make_schedule, only, parse_faults, shrink
+from launcher.simulation.schedule import (
+    APART_NUMBERS,
+    FAULTS,
+    Fault,
+    FaultKind,
+    make_schedule,
+    only,
+    parse_faults,
+    shrink,
+)
 
 
-def made(seed: int, time_s: float = 60.0, kinds: tuple[str, ...] = tuple(FAULTS)) -> list[Fault]:
-    return make_schedule(kinds, time_s, Random(seed))
+def made(seed: int, time_s: float = 60.0, kinds: tuple[str, ...] | None = None) -> list[Fault]:
+    """kinds: all that there are by default"""
+    kinds = tuple(FAULTS) if kinds is None else kinds
+    return make_schedule(kinds, time_s, lambda purpose: Random(f"{seed}/{purpose}"))
+
+
+TOGETHER = tuple(kind for kind, traits in FAULTS.items() if not traits.apart)
+FORTY = made(3, 600.0, TOGETHER)[:40]
+"""Faults 1 to 40."""
 
 
 def test_every_kind_of_fault_can_be_begun() -> None:
@@ -35,7 +51,10 @@ def test_a_shorter_run_has_the_beginning_of_the_schedule() -> None:
 def test_faults_are_in_order_and_within_the_run() -> None:
     for seed in range(30):
         schedule = made(seed)
-        assert [fault.number for fault in schedule] == list(range(1, len(schedule) + 1))
+        for apart in {traits.apart for traits in FAULTS.values()}:
+            numbers = [one.number for one in schedule if FAULTS[one.kind].apart == apart]
+            first = apart * APART_NUMBERS + 1
+            assert numbers == list(range(first, first + len(numbers)))
         assert [fault.at_s for fault in schedule] == sorted(fault.at_s for fault in schedule)
         assert all(0 < fault.at_s < 60.0 and 0 <= fault.amount <= 1 for fault in schedule)
         assert all(fault.target in FAULTS[fault.kind].targets for fault in schedule)
@@ -54,6 +73,50 @@ def test_a_seed_uses_a_part_of_what_is_allowed() -> None:
 def test_only_what_is_allowed_happens() -> None:
     assert {fault.kind for s in range(20) for fault in made(s, kinds=("kill",))} == {"kill"}
     assert made(1, kinds=()) == []
+
+
+# -- kinds that are apart ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_new_kinds(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Somebody adds two kinds of fault. All kinds that there are then."""
+    first_free = 1 + max(traits.apart for traits in FAULTS.values())
+    for number, kind in enumerate(("flood", "quake"), first_free):
+        traits = FaultKind(f"a {kind}", ("any",), 1.0, (1.0, 2.0), apart=number)
+        monkeypatch.setitem(FAULTS, kind, traits)
+    return tuple(FAULTS)
+
+
+def without(schedule: list[Fault], *kinds: str) -> list[Fault]:
+    return [fault for fault in schedule if fault.kind not in kinds]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_new_kind_leaves_the_faults_of_all_others_as_they_were(
+    seed: int, two_new_kinds: tuple[str, ...]
+) -> None:
+    before = made(seed, kinds=tuple(kind for kind in FAULTS if kind not in ("flood", "quake")))
+    assert without(made(seed), "flood", "quake") == before
+    assert without(made(seed), "quake") == made(seed, kinds=two_new_kinds[:-1])
+
+
+def test_half_of_the_seeds_have_no_fault_of_a_kind_that_is_apart(
+    two_new_kinds: tuple[str, ...],
+) -> None:
+    apart = [kind for kind in two_new_kinds if FAULTS[kind].apart]
+    untouched = sum(without(made(seed), *apart) == made(seed) for seed in range(200))
+    assert 80 < untouched < 140
+    alone = [made(seed, kinds=("flood",)) for seed in range(20)]
+    assert all(alone), "where nothing else is allowed, every seed has some"
+
+
+def test_each_kind_that_is_apart_has_a_number_of_its_own() -> None:
+    numbers = [traits.apart for traits in FAULTS.values() if traits.apart]
+    assert len(set(numbers)) == len(numbers)
+
+
+# -- words ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -76,7 +139,8 @@ def test_an_unknown_fault_is_refused_with_the_known_ones() -> None:
 
 def test_only_some_of_a_schedule() -> None:
     schedule = made(3)
-    assert only(schedule, [2, 1]) == schedule[:2]
+    first, second = schedule[0].number, schedule[1].number
+    assert only(schedule, [second, first]) == schedule[:2]
     with pytest.raises(UsageError, match=r"--only 999: this seed's schedule has \d+ faults"):
         only(schedule, [999])
 
@@ -86,12 +150,10 @@ def test_only_some_of_a_schedule() -> None:
 
 @pytest.mark.parametrize("needed", [{5}, {1, 40}, {3, 4, 5}, {7, 20, 33, 39}, set()])
 def test_shrinking_finds_exactly_what_is_needed(needed: set[int]) -> None:
-    schedule = made(3, 600.0)[:40]
-
     def fails(part: list[Fault]) -> bool:
         return needed <= {fault.number for fault in part}
 
-    assert {fault.number for fault in shrink(schedule, fails)} == needed
+    assert {fault.number for fault in shrink(FORTY, fails)} == needed
 
 
 def test_shrinking_asks_no_more_often_than_it_may() -> None:
@@ -102,14 +164,14 @@ def test_shrinking_asks_no_more_often_than_it_may() -> None:
         asked += 1
         return {1, 9, 17, 25, 33} <= {fault.number for fault in part}
 
-    smaller = shrink(made(3, 600.0)[:40], fails, most_runs=12)
+    smaller = shrink(FORTY, fails, most_runs=12)
     assert asked <= 12
     assert {1, 9, 17, 25, 33} <= {fault.number for fault in smaller}, "what it answers still fails"
 
 
 def test_each_part_that_shrinking_asks_for_is_in_order() -> None:
     def fails(part: list[Fault]) -> bool:
-        assert [fault.number for fault in part] == sorted(fault.number for fault in part)
+        assert [fault.at_s for fault in part] == sorted(fault.at_s for fault in part)
         return len(part) >= 3
 
     assert len(shrink(made(3, 600.0)[:40], fails)) == 3

@@ -17,7 +17,9 @@ from __future__ import annotations
 from tests.simulation.planted import (
     elections,
     handovers,
+    lives,
     membership,
+    operators,
     reads,
     replication,
     servers,
@@ -71,6 +73,8 @@ ALL: list[Planted] = [
     *sessions.BUGS,
     *snapshots.BUGS,
     *membership.BUGS,
+    *lives.BUGS,
+    *operators.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
