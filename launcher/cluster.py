@@ -198,6 +198,7 @@ class Cluster:
         """
 
         def begin() -> Outlook:
+            lock.check_unshared(self.config)
             seen = recovery.look(self.config, node)
             recovery.recover(self.config, node)
             return seen
