@@ -46,7 +46,7 @@ BUGS = [
         attribute="_has_all",
         plant=edited(("raft.log.term_at(index) == term", "raft.log.term_at(index) is not None")),
         expected=(*LOSS, STATE_MACHINE_SAFETY),
-        within=200,
+        within=60,
     ),
     Planted(
         name="a snapshot is acknowledged before it is durable",
