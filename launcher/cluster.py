@@ -76,6 +76,9 @@ class Cluster:
     name: for several clusters side by side
     fresh: `up` begins with empty data
 
+    Several threads may use one object; their entries have no order among each other. A forked child
+    may too: it begins connections and sessions of its own, and has no cluster to take down.
+
     Raises UsageError or ConfigError.
     """
 
@@ -198,6 +201,7 @@ class Cluster:
         """
 
         def begin() -> Outlook:
+            lock.check_unshared(self.config)
             seen = recovery.look(self.config, node)
             recovery.recover(self.config, node)
             return seen
@@ -429,8 +433,9 @@ class Cluster:
         """Appends an entry to the log and returns when it is committed and applied.
 
         Raises CommandError with the machine's answer when it refused the entry, which is committed
-        all the same; UsageError for an entry that can never be; TimedOut when it is not known to be
-        committed in time, and may yet be.
+        all the same; UsageError for an entry that can never be; NoAnswer when it is not known to be
+        committed in time, and may yet be: `error.resend()` sends the same entry again, and it takes
+        effect once.
         """
         done = self._client().submit(_encoded(entry), timeout_s=timeout_s)
         if done.error is not None:
@@ -444,8 +449,10 @@ class Cluster:
 
         timeout_s: bounds the wait for the oldest unanswered entry
 
-        A refused entry is yielded with its error. Otherwise raises as `submit` does; what came
-        before an entry that can never be is answered first, unless `entries` is a list.
+        A refused entry is yielded with its `error`; asked for its value, it raises CommandError.
+        Otherwise raises as `submit` does; what came before an entry that can never be is answered
+        first, unless `entries` is a list. NoAnswer has those that were read and have no answer; of
+        an iterator one more may have been read, which was not sent.
         """
         encoded = map(_encoded, entries)
         given = list(encoded) if isinstance(entries, list | tuple) else encoded
@@ -470,7 +477,8 @@ class Cluster:
 
         node: who answers; without it the leader does, or anyone when it is `stale`
 
-        A query that the machine refuses is answered with its error. Raises TimedOut.
+        The answer to a query that the machine refuses has its `error`, and raises CommandError when
+        it is asked for its value. Raises NoAnswer when nobody answers in time.
         """
         (answer,) = self.read_many([query], stale=stale, node=node, timeout_s=timeout_s)
         return answer

@@ -173,11 +173,13 @@ def who_runs(
     seen: the runtime folders that may be meant, the one that is `named` first
     has_lock_open: whether a process lives and has the data folder's lock file open
     """
-    held = [one for one in seen if one.is_held]
-    for one in held:
+    held = []
+    for one in seen:  # each that is asked for costs a look into a folder
         owner = one.owner_for(folder)
-        if owner is not None:
+        if one.is_held and owner is not None:
             return Running(owner.process, one.path)
+        if one.is_held:
+            held.append(one)
     own = named if named is not None and named.folder == folder else None
     if own is not None and has_lock_open(own.process):
         return CutOff(own.process, Path(own.runtime_dir))

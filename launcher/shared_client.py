@@ -11,7 +11,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from launcher import asking, forked
+from launcher import asking, forked, lock
 from launcher.answers import Submitted
 from launcher.client import Client
 from launcher.config import ClusterConfig
@@ -24,30 +24,42 @@ class SharedClient:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._client: Client | None = None
-        self._connected_to: Path | None = None
+        self._made: tuple[Client, Path] | None = None
+        """The client, and the folder of the sockets that it uses."""
         forked.tell_children(self)
 
     def get(self, config: ClusterConfig) -> Client:
-        """The client of the cluster as it runs now. Raises NotRunning."""
+        """The client of the cluster as it runs now. Raises NotRunning, as `asking.running`."""
+        made = self._made
+        if made is not None and _still_runs(config, made[1]):
+            return made[0]
         runtime_dir = asking.runtime_dir(config)
         with self._lock:
-            if self._client is None or self._connected_to != runtime_dir:
-                self._client = _client_of(config, runtime_dir)
-                self._connected_to = runtime_dir
-            return self._client
+            if self._made is None or self._made[1] != runtime_dir:
+                self._made = _client_of(config, runtime_dir), runtime_dir
+            return self._made[0]
 
     def close(self) -> None:
         """Ends the connections; `get` makes others. A call that waits raises UsageError."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+            made, self._made = self._made, None
+        if made is not None:
+            made[0].close()
 
     def after_fork(self) -> None:
         """See `forked.Forkable`."""
         self._lock = threading.Lock()
-        self._client = None
+        self._made = None
+
+
+def _still_runs(config: ClusterConfig, runtime_dir: Path) -> bool:
+    """Whether the cluster whose sockets are in that folder still runs.
+
+    This is asked at each call, and to find out who runs costs more than to submit an entry. A
+    supervisor removes its own folder, and that of a dead one before it; the names are never used
+    again.
+    """
+    return lock.is_locked(config) and runtime_dir.exists()
 
 
 def _client_of(config: ClusterConfig, runtime_dir: Path) -> Client:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +19,7 @@ import psutil
 import pytest
 
 from launcher import Cluster, CommandError, NoAnswer
+from launcher.errors import NotRunning
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 
 pytestmark = pytest.mark.cluster
@@ -275,10 +278,19 @@ def test_it_is_resent_after_the_cluster_was_down(lab: Lab) -> None:
     with pytest.raises(NoAnswer) as caught:
         cluster.submit("once", timeout_s=1)
     lab.launcher("down", check=True)
+    with pytest.raises(NotRunning):
+        caught.value.resend()
     lab.up(3)
     (done,) = caught.value.resend(timeout_s=PATIENCE_S)
     assert caught.value.resend()[0].index == done.index
     assert cluster.read("COUNT").text == "2"
+    os.kill(lab.ps()["supervisor_pid"], signal.SIGKILL)
+    eventually(lambda: lab.launcher("ps").status == 3, "the cluster to be gone")
+    with pytest.raises(NotRunning):
+        cluster.submit("nobody")
+    lab.up(3)
+    cluster.submit("after a crash")
+    assert cluster.read("COUNT").text == "3"
     cluster.close()
 
 

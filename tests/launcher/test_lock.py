@@ -196,6 +196,17 @@ def test_a_folder_that_was_removed(config: ClusterConfig) -> None:
     held.release()
 
 
+def test_a_copy_of_hard_links_in_its_place_is_another_folder(
+    config: ClusterConfig, tmp_path: Path
+) -> None:
+    held = lock.take(config)
+    config.data_dir.rename(tmp_path / "away")
+    shutil.copytree(tmp_path / "away", config.data_dir, copy_function=os.link)
+
+    assert not held.is_in_place
+    held.release()
+
+
 def test_nothing_is_written_into_a_folder_that_took_the_place_of_ours(
     config: ClusterConfig, tmp_path: Path
 ) -> None:
