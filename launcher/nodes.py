@@ -34,7 +34,7 @@ from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
 from launcher.node_config import node_config
 from launcher.process_identity import ProcessRecord
-from launcher.processes import Node, NodeProcess, launch, rejoin
+from launcher.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.records import Change
 from launcher.status import ClusterStatus, NodeStatus, cluster_status, with_word_of
 from node import wire
@@ -361,7 +361,7 @@ class Nodes:
                     if self.closed:
                         raise LauncherError("the cluster is being taken down")
                     if node.process is not None:
-                        await _first(node.process.ready, node.process.gone)
+                        await first_of(node.process.ready, node.process.gone)
                         if node.process is not None and node.process.ready.is_set():
                             return
                         continue
@@ -578,16 +578,6 @@ class Nodes:
 
     def _socket(self, node: NodeId) -> Path:
         return self._claim.runtime_dir / f"node-{node}.sock"
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Waits until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 @contextlib.contextmanager
