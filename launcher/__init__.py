@@ -16,18 +16,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from launcher.answers import ReadAnswer, Submitted
     from launcher.cluster import Cluster, DownReport
     from launcher.config import ClusterConfig
     from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
+    from launcher.unanswered import NoAnswer
+    from node.errors import CommandError
 
 __all__ = [
     "Chosen",
     "Cluster",
     "ClusterConfig",
     "ClusterStatus",
+    "CommandError",
     "DownReport",
     "HandedOver",
+    "NoAnswer",
     "NodeStatus",
+    "ReadAnswer",
+    "Submitted",
 ]
 
 _HOMES = {
@@ -35,9 +42,13 @@ _HOMES = {
     "Cluster": "launcher.cluster",
     "ClusterConfig": "launcher.config",
     "ClusterStatus": "launcher.status",
+    "CommandError": "node.errors",
     "DownReport": "launcher.cluster",
     "HandedOver": "launcher.status",
+    "NoAnswer": "launcher.unanswered",
     "NodeStatus": "launcher.status",
+    "ReadAnswer": "launcher.answers",
+    "Submitted": "launcher.answers",
 }
 
 

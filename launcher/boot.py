@@ -11,7 +11,8 @@ Whoever starts it passes two pipes and the nodes' entry point:
 
 The forkserver is started before the supervisor's own modules are imported, so that the nodes'
 modules are loaded on another core meanwhile. Everything temporary, the forkserver's socket
-included, is in one short folder that only we can enter (`launcher/runtime.py`).
+included, is in one short folder that only we can enter (`launcher/runtime.py`). We hold its lock
+from its first moment on; whose it is is written there when the data folder is ours.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import os
 import sys
 
-from launcher import runtime
+from launcher.runtime import RuntimeFolder
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 """For glibc, elsewhere nobody reads it. By default a buffer for a frame is asked of the system each
@@ -29,7 +30,6 @@ is the most that glibc takes; who sets either also sets how large a buffer is be
 
 def supervise(arguments: list[str]) -> int:
     """Runs a cluster until it is taken down. Returns the exit status."""
-    import shutil
     import signal
     import tempfile
     from multiprocessing import forkserver
@@ -38,20 +38,20 @@ def supervise(arguments: list[str]) -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     report, lifeline = int(arguments[0]), int(arguments[1])
     entry = arguments[2]
-    runtime_dir = runtime.make()
+    folder = RuntimeFolder.make()
     try:
-        tempfile.tempdir = str(runtime_dir)
+        tempfile.tempdir = str(folder.path)
         os.environ.update(_MALLOC | dict(os.environ))
         forkserver.set_forkserver_preload(["launcher.entry", entry.partition(":")[0]])
         forkserver.ensure_running()
 
         from launcher import supervisor
 
-        status = supervisor.run(sys.stdin.buffer.read(), report, lifeline, runtime_dir, entry)
+        status = supervisor.run(sys.stdin.buffer.read(), report, lifeline, folder, entry)
     except SystemExit as ended:  # a signal, before there was anything to take down
         status = int(ended.code or 0)
     finally:
-        shutil.rmtree(runtime_dir, ignore_errors=True)
+        folder.remove()
     # Nothing is left to be waited for: not a thread that starts a node in a forkserver that hangs.
     sys.stdout.flush()
     sys.stderr.flush()

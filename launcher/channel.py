@@ -4,6 +4,9 @@ A `Channel` is the loop around a `Route`: it opens the connections that the rout
 what comes in, and calls it when its deadline has come. Sockets are Unix sockets and never block;
 the only place that waits is the `select` in `exchange`, and an exception out of there (Ctrl-C)
 leaves everything as it was.
+
+The selector is `poll`, which keeps nothing in the kernel: a forked child shares an epoll with its
+parent, and what it unregisters there is unregistered for both.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Generic, TypeVar
 
+from launcher import forked
 from launcher.errors import LauncherError, UsageError
 from launcher.route import HEDGE_S, Route
 from launcher.session import Work
@@ -46,9 +50,12 @@ class Channel(Generic[_T]):
         self.nodes = list(nodes)
         self.route: Route[_T] = Route(nodes, work, self, random, leader=leader, hedge_s=hedge_s)
         self._sockets = sockets
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.PollSelector()
         self._closed = False
         self._error: LauncherError | None = None
+        self.forked = False
+        """This is a copy in a forked child; the connections are the parent's."""
+        forked.tell_children(self)
 
     def open(self, node: NodeId) -> SocketConnection | None:
         """The `Dial` port."""
@@ -63,6 +70,8 @@ class Channel(Generic[_T]):
 
         Raises what the route raises, but not before all that was answered has been returned.
         """
+        if self.forked:
+            raise forked.begun_elsewhere("call")
         if self._error is not None:
             raise self._error
         if self._closed:
@@ -122,6 +131,11 @@ class Channel(Generic[_T]):
             self._closed = True
             self.route.close()
             self._selector.close()
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`. From here on `exchange` raises."""
+        self.close()
+        self.forked = True
 
 
 class SocketConnection:

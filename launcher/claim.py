@@ -1,6 +1,7 @@
 """The claim: a supervisor's hold on a data folder, and what is on record there.
 
     data/supervisor.lock, supervisor.json    who runs here                  launcher/lock.py
+    logs/timeline.lock                       whose logs these are           launcher/lock.py
     data/cluster.json                        the cluster's identity         launcher/records.py
     data/lives.json                          what each node has confirmed   launcher/lives.py
 
@@ -10,6 +11,7 @@ record writes it before it returns.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -17,12 +19,15 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from launcher import lives, lock, records, recovery
+from launcher import lives, lock, records, recovery, runtime_files
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
 from launcher.lives import Lives, NodeRecord
-from launcher.lock import ProcessRecord, SupervisorRecord, disk_errors, heal
-from launcher.records import ClusterRecord
+from launcher.lock import DataLock, disk_errors, heal
+from launcher.ownership import SupervisorRecord
+from launcher.process_identity import ProcessRecord
+from launcher.records import Change, ClusterRecord
+from launcher.runtime import RuntimeFolder
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
 
@@ -38,18 +43,20 @@ class Claim:
     warnings: what is on record is not as it should be, a sentence each
     """
 
-    def __init__(self, config: ClusterConfig, held: int, runtime_dir: Path) -> None:
+    def __init__(self, config: ClusterConfig, held: DataLock, runtime: RuntimeFolder) -> None:
         self._config = config
         self._held = held
+        self._logs: int | None = None
+        self._runtime = runtime
         self._unsaved = False
-        self.runtime_dir = runtime_dir
+        self.runtime_dir = runtime.path
         self.healed: list[str] = []
         self.warnings: list[str] = []
         self.cluster: ClusterRecord
         self._lives: Lives
 
     @classmethod
-    def take(cls, config: ClusterConfig, runtime_dir: Path, *, fresh: bool) -> Claim:
+    def take(cls, config: ClusterConfig, runtime: RuntimeFolder, *, fresh: bool) -> Claim:
         """Locks, cleans up, begins anew when `fresh`, and checks whose data it is.
 
         Raises LauncherError with one line for the user; then nothing is held.
@@ -59,8 +66,11 @@ class Claim:
         with disk_errors(config.data_dir):
             config.data_dir.mkdir(parents=True, exist_ok=True)
             held = lock.take(config)
-        claim = cls(config, held, runtime_dir)
+        claim = cls(config, held, runtime)
         try:
+            lock.check_unshared(config)
+            with disk_errors(config.log_dir, "logs"):
+                claim._logs = lock.take_logs(config)
             with disk_errors(config.data_dir):
                 claim.healed = heal(config)
                 if fresh:
@@ -68,9 +78,9 @@ class Claim:
                 elif recovery.finish(config):
                     claim.healed.append("finished a recovery that was broken off")
                 claim._identify()
-                claim.record({})
+                claim._introduce()
         except BaseException:
-            os.close(held)
+            claim._let_go()
             raise
         return claim
 
@@ -106,12 +116,18 @@ class Claim:
         self.reach(node, lives.last_record_in(self._config, self.cluster, node))
 
     def save(self) -> None:
-        """Writes what `reach` was told, if that is anything new. Not durable. Raises OSError."""
+        """Writes what `reach` was told, if that is anything new, and supervisor.json again if it
+        was overwritten. Not durable. Raises OSError."""
+        if not self.holds:
+            return
+        if lock.read_supervisor(self._config) != self._supervisor:
+            lock.write_supervisor(self._config, self._supervisor)
         if self._unsaved:
             lives.write(self._config, self._lives, durable=False)
             self._unsaved = False
 
     def _save(self, node: NodeId, record: NodeRecord, *, durable: bool) -> None:
+        self._check_held()
         changed = self._lives.changed(node, record)
         lives.write(self._config, changed, durable=durable)
         self._lives = changed
@@ -119,16 +135,33 @@ class Claim:
 
     # -- members ---------------------------------------------------------------------------------
 
+    def intend(self, change: Change | None) -> None:
+        """This change is under way, or none is; durable before it goes on. Raises OSError."""
+        self._change(self.cluster.intending(change))
+
     def enlist(self, count: int) -> list[NodeId]:
-        """That many more nodes are to run; durable before they do. Raises OSError."""
+        """That many more nodes are to run, and are being added: both in one write, which is
+        durable before they run. Raises OSError."""
         record, new = self.cluster.enlisting(count)
-        self._change(record)
+        self._change(record.intending(Change("add", new)))
         return new
 
     def dismiss(self, node: NodeId) -> None:
-        """This node is not to run any more, and its data is of no use. Raises OSError."""
+        """This node is not to run any more, and its data, which is of no use, goes first. It may
+        have been dismissed before. Raises OSError."""
+        folder = self._config.node_data_dir(node)
+        self._save(node, lives.emptied(self._lives.of(node)), durable=True)
+        empty(folder)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            with suppress(OSError):  # a mount point stays
+                folder.rmdir()
         self._change(self.cluster.dismissing(node))
-        shutil.rmtree(self._config.node_data_dir(node), ignore_errors=True)
+
+    def why_not_emptied(self, node: NodeId) -> str:
+        """Why the data of this node could not be removed now; empty if it could be."""
+        return why_not_emptied(self._config.node_data_dir(node))
 
     def renew(self, node: NodeId, floor: Floor) -> None:
         """The data of this node goes, and when it starts again it learns everything anew. It must
@@ -138,36 +171,65 @@ class Claim:
         empty(self._config.node_data_dir(node))
 
     def _change(self, record: ClusterRecord) -> None:
+        self._check_held()
         records.write(self._config, record)
         self.cluster = record
 
     # -- who we are ------------------------------------------------------------------------------
 
     def record(self, nodes: dict[NodeId, ProcessRecord]) -> None:
-        """Writes down who we are and which processes are ours. Raises OSError."""
-        me = ProcessRecord.of(os.getpid())
-        record = SupervisorRecord(
-            pid=me.pid,
-            create_time=me.create_time,
-            runtime_dir=str(self.runtime_dir),
-            name=self._config.name,
-            nodes=nodes,
-        )
-        lock.write_supervisor(self._config, record)
+        """Writes down which processes are ours, where no copy of the data can name them.
+
+        Raises OSError.
+        """
+        runtime_files.record(self._runtime, nodes)
 
     @property
     def holds(self) -> bool:
-        """The data is still ours: nobody has removed its folder from under us."""
-        return lock.is_file(self._held, self._config.supervisor_lock)
+        """The data is still ours: nobody has moved or removed its folder from under us."""
+        return self._held.is_in_place
+
+    @property
+    def loss(self) -> str:
+        """Why it does not hold the data any more, and what to do."""
+        return self._held.what_happened()
 
     def release(self) -> None:
         """Leaves nothing but the data. The lock goes last."""
-        shutil.rmtree(self.runtime_dir, ignore_errors=True)
-        if self.holds:
-            with suppress(OSError):
-                self.save()
-            self._config.supervisor_file.unlink(missing_ok=True)
-        os.close(self._held)
+        self._runtime.remove()
+        with suppress(OSError):
+            self.save()
+        self._held.forget_supervisor()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._logs is not None:
+            lock.release(self._logs)
+        self._held.release()
+
+    def _check_held(self) -> None:
+        """Before what stands in the data folder is changed: another may be in its place by now.
+
+        Raises OSError.
+        """
+        if not self.holds:
+            raise FileNotFoundError(errno.ENOENT, self.loss)
+
+    def _introduce(self) -> None:
+        """Writes down who we are, in the runtime folder before anything says where that is.
+
+        Raises OSError.
+        """
+        config, me = self._config, ProcessRecord.of(os.getpid())
+        runtime_files.assign(self._runtime, self._held.folder, config.data_dir, me)
+        self._supervisor = SupervisorRecord(
+            folder=self._held.folder,
+            pid=me.pid,
+            start=me.start,
+            runtime_dir=str(self.runtime_dir),
+            name=config.name,
+        )
+        lock.write_supervisor(config, self._supervisor)
 
     # -- whose data it is ------------------------------------------------------------------------
 
@@ -214,6 +276,17 @@ def empty(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def why_not_emptied(folder: Path) -> str:
+    """Why `empty` would fail: it, or which folder in it, is not ours to write to. Else empty."""
+    if not folder.exists():
+        return ""
+    below = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
+    for place in (folder, *(path for path in below if not path.is_symlink())):
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            return f"{place} cannot be written to"
+    return ""
 
 
 def remove_data(config: ClusterConfig) -> None:

@@ -37,6 +37,9 @@ class Terminated(BaseException):
         super().__init__(signal.Signals(number).name)
         self.number = number
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Terminated, (self.number,), self.__dict__
+
 
 def main(argv: Sequence[str], open_prompt: Callable[[Cluster], int]) -> int:
     """Runs one command line and returns its exit status.

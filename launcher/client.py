@@ -21,21 +21,26 @@ committed.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from secrets import token_bytes
 from types import TracebackType
 from typing import TypeVar
+from weakref import finalize
 
+from launcher import forked
+from launcher.answers import ReadAnswer, Submitted
 from launcher.channel import Channel, roll_call
-from launcher.errors import TimedOut, UsageError
+from launcher.errors import UsageError
 from launcher.intake import Intake
 from launcher.route import HEDGE_S, Refused
-from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
+from launcher.session import Query, Session, SessionLost, Work
 from launcher.sockets import Keys
+from launcher.unanswered import NoAnswer, Resend, names, reason
 from node.raft.messages import NodeId
 from node.wire import MOST_UNACKNOWLEDGED
 
@@ -57,28 +62,6 @@ _T = TypeVar("_T", Submitted, ReadAnswer)
 _Idle = TypeVar("_Idle")
 
 
-class NoAnswer(TimedOut):
-    """The cluster did not answer in time; what it was asked to commit, it may still commit.
-
-    unanswered: the entries (or queries) without an answer, in order
-    first_sequence: the sequence number of the first of them in its session; 0 for queries
-    missing: the nodes that did not answer a roll call either
-    """
-
-    def __init__(
-        self,
-        text: str,
-        unanswered: list[bytes],
-        *,
-        first_sequence: int = 0,
-        missing: Sequence[NodeId] = (),
-    ) -> None:
-        super().__init__(text)
-        self.unanswered = unanswered
-        self.first_sequence = first_sequence
-        self.missing = list(missing)
-
-
 class Client:
     """Talks to a cluster. Each call waits for its answer.
 
@@ -90,6 +73,8 @@ class Client:
         most, for no node keeps more answers), and so many bytes of them but for the last entry
     hedge_s: so long may a node be silent before another one is asked too
     idle_s: a session that was idle for longer is not used again, for the cluster may forget it
+    resend: how `NoAnswer.resend` reaches the cluster, if not by this client, which may be closed by
+        then; it has to survive pickling, as the error does
 
     Every call raises NoAnswer when it is not answered in time, Refused when a node says that it
     never will be, and SessionLost.
@@ -105,6 +90,7 @@ class Client:
         window_bytes: int = 8 << 20,
         hedge_s: float = HEDGE_S,
         idle_s: float = IDLE_S,
+        resend: Resend | None = None,
     ) -> None:
         if not sockets:
             raise UsageError("a client needs the socket of one node at least")
@@ -119,11 +105,15 @@ class Client:
         self._random = Random()
         self._leader: NodeId | None = None
         self._idle_s = idle_s
+        self._resend_elsewhere = resend
         self._idle_sessions: list[tuple[Channel[Submitted], Session, float]] = []
         self._idle_readers: list[Channel[ReadAnswer]] = []
         self._channels: set[Channel[Submitted] | Channel[ReadAnswer]] = set()
         self._last_read_id = 0
         self._closed = False
+        forked.tell_children(self)
+        dropped = finalize(self, _close_all, self._channels)  # without `close`
+        dropped.atexit = False
 
     # -- entries ---------------------------------------------------------------------------------
 
@@ -156,9 +146,13 @@ class Client:
         if isinstance(commands, list | tuple):
             for command in commands:
                 self._check_entry(command)
-        return self._stream(commands, self._timeout(timeout_s))
+        return self._stream(commands, self._timeout(timeout_s), os.getpid())
 
-    def _stream(self, commands: Iterable[bytes], timeout_s: float) -> Iterator[Submitted]:
+    def _stream(
+        self, commands: Iterable[bytes], timeout_s: float, process: int
+    ) -> Iterator[Submitted]:
+        if os.getpid() != process:
+            raise forked.begun_elsewhere("submit_many")
         intake = Intake(
             commands, self._check_entry, window=self._window, window_bytes=self._window_bytes
         )
@@ -179,15 +173,36 @@ class Client:
                     if answers:
                         intake.answered(len(answers), sum([len(done.entry) for done in answers]))
                         self._leader = channel.route.leader
-                        yield from answers
+                        for answer in answers:
+                            yield answer
+                            if channel.forked:  # while it was suspended
+                                raise forked.begun_elsewhere("submit_many")
                         patience.renew(time.monotonic())
                         channel.route.look_again(time.monotonic())
                     elif session.outstanding and time.monotonic() >= until:
+                        session.add(intake.leftover(), time.monotonic())
                         raise self._no_answer(channel, session, patience)
             if intake.error is not None:
                 raise intake.error
         finally:
             intake.close()
+
+    def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
+        """Sends the entries of `error` again, in their session; see `NoAnswer.resend`."""
+        return self._resend(error, timeout_s)
+
+    def _resend(self, error: NoAnswer, timeout_s: float | None) -> list[Submitted]:
+        timeout_s = self._timeout(timeout_s)
+        self._check_open()
+        with error.one_at_a_time() as left:
+            now = time.monotonic()
+            session = Session.resuming(lambda: token_bytes(16), left, now)
+            channel = self._channel(session, Keys(self._sockets))
+            try:
+                return self._wait(channel, session, now, timeout_s)
+            finally:
+                error.left = session.left
+                self._discard(channel)  # not kept: see `Session.resuming`
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -208,7 +223,7 @@ class Client:
         Raises UsageError for a `node` that does not exist.
         """
         if node is not None and node not in self._sockets:
-            raise UsageError(f"there is no node {node}; there are {_names(self._sockets)}")
+            raise UsageError(f"there is no node {node}; there are {names(self._sockets)}")
         timeout_s = self._timeout(timeout_s)
         self._last_read_id += 1
         now = time.monotonic()
@@ -221,8 +236,14 @@ class Client:
     def close(self) -> None:
         """Ends every connection. A call after that raises UsageError."""
         self._closed = True
-        for channel in list(self._channels):
-            self._discard(channel)
+        _close_all(self._channels)
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`. The child's sessions, connections and chance are its own."""
+        self._idle_sessions.clear()
+        self._idle_readers.clear()
+        _close_all(self._channels)
+        self._random = Random()
 
     def __enter__(self) -> Client:
         return self
@@ -346,28 +367,31 @@ class Client:
         patience: _Patience,
     ) -> NoAnswer:
         """The time is nearly up: find out why, in what is left of it."""
-        leader, asked = channel.route.leader, channel.nodes
+        leader, asked, objection = channel.route.leader, channel.nodes, channel.route.objection
         channel.close()
         there = roll_call(self._sockets, max(patience.ends_at, time.monotonic() + ROLL_CALL_S))
-        missing = [node for node in self._sockets if node not in there]
-        if len(asked) == 1 and len(self._sockets) > 1:
+        nodes = list(self._sockets)
+        missing = [node for node in nodes if node not in there]
+        if len(asked) == 1:
             missing = [node for node in asked if node in missing]
-            reason = f"node {asked[0]} " + ("does not answer" if missing else "is slow to answer")
-        elif channel.route.objection and not missing:
-            reason = channel.route.objection
-        else:
-            reason = _quorum_situation(list(self._sockets), missing, leader)
-        text = f"not answered within {patience.timeout_s:g} s: {reason}"
+        why = reason(nodes, asked, missing, leader, objection)
+        text = f"not answered within {patience.timeout_s:g} s: {why}"
         if isinstance(work, Query):
             return NoAnswer(text, work.queries, missing=missing)
-        unanswered = work.unanswered
-        which = "the entry" if len(unanswered) == 1 else f"{len(unanswered)} entries"
-        return NoAnswer(
-            f"{text}; {which} may still be committed",
-            unanswered,
-            first_sequence=work.lowest_unanswered,
-            missing=missing,
-        )
+        left = work.left
+        which = "the entry" if len(left.entries) == 1 else f"{len(left.entries)} entries"
+        text += f"; {which} may still be committed"
+        error = NoAnswer(text, left.entries, left=left, missing=missing)
+        if self._resend_elsewhere is None:
+            error.resent_here(self._resend)
+        error.elsewhere = self._resend_elsewhere
+        return error
+
+
+def _close_all(channels: set[Channel[Submitted] | Channel[ReadAnswer]]) -> None:
+    while channels:
+        with suppress(KeyError):  # another thread was quicker
+            channels.pop().close()
 
 
 class _Patience:
@@ -398,27 +422,3 @@ def _checked_timeout(timeout_s: float) -> float:
     if not 0 < timeout_s < math.inf:
         raise UsageError(f"a timeout is a number of seconds above 0, not {timeout_s:g}")
     return timeout_s
-
-
-def _quorum_situation(
-    nodes: Sequence[NodeId], missing: Sequence[NodeId], leader: NodeId | None
-) -> str:
-    """Why a cluster of `nodes` does not answer, as far as that can be seen from outside."""
-    quorum = len(nodes) // 2 + 1
-    silent = ""
-    if missing:
-        silent = f"{_names(missing)} {'does' if len(missing) == 1 else 'do'} not answer"
-    if len(nodes) - len(missing) < quorum:
-        return f"no quorum: {silent}; {quorum} of {len(nodes)} are needed"
-    if leader is not None and leader not in missing:
-        reason = f"node {leader} leads and has not committed it (is it cut off, or too slow?)"
-    else:
-        reason = f"no leader found; {quorum} of {len(nodes)} must reach each other to elect one"
-    return f"{reason}; {silent}" if missing else reason
-
-
-def _names(nodes: Iterable[NodeId]) -> str:
-    names = [str(node) for node in sorted(nodes)]
-    if len(names) == 1:
-        return f"node {names[0]}"
-    return f"nodes {', '.join(names[:-1])} and {names[-1]}"

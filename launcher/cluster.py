@@ -16,28 +16,26 @@ Every method blocks, and raises an exception of `launcher/errors.py`, whose text
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import psutil
 
-from launcher import claim, control, lock, records, recovery
-from launcher.client import Client, ReadAnswer, Submitted
+from launcher import asking, claim, control, ending, forked, lock, readiness, records, recovery
+from launcher.answers import ReadAnswer, Submitted
+from launcher.client import Client, NoAnswer
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import Reply, Request
 from launcher.disks import parse_fault
-from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.errors import LauncherError, NotRunning, UsageError
+from launcher.ownership import CutOff, Holder, Running
 from launcher.recovery import Outlook
-from launcher.sockets import Sockets
+from launcher.shared_client import SharedClient
 from launcher.status import Chosen, ClusterStatus, HandedOver
-from launcher.supervision import OwnSupervisor
-from node.errors import CommandError, MachineError
+from launcher.supervision import OwnSupervisor, check_machine
+from node.errors import CommandError
 from node.raft.messages import NodeId
 from node.wire import LinkFault
 
@@ -50,11 +48,9 @@ CALL_TIMEOUT_S = 120.0
 """The longest that the supervisor may take over one request; a rolling restart takes longest."""
 
 STATUS_TIMEOUT_S = 5.0
-DOWN_TIMEOUT_S = 12.0
-_LISTEN_PATIENCE_S = 2.0
-_UNLOCK_PATIENCE_S = 5.0
-_FORCE_PATIENCE_S = 0.5
-_POLL_S = 0.02
+START_PATIENCE_S = 3.0
+"""How long `start` watches nodes that answer; who has a long log to apply takes longer."""
+
 _T = TypeVar("_T")
 
 
@@ -80,10 +76,14 @@ class Cluster:
     name: for several clusters side by side
     fresh: `up` begins with empty data
 
+    Several threads may use one object; their entries have no order among each other. A forked child
+    may too: it begins connections and sessions of its own, and has no cluster to take down.
+
     Raises UsageError or ConfigError.
     """
 
     _entry = "node.process:main"
+    _start_patience_s = START_PATIENCE_S
 
     def __init__(
         self,
@@ -103,21 +103,29 @@ class Cluster:
                 raise UsageError(f"a cluster has 1 to {MAX_NODES} nodes, not {nodes!r}")
             config = msgspec.structs.replace(config, nodes=nodes)
         if machine is not None:
-            config = msgspec.structs.replace(config, machine=machine)
+            config = msgspec.structs.replace(config, machine=machine, machine_named=True)
         self.config = config
         self.healed: list[str] = []
         """what the last `up` found left behind by a dead supervisor, and cleaned up"""
+        self.remarks: list[str] = []
+        """what is not well with the nodes of the cluster that the last `up` started, a line each"""
         self._fresh = fresh
         self._count_given = nodes is not None
         self._own: OwnSupervisor | None = None
-        self._connection: Client | None = None
-        self._connected_to: Path | None = None
+        self._entered: list[bool] = []
+        """for each `with` that is open: whether entering it has started the cluster"""
+        self._shared = SharedClient()
+        forked.tell_children(self)
 
     @classmethod
     def attach(
         cls, config: ClusterConfig | Path | str | None = None, *, name: str | None = None
     ) -> Cluster:
-        """The cluster that runs already. Raises NotRunning."""
+        """The cluster that runs already. Raises NotRunning.
+
+        It holds connections from its first `submit` or `read` to `close`, or to the end of a
+        `with`, which leaves the cluster running.
+        """
         cluster = cls(config=config, name=name)
         cluster._adopt()
         return cluster
@@ -125,34 +133,30 @@ class Cluster:
     # -- its whole life ----------------------------------------------------------------------
 
     def up(self, timeout_s: float = UP_TIMEOUT_S, *, detached: bool = False) -> ClusterStatus:
-        """Starts the cluster and waits until it has a leader that every node follows.
+        """Starts the cluster and waits until a quorum of its voters follows a leader.
+
+        It waits a moment longer for the other nodes. What is not well with them then is in
+        `remarks`: that one has failed, say, or learns and does not vote yet.
 
         detached: it outlives this process. Otherwise it goes down with it, however that ends.
 
-        Raises LauncherError when it runs already, cannot start, or a node failed; TimedOut when
-        there is no leader in time. Then the cluster is down again, but for a detached one that has
-        a leader in spite of a failed node.
+        Raises LauncherError when it runs already, cannot start, or too few nodes come up; TimedOut
+        when there is no leader in time. Then the cluster is down again.
         """
-        _check_machine(self.config.machine)
-        known = None if self._count_given or self._fresh else records.read(self.config)
-        if known is not None:  # the config says where a cluster begins, not what becomes of it
-            self.config = msgspec.structs.replace(self.config, nodes=len(known.members))
+        if recovery.is_pending(self.config):
+            self._while_down(lambda: None)
+        if not self._fresh:
+            with lock.disk_errors(self.config.data_dir):
+                self.config = records.as_known(self.config, count_given=self._count_given)
+        check_machine(self.config.machine)
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
         try:
-            status = self._wait(_is_settled, "leader", timeout_s)
+            status, self.remarks = readiness.wait_until_up(self._status, timeout_s)
         except BaseException:
             self._abandon()
             raise
-        failed = [node for node in status.nodes if node.state == "failed"]
-        if failed:
-            said = "; ".join(f"n{node.id} failed: {node.reason}" for node in failed)
-            if not detached:
-                self._abandon()
-                raise LauncherError(said)
-            self._own.let_go()
-            raise LauncherError(f"{said}. The others run: `launcher ps` shows them")
         if detached:
             self._own.let_go()
         return status
@@ -164,9 +168,9 @@ class Cluster:
 
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
-        record = lock.running(self.config)
-        if record is not None:
-            self._end(record)
+        holder = lock.look(self.config)
+        if holder is not None:
+            ending.end(self.config, self._own_cluster(holder))
         healed: list[str] = []
         known = claim.exists(self.config)
         if known:
@@ -176,10 +180,10 @@ class Cluster:
                     claim.remove_data(self.config)
                     claim.remove_folder(self.config)
         self._forget()
-        if record is None and not healed and not (volumes and known):
+        if holder is None and not healed and not (volumes and known):
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
         return DownReport(
-            was_running=record is not None, healed=healed, removed_data=volumes and known
+            was_running=holder is not None, healed=healed, removed_data=volumes and known
         )
 
     def outlook(self, node: int) -> Outlook:
@@ -197,6 +201,7 @@ class Cluster:
         """
 
         def begin() -> Outlook:
+            lock.check_unshared(self.config)
             seen = recovery.look(self.config, node)
             recovery.recover(self.config, node)
             return seen
@@ -214,34 +219,47 @@ class Cluster:
             recovery.finish(self.config)
             return what()
 
+    def how_it_died(self) -> str:
+        """Why the cluster that this object has started is gone, where nobody asked it to end.
+
+        One line; empty while it runs, and when it has ended in good order.
+        """
+        if self._own is None or lock.is_locked(self.config):
+            return ""
+        how = self._own.how_it_died()
+        return how and (
+            f"the supervisor (pid {self._own.pid}) {how}, and its nodes with it; what it printed "
+            f"is in {self.config.supervisor_stderr}; `launcher up` starts the cluster again"
+        )
+
     def destroy(self) -> None:
         """Kills every process of the cluster at once; for when `down` takes too long.
 
         The data is none the worse for it. Raises NotRunning.
         """
-        record = lock.running(self.config)
-        if record is None:
+        holder = lock.look(self.config)
+        if holder is None:
             self._forget()
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
-        for _ in range(2):  # the first may begin the end, the second forces it
-            process = record.process.find()
-            if process is not None:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.terminate()
-            if self._is_unlocked(_FORCE_PATIENCE_S):
-                break
-        else:
-            self._kill_supervisor(record)
+        ending.force(self.config, self._own_cluster(holder))
         with lock.locked(self.config):
             lock.heal(self.config)
         self._forget()
 
     def __enter__(self) -> Cluster:
-        """Starts the cluster, unless it runs already."""
-        if lock.is_locked(self.config):
-            self._adopt()
-        else:
+        """Starts the cluster, unless it runs already; leaving ends only what entering has started.
+
+        Raises LauncherError when what runs already is not what was asked for: another number of
+        nodes, or another machine, or data that `fresh` would have removed. And as `up` does.
+        """
+        began = not lock.is_locked(self.config)
+        if began:
             self.up()
+        else:
+            asking.running(self.config)
+            records.check_wanted(self.config, count_given=self._count_given, fresh=self._fresh)
+            self._adopt()
+        self._entered.append(began)
         return self
 
     def __exit__(
@@ -250,8 +268,20 @@ class Cluster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(NotRunning):  # somebody has taken it down already
-            self.down()
+        began = self._entered.pop() if self._entered else False  # in a forked child nothing did
+        if began and self._own is not None and self._own.depends_on_us:
+            with contextlib.suppress(NotRunning):  # it is down already, or what runs is another
+                self.down()
+        self.close()
+
+    def close(self) -> None:
+        """Closes this object's connections. The cluster goes on; the next call opens others."""
+        self._shared.close()
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`: a child has started no cluster."""
+        self._own = None
+        self._entered.clear()
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -269,29 +299,30 @@ class Cluster:
     ) -> ClusterStatus:
         """Waits for all that is asked for, and returns the status in which it was so.
 
-        leader: there is one, and every node that is up follows it
+        leader: there is one, and every voter that is up follows it, a quorum at least
         commit: this index is committed
-        converged: every node that is up has the same log, all of it committed and applied
+        converged: every member that is up, learners too, has the same log, all of it committed and
+            applied
 
-        Raises TimedOut, and LauncherError as soon as it cannot come about: too few nodes are up,
-        and none of the others is about to be restarted.
+        Raises TimedOut, and LauncherError as soon as it cannot come about: the nodes that are up,
+        and those about to be restarted, are no quorum.
         """
         wanted = []
         if commit is not None:
             wanted.append(f"index {commit} to be committed")
         if converged:
-            wanted.append("every node to have the same log")
+            wanted.append("every member to have the same log")
         if leader or not wanted:
             wanted.insert(0, "leader")
 
-        def reached(status: ClusterStatus, restarting: list[NodeId]) -> bool:
+        def reached(status: ClusterStatus) -> bool:
             return (
                 (not leader or status.settled)
                 and (commit is None or status.commit_index >= commit)
                 and (not converged or status.converged)
             )
 
-        return self._wait(reached, " and ".join(wanted), timeout_s)
+        return readiness.wait(self._status, reached, " and ".join(wanted), timeout_s)
 
     # -- breaking and mending ----------------------------------------------------------------
 
@@ -305,12 +336,22 @@ class Cluster:
         return self._act(control.StopNodes(_words(targets)))
 
     def start(self, *targets: str | int) -> list[Chosen]:
-        """Starts nodes; returns when they answer."""
-        return self._act(control.StartNodes(_words(targets)))
+        """Starts nodes; returns when they answer and have applied the log, or are busy with it.
+
+        Raises LauncherError when one cannot be started, or ends a moment later.
+        """
+        return self._started(control.StartNodes(_words(targets)))
 
     def restart(self, *targets: str | int, rolling: bool = False) -> list[Chosen]:
-        """Stops and starts nodes. rolling: one at a time, never losing the quorum."""
-        return self._act(control.RestartNodes(_words(targets), rolling))
+        """Stops and starts nodes, as `start`. rolling: one at a time, never losing the quorum."""
+        return self._started(control.RestartNodes(_words(targets), rolling))
+
+    def _started(self, request: Request) -> list[Chosen]:
+        chosen = self._act(request)
+        if chosen:
+            ids = [node.id for node in chosen]
+            readiness.wait_started(self._status, ids, self._start_patience_s)
+        return chosen
 
     def transfer(self, target: str | int) -> HandedOver:
         """Has the leader hand over to a node; returns when that leads, also if it did already.
@@ -333,7 +374,9 @@ class Cluster:
     def add(self, count: int = 1) -> list[Chosen]:
         """Starts so many new nodes; returns when they have caught up and vote.
 
-        Raises TimedOut when they have not in a minute; they go on learning.
+        Raises TimedOut when they have not in a minute; they go on learning. What was begun goes on
+        without this call, and after the next `up`; `remove` gives it up. One change of the
+        membership is made at a time: another one is refused meanwhile.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise UsageError(f"one node at least is added, not {count!r}")
@@ -390,8 +433,9 @@ class Cluster:
         """Appends an entry to the log and returns when it is committed and applied.
 
         Raises CommandError with the machine's answer when it refused the entry, which is committed
-        all the same; UsageError for an entry that can never be; TimedOut when it is not known to be
-        committed in time, and may yet be.
+        all the same; UsageError for an entry that can never be; NoAnswer when it is not known to be
+        committed in time, and may yet be: `error.resend()` sends the same entry again, and it takes
+        effect once.
         """
         done = self._client().submit(_encoded(entry), timeout_s=timeout_s)
         if done.error is not None:
@@ -405,12 +449,21 @@ class Cluster:
 
         timeout_s: bounds the wait for the oldest unanswered entry
 
-        A refused entry is yielded with its error. Otherwise raises as `submit` does; what came
-        before an entry that can never be is answered first, unless `entries` is a list.
+        A refused entry is yielded with its `error`; asked for its value, it raises CommandError.
+        Otherwise raises as `submit` does; what came before an entry that can never be is answered
+        first, unless `entries` is a list. NoAnswer has those that were read and have no answer; of
+        an iterator one more may have been read, which was not sent.
         """
-        if isinstance(entries, list | tuple):
-            return self._client().submit_many(list(map(_encoded, entries)), timeout_s=timeout_s)
-        return self._client().submit_many(map(_encoded, entries), timeout_s=timeout_s)
+        encoded = map(_encoded, entries)
+        given = list(encoded) if isinstance(entries, list | tuple) else encoded
+        return self._client().submit_many(given, timeout_s=timeout_s)
+
+    def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
+        """Sends the entries that were not answered again: the same ones, each applied once.
+
+        `error.resend()` does the same. Returns and raises as that does (`launcher/unanswered.py`).
+        """
+        return self._client().resend(error, timeout_s=timeout_s)
 
     def read(
         self,
@@ -424,7 +477,8 @@ class Cluster:
 
         node: who answers; without it the leader does, or anyone when it is `stale`
 
-        A query that the machine refuses is answered with its error. Raises TimedOut.
+        The answer to a query that the machine refuses has its `error`, and raises CommandError when
+        it is asked for its value. Raises NoAnswer when nobody answers in time.
         """
         (answer,) = self.read_many([query], stale=stale, node=node, timeout_s=timeout_s)
         return answer
@@ -455,7 +509,7 @@ class Cluster:
         def ask(queries: Sequence[str]) -> list[ReadAnswer]:
             return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
 
-        return messages(ask, first)
+        return forked.Own(messages(ask, first), "watch")
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """What has happened, on all nodes, in one order; also when the cluster is down.
@@ -466,25 +520,19 @@ class Cluster:
         from launcher.timeline import Filter
 
         log_dir = self.config.log_dir
+        events: Iterator[Event]
         if follow:
-            return follow_timeline(
+            events = follow_timeline(
                 log_dir, stop=lambda: not lock.is_locked(self.config), wanted=wanted
             )
-        wanted = wanted or Filter()
-        return filter(wanted.accepts, read_timeline(log_dir, wanted.since_t))
+        else:
+            wanted = wanted or Filter()
+            events = filter(wanted.accepts, read_timeline(log_dir, wanted.since_t))
+        return forked.Own(events, "timeline")
 
     def _client(self) -> Client:
-        """The connections to the nodes of the cluster as it runs now."""
-        runtime_dir = self._attach()
-        if self._connection is None or self._connected_to != runtime_dir:
-            self._connection = Client(
-                Sockets(self.config, runtime_dir),
-                timeout_s=self.config.client_timeout_s,
-                max_entry_bytes=self.config.entry_limit_bytes,
-                idle_s=self.config.session_timeout_s / 2,
-            )
-            self._connected_to = runtime_dir
-        return self._connection
+        """The connections to the nodes of the cluster as it runs now. Raises NotRunning."""
+        return self._shared.get(self.config)
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -492,35 +540,16 @@ class Cluster:
         return self._call(request).chosen
 
     def _call(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
-        """Asks the supervisor. One that is just starting is given a moment to listen."""
-        give_up = time.monotonic() + _LISTEN_PATIENCE_S
-        while True:
-            path = self._attach() / control.CONTROL_SOCKET
-            try:
-                return control.call(path, request, timeout_s)
-            except NotRunning:
-                if path.exists() or time.monotonic() > give_up:
-                    raise
-            time.sleep(_POLL_S)
+        return asking.ask(self.config, request, timeout_s)
 
     def _adopt(self) -> None:
         """Takes what runs for what it is. Raises NotRunning."""
-        self._attach()
+        asking.running(self.config)
         known = records.read(self.config)
         if known is not None:
             self.config = msgspec.structs.replace(
                 self.config, nodes=len(known.founders), machine=known.machine
             )
-
-    def _attach(self) -> Path:
-        """The runtime folder of the cluster that runs. Raises NotRunning."""
-        record = lock.running(self.config)
-        if record is None:
-            raise NotRunning(
-                f"no cluster is running here (data in {self.config.data_dir}): "
-                "`launcher up` starts one"
-            )
-        return Path(record.runtime_dir)
 
     def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
         """The status, and the nodes that are about to come up by themselves."""
@@ -528,57 +557,20 @@ class Cluster:
         assert reply.status is not None, "a status is answered with a status"
         return reply.status, reply.restarting
 
-    def _wait(
-        self,
-        reached: Callable[[ClusterStatus, list[NodeId]], bool],
-        what: str,
-        timeout_s: float,
-    ) -> ClusterStatus:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            status, restarting = self._status()
-            if reached(status, restarting):
-                return status
-            coming = {node.id for node in status.up} | set(restarting)
-            if len(coming) < status.quorum:
-                raise LauncherError(
-                    f"no {what}: {len(coming)} of {len(status.nodes)} nodes are up and it takes "
-                    f"{status.quorum}; {status.missing()}"
-                )
-            if time.monotonic() > deadline:
-                missing = status.missing()
-                raise TimedOut(f"no {what} in {timeout_s:g} s" + (f"; {missing}" * bool(missing)))
-            time.sleep(_POLL_S)
-
     # -- the supervisor's process ------------------------------------------------------------
 
-    def _end(self, record: lock.SupervisorRecord) -> None:
-        """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
-
-        Its nodes end with it, however it ends.
-        """
-        path = Path(record.runtime_dir) / control.CONTROL_SOCKET
-        with contextlib.suppress(NotRunning, TimedOut):
-            control.call(path, control.Down(), DOWN_TIMEOUT_S)
-        if self._is_unlocked(_UNLOCK_PATIENCE_S):
-            return
-        self._kill_supervisor(record)
-
-    def _kill_supervisor(self, record: lock.SupervisorRecord) -> None:
-        process = record.process.find()
-        if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        if not self._is_unlocked(_UNLOCK_PATIENCE_S):
-            raise LauncherError(f"the supervisor (pid {record.pid}) cannot be ended")
-
-    def _is_unlocked(self, patience_s: float) -> bool:
-        deadline = time.monotonic() + patience_s
-        while lock.is_locked(self.config):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_S / 2)
-        return True
+    def _own_cluster(self, holder: Holder) -> Running | CutOff:
+        """The cluster of this data folder; of several that ran on it one after the other the one
+        that this process has started and not let go of. Raises LauncherError."""
+        if not isinstance(holder, Running | CutOff):
+            raise lock.refusal(self.config, holder)
+        if self._own is not None and self._own.depends_on_us and self._own.pid != holder.pid:
+            self._forget()
+            raise NotRunning(
+                "the cluster that was started here has ended, and another one is running "
+                f"(supervisor pid {holder.pid}, data in {self.config.data_dir})"
+            )
+        return holder
 
     def _abandon(self) -> None:
         """Takes down what could not be brought up."""
@@ -588,30 +580,10 @@ class Cluster:
 
     def _forget(self) -> None:
         """Keeps nothing of a cluster that is down; a supervisor that depends on us ends."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.close()
         if self._own is not None:
             self._own.end()
             self._own = None
-
-
-def _is_settled(status: ClusterStatus, restarting: list[NodeId]) -> bool:
-    return status.settled and not restarting
-
-
-def _check_machine(name: str) -> None:
-    """Raises UsageError before anything is started for a machine that is none."""
-    from node.machines.registry import load as load_machine
-
-    here = os.getcwd()
-    sys.path.append(here)
-    try:
-        load_machine(name)
-    except MachineError as error:
-        raise UsageError(str(error)) from error
-    finally:
-        sys.path.remove(here)
 
 
 def _encoded(text: str | bytes) -> bytes:

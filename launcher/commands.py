@@ -11,18 +11,26 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from launcher import bench_life
-from launcher.errors import LauncherError, UsageError
-from launcher.table import TARGET_HELP, Context, as_json, command, launcher, targets, timeout
-
-if TYPE_CHECKING:
-    from launcher.client import Submitted
+from launcher import bench_life, entries
+from launcher.errors import UsageError
+from launcher.recover_command import recover
+from launcher.table import (
+    TARGET_HELP,
+    Context,
+    as_json,
+    command,
+    launcher,
+    positive_timeout,
+    targets,
+    timeout,
+)
 
 __all__ = ["Context", "launcher"]
 
@@ -31,8 +39,9 @@ __all__ = ["Context", "launcher"]
 
 @command(
     "up",
-    "Start N nodes and wait for a leader.\n\nOn a terminal it then opens the prompt, and leaving "
-    "that stops the cluster. Without a terminal it prints the timeline until SIGINT or SIGTERM.",
+    "Start N nodes and wait until a quorum serves. What is not well with the others is said on "
+    "standard error.\n\nOn a terminal it then opens the prompt; leaving that stops the cluster. "
+    "Without a terminal it prints the timeline until SIGINT or SIGTERM.",
 )
 @click.argument("nodes", required=False, metavar="[N]")
 @click.option("-d", "--detach", is_flag=True, help="Return as soon as there is a leader.")
@@ -56,6 +65,7 @@ def up(
     """`launcher up`."""
     from launcher.cluster import UP_TIMEOUT_S, Cluster
     from launcher.config import parse_node_count
+    from launcher.output import nodes_up, print_json, status_json
 
     if context.open_prompt is None:
         raise UsageError("this cluster is up; another one needs another terminal, and -p NAME")
@@ -63,17 +73,16 @@ def up(
     count = None if nodes is None else parse_node_count(nodes)
     cluster = Cluster(count, machine=machine, config=config, fresh=fresh)
     begun, asked_at = time.monotonic(), datetime.now()
-    status = cluster.up(_positive(timeout, UP_TIMEOUT_S), detached=detach)
+    status = cluster.up(positive_timeout(timeout, UP_TIMEOUT_S), detached=detach)
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
+    for line in cluster.remarks:
+        click.echo(f"{status.cluster}: {line}", err=True)
     if as_json:
-        from launcher.output import print_json
-
-        print_json(status)
+        print_json(status_json(status))
     else:
-        up_nodes = "1 node" if len(status.nodes) == 1 else f"{len(status.nodes)} nodes"
         click.echo(
-            f"{status.cluster}: {up_nodes} up, n{status.leader} leads in term {status.term} "
+            f"{status.cluster}: {nodes_up(status)}, n{status.leader} leads in term {status.term} "
             f"({time.monotonic() - begun:.2f} s); data in {cluster.config.data_dir}",
             err=not detach,
         )
@@ -109,13 +118,13 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
 @as_json
 def ps(context: Context, watch: bool, as_json: bool) -> None:
     """`launcher ps`."""
-    from launcher.output import print_json, status_table, wants_colour
+    from launcher.output import print_json, status_json, status_table, wants_colour
 
     cluster = context.cluster()
     while True:
         status = cluster.status()
         if as_json:
-            print_json(status)
+            print_json(status_json(status))
         else:
             if watch and sys.stdout.isatty():
                 click.clear()
@@ -129,9 +138,13 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
     "wait",
     "Wait until it is so; fail at once when it cannot come about. Without an option: for a leader.",
 )
-@click.option("--leader", is_flag=True, help="There is a leader, and all that are up follow it.")
+@click.option(
+    "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
+)
 @click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
-@click.option("--converged", is_flag=True, help="All that are up have the same log, all applied.")
+@click.option(
+    "--converged", is_flag=True, help="All members that are up have the same log, all applied."
+)
 @timeout
 @as_json
 def wait(
@@ -144,16 +157,16 @@ def wait(
 ) -> None:
     """`launcher wait`."""
     from launcher.cluster import UP_TIMEOUT_S
-    from launcher.output import print_json
+    from launcher.output import print_json, status_json
 
     status = context.cluster().wait(
         leader=leader or not (commit or converged),
         commit=commit,
         converged=converged,
-        timeout_s=_positive(timeout, UP_TIMEOUT_S),
+        timeout_s=positive_timeout(timeout, UP_TIMEOUT_S),
     )
     if as_json:
-        print_json(status)
+        print_json(status_json(status))
     else:
         leads = f"n{status.leader} leads" if status.leader else "no leader"
         click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
@@ -195,7 +208,11 @@ def stop(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     _act("stopped", context.cluster().stop(*targets), as_json)
 
 
-@command("start", "Start nodes that are down; returns when they answer." + TARGET_HELP)
+@command(
+    "start",
+    "Start nodes that are down; returns when they answer. It fails when one ends a moment later, "
+    "of an entry in its log, say." + TARGET_HELP,
+)
 @targets
 @as_json
 def start(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
@@ -266,13 +283,15 @@ def snapshot(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @command(
     "add",
     "Start N new nodes, or one, and make them voters, while the cluster runs.\n\n"
-    "They learn the log first, and vote when they have caught up; ps shows them as learners.",
+    "They learn the log first, and vote when they have caught up; ps shows them as learners. That "
+    "goes on when this command is interrupted, and after the next up; remove gives it up.",
 )
 @click.argument("count", required=False, default=1, type=click.IntRange(min=1), metavar="[N]")
 @as_json
 def add(context: Context, count: int, as_json: bool) -> None:
     """`launcher add`."""
-    _act("added", context.cluster().add(count), as_json)
+    with _what_goes_on():
+        _act("added", context.cluster().add(count), as_json)
 
 
 @command(
@@ -284,7 +303,8 @@ def add(context: Context, count: int, as_json: bool) -> None:
 @as_json
 def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher remove`."""
-    _act("removed", context.cluster().remove(*targets), as_json)
+    with _what_goes_on():
+        _act("removed", context.cluster().remove(*targets), as_json)
 
 
 @command(
@@ -296,40 +316,21 @@ def remove(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 @as_json
 def rebuild(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     """`launcher rebuild`."""
-    _act("rebuilt", context.cluster().rebuild(*targets), as_json)
+    with _what_goes_on():
+        _act("rebuilt", context.cluster().rebuild(*targets), as_json)
 
 
-@command(
-    "recover",
-    "Begin a new cluster from the data of one node, when a majority of the data is lost. The cluster "
-    "must be down. Without --yes it only says what would count and what may be missing.\n\nNODE is an "
-    "id (2 or n2). Then `launcher up` starts the node, and `launcher add` brings others.",
-)
-@click.argument("node")
-@click.option("--yes", is_flag=True, help="Do it, whatever may be missing.")
-@as_json
-def recover(context: Context, node: str, yes: bool, as_json: bool) -> None:
-    """`launcher recover`."""
-    from launcher.cluster import Cluster
-    from launcher.errors import LauncherError
-    from launcher.output import print_json
-    from launcher.targets import parse_id
+launcher.add_command(recover)
 
-    config = context.load_config() if context.attached is None else context.attached.config
-    cluster = Cluster(config=config)
-    number = parse_id(node)
-    seen = cluster.recover(number) if yes else cluster.outlook(number)
-    if as_json:
-        print_json({"recovered": yes, "outlook": seen})
-    else:
-        for line in seen.lines():
-            click.echo(line)
-    if not yes:
-        raise LauncherError(f"nothing was changed: `launcher recover {number} --yes` does it")
-    if not as_json:
-        click.echo(
-            f"n{number} is a new cluster: `launcher up` starts it, `launcher add 2` adds two nodes"
-        )
+
+@contextmanager
+def _what_goes_on() -> Iterator[None]:
+    """A change of the membership, which goes on when nobody waits for it any more: says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("launcher: it goes on: `launcher ps` shows how far it is", err=True)
+        raise
 
 
 @command(
@@ -383,95 +384,8 @@ def disk(context: Context, targets: tuple[str, ...], fault: str, as_json: bool) 
 # -- using ----------------------------------------------------------------------------------------
 
 
-@command(
-    "submit",
-    "Submit entries, each argument one; - reads one a line from standard input.\n\n"
-    "Prints each entry's index and the machine's answer. Quote an entry that has spaces: "
-    "submit 'ADD a b'. One that begins with a dash goes behind --.",
-)
-@click.argument("entries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="ENTRY...")
-@timeout
-@as_json
-def submit(
-    context: Context, entries: tuple[str, ...], timeout: float | None, as_json: bool
-) -> None:
-    """`launcher submit`."""
-    import os
-
-    cluster = context.cluster()
-    timeout_s = None if timeout is None else _positive(timeout, 0.0)
-    if entries == ("-",):
-        source = sys.stdin.buffer
-        done = cluster.submit_many(_lines(source), timeout_s=timeout_s)
-        refused = _print_with_progress(done, source, as_json)
-    else:
-        encoded = [os.fsencode(entry) for entry in entries]
-        refused = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
-    if refused:
-        several = len(entries) > 1 and all(" " not in entry for entry in entries)
-        hint = "; one entry of several words needs quotes around it" if several else ""
-        raise LauncherError(f"{refused}{hint}")
-
-
-@command(
-    "read",
-    "Ask the state machine, each argument one query; linearizable unless --stale.\n\n"
-    "Quote a query that has spaces: read 'GET a'.",
-)
-@click.argument("queries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="QUERY...")
-@click.option("--stale", is_flag=True, help="Let any node answer at once, however old its state.")
-@click.option("--node", type=int, help="Which node answers; without --stale linearizably, too.")
-@timeout
-@as_json
-def read(
-    context: Context,
-    queries: tuple[str, ...],
-    stale: bool,
-    node: int | None,
-    timeout: float | None,
-    as_json: bool,
-) -> None:
-    """`launcher read`."""
-    import os
-
-    from launcher.client import NoAnswer
-    from launcher.output import answer_json, print_bytes, print_json, unanswered_json
-
-    cluster = context.cluster()
-    refused = None
-    timeout_s = None if timeout is None else _positive(timeout, 0.0)
-    asked = [os.fsencode(query) for query in queries]
-    try:
-        answers = cluster.read_many(asked, stale=stale, node=node, timeout_s=timeout_s)
-    except NoAnswer as error:
-        if as_json:
-            for query in asked:
-                print_json(unanswered_json("query", query, str(error)))
-        raise
-    for answer in answers:
-        if as_json:
-            print_json(answer_json(answer))
-        elif answer.result and answer.ok:
-            print_bytes(answer.result)  # an empty list has no lines, not an empty one
-        refused = refused or answer.error
-    if refused:
-        raise LauncherError(refused)
-
-
-@command(
-    "watch", "Print the messages of a multicast cluster, each once and in order, until Ctrl-C."
-)
-@click.option("--from", "first", type=int, metavar="N", help="From message N, not the oldest kept.")
-@click.option("--node", type=int, help="As this node sees them, however far behind it is.")
-@click.option("-n", "--count", type=click.IntRange(min=1), help="Only COUNT messages.")
-@as_json
-def watch(
-    context: Context, first: int | None, node: int | None, count: int | None, as_json: bool
-) -> None:
-    """`launcher watch`."""
-    from launcher.watch import show
-
-    show(context.cluster().watch(first, node=node), count=count, as_json=as_json)
+for one in (entries.submit, entries.read, entries.watch):
+    launcher.add_command(one)
 
 
 @command("repl", "Open a prompt on a running cluster; from a pipe, run each line.")
@@ -552,50 +466,3 @@ def _act(action: str, chosen: Any, as_json: bool) -> None:
     from launcher.output import print_chosen
 
     print_chosen(action, chosen, as_json)
-
-
-def _positive(seconds: float | None, default: float) -> float:
-    if seconds is None:
-        return default
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"--timeout takes a number of seconds above 0, not {seconds:g}")
-    return seconds
-
-
-def _lines(source: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a stream, as they come, without their ends; empty ones are none."""
-    from launcher.intake import lines
-
-    return filter(None, lines(source.fileno()))
-
-
-def _print_submitted(done: Iterator[Submitted], as_json: bool) -> str | None:
-    """Prints each as it comes; answers what the machine said of the first that it refused."""
-    from launcher.client import NoAnswer
-    from launcher.output import print_bytes, print_json, submitted_json, unanswered_json
-
-    refused = None
-    try:
-        for one in done:
-            if as_json:
-                print_json(submitted_json(one))
-            elif one.ok:
-                print_bytes(b"%d\t%s" % (one.index, one.result))
-            else:
-                print_bytes(b"%d\terror: %s" % (one.index, one.result))
-            refused = refused or one.error
-    except NoAnswer as error:
-        if as_json:
-            for entry in error.unanswered:
-                print_json(unanswered_json("entry", entry, str(error)))
-        raise
-    return refused
-
-
-def _print_with_progress(done: Iterator[Submitted], source: IO[bytes], as_json: bool) -> str | None:
-    from launcher.progress import counting
-
-    if sys.stderr.isatty() and not source.isatty():
-        with counting(done, source, quiet=sys.stdout.isatty()) as counted:
-            return _print_submitted(counted, as_json)
-    return _print_submitted(done, as_json)

@@ -69,6 +69,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     data_dir, log_dir: absolute, the `-p NAME` subfolder included
     session_timeout_s, most_sessions: of the cluster's identity (`launcher/claim.py`)
     restart_attempts: starts in a row that may fail before a node is given up
+    machine_named: whether cluster.yaml names the machine; else data that exists says which it is
     digest_every: the running hash of what was applied is logged at indexes divisible by it
     source: the file that it came from, or None for the built-in defaults
     """
@@ -105,6 +106,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_keep: int
     digest_every: int
     client_timeout_s: float
+    machine_named: bool = False
     source: Path | None = None
 
     def node_data_dir(self, node: int) -> Path:
@@ -197,7 +199,8 @@ def parse_node_count(text: str) -> int:
 
 
 def render(config: ClusterConfig) -> str:
-    """What is in force, as YAML: `load` reads it to an equal config, but for its `source`."""
+    """What is in force, as YAML. `load` reads it to an equal config, but for who said so: its
+    `source`, and that it names the machine."""
     origin = "the built-in defaults" if config.source is None else f"from {_shown(config.source)}"
     lines = [f"# In force: {origin}"]
     section: list[str] = []
@@ -399,7 +402,7 @@ def _assemble(
             raise UsageError(f"a cluster's name is {NAME_EXPECTED}; found {_shown(name)}")
         data_dir, log_dir = data_dir / name, log_dir / name
         values["name"] = name
-    fields: dict[str, Any] = {"source": source}
+    fields: dict[str, Any] = {"source": source, "machine_named": "machine" in lines}
     for key, setting in SETTINGS.items():
         fields[setting.field] = values[key]
         if setting.is_duration:

@@ -18,7 +18,8 @@
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
 
 `kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
-`snapshot` when it is on the node's disk.
+`snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
+a minute with an error that says that they go on.
 This is the operator's side; the supervisor's is `launcher/listener.py`. What a request may say is
 checked by one function, `check`, on both: before it is sent, and before it is carried out.
 """
@@ -28,6 +29,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -45,6 +47,7 @@ from node.raft.messages import NodeId
 CONTROL_SOCKET = "control.sock"
 """Its name in the runtime folder."""
 
+_LOOK_INTERVAL_S = 1.0
 MOST_TARGET_CHARACTERS = 4096
 """All targets of one request together, or its partition, are no longer: far more than name every
 node several times."""
@@ -239,8 +242,12 @@ def _check_links(asked: list[wire.LinkFault]) -> None:
 # -- asking --------------------------------------------------------------------------------------
 
 
-def call(path: Path, request: Request, timeout_s: float) -> Reply:
+def call(
+    path: Path, request: Request, timeout_s: float, look: Callable[[], None] | None = None
+) -> Reply:
     """Asks the supervisor behind `path`. Blocks.
+
+    look: called each second while it waits; what it raises ends the call
 
     Raises UsageError for a request that makes no sense, before anything is sent; NotRunning when
     nobody listens or whoever did has died, TimedOut, and what the supervisor answered: UsageError,
@@ -249,10 +256,10 @@ def call(path: Path, request: Request, timeout_s: float) -> Reply:
     check(request)
     deadline = time.monotonic() + timeout_s
     try:
-        reply = _ask(path, request, deadline)
+        reply = _ask(path, request, deadline, look)
         while reply is None or (reply.busy and time.monotonic() + _BUSY_PAUSE_S < deadline):
             time.sleep(_BUSY_PAUSE_S)
-            reply = _ask(path, request, deadline)
+            reply = _ask(path, request, deadline, look)
     except TimeoutError as error:
         raise TimedOut(f"the supervisor has not answered in {timeout_s:g} s") from error
     except (OSError, EOFError) as error:
@@ -263,7 +270,9 @@ def call(path: Path, request: Request, timeout_s: float) -> Reply:
     raise kinds.get(reply.exit_status, LauncherError)(reply.error)
 
 
-def _ask(path: Path, request: Request, deadline: float) -> Reply | None:
+def _ask(
+    path: Path, request: Request, deadline: float, look: Callable[[], None] | None
+) -> Reply | None:
     """The supervisor's answer; None when so many wait to be let in that it cannot be asked now."""
     left_s = deadline - time.monotonic()
     if left_s <= 0:
@@ -276,17 +285,22 @@ def _ask(path: Path, request: Request, deadline: float) -> Reply | None:
             return None
         with suppress(BrokenPipeError):  # it has told us already that it is busy
             connection.sendall(wire.frame(msgspec.json.encode(request)))
-        return msgspec.json.decode(_receive(connection, deadline), type=Reply)
+        return msgspec.json.decode(_receive(connection, deadline, look), type=Reply)
 
 
-def _receive(connection: socket.socket, deadline: float) -> bytes:
+def _receive(connection: socket.socket, deadline: float, look: Callable[[], None] | None) -> bytes:
     frames = wire.FrameReader()
     while True:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        connection.settimeout(left_s)
-        data = connection.recv(1 << 16)
+        connection.settimeout(left_s if look is None else min(left_s, _LOOK_INTERVAL_S))
+        try:
+            data = connection.recv(1 << 16)
+        except TimeoutError:
+            if look is not None:
+                look()
+            continue
         if not data:
             raise EOFError
         for body in frames.feed(data):

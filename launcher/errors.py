@@ -4,12 +4,12 @@
     └── LauncherError            1: it failed
         ├── UsageError           2: what was asked for makes no sense
         │   ├── ConfigError      2: cluster.yaml is wrong: the key's path, the line, what is allowed
-        │   └── Refused          2: a node will never take this request (client.py)
+        │   └── Refused          2: a node will never take this request (route.py)
         ├── ScenarioFailed       1: a scenario did not come out as it says (simulation/script.py)
         ├── NotRunning           3: no such cluster is running
         ├── SessionLost          1: the cluster has forgotten the client's session (session.py)
         └── TimedOut             4: it did not happen in time; it may yet
-            └── NoAnswer         4: nor is it known whether it has; who is missing (client.py)
+            └── NoAnswer         4: nor is it known whether it has; resend tells (unanswered.py)
 
 The text of each is one line that says what is wrong and what to do.
 """

@@ -30,12 +30,25 @@ def run(
     """
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            return open_prompt(cluster)
+            status = open_prompt(cluster)
+            if died := cluster.how_it_died():
+                raise LauncherError(died)
+            return status
         since_up = Filter(since=begun.isoformat())
         show_timeline(cluster.config, since_up, follow=True, as_json=as_json)
-        raise LauncherError("the cluster has been taken down from elsewhere")
+        raise LauncherError(_why_it_ended(cluster))
     finally:
         take_down(cluster)
+
+
+def _why_it_ended(cluster: Cluster) -> str:
+    """For a cluster that has ended without this process; one line."""
+    if not cluster.config.supervisor_lock.exists():
+        return (
+            f"the data folder {cluster.config.data_dir} was moved or removed, so the cluster has "
+            "ended: `launcher up` goes on where the data is now"
+        )
+    return cluster.how_it_died() or "the cluster has been taken down from elsewhere"
 
 
 def take_down(cluster: Cluster) -> None:

@@ -15,24 +15,37 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
+from launcher import forked
+from launcher.errors import UsageError
+
 _READ_BYTES = 64 << 10
 
 
-def lines(descriptor: int) -> Iterator[bytes]:
+def lines(descriptor: int, most_bytes: int | None = None) -> Iterator[bytes]:
     """The lines that come in over a file descriptor, as they come, without their ends.
+
+    most_bytes: a line that turns out to be longer than this raises UsageError before all of it has
+        been read; how much memory a line takes is not for its writer to say
 
     Read it like this where an `Intake` is to read standard input: a thread that waits inside
     `sys.stdin` holds its lock, and the interpreter aborts on that lock when it exits (status 134).
     """
     begun: list[bytes] = []
+    held = 0
     while data := os.read(descriptor, _READ_BYTES):
         *whole, rest = data.split(b"\n")
         if whole:
+            held = 0
             whole[0] = b"".join([*begun, whole[0]])
             begun.clear()
             for line in whole:
                 yield line.removesuffix(b"\r")
         begun.append(rest)
+        held += len(rest)
+        if most_bytes is not None and held > most_bytes + len(b"\r"):
+            raise UsageError(
+                f"an entry of more than {most_bytes} bytes is over the limit (limits.entry)"
+            )
     if last := b"".join(begun):
         yield last.removesuffix(b"\r")
 
@@ -68,6 +81,7 @@ class Intake:
         self._closed = False
         # A daemon: nothing can interrupt a thread that waits for a terminal.
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        forked.tell_children(self)
 
     def start(self) -> None:
         """Begins to read."""
@@ -83,8 +97,15 @@ class Intake:
         with suppress(BlockingIOError):
             if self._rung and self.wake.recv(16):
                 self._rung = False  # before looking: what comes after this rings again
-        queue = self._queue
-        return [queue.popleft() for _ in range(len(queue))]
+        return self._take_queued()
+
+    def leftover(self) -> list[bytes]:
+        """Ends the reading; returns what has been read and not been taken, in order.
+
+        One entry that the source gives after that is dropped: nothing can interrupt its thread.
+        """
+        self.close()
+        return self._take_queued()
 
     def answered(self, entries: int, size: int) -> None:
         """So many entries, of `size` bytes together, make room for others."""
@@ -100,6 +121,15 @@ class Intake:
             self._room.notify()
         self.wake.close()
         self._bell.close()
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`. The thread is not here, and may have held the lock."""
+        self._room = threading.Condition()
+        self.close()
+
+    def _take_queued(self) -> list[bytes]:
+        queue = self._queue
+        return [queue.popleft() for _ in range(len(queue))]
 
     def _run(self) -> None:
         try:

@@ -21,6 +21,9 @@ STABLE_S = 10.0
 
 MAX_BACKOFF_S = 30.0
 
+TO_BE_RESTARTED = "to be restarted"
+"""How the reason begins of a node that nobody wanted to end."""
+
 STOPPED = 0
 REFUSES = 3
 """The exit status of a node that will not run with this directory or machine."""
@@ -140,7 +143,7 @@ class Lifecycle:
         else:
             wait_s = min(self._policy.backoff_s * 2**self._failures, MAX_BACKOFF_S)
             self._failures += 1
-            self._rest("down", f"to be restarted: {reason}")
+            self._rest("down", f"{TO_BE_RESTARTED}: {reason}")
             self.retry_at = now + wait_s
 
     def _rest(self, state: NodeState, reason: str) -> None:

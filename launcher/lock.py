@@ -1,85 +1,66 @@
-"""The lock of a data folder: who runs a cluster on it, and what a dead one left behind.
+"""The locks of a cluster's folders: who runs here, and what a dead supervisor left behind.
 
-    data/supervisor.lock    locked (flock) by the living supervisor: that alone says who is running
-    data/supervisor.json    who that is, where its sockets are, and its nodes' processes
+    data/supervisor.lock    locked (flock) by the living supervisor: that alone says that one runs
+    data/supervisor.json    where it is to be found: its runtime folder
+    logs/timeline.lock      locked by the supervisor that writes these logs
 
-The kernel drops the lock when its holder dies, however it dies. So whoever gets the lock knows that
-nobody else is here, and may clean up: the folder of the dead supervisor's sockets, and its nodes,
-should one have outlived it. A process is only ever killed when its start time is the recorded one
-too, since pids are used again.
+The kernel drops the locks when their holder dies, however it dies. So whoever gets the lock of a
+data folder knows that nobody else is here, and may clean up: the runtime folder of the dead
+supervisor, and its nodes, should one have outlived it. What belongs to this data folder, and what
+to another of which this one is a copy, is decided in `launcher/ownership.py`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
+import stat
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import msgspec
 import psutil
 
-from launcher import runtime, sealed
+from launcher import ownership, runtime, runtime_files, sealed
 from launcher.config import ClusterConfig
-from launcher.errors import LauncherError
-from node.raft.messages import NodeId
+from launcher.errors import LauncherError, NotRunning
+from launcher.ownership import CutOff, FolderId, Holder, Linked, Running, SupervisorRecord
+from launcher.process_identity import ProcessRecord, start_of
 
 _LOCK_PATIENCE_S = 0.3
 _KILL_PATIENCE_S = 5.0
-_SAME_START_S = 0.1
-"""The kernel counts start times in ticks of 10 ms."""
+_ENDING_PATIENCE_S = 8.0
+"""How long a supervisor may take to end after it has lost the lock of its data folder."""
+
+_POLL_S = 0.01
 
 
-class ProcessRecord(msgspec.Struct, frozen=True):
-    """A process, told from others that get the same pid later. create_time: psutil's, in s."""
-
-    pid: int
-    create_time: float
-
-    @classmethod
-    def of(cls, pid: int) -> ProcessRecord:
-        """Raises psutil.NoSuchProcess."""
-        return cls(pid, psutil.Process(pid).create_time())
-
-    def find(self) -> psutil.Process | None:
-        """The process, if it is still this one and not a zombie."""
-        try:
-            process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.create_time) > _SAME_START_S:
-                return None
-            return None if process.status() == psutil.STATUS_ZOMBIE else process
-        except psutil.NoSuchProcess:
-            return None
+# -- who runs here ---------------------------------------------------------------------------------
 
 
-class SupervisorRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """supervisor.json: what others need to reach the supervisor, or to clean up after it."""
+def running(config: ClusterConfig) -> Running | None:
+    """The cluster that runs on this data folder, or None. Never raises for a missing folder.
 
-    pid: int
-    create_time: float
-    runtime_dir: str
-    name: str
-    nodes: dict[NodeId, ProcessRecord] = {}
-
-    @property
-    def process(self) -> ProcessRecord:
-        return ProcessRecord(self.pid, self.create_time)
+    Raises NotRunning when the lock is held for another data folder, and LauncherError when a
+    cluster runs that cannot be reached; either says why.
+    """
+    holder = look(config)
+    if holder is None or isinstance(holder, Running):
+        return holder
+    raise refusal(config, holder)
 
 
-def running(config: ClusterConfig) -> SupervisorRecord | None:
-    """The supervisor that runs on this data folder, or None. Never raises for a missing folder."""
+def look(config: ClusterConfig) -> Holder | None:
+    """Who holds the lock of this data folder; None: nobody does."""
     deadline = time.monotonic() + _LOCK_PATIENCE_S
     while is_locked(config):
-        record = read_supervisor(config)
-        if record is not None and record.process.find() is not None:
-            return record
-        # It has just taken the lock and not written the file yet, or it is dying.
-        if time.monotonic() > deadline:
-            return record
-        time.sleep(0.01)
+        holder = _look_once(config)
+        # Otherwise it has just taken the lock, or is about to drop it.
+        if isinstance(holder, Running) or time.monotonic() > deadline:
+            return holder
+        time.sleep(_POLL_S)
     return None
 
 
@@ -94,8 +75,174 @@ def is_locked(config: ClusterConfig) -> bool:
     except OSError:
         return True
     finally:
-        os.close(fd)
+        release(fd)
     return False
+
+
+def refusal(config: ClusterConfig, holder: Holder) -> LauncherError:
+    """Why a command cannot reach a cluster here, and what to do. Not for one that is Running."""
+    data = config.data_dir
+    if isinstance(holder, CutOff):
+        return LauncherError(
+            f"a cluster is running here (supervisor pid {holder.pid}, data in {data}), but its "
+            f"sockets' folder {holder.runtime_dir} was removed: `launcher down` ends the cluster"
+        )
+    if isinstance(holder, Linked):
+        other = f" on {holder.other}" if holder.other else ""
+        return NotRunning(
+            f"no cluster is running here: the files in {data} are hard links to those of a cluster "
+            f"that runs{other}; to have a cluster here too, make a real copy (`cp -a`, not `-al`)"
+        )
+    named = holder.named if isinstance(holder, ownership.Unknown) else None
+    if named is not None:
+        return LauncherError(
+            f"a cluster is running here (data in {data}) and cannot be reached: neither its "
+            f"sockets' folder {named.runtime_dir} nor its supervisor (pid {named.pid}) is to be "
+            "found; use the container or the machine on which it was started"
+        )
+    return LauncherError(
+        f"a cluster is just starting or ending here (data in {data}): try again in a moment; if "
+        f"this does not pass, `fuser {config.supervisor_lock}` names the process that holds the "
+        "lock"
+    )
+
+
+def _look_once(config: ClusterConfig) -> Holder:
+    try:
+        folder = FolderId.of(config.data_dir.stat())
+        links = config.supervisor_lock.stat().st_nlink
+    except OSError:  # it has been moved away under our hands
+        return ownership.Unknown(None)
+    named = read_supervisor(config)
+    return ownership.who_runs(
+        folder, links, named, _runtime_folders(named), lambda process: _has_open(config, process)
+    )
+
+
+def _runtime_folders(named: SupervisorRecord | None) -> Iterator[ownership.RuntimeSeen]:
+    """Those that may be meant. The named one may lie where another TMPDIR points; and where an old
+    supervisor.json was put back over the true one, the others are worth a look."""
+    if named is not None:
+        seen = runtime_files.look(Path(named.runtime_dir))
+        if seen is not None:
+            yield seen
+    for seen in runtime_files.look_around():
+        if named is None or str(seen.path) != named.runtime_dir:
+            yield seen
+
+
+def _has_open(config: ClusterConfig, process: ProcessRecord) -> bool:
+    """The process lives, and has the lock file of this data folder open."""
+    found = process.find()
+    if found is None:
+        return False
+    with suppress(psutil.Error, OSError):
+        lock = config.supervisor_lock.stat()
+        for opened in found.open_files():
+            with suppress(OSError):
+                if os.path.samestat(os.stat(opened.path), lock):
+                    return True
+    return False
+
+
+# -- taking the locks ------------------------------------------------------------------------------
+
+
+class DataLock:
+    """The lock of a data folder, taken. The folder is open and locked too, and no child inherits
+    either.
+
+    Both are known by their inodes, so a folder that is moved away is still this one, and another
+    in its place is not. The lock on the folder itself keeps others out when the file is removed;
+    it is not the one that others look at, since network file systems have no locks on folders.
+
+    folder: which one it is
+    """
+
+    def __init__(self, config: ClusterConfig, folder: int, lock: int) -> None:
+        self._config = config
+        self._folder = folder
+        self._lock = lock
+        self.folder = FolderId.of(os.fstat(folder))
+
+    @property
+    def is_in_place(self) -> bool:
+        """The data folder of the config is the one whose lock this is: nobody has removed it, or
+        moved it away, or replaced the lock."""
+        return is_file(self._folder, self._config.data_dir) and is_file(
+            self._lock, self._config.supervisor_lock
+        )
+
+    def what_happened(self) -> str:
+        """Why it is not in place."""
+        if is_file(self._folder, self._config.data_dir):
+            return f"its lock, {self._config.supervisor_lock}, was removed"
+        now = _path_of(self._folder)
+        if now is not None and is_file(self._folder, now):
+            return f"its data folder was moved to {now}: `launcher up` goes on from there"
+        return "its data folder was removed"
+
+    def forget_supervisor(self) -> None:
+        """Removes supervisor.json, wherever the folder is now, unless the lock is another's."""
+        with suppress(OSError):
+            found = os.stat(self._config.supervisor_lock.name, dir_fd=self._folder)
+            if os.path.samestat(found, os.fstat(self._lock)):
+                os.unlink(self._config.supervisor_file.name, dir_fd=self._folder)
+
+    def release(self) -> None:
+        """Lets others have it."""
+        release(self._folder)
+        release(self._lock)
+
+
+def release(fd: int) -> None:
+    """Unlocks, and closes. Closing alone would not do: a child that was forked meanwhile holds the
+    same lock, for as long as it lives."""
+    with suppress(OSError):  # network file systems have no locks on folders
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
+def take(config: ClusterConfig) -> DataLock:
+    """The lock. Raises LauncherError if another has it, and OSError."""
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        folder = os.open(config.data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = None
+        try:
+            lock = _lock_file(config.supervisor_lock)
+            if lock is not None and _lock_folder(folder) and is_file(folder, config.data_dir):
+                return DataLock(config, folder, lock)
+        except BaseException:
+            release(folder)
+            raise
+        release(folder)
+        if lock is not None:
+            release(lock)
+        # Somebody who only looks whether it is locked holds it for microseconds.
+        if time.monotonic() > deadline:
+            raise _taken(config)
+        time.sleep(_POLL_S)
+
+
+def take_logs(config: ClusterConfig) -> int:
+    """Keeps other clusters out of the log folder for as long as the descriptor is open.
+
+    Raises LauncherError if one is there already, and OSError.
+    """
+    file = config.log_dir / "timeline.lock"
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while (lock := _lock_file(file)) is None:
+        if time.monotonic() > deadline:
+            raise LauncherError(
+                f"the logs folder {config.log_dir} belongs to another cluster that is running"
+                f"{_writer_of(file)}: choose another with `logs:` in cluster.yaml"
+            )
+        time.sleep(_POLL_S)
+    with suppress(OSError):  # only a message would say less
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{runtime_files.printable(config.data_dir)}\n".encode())
+    return lock
 
 
 @contextmanager
@@ -106,60 +253,32 @@ def locked(config: ClusterConfig) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(lock)
+        lock.release()
 
 
-def heal(config: ClusterConfig) -> list[str]:
-    """Cleans up after a dead supervisor; the caller holds the lock. Says what it found."""
-    left = read_supervisor(config)
-    if left is None:
-        return []
-    healed = []
-    alive = {node: process for node, record in left.nodes.items() if (process := record.find())}
-    for node, process in alive.items():
-        try:
-            process.kill()  # psutil compares the start time once more
-            healed.append(f"killed n{node} (pid {process.pid}), which had outlived its supervisor")
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(list(alive.values()), timeout=_KILL_PATIENCE_S)
-    folder = Path(left.runtime_dir)
-    if runtime.is_one(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        healed.append(f"removed the sockets of the dead supervisor {left.pid}")
-    config.supervisor_file.unlink(missing_ok=True)
-    return healed
+def check_unshared(config: ClusterConfig) -> None:
+    """Raises LauncherError when a cluster here would write into the files of another data folder.
 
-
-def take(config: ClusterConfig) -> int:
-    """The locked file's descriptor, which no child inherits. Raises LauncherError if taken."""
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
-    while True:
-        fd = os.open(config.supervisor_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if is_file(fd, config.supervisor_lock):
-                return fd
-        except BlockingIOError:
-            # Somebody who only looks whether it is locked holds it for microseconds.
-            if time.monotonic() > deadline:
-                os.close(fd)
-                break
-        os.close(fd)
-        time.sleep(0.01)
-    record = read_supervisor(config)
-    who = f"supervisor pid {record.pid}, " if record else ""
-    raise LauncherError(
-        f"a cluster is running here already ({who}data in {config.data_dir}): "
-        "`launcher ps` shows it, `launcher down` stops it, -p NAME runs another beside it"
-    )
+    A node writes into the files of its log, it does not replace them: so a copy that is made of
+    hard links changes with what it was made from.
+    """
+    files = [config.supervisor_lock, *config.data_dir.glob("node-*/*")]
+    for file in files:
+        with suppress(FileNotFoundError):
+            found = file.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+                raise LauncherError(
+                    f"{file} is a hard link, and what is written here would be written to its "
+                    f"other name too: make a real copy of {config.data_dir} (`cp -a`, not `-al`) "
+                    "and use that, or remove one of the two (`launcher down -v` leaves the other)"
+                )
 
 
 def is_file(fd: int, path: Path) -> bool:
     """It was not removed, or replaced by another, since it was opened."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -176,14 +295,133 @@ def disk_errors(folder: Path, key: str = "data") -> Iterator[None]:
         ) from error
 
 
+def _lock_file(path: Path) -> int | None:
+    """The locked file's descriptor, which no child inherits; None when another has it, or it was
+    replaced meanwhile. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_file(fd, path):
+            return fd
+    except BlockingIOError:
+        pass
+    except BaseException:
+        release(fd)
+        raise
+    release(fd)
+    return None
+
+
+def _lock_folder(fd: int) -> bool:
+    """Whether nobody else has it; also where folders cannot be locked."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _taken(config: ClusterConfig) -> LauncherError:
+    holder = _look_once(config)
+    if isinstance(holder, Running):
+        return LauncherError(
+            f"a cluster is running here already (supervisor pid {holder.pid}, data in "
+            f"{config.data_dir}): `launcher ps` shows it, `launcher down` stops it, -p NAME runs "
+            "another beside it"
+        )
+    return LauncherError(str(refusal(config, holder)))
+
+
+def _writer_of(file: Path) -> str:
+    """Whose logs they are, if that can be read."""
+    with suppress(OSError), file.open(errors="replace") as opened:
+        said = opened.readline(4096).strip()
+        if said.isprintable() and said:
+            return f" (data in {said})"
+    return ""
+
+
+def _path_of(fd: int) -> Path | None:
+    """Where an open folder is now, where the system says so."""
+    try:
+        if sys.platform == "darwin":
+            said = fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024))
+            return Path(os.fsdecode(said.rstrip(b"\0")))
+        return Path(os.readlink(f"/proc/self/fd/{fd}"))
+    except OSError:
+        return None
+
+
+# -- what a dead supervisor left -------------------------------------------------------------------
+
+
+def heal(config: ClusterConfig) -> list[str]:
+    """Cleans up after a dead supervisor; the caller holds the lock. Says what it found.
+
+    Raises LauncherError when a former supervisor, or a node of it, cannot be got rid of: it may
+    still write to the data.
+    """
+    folder = FolderId.of(config.data_dir.stat())
+    healed = []
+    for dead in _dead_runtime_folders(config, folder):
+        healed += _kill_outlived(dead)
+        runtime.remove(dead.path, dead.status)
+        pid = dead.owner.pid if dead.owner is not None else "unknown"
+        healed.append(f"removed the sockets of the dead supervisor {pid}")
+    config.supervisor_file.unlink(missing_ok=True)
+    return healed
+
+
+def _dead_runtime_folders(config: ClusterConfig, folder: FolderId) -> list[ownership.RuntimeSeen]:
+    """Those of this data folder, when the last that served it has ended. Raises LauncherError."""
+    give_up = time.monotonic() + _ENDING_PATIENCE_S
+    named = read_supervisor(config)
+    while True:
+        left = ownership.left_behind(folder, _runtime_folders(named))
+        if not left.ending:
+            return left.dead
+        if time.monotonic() > give_up:
+            pids = " and ".join(f"pid {one.owner.pid}" for one in left.ending if one.owner)
+            raise LauncherError(
+                f"the supervisor that ran on {config.data_dir} before ({pids}) has lost its lock "
+                "and has not ended yet: try again in a moment, or kill it"
+            )
+        time.sleep(_POLL_S)
+
+
+def _kill_outlived(dead: ownership.RuntimeSeen) -> list[str]:
+    """Kills the nodes of a dead supervisor. Raises LauncherError when one does not end."""
+    killed = {}
+    for node, record in ownership.outlived(runtime_files.listed_in(dead), start_of).items():
+        process = record.find()
+        with suppress(psutil.NoSuchProcess):
+            if process is not None:
+                process.kill()  # psutil compares the start once more
+                killed[node] = record
+    give_up = time.monotonic() + _KILL_PATIENCE_S
+    while alive := [record for record in killed.values() if record.find() is not None]:
+        if time.monotonic() > give_up:
+            raise LauncherError(
+                f"a node that outlived its supervisor (pid {alive[0].pid}) was killed and has not "
+                "ended; it may still write to the data: try again when it is gone"
+            )
+        time.sleep(_POLL_S)
+    return [
+        f"killed n{node} (pid {record.pid}), which had outlived its supervisor"
+        for node, record in killed.items()
+    ]
+
+
 def read_supervisor(config: ClusterConfig) -> SupervisorRecord | None:
     """supervisor.json; None when there is nothing that can be understood."""
     try:
-        return sealed.decode(config.supervisor_file.read_bytes(), SupervisorRecord)
+        return sealed.unseal(config.supervisor_file.read_bytes(), SupervisorRecord)
     except (OSError, sealed.BrokenSeal):
         return None
 
 
 def write_supervisor(config: ClusterConfig, record: SupervisorRecord) -> None:
     """Not durable: it is worthless after a loss of power. Raises OSError."""
-    sealed.replace(config.supervisor_file, msgspec.json.encode(record) + b"\n", durable=False)
+    sealed.replace(config.supervisor_file, sealed.seal(record), durable=False)

@@ -16,9 +16,8 @@ import itertools
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,16 +25,18 @@ from typing import Any
 
 import msgspec
 
+from launcher.changes import with_reasons
 from launcher.claim import Claim
 from launcher.config import ClusterConfig
 from launcher.disks import ailment
 from launcher.errors import LauncherError
 from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
-from launcher.lock import ProcessRecord
 from launcher.node_config import node_config
-from launcher.processes import NodeProcess, launch, rejoin
-from launcher.status import ClusterStatus, NodeStatus, Role, find_leader
+from launcher.process_identity import ProcessRecord
+from launcher.processes import Node, NodeProcess, first_of, launch, rejoin
+from launcher.records import Change
+from launcher.status import ClusterStatus, NodeStatus, cluster_status, with_word_of
 from node import wire
 from node.disk_faults import ONCE
 from node.events import EventLog, HybridClock
@@ -50,24 +51,11 @@ TRANSFER_PATIENCE_S = 1.0
 """How much longer than it may take we wait for the word of a leader that is to hand over."""
 
 
-@dataclass(slots=True)
-class Node:
-    """One node, whether it runs or not.
+class _All(dict[NodeId, Node]):
+    """The nodes on record. One that was removed is not there any more for whoever waits for it."""
 
-    process: the one that runs; None when there is none
-    starting: a process is being started for it
-    status: the last that it said
-    disk_fault: what its disk is to do, in this life and the next ones
-    lost: its data is damaged, missing or too old, as its last process has found
-    """
-
-    id: NodeId
-    lifecycle: Lifecycle
-    process: NodeProcess | None = None
-    starting: bool = False
-    status: wire.Status | None = None
-    disk_fault: wire.DiskFault | None = None
-    lost: bool = False
+    def __missing__(self, node_id: NodeId) -> Node:
+        raise LauncherError(f"n{node_id} was removed meanwhile")
 
 
 class Nodes:
@@ -90,8 +78,10 @@ class Nodes:
         )
         self._config = config
         self._claim = claim
-        self.all = {n: self._new(n) for n in claim.cluster.members}
+        self.all = _All({n: self._new(n) for n in claim.cluster.members})
         self.closed = False
+        self.trouble = ""
+        """what the change under way waits for, where it does not get on"""
         self._clock = clock
         self._events = events
         self._entry = entry
@@ -125,35 +115,52 @@ class Nodes:
         floor: what is committed, and will bind it
         """
         assert self.all[node_id].process is None, "it has been stopped"
-        try:
+        with _said(f"the data of n{node_id} stays"):
             self._claim.renew(node_id, floor)
-        except OSError as error:
-            raise LauncherError(f"the data of n{node_id} stays: {_one_line(error)}") from error
         self.all[node_id].status = None
 
+    @property
+    def change(self) -> Change | None:
+        """The change of the membership that is under way."""
+        return self._claim.cluster.change
+
+    def intend(self, change: Change | None) -> None:
+        """This one is under way from now on, or none is. Raises LauncherError."""
+        with _said("the change cannot be recorded"):
+            self._claim.intend(change)
+
     def enlist(self, count: int) -> list[NodeId]:
-        """So many more nodes, which do not run yet. Raises LauncherError."""
-        try:
+        """That many more nodes, which do not run yet, are being added. Raises LauncherError."""
+        with _said("no node can be added"):
             new = self._claim.enlist(count)
-        except OSError as error:
-            raise LauncherError(f"no node can be added: {_one_line(error)}") from error
         self.all |= {node_id: self._new(node_id) for node_id in new}
         return new
 
+    def check_can_be_emptied(self, node_id: NodeId) -> None:
+        """Raises LauncherError when the data of the node could not be removed now."""
+        if why := self._claim.why_not_emptied(node_id):
+            raise LauncherError(f"the data of n{node_id} cannot be removed: {why}")
+
     def dismiss(self, node_id: NodeId) -> None:
-        """A node that does not run any more is none of ours, and its data goes."""
-        assert self.all[node_id].process is None, "it has been stopped"
-        try:
+        """A node that does not run any more is none of ours, and its data goes. It may be gone
+        already. Raises LauncherError."""
+        node = self.all.get(node_id)
+        assert node is None or node.process is None, "it has been stopped"
+        with _said(f"n{node_id} stays on record"):
             self._claim.dismiss(node_id)
-        except OSError as error:
-            raise LauncherError(f"n{node_id} stays on record: {_one_line(error)}") from error
-        del self.all[node_id]
+        self.all.pop(node_id, None)
         self._socket(node_id).unlink(missing_ok=True)
 
-    def leader_status(self) -> wire.Status | None:
-        """What the leader of the newest term said last."""
+    def leader_status(self, since: int = 0) -> wire.Status | None:
+        """What the leader of the newest term said last.
+
+        since: only if that answers this request of `ask`, or a later one. So it knows of all that
+            the leader was sent before
+        """
         leader = self._leader()
-        return None if leader is None else leader.status
+        if leader is None or leader.status is None or leader.status.request < since:
+            return None
+        return leader.status
 
     def ask_leader(self, message: wire.ToNode) -> None:
         """Says something to whoever leads, if anybody does."""
@@ -183,7 +190,7 @@ class Nodes:
         """
         node = self.all[node_id]
         async with self._one_start:
-            if self.closed or node.process is not None:
+            if self.closed or node.process is not None or self.all.get(node_id) is not node:
                 return
             if automatic and node.lifecycle.retry_at is None:
                 return
@@ -244,7 +251,8 @@ class Nodes:
         node.lifecycle.started(loop.time())
         self.emit("info", "node.spawned", target=node.id, target_life=life.number, pid=process.pid)
         for peer, end in far.items():
-            if self.all[peer].process is peers[peer]:
+            found = self.all.get(peer)
+            if found is not None and found.process is peers[peer]:
                 peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
@@ -353,7 +361,7 @@ class Nodes:
                     if self.closed:
                         raise LauncherError("the cluster is being taken down")
                     if node.process is not None:
-                        await _first(node.process.ready, node.process.gone)
+                        await first_of(node.process.ready, node.process.gone)
                         if node.process is not None and node.process.ready.is_set():
                             return
                         continue
@@ -440,8 +448,11 @@ class Nodes:
         lost = [other.id for other in self.all.values() if other.lost]
         return f"{reason}; {advice(node.id, voters, lost)}"
 
-    async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> None:
-        """Has every node that is up say its status, and so confirm what it was sent before."""
+    async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> int:
+        """Has every node that is up say its status, and so confirm what it was sent before.
+
+        Returns the number of the request that they answer.
+        """
         request = next(self._requests)
         waiting = self._asked[request] = set()
         for node_id, process in self._running():
@@ -458,18 +469,15 @@ class Nodes:
             pass
         finally:
             del self._asked[request]
+        return request
 
     async def status(self) -> ClusterStatus:
         """What `ps` shows, as fresh as the nodes will say."""
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
-        return ClusterStatus(
-            cluster=self._config.name,
-            supervisor_pid=os.getpid(),
-            leader=find_leader(nodes),
-            term=max(node.term for node in nodes),
-            nodes=nodes,
-        )
+        said = {node.id: node.status for node in self.all.values() if node.status is not None}
+        status = cluster_status(self._config.name, os.getpid(), nodes, said)
+        return with_reasons(status, self.change, self.trouble)
 
     def restarting(self) -> list[NodeId]:
         """The nodes that are about to come up by themselves."""
@@ -492,26 +500,13 @@ class Nodes:
             disk=ailment(node.disk_fault, False),
         )
         if said is not None:
-            described = msgspec.structs.replace(
-                described,
-                term=said.term,
-                voter=said.voter,
-                first_index=said.first_index,
-                last_index=said.last_index,
-                commit_index=said.commit_index,
-                applied_index=said.applied_index,
-                snapshot_index=said.snapshot_index,
-            )
+            answers = process is not None and process.ready.is_set()
+            described = with_word_of(described, said, answers=answers)
+            if answers:
+                disk = ailment(said.disk_fault, said.disk_stalled)
+                described = msgspec.structs.replace(described, disk=disk)
         if process is None:
             return described
-        if said is not None and process.ready.is_set():
-            role = msgspec.convert(said.role, Role)
-            described = msgspec.structs.replace(
-                described,
-                role=role,
-                leader=said.leader,
-                disk=ailment(said.disk_fault, said.disk_stalled),
-            )
         cpu, rss = process.measure() or (None, None)
         return msgspec.structs.replace(
             described,
@@ -585,14 +580,13 @@ class Nodes:
         return self._claim.runtime_dir / f"node-{node}.sock"
 
 
-async def _first(*events: asyncio.Event) -> None:
-    """Waits until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
+@contextlib.contextmanager
+def _said(failed: str) -> Iterator[None]:
+    """Raises LauncherError for an OSError: what has failed, and why."""
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+        yield
+    except OSError as error:
+        raise LauncherError(f"{failed}: {_one_line(error)}") from error
 
 
 def _one_line(error: BaseException) -> str:

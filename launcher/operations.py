@@ -17,14 +17,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from launcher import control
+from launcher import control, rolling
 from launcher.control import Reply, Request
 from launcher.disks import describe
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
 from launcher.nodes import Nodes
 from launcher.reconfiguration import Reconfiguration
-from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
+from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.targets import Action, parse_partition, resolve
 from node.faults import FaultFilter
 from node.raft.messages import NodeId
@@ -47,13 +47,16 @@ _Act: TypeAlias = Callable[[NodeId], Coroutine[None, None, str]]
 
 
 class Operations:
-    """The requests that act on nodes."""
+    """The requests that act on nodes.
+
+    membership: adds, removes and rebuilds them
+    """
 
     def __init__(self, nodes: Nodes, random: Random) -> None:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
-        self._membership = Reconfiguration(nodes)
+        self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
@@ -81,9 +84,9 @@ class Operations:
             case control.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
             case control.AddNodes(count):
-                new = await self._membership.add(count, self.start)
+                new = await self.membership.add(count)
                 status = await self._nodes.status()
-                return Reply(ok=True, chosen=[_choose(status, node) for node in new])
+                return Reply(ok=True, chosen=[_choose(status, n) for n in new if status.has(n)])
             case control.RemoveNodes(targets):
                 return await self._remove(targets)
             case control.Rebuild(targets):
@@ -118,8 +121,7 @@ class Operations:
         acts = {node: asyncio.ensure_future(act(node)) for node in ids if node != status.leader}
         leader = status.leader
         if leader is not None and leader in ids:
-            left = [node for node in status.voters_up if node.id not in ids]
-            if act_on_leader is not None and len(left) >= status.quorum:
+            if act_on_leader is not None and status.quorum_without(*ids):
                 then = _after(list(acts.values()), act_on_leader(leader))
                 acts[leader] = asyncio.ensure_future(then)
             else:
@@ -278,41 +280,39 @@ class Operations:
         async with self._rolling:
             status = await self._nodes.status()
             ids = resolve(targets, status, "restart", self._random)
-            ids.sort(key=lambda node: (status.node(node).running, node == status.leader, node))
+            ids = rolling.in_order(ids, status)
             for position, node in enumerate(ids):
                 await self._roll_one(node, ids[:position])
             return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _roll_one(self, node_id: NodeId, restarted: Sequence[NodeId]) -> None:
         """restarted: those that need not hand over once more in this restart"""
-        status = await self._nodes.status()
-        if status.node(node_id).state == "up":
-            left = len(status.voters_up) - status.node(node_id).voter
-            if left < status.quorum:
-                missing = status.missing()
-                raise LauncherError(
-                    f"restarting n{node_id} would lose the quorum: {left} of {len(status.nodes)} "
-                    f"nodes would be up, and it takes {status.quorum}"
-                    + (f"; {missing}" if missing else "")
-                )
-        if node_id == status.leader:
-            heirs = [node for node in status.up if node.id in restarted]
-            if heirs:  # should it fail, stopping will find another
-                with contextlib.suppress(LauncherError):
-                    await self._nodes.transfer(node_id, max(heirs, key=_last_index).id)
+        status = await self._until_unobjectionable(node_id)
+        heir = rolling.heir(node_id, restarted, status)
+        if heir is not None:
+            with contextlib.suppress(LauncherError):  # stopping it will find another
+                await self._nodes.transfer(node_id, heir)
+            status = await self._until_unobjectionable(node_id)
         await self.restart(node_id, hand_over=True)
         goal = status.commit_index
         async with _limit(
             CATCH_UP_TIMEOUT_S, f"n{node_id} has not caught up to index {goal}", TimedOut
         ):
-            while True:
-                status = await self._nodes.status()
-                node = status.node(node_id)
-                if not node.running:
-                    raise LauncherError(f"n{node_id} is {node.state}: {node.reason}")
-                if node.commit_index >= goal and node.leader == status.leader is not None:
-                    return
+            while not rolling.is_back(node_id, goal, await self._nodes.status()):
                 await asyncio.sleep(2 * _POLL_S)
+
+    async def _until_unobjectionable(self, node_id: NodeId) -> ClusterStatus:
+        """Waits until the node may be taken down. Returns the status in which it may be; raises
+        LauncherError for an objection that does not pass."""
+        deadline = asyncio.get_running_loop().time() + rolling.PATIENCE_S
+        while True:
+            status = await self._nodes.status()
+            objection = rolling.objection(node_id, status)
+            if objection is None:
+                return status
+            if not objection.passes or asyncio.get_running_loop().time() > deadline:
+                raise LauncherError(objection.text)
+            await asyncio.sleep(2 * _POLL_S)
 
     async def _transfer(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()
@@ -337,15 +337,13 @@ class Operations:
     async def _remove(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()
         ids = resolve(targets, status, "remove", self._random)
-        await self._membership.remove(ids, status, self.stop)
+        await self.membership.remove(ids, status)
         return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _rebuild(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()
         ids = resolve(targets, status, "rebuild", self._random)
-        for node in ids:
-            now = await self._nodes.status()
-            await self._membership.rebuild(node, now, self.stop, self.start)
+        await self.membership.rebuild(ids, status)
         return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
 
     async def _partition(self, spec: str) -> Reply:
@@ -395,10 +393,6 @@ def cuts(groups: Sequence[Sequence[NodeId]]) -> list[LinkFault]:
 def _choose(status: ClusterStatus, node_id: NodeId) -> Chosen:
     node = status.node(node_id)
     return Chosen(node_id, node.role, node.term, node.commit_index)
-
-
-def _last_index(node: NodeStatus) -> int:
-    return node.last_index
 
 
 async def _after(first: Sequence[asyncio.Future[str]], then: Coroutine[None, None, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from launcher.client import ReadAnswer, Submitted
+from launcher.answers import ReadAnswer, Submitted
 from launcher.status import Chosen, ClusterStatus, NodeStatus
 
 _STATE_COLOURS = {"up": "green", "paused": "yellow", "down": "bright_black", "failed": "red"}
@@ -24,6 +24,21 @@ def wants_colour() -> bool:
 def print_json(value: object) -> None:
     """One JSON object, on one line. ASCII, so that bytes which are no text come through."""
     click.echo(json.dumps(msgspec.to_builtins(value, enc_hook=str)))
+
+
+def status_json(status: ClusterStatus) -> dict[str, object]:
+    """The contract of `ps --json`. A membership is an object with the names of its parts."""
+    membership = status.membership
+    parts = None if membership is None else msgspec.structs.asdict(membership)
+    described: dict[str, object] = msgspec.to_builtins(status)
+    return {**described, "membership": parts}
+
+
+def nodes_up(status: ClusterStatus) -> str:
+    """`5 nodes up`; `4 of 5 nodes up` when one is not."""
+    up, all_nodes = len(status.up), len(status.nodes)
+    count = str(up) if up == all_nodes else f"{up} of {all_nodes}"
+    return f"{count} node{'s' * (all_nodes != 1)} up"
 
 
 def text(data: bytes) -> str:
@@ -45,7 +60,7 @@ def submitted_json(done: Submitted) -> dict[str, object]:
     return {
         "entry": text(done.entry),
         "ok": done.ok,
-        "result": text(done.result),
+        "result": text(done.raw),
         "error": done.error,
         "index": done.index,
         "term": done.term,
@@ -59,7 +74,7 @@ def answer_json(answer: ReadAnswer) -> dict[str, object]:
     return {
         "query": text(answer.query),
         "ok": answer.ok,
-        "result": text(answer.result),
+        "result": text(answer.raw),
         "error": answer.error,
         "index": answer.index,
         "term": answer.term,
@@ -98,7 +113,7 @@ def status_table(status: ClusterStatus, colour: bool) -> str:
     headers = "node state role term leader first last commit applied pid restarts uptime cpu memory"
     rows = [_row(node, colour) for node in status.nodes]
     titles = headers.split()
-    if any(node.reason or node.disk for node in status.nodes):
+    if any(map(_why, status.nodes)):
         titles.append("why")
         rows = [[*row, _why(node)] for row, node in zip(rows, status.nodes, strict=True)]
     return tabulate(rows, titles, tablefmt="plain", disable_numparse=True, stralign="left")
@@ -131,7 +146,7 @@ def _row(node: NodeStatus, colour: bool) -> list[str]:
 
 def _why(node: NodeStatus) -> str:
     disk = f"disk: {node.disk}" if node.disk else ""
-    return "; ".join(filter(None, (node.reason, disk)))
+    return "; ".join(filter(None, (node.reason, disk, node.change)))
 
 
 def duration(seconds: float) -> str:

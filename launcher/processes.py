@@ -34,8 +34,8 @@ from typing import Protocol
 import psutil
 
 from launcher import entry as entry_module
-from launcher.lifecycle import End
-from launcher.lock import ProcessRecord
+from launcher.lifecycle import End, Lifecycle
+from launcher.process_identity import ProcessRecord
 from node import wire
 from node.errors import WireError
 from node.events import HybridClock
@@ -81,6 +81,7 @@ class _Queued:
 class NodeProcess:
     """A process that has been started. `gone` is set when it is no more.
 
+    record: which process this is, for who must find it later; None: it ended at once
     ready: set by whoever hears its first `Status`
     started_at: monotonic, in seconds
     starter: one thread, in which every call of multiprocessing is made
@@ -100,6 +101,7 @@ class NodeProcess:
         self.node = node
         self.life = life
         self.pid = process.pid
+        self.record: ProcessRecord | None = None
         self.started_at = time.monotonic()
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
@@ -116,6 +118,7 @@ class NodeProcess:
         self._psutil: psutil.Process | None = None
         with contextlib.suppress(psutil.NoSuchProcess):  # then the sentinel is about to say so
             self._psutil = psutil.Process(self.pid)
+            self.record = ProcessRecord.of(self.pid)
         control.setblocking(False)
         self._control: socket.socket | None = control
         self._loop.add_reader(control, self._readable)
@@ -143,15 +146,6 @@ class NodeProcess:
                 self._psutil.send_signal(number)
 
     # -- what the kernel says ----------------------------------------------------------------
-
-    @property
-    def record(self) -> ProcessRecord | None:
-        """Which process this is, by pid and start time, for who must find it later."""
-        if self._psutil is None:
-            return None
-        with contextlib.suppress(psutil.Error):
-            return ProcessRecord(self.pid, self._psutil.create_time())
-        return None
 
     def is_paused(self) -> bool:
         """Stopped by a signal, by us or by anybody."""
@@ -233,8 +227,7 @@ class NodeProcess:
             self._finish(status)
 
     def _watch(self) -> None:
-        record = self.record
-        if record is not None and record.find() is not None:
+        if self.record is not None and self.record.find() is not None:
             self._loop.call_later(_WATCH_S, self._watch)
         else:
             self._finish(None)
@@ -295,6 +288,26 @@ class NodeProcess:
             self._loop.remove_writer(self._control)
 
 
+@dataclass(slots=True)
+class Node:
+    """One node, whether it runs or not.
+
+    process: the one that runs; None when there is none
+    starting: a process is being started for it
+    status: the last that it said
+    disk_fault: what its disk is to do, in this life and the next ones
+    lost: its data is damaged, missing or too old, as its last process has found
+    """
+
+    id: NodeId
+    lifecycle: Lifecycle
+    process: NodeProcess | None = None
+    starting: bool = False
+    status: wire.Status | None = None
+    disk_fault: wire.DiskFault | None = None
+    lost: bool = False
+
+
 def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> bool:
     """Hands both processes the ends of a fresh pipe, in the place of the one between them.
 
@@ -336,3 +349,13 @@ def launch(
         for pipe in pipes.values():
             pipe.close()
     return process
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Waits until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

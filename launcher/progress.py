@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 import click
 
-from launcher.client import Submitted
+from launcher.answers import Submitted
 
 REDRAW_S = 0.05
 

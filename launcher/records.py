@@ -39,13 +39,15 @@ class Change(msgspec.Struct, frozen=True):
     """A change of the membership that was begun and is not done yet.
 
     kind: what was asked for
-    nodes: those that are added, removed or rebuilt
-    done: how many of its steps are done (`launcher/changes.py`)
+    nodes: those that are added or removed together, or rebuilt one after the other
+    done: how many of its steps are done (`launcher/changes.py`); of a rebuild, for the first node
+    then: what goes on when this is done: the rest of a change from which this one took nodes away
     """
 
     kind: Literal["add", "remove", "rebuild"]
     nodes: list[NodeId]
     done: int = 0
+    then: Change | None = None
 
 
 class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,18 +166,60 @@ def write(config: ClusterConfig, record: ClusterRecord) -> None:
     sealed.replace(config.cluster_file, sealed.seal(record), durable=True)
 
 
+def as_known(config: ClusterConfig, *, count_given: bool) -> ClusterConfig:
+    """The config, with what the data says where nobody has asked for anything else.
+
+    count_given: the number of nodes was asked for; else the config says only how a cluster begins
+    Raises LauncherError if the record cannot be used, and OSError.
+    """
+    known = read(config)
+    if known is None:
+        return config
+    return msgspec.structs.replace(
+        config,
+        nodes=config.nodes if count_given else len(known.members),
+        machine=config.machine if config.machine_named else known.machine,
+    )
+
+
+def check_wanted(config: ClusterConfig, *, count_given: bool, fresh: bool) -> None:
+    """Raises LauncherError when the cluster that runs is another than the one that was asked for.
+
+    count_given: the number of nodes was asked for; else the config says only how a cluster begins
+    fresh: empty data was asked for
+    """
+    known = read(config)
+    if known is None:
+        return
+    wanted = []
+    if count_given and config.nodes not in (len(known.founders), len(known.members)):
+        wanted.append(f"{config.nodes} nodes")
+    if config.machine_named and config.machine != known.machine:
+        wanted.append(f"the machine {config.machine}")
+    if fresh:
+        wanted.append("empty data")
+    if wanted:
+        raise LauncherError(
+            f"a cluster of {len(known.members)} nodes with the machine {known.machine} runs here "
+            f"already (data in {config.data_dir}), and is not what was asked for "
+            f"({', '.join(wanted)}): use it as it is with Cluster.attach(), or take it down first"
+        )
+
+
 def check_same(config: ClusterConfig, known: ClusterRecord) -> None:
     """Raises LauncherError when the config asks for another cluster than the data is of."""
     count = len(known.members)
+    whose, words = [], []
     if config.nodes not in (len(known.founders), count):
-        raise LauncherError(
-            f"the data in {config.data_dir} belongs to a cluster of {count} nodes: "
-            f"`up {count}`, or --fresh to begin anew"
-        )
+        whose.append(f"a cluster of {count} nodes")
+        words.append(f" {count}")
     if known.machine != config.machine:
+        whose.append(f"the machine {known.machine}")
+        words.append(f" --machine {known.machine}")
+    if whose:
         raise LauncherError(
-            f"the data in {config.data_dir} belongs to the machine {known.machine}: "
-            f"`up --machine {known.machine}`, or --fresh to begin anew"
+            f"the data in {config.data_dir} belongs to {' with '.join(whose)}: "
+            f"`up{''.join(words)}`, or --fresh to begin anew"
         )
     if (known.session_timeout_s, known.most_sessions) != (
         config.session_timeout_s,

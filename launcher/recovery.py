@@ -37,7 +37,7 @@ from node.raft.membership import Configuration, stable
 from node.raft.messages import NodeId
 from node.storage.disk import OsDisk
 from node.storage.lives import Founding, LastKnown, Life
-from node.storage.salvage import Salvaged, rewrite, whose
+from node.storage.salvage import Salvaged, everybody_in, rewrite, whose
 from node.storage.segment import Identity
 from node.storage.store import Kept, examine
 
@@ -88,7 +88,8 @@ class Outlook(msgspec.Struct, frozen=True):
             )
         for other in self.others:
             if other.problem:
-                said.append(f"n{other.node}: {other.problem}" + _was_known(other.behind))
+                more = _may_be_missing(last, other.behind)
+                said.append(f"n{other.node}'s data is lost: {other.problem}{more}")
             elif other.reach > self.survivor.reach:
                 said.append(
                     f"n{other.node}'s data is more recent: it reaches entry {other.last_index} in "
@@ -108,8 +109,11 @@ class Outlook(msgspec.Struct, frozen=True):
         return said
 
 
-def _was_known(index: int) -> str:
-    return f" (it was known to reach entry {index}, and that may be missing)" if index else ""
+def _may_be_missing(last: int, known: int) -> str:
+    if known <= last:
+        return ""
+    entries = f"entry {known}" if known == last + 1 else f"entries {last + 1} to {known}"
+    return f". It was known to reach entry {known}: {entries} may be missing"
 
 
 class _Intent(msgspec.Struct, frozen=True):
@@ -158,11 +162,11 @@ def recover(config: ClusterConfig, node: NodeId) -> ClusterRecord:
     record, known = _on_record(config)
     source = OsDisk(folder)
     was = whose(source) or Identity("", node)
-    becomes = _successor(config, record, was)
     if beside.exists():
         shutil.rmtree(beside)
     try:
         kept = examine(source, msgspec.structs.replace(was, founding=None))
+        becomes = _successor(config, record, was, everybody_in(kept))
         salvaged = rewrite(
             source,
             kept,
@@ -178,6 +182,11 @@ def recover(config: ClusterConfig, node: NodeId) -> ClusterRecord:
     sealed.replace(config.data_dir / _FILE, sealed.seal(intent), durable=True)
     finish(config)
     return becomes
+
+
+def is_pending(config: ClusterConfig) -> bool:
+    """Whether one was broken off, and is still to be finished."""
+    return (config.data_dir / _FILE).exists()
 
 
 def finish(config: ClusterConfig) -> bool:
@@ -254,10 +263,15 @@ def _last_term(kept: Kept) -> int:
     return kept.snapshot.last_included_term if kept.snapshot else 0
 
 
-def _successor(config: ClusterConfig, record: ClusterRecord | None, was: Identity) -> ClusterRecord:
-    """The record of the new cluster; without an old one, the log and the config say what it was."""
+def _successor(
+    config: ClusterConfig, record: ClusterRecord | None, was: Identity, named: set[NodeId]
+) -> ClusterRecord:
+    """The record of the new cluster; without an old one, the log and the config say what it was.
+
+    named: by the log; an id that it names is never given again
+    """
     told = was.founding or Founding((), config.session_timeout_s, config.most_sessions)
-    ids = [*_folders(config), *(record.members if record else []), was.node_id]
+    ids = {*_folders(config), *told.founders, *named, was.node_id}
     last_id = max(*ids, record.last_id if record else 0)
     return ClusterRecord(
         cluster_id=secrets.token_hex(8),

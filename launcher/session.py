@@ -23,6 +23,11 @@ cluster has forgotten begins anew under a new id, by itself, if nothing unanswer
 twice; for then the refusal proves that nothing of it was applied. Otherwise nobody can know, and
 that is SessionLost.
 
+What a client gives up on can be taken up again: `left` tells where it stands, and `resuming` goes
+on from there, in another process too. Such a session acknowledges nothing, so that all its answers
+come however often it is resumed; and it takes nothing new, because two copies of it would give
+different entries the same number.
+
 `Query` is the same for reads: one request that changes nothing, so any answer will do.
 No socket, no clock and no randomness of its own here. The window, how much may be unanswered, is
 the caller's: it adds no more than that.
@@ -38,6 +43,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from launcher.answers import ReadAnswer, Submitted
 from launcher.errors import LauncherError
 from node import wire
 from node.errors import WireError
@@ -53,57 +59,6 @@ CHUNK_BYTES = 256 << 10
 _T = TypeVar("_T")
 
 
-class Submitted(msgspec.Struct, frozen=True, gc=False):
-    """An entry that is committed and applied.
-
-    entry: as it was submitted
-    ok: whether the machine took it; a refused entry stays committed, in its place in the log
-    result: the machine's answer, when it refused too
-    error: None, or the answer of a machine that refused, as text
-    index, term: the entry's place in the log
-    leader: the node that answered
-    latency_ms: from when it was submitted to when its answer was here
-    attempts: over how many connections it was sent
-    """
-
-    entry: bytes
-    ok: bool
-    result: bytes
-    error: str | None
-    index: int
-    term: int
-    leader: NodeId
-    latency_ms: float
-    attempts: int = 1
-
-    @property
-    def text(self) -> str:
-        """The machine's answer as text; bytes that are none are kept, as in arguments."""
-        return self.result.decode("utf-8", "surrogateescape")
-
-
-class ReadAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What the machine says to a query, from its state just after entry `index` of `term`.
-
-    ok, result, error, leader, latency_ms: as in `Submitted`; the `leader` of a read that was
-        stale, or asked of a certain node, is whichever node answered
-    """
-
-    query: bytes
-    ok: bool
-    result: bytes
-    error: str | None
-    index: int
-    term: int
-    leader: NodeId
-    latency_ms: float
-
-    @property
-    def text(self) -> str:
-        """The machine's answer as text; bytes that are none are kept, as in arguments."""
-        return self.result.decode("utf-8", "surrogateescape")
-
-
 class SessionLost(LauncherError):
     """The cluster has forgotten the session in the middle: a retry might apply an entry twice."""
 
@@ -114,6 +69,21 @@ class SessionLost(LauncherError):
             "read the state before you submit it again"
         )
         self.unanswered = unanswered
+
+
+class Unanswered(msgspec.Struct, frozen=True):
+    """Entries that have no answer, and their place in their session.
+
+    client_id: the session's id; empty while it has none, because nothing was sent yet
+    first_sequence: the sequence number of entries[0]
+    entries: in order
+    sent: whether any of them was sent under that id, so that it may have been applied
+    """
+
+    client_id: bytes
+    first_sequence: int
+    entries: list[bytes]
+    sent: bool
 
 
 class Work(Protocol[_T]):
@@ -175,6 +145,7 @@ class Session:
         "_must_ask",
         "_new_client_id",
         "_next_sequence",
+        "_resumed",
         "client_id",
         "lowest_unanswered",
     )
@@ -192,6 +163,22 @@ class Session:
         self._chunks: deque[_Chunk] = deque()
         self._dropped_chunks = 0
         """How many were answered; a cursor counts the chunks from the session's first."""
+        self._resumed: tuple[int, list[bytes]] | None = None
+        """What it was resumed with: the first sequence number, and all the commands."""
+
+    @classmethod
+    def resuming(cls, new_client_id: Callable[[], bytes], left: Unanswered, now: float) -> Session:
+        """The session in which `left` was left behind. It must get no further commands."""
+        session = cls(new_client_id, asks=True)
+        if left.client_id:
+            session.client_id = left.client_id
+            session._begun = True
+        session.lowest_unanswered = session._next_sequence = left.first_sequence
+        session._resumed = left.first_sequence, left.entries
+        session.add(left.entries, now)
+        for chunk in session._chunks:
+            chunk.risks = int(left.sent)
+        return session
 
     @property
     def outstanding(self) -> bool:
@@ -202,6 +189,14 @@ class Session:
     def unanswered(self) -> list[bytes]:
         """The commands without an answer, in order; the first has `lowest_unanswered`."""
         return [command for chunk in self._chunks for command in chunk.commands]
+
+    @property
+    def left(self) -> Unanswered:
+        """What has no answer, to be resumed; of a session that was resumed, all it was resumed
+        with."""
+        first, commands = self._resumed or (self.lowest_unanswered, self.unanswered)
+        sent = self.lowest_unanswered != first or any(chunk.risks for chunk in self._chunks)
+        return Unanswered(self.client_id if self._begun else b"", first, commands, sent)
 
     def ask_again(self) -> None:
         """After a while without any work: find the leader with a question first, which may be
@@ -234,12 +229,13 @@ class Session:
         stop = len(self._chunks)
         if limit is not None:
             stop = min(stop, start + limit)
+        acknowledged = self.lowest_unanswered if self._resumed is None else self._resumed[0]
         frames = []
         for chunk in islice(self._chunks, start, stop):
             chunk.sends += 1
             chunk.risks += 1
             request = wire.Submit(
-                self.client_id, chunk.first_sequence, self.lowest_unanswered, chunk.commands
+                self.client_id, chunk.first_sequence, acknowledged, chunk.commands
             )
             frames.append(wire.frame(wire.encode_client(request)))
         return self._dropped_chunks + stop, frames
@@ -292,7 +288,7 @@ class Session:
             if position >= known:
                 one = answered[position - known]
                 answered[position - known] = msgspec.structs.replace(
-                    one, ok=False, error=one.result.decode("utf-8", "replace")
+                    one, ok=False, error=one.raw.decode("utf-8", "replace")
                 )
         return answered
 
@@ -317,6 +313,10 @@ class Session:
         # been applied before that.
         if not first_refused or any(chunk.risks > 1 for chunk in self._chunks):
             raise SessionLost(self.unanswered)
+        if self._resumed is not None:
+            if self._resumed[0] != self.lowest_unanswered:
+                raise SessionLost(self.unanswered)  # those before would have to come with them
+            self._resumed = 1, self._resumed[1]
         self.client_id = self._new_client_id()
         self._must_ask = self._asks
         self._begun = not self._asks

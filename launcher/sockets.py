@@ -46,7 +46,7 @@ class Sockets(Mapping[NodeId, Path]):
 class Keys(Sequence[NodeId]):
     """The nodes of a mapping as a sequence, as they are whenever it is looked at."""
 
-    def __init__(self, sockets: Mapping[NodeId, Path]) -> None:
+    def __init__(self, sockets: Mapping[NodeId, object]) -> None:
         self._sockets = sockets
 
     @overload

@@ -2,15 +2,22 @@
 
 The fields and their names are a contract; scripts rely on them. A node that is not running keeps
 what was last known of its log, and has no role, no leader, no pid, and nothing that is measured.
+
+Who votes is in the log, and nodes come and go. So nothing here counts nodes to find out whether a
+quorum is up: `ClusterStatus` has the membership in force, and every such question is asked of its
+`Configuration`, which knows joint consensus and learners.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from node.raft.messages import NodeId
+from node import wire
+from node.raft.membership import Configuration, majority, stable
+from node.raft.messages import Membership, NodeId
 
 NodeState: TypeAlias = Literal["up", "paused", "down", "failed"]
 Role: TypeAlias = Literal["leader", "follower", "candidate", "learner"]
@@ -26,6 +33,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: of one core, since the last time somebody asked
     reason: why it is down or failed; empty when it is neither
     disk: what is wrong with its disk, as far as anybody knows (`launcher/disks.py`), or empty
+    change: why it has no vote, or is about to lose it, and what the change of the membership that
+        it is in waits for (`launcher/changes.py`); empty for a voter that is in no change
     """
 
     id: NodeId
@@ -46,6 +55,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     reason: str = ""
     disk: str = ""
+    change: str = ""
 
     @property
     def running(self) -> bool:
@@ -58,6 +68,9 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     leader: the node that is up and leads in the highest term in which any such node leads
     term: the highest that any node has been in
+    membership: who takes part, as the leader has it; without a leader, as the node with the newest
+        log has it; None while no node has said it
+    membership_committed: whether that node knows the entry with this membership to be committed
     """
 
     cluster: str
@@ -65,6 +78,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     leader: NodeId | None
     term: int
     nodes: list[NodeStatus]
+    membership: Membership | None = None
+    membership_committed: bool = False
 
     def node(self, node_id: NodeId) -> NodeStatus:
         """Raises KeyError when the cluster has no such node."""
@@ -73,41 +88,82 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
                 return node
         raise KeyError(node_id)
 
+    def has(self, node_id: NodeId) -> bool:
+        """Whether the cluster has such a node."""
+        return any(node.id == node_id for node in self.nodes)
+
     @property
     def up(self) -> list[NodeStatus]:
         """The nodes that can take part at this moment."""
         return [node for node in self.nodes if node.state == "up"]
 
     @property
-    def voters_up(self) -> list[NodeStatus]:
-        """Those of them that vote."""
-        return [node for node in self.up if node.voter]
-
-    @property
-    def quorum(self) -> int:
-        """How many voters must be up for anything to be committed."""
-        return sum(node.voter for node in self.nodes) // 2 + 1
-
-    @property
     def commit_index(self) -> int:
         """The highest index that any node knows to be committed."""
         return max((node.commit_index for node in self.nodes), default=0)
 
+    # -- quorums -----------------------------------------------------------------------------
+
+    def has_quorum(self, ids: Iterable[NodeId]) -> bool:
+        """Whether these nodes can elect a leader and commit; no while it is unknown who votes."""
+        return self.membership is not None and Configuration(self.membership).has_quorum(ids)
+
+    def quorum_without(self, *ids: NodeId) -> bool:
+        """Whether the nodes that are up are a quorum without these."""
+        return self.has_quorum({node.id for node in self.up} - set(ids))
+
+    def may_become_quorum(self, ids: Iterable[NodeId]) -> bool:
+        """Whether these nodes may come to be a quorum, as far as is known.
+
+        A joint configuration that is not committed may yet be truncated, and then the old voters
+        decide alone; without a majority of them nothing is ever decided.
+        """
+        if self.membership is None:
+            return True
+        decide = self.membership.outgoing or self.membership.voters
+        return Configuration(stable(decide)).has_quorum(ids)
+
+    def may_vote(self, node_id: NodeId) -> bool:
+        """Whether the node is a voter, of either half during joint consensus."""
+        return self.membership is not None and Configuration(self.membership).may_vote(node_id)
+
+    def is_member(self, node_id: NodeId) -> bool:
+        """Whether the node takes part: as a voter, or as a learner."""
+        return self.membership is not None and node_id in self.membership.members
+
+    @property
+    def followers(self) -> list[NodeId]:
+        """The nodes that are up and follow the leader in its term; the leader is one of them."""
+        if self.leader is None:
+            return []
+        term = self.node(self.leader).term
+        return [node.id for node in self.up if (node.leader, node.term) == (self.leader, term)]
+
+    @property
+    def served(self) -> bool:
+        """There is a leader that a quorum of its configuration follows."""
+        return self.has_quorum(self.followers)
+
     @property
     def settled(self) -> bool:
-        """There is a leader with a quorum, and every node that is up follows it in its term."""
-        up = self.up
-        return len(self.voters_up) >= self.quorum and all(
-            node.leader == self.leader is not None and node.term == self.term for node in up
-        )
+        """Served, and every voter that is up follows the leader.
+
+        A node that learns does not count, nor one that nobody has made a member.
+        """
+        voters = {node.id for node in self.up if self.may_vote(node.id)}
+        return self.served and voters <= set(self.followers)
 
     @property
     def converged(self) -> bool:
-        """Settled, and every node that is up has the leader's whole log, committed and applied."""
+        """Settled, and every member that is up has the leader's whole log, committed and applied.
+
+        A node that learns is a member. One that nobody has made a member does not count.
+        """
+        members = [node for node in self.up if self.is_member(node.id)]
         return (
             self.settled
-            and len({node.last_index for node in self.up}) == 1
-            and all(node.applied_index == node.commit_index == node.last_index for node in self.up)
+            and len({node.last_index for node in members}) == 1
+            and all(node.applied_index == node.commit_index == node.last_index for node in members)
         )
 
     def missing(self) -> str:
@@ -144,7 +200,79 @@ class HandedOver(msgspec.Struct, frozen=True):
     term: int
 
 
-def find_leader(nodes: list[NodeStatus]) -> NodeId | None:
+def find_leader(nodes: Iterable[NodeStatus]) -> NodeId | None:
     """Who leads: a deposed leader that has not heard of it yet is in a lower term (§5.1)."""
     leaders = [node for node in nodes if node.state == "up" and node.role == "leader"]
     return max(leaders, key=lambda node: node.term).id if leaders else None
+
+
+def counted(membership: Membership, ids: Iterable[NodeId], verb: str) -> str:
+    """How many voters there are among `ids` and how many it takes, of both halves if it is joint.
+
+    `1 of 3 voters are up and it takes 2`, where `verb` is `are up`.
+    """
+    present = set(ids)
+
+    def of(half: tuple[NodeId, ...], kind: str) -> str:
+        return f"{len(present & set(half))} of {len(half)} {kind}"
+
+    voters, outgoing = membership.voters, membership.outgoing
+    if not outgoing:
+        return f"{of(voters, 'voters')} {verb} and it takes {majority(voters)}"
+    return (
+        f"{of(outgoing, 'old voters')} ({_names(outgoing)}) and {of(voters, 'new voters')} "
+        f"({_names(voters)}) {verb}, and it takes {majority(outgoing)} and {majority(voters)}"
+    )
+
+
+def _names(ids: Iterable[NodeId]) -> str:
+    return ", ".join(f"n{node}" for node in ids)
+
+
+# -- from what nodes say -----------------------------------------------------------------------
+
+
+def with_word_of(node: NodeStatus, said: wire.Status, *, answers: bool) -> NodeStatus:
+    """The node, with what it said last.
+
+    answers: it was said by a process that still runs, so its role counts
+    """
+    return msgspec.structs.replace(
+        node,
+        role=msgspec.convert(said.role, Role) if answers else None,
+        leader=said.leader if answers else None,
+        term=said.term,
+        voter=said.voter,
+        first_index=said.first_index,
+        last_index=said.last_index,
+        commit_index=said.commit_index,
+        applied_index=said.applied_index,
+        snapshot_index=said.snapshot_index,
+    )
+
+
+def cluster_status(
+    cluster: str,
+    supervisor_pid: int,
+    nodes: list[NodeStatus],
+    said: Mapping[NodeId, wire.Status],
+) -> ClusterStatus:
+    """All of them, and who takes part by the word of whoever knows it best.
+
+    said: the last that each node said; nothing for a node that has not said anything
+    """
+    leader = find_leader(nodes)
+    best = max(said.values(), key=_how_new, default=None) if leader is None else said[leader]
+    return ClusterStatus(
+        cluster=cluster,
+        supervisor_pid=supervisor_pid,
+        leader=leader,
+        term=max(node.term for node in nodes),
+        nodes=nodes,
+        membership=None if best is None else best.membership,
+        membership_committed=best is not None and best.membership_committed,
+    )
+
+
+def _how_new(said: wire.Status) -> tuple[int, int, int]:
+    return said.term, said.commit_index, said.last_index

@@ -3,6 +3,10 @@
 Three things join them, and `launcher/boot.py` has the other ends: the spec on its standard input;
 the pipe on which it reports, once, that it is ready or why not; and the lifeline, a pipe whose end
 tells it that the launcher has gone. Letting go of it is one byte on the lifeline.
+
+A forked child of the launcher must hold neither the lifeline nor the supervisor's standard input:
+as long as it lived, the supervisor would see no end of them. So nobody forks while a supervisor is
+being started, and in a child the lifeline is closed at once.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import os
 import selectors
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +24,35 @@ from typing import BinaryIO
 
 import msgspec
 
+from launcher import forked
 from launcher.config import ClusterConfig
-from launcher.errors import LauncherError, TimedOut
+from launcher.errors import LauncherError, TimedOut, UsageError
+from launcher.lifecycle import signal_name
 from launcher.lock import disk_errors
 from launcher.spec import Report, Spec, encode_spec
+from node.errors import MachineError
 
 REPORT_TIMEOUT_S = 20.0
 _REAP_TIMEOUT_S = 5.0
+
+_no_fork = threading.RLock()
+os.register_at_fork(
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
+)
+
+
+def check_machine(name: str) -> None:
+    """Raises UsageError before anything is started for a machine that is none."""
+    from node.machines.registry import load as load_machine
+
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        load_machine(name)
+    except MachineError as error:
+        raise UsageError(str(error)) from error
+    finally:
+        sys.path.remove(here)
 
 
 class OwnSupervisor:
@@ -41,9 +68,10 @@ class OwnSupervisor:
             printed = config.supervisor_stderr.open("ab")
         spec = Spec(config=config, fresh=fresh, python_path=list(_python_path()))
         self._lifeline: int | None = None
-        with printed:
+        with printed, _no_fork:
             said_before = printed.seek(0, os.SEEK_END)
             report = self._spawn(spec, entry, printed)
+            forked.tell_children(self)
         try:
             self.healed = _await_report(report, config, said_before)
         except BaseException:
@@ -51,6 +79,34 @@ class OwnSupervisor:
             raise
         finally:
             os.close(report)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def depends_on_us(self) -> bool:
+        """It has not been let go of."""
+        return self._lifeline is not None
+
+    def how_it_died(self) -> str:
+        """How its process ended, when it did not end in good order; empty when it did, or lives.
+
+        Waits for a moment for a process that is just ending.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(_REAP_TIMEOUT_S)
+            if status < 0:
+                return f"was ended by {signal_name(-status)}"
+            if status > 0:
+                return f"ended with exit status {status}"
+        return ""
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`: only the parent's life is what the supervisor's depends on."""
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     def let_go(self) -> None:
         """It goes on without us."""

@@ -23,18 +23,19 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
 from random import Random
 
 import msgspec
 
 from launcher import control, listener, printed
+from launcher.changes import stay_down
 from launcher.claim import Claim
 from launcher.control import CONTROL_SOCKET, Reply, Request
 from launcher.errors import LauncherError
 from launcher.lives import SUPERVISOR
 from launcher.nodes import Nodes
 from launcher.operations import Operations
+from launcher.runtime import RuntimeFolder
 from launcher.spec import Report, Spec, decode_spec
 from launcher.tail import Combiner
 from node.events import EventLog, HybridClock, last_time
@@ -46,11 +47,13 @@ TAIL_INTERVAL_S = 0.1
 RECORD_INTERVAL_S = 1.0
 
 
-def run(spec_bytes: bytes, report_fd: int, lifeline_fd: int, runtime_dir: Path, entry: str) -> int:
+def run(
+    spec_bytes: bytes, report_fd: int, lifeline_fd: int, runtime: RuntimeFolder, entry: str
+) -> int:
     """Runs the cluster that the spec asks for. Returns the exit status."""
     spec = decode_spec(spec_bytes)
     try:
-        claim = Claim.take(spec.config, runtime_dir, fresh=spec.fresh)
+        claim = Claim.take(spec.config, runtime, fresh=spec.fresh)
     except LauncherError as error:
         _report(report_fd, Report(ok=False, error=str(error), exit_status=error.exit_status))
         return error.exit_status
@@ -160,6 +163,7 @@ class Supervisor:
         """Begins to take the cluster down."""
         self._why = self._why or why
         self._nodes.close()
+        self._operations.membership.close()
         self._ending.set()
 
     # -- the one life of it ------------------------------------------------------------------
@@ -169,11 +173,12 @@ class Supervisor:
         tailing = asyncio.create_task(self._tail())
         recording = asyncio.create_task(self._keep_records())
         try:
-            for node in list(self._nodes.all):
-                await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
+            await self._start_nodes()
+            self._operations.membership.resume()
             await self._ending.wait()
         finally:
             self._nodes.close()
+            self._operations.membership.close()
             self._nodes.emit("info", "supervisor.stopping", reason=self._why)
             killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
             tailing.cancel()
@@ -181,6 +186,15 @@ class Supervisor:
             if self._claim.holds:  # else the logs may be another's by now
                 self._complete_timeline(killed)
             self._ended.set()
+
+    async def _start_nodes(self) -> None:
+        """All that are on record, but for those whose data is about to be removed."""
+        for node in stay_down(self._nodes.change):
+            if node in self._nodes.all:
+                self._nodes.all[node].lifecycle.stay_down("its data is to be removed")
+        for node in list(self._nodes.all):
+            if node in self._nodes.all:  # it may have been dismissed meanwhile
+                await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
 
     def _complete_timeline(self, killed: list[int]) -> None:
         self._look(self._combiner.drain())
@@ -204,7 +218,7 @@ class Supervisor:
             await asyncio.sleep(TAIL_INTERVAL_S)
             if not self._claim.holds:
                 # Nobody could find this cluster any more, and the next `up` would be beside it.
-                self.end("its data folder was removed")
+                self.end(self._claim.loss)
                 return
             for node in self._nodes.all:
                 self._combiner.include(self._config.event_log(node))

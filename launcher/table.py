@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher.errors import UsageError
+
 if TYPE_CHECKING:
     from launcher.cluster import Cluster
     from launcher.config import ClusterConfig
@@ -120,10 +122,30 @@ def launcher() -> None:
     """The group itself does nothing."""
 
 
+def row(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A row that is yet to be put into the table."""
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        return click.command(name, help=text)(_where(click.pass_obj(function)))
+
+    return make
+
+
 def command(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A row of the table."""
+    """A row of the table, added below those before it."""
 
     def add(function: Callable[..., Any]) -> click.Command:
-        return launcher.command(name, help=text)(_where(click.pass_obj(function)))
+        made = row(name, text)(function)
+        launcher.add_command(made)
+        return made
 
     return add
+
+
+def positive_timeout(seconds: float | None, default: float) -> float:
+    """What `--timeout` says. Raises UsageError."""
+    if seconds is None:
+        return default
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--timeout takes a number of seconds above 0, not {seconds:g}")
+    return seconds

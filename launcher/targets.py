@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 
 from launcher.errors import LauncherError, UsageError
 from launcher.status import ClusterStatus, NodeStatus
+from node.raft.membership import majority
 from node.raft.messages import NodeId
 
 Action: TypeAlias = Literal[
@@ -201,16 +202,16 @@ def _choose(
     if not among:
         raise LauncherError(f"{action} {word}: {_IDLE[action]}")
     ids = [node.id for node in among]
-    size = len(status.nodes)
+    size, most = len(status.nodes), majority(tuple(node.id for node in status.nodes))
     match word:
         case "follower":
             return [random.choice(_followers(among, status, action, word))]
         case "followers":
             return _followers(among, status, action, word)
         case "minority":
-            return _sample(ids, (size - 1) // 2, action, word, random)
+            return _sample(ids, size - most, action, word, random)
         case "majority":
-            return _sample(ids, size // 2 + 1, action, word, random)
+            return _sample(ids, most, action, word, random)
         case "random":
             return [random.choice(ids)]
         case _:

@@ -293,8 +293,11 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} goes by {voters:nodes}{outgoing:none}{learners:none}",
     ),
     "node.renewed": ("{target:node} has forgotten everything, and learns it from its peers",),
-    "members.added": ("{targets:nodes} were added",),
-    "members.removed": ("{targets:nodes} were removed",),
+    "change.begun": ("the change `{kind}` of {targets:nodes} begins",),
+    "change.resumed": ("the change `{kind}` of {targets:nodes}, which was broken off, goes on",),
+    "change.given_up": ("the change `{kind}` of {targets:nodes} is given up",),
+    "change.undone": ("the change `{kind}` of {targets:nodes} is undone: {reason}",),
+    "change.done": ("the change `{kind}` of {targets:nodes} is done",),
     "leader.elected": (
         "{node:node} became leader of term {term} with votes from {votes:others}",
         "{node:node} became leader of term {term}",

@@ -21,7 +21,8 @@ from itertools import islice
 
 import msgspec
 
-from launcher.client import NoAnswer, ReadAnswer
+from launcher.answers import ReadAnswer
+from launcher.client import NoAnswer
 from launcher.errors import LauncherError, UsageError
 
 POLL_S = 0.05

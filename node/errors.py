@@ -26,7 +26,26 @@ import errno
 
 
 class LeekyError(Exception):
-    """Everything this project raises on purpose; its text is one line for the user."""
+    """Everything this project raises on purpose; its text is one line for the user.
+
+    It survives pickling, whatever its `__init__` takes, so that a pool of processes can hand it on.
+    Attributes that begin with an underscore stay behind: they belong to the process.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        kept = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name == "__notes__" or not name.startswith("_")
+        }
+        return _restored, (type(self), self.args, kept)
+
+
+def _restored(kind: type[LeekyError], args: tuple[object, ...], kept: dict[str, object]) -> object:
+    """An exception as it was; `__init__` would want what it was made from."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(kept)
+    return error
 
 
 class RaftError(LeekyError):

@@ -5,6 +5,10 @@ finished write, a timer), it is handed to the server, and a `pump` is scheduled 
 else that has come in meanwhile is handed over too. After the pump, all that was sent leaves, one
 write for each stream.
 
+Whatever the server raises ends the process. Once its exit status is known there is no server any
+more: finished work, frames and lost links that come in the same turn of the loop reach none. So the
+last event in the log is `node.failed` or `node.stopped`.
+
 A node lives no longer than its supervisor: the end of its control pipe stops it, however the
 supervisor died. A node that is stopped by SIGSTOP cannot see that. So it closes the pipe that
 keeps the fork server alive; the fork server then dies with the supervisor, which orphans the
@@ -22,24 +26,23 @@ import contextlib
 import gc
 import multiprocessing.forkserver
 import os
-import queue
 import random
 import resource
 import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeVarTuple
 
 import msgspec
 
 from node import wire
 from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
+from node.disk_thread import DiskThread, Done
 from node.errors import (
     Busy,
     DamagedLog,
@@ -88,14 +91,7 @@ ASK_FOR_LINK_AGAIN_S = 1.0
 STOP_TIMEOUT_S = 2.0
 """How long a node that was asked to stop waits for its disk."""
 
-Done: TypeAlias = Callable[[BaseException | None], None]
-Report: TypeAlias = Callable[[Done, BaseException | None], None]
-
-
-class CallSoon(Protocol):
-    """`loop.call_soon_threadsafe`."""
-
-    def __call__(self, report: Report, done: Done, failure: BaseException | None, /) -> object: ...
+_Arguments = TypeVarTuple("_Arguments")
 
 
 def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
@@ -116,31 +112,6 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     status = asyncio.run(_run(config, _socket_of(control), sockets))
     sys.stderr.flush()
     os._exit(status)  # the disk thread may hang in a sync: nothing waits for it
-
-
-class DiskThread:
-    """The `DiskQueue` port: a thread that does disk work in order, and reports to the loop."""
-
-    def __init__(self, call_soon: CallSoon, report: Report) -> None:
-        """call_soon: has `report(done, failure)` called in the loop; callable from any thread."""
-        self._call_soon = call_soon
-        self._report = report
-        self._queue: queue.SimpleQueue[tuple[Callable[[], None], Done]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="disk", daemon=True).start()
-
-    def run(self, work: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        """The port's `run`."""
-        self._queue.put((work, done))
-
-    def _work(self) -> None:
-        while True:
-            work, done = self._queue.get()
-            failure: BaseException | None = None
-            try:
-                work()
-            except BaseException as error:
-                failure = error
-            self._call_soon(self._report, done, failure)
 
 
 class Node:
@@ -185,6 +156,7 @@ class Node:
         self._recorded: asyncio.Future[None] = self._loop.create_future()
         """done when the supervisor has this life on record"""
         self._server: Server | None = None
+        """None before it has recovered, and once the exit status is known"""
         self._stopping = False
         self._leaving: str | None = None
         """why it stops as soon as the lead is handed over"""
@@ -241,6 +213,8 @@ class Node:
         await self._loop.create_unix_server(
             lambda: Client(self.connections), config.socket, backlog=1024
         )
+        if self._ends:
+            return  # it has been told to stop, or has failed, while links were opened
         gc.collect()
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
@@ -255,6 +229,9 @@ class Node:
                 self._server.transfer(None, self._loop.time())
             except RaftError:
                 pass  # it does not lead, or nobody could in its place
+            except Exception as error:
+                self._fail(error)
+                return
             else:
                 self._leaving = reason
                 self._loop.call_later(self._config.election_timeout_min_s, self._stop, reason)
@@ -275,7 +252,7 @@ class Node:
     def _finish(self, reason: str) -> None:
         if not self._exit_status.done():
             self._note("info", "node.stopped", reason=reason)
-            self._exit_status.set_result(0)
+            self._exit_with(0)
 
     def _fail(self, error: BaseException) -> None:
         """Ends the process because it must not go on, and says why."""
@@ -288,11 +265,19 @@ class Node:
         else:
             reason = f"internal error: {type(error).__name__}: {error}"
             traceback.print_exception(error)
+        # The reason may quote anything, also text that is no valid Unicode and cannot be sent.
+        reason = reason.encode("utf-8", "backslashreplace").decode()
         self._note("error", "node.failed", reason=reason)
         self._tell_supervisor(Failed(reason, retry, lost))
-        self._exit_status.set_result(1 if retry else 3)
+        self._exit_with(1 if retry else 3)
+
+    def _exit_with(self, status: int) -> None:
+        self._server = None
+        self._exit_status.set_result(status)
 
     def _note(self, level: str, event: str, **fields: object) -> None:
+        if self._exit_status.done():
+            return  # the log has its last event, and may be closed
         if self._server is not None:
             self._server.note(level, event, **fields)
         else:
@@ -313,6 +298,16 @@ class Node:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
+    def _tell(self, what: Callable[[Server, *_Arguments], object], *arguments: *_Arguments) -> None:
+        """Calls a method of the server, unless nothing new is to be begun. If it raises, the
+        process fails."""
+        if self._server is None or self._ends:
+            return
+        try:
+            what(self._server, *arguments)
+        except Exception as error:
+            self._fail(error)
+
     # -- the pump --------------------------------------------------------------------------------
 
     def _schedule_pump(self) -> None:
@@ -328,18 +323,18 @@ class Node:
         now = self._loop.time()
         try:
             more = server.pump(now)
+            self._links.flush()
+            self.connections.flush()
+            server.begin_write(now)
+            self._report_changes(server)
+            if (self._transfers or self._leaving is not None) and not server.handing_over:
+                self._end_transfer(server)
+            self._arm_timer(server.deadline)
         except Exception as error:
             self._fail(error)
             return
-        self._links.flush()
-        self.connections.flush()
-        server.begin_write(now)
-        self._report_changes(server)
-        if (self._transfers or self._leaving is not None) and not server.handing_over:
-            self._end_transfer(server)
         if more:
             self._schedule_pump()
-        self._arm_timer(server.deadline)
 
     def _arm_timer(self, deadline: float) -> None:
         """Deadlines mostly move away: a timer that fires early only looks again."""
@@ -356,7 +351,7 @@ class Node:
     def _on_disk_done(
         self, done: Callable[[BaseException | None], None], failure: BaseException | None
     ) -> None:
-        if self._stopping and done is not self._at_rest:
+        if self._ends and done is not self._at_rest:
             return  # finished, as it had to be; what it would let begin is not begun
         try:
             done(failure)
@@ -388,9 +383,8 @@ class Node:
         self._peer_lives[peer] = life
         await self._links.attach(peer, pipe, renewed=renewed)
         self._note("debug", "link.opened", peer=peer)
-        if self._server is not None:
-            self._server.link_opened(peer, self._loop.time())
-            self._schedule_pump()
+        self._tell(Server.link_opened, peer, self._loop.time())
+        self._schedule_pump()
 
     def _on_frame(self, peer: NodeId, body: bytes) -> None:
         if self._server is None or self._ends:
@@ -404,8 +398,8 @@ class Node:
 
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
         self._note("debug" if dead else "warn", "link.closed", peer=peer, reason=reason)
-        if dead and self._server is not None:
-            self._server.peer_died(peer, self._loop.time())
+        if dead:
+            self._tell(Server.peer_died, peer, self._loop.time())
             self._schedule_pump()
 
     def _ask_for_link(self, peer: NodeId) -> None:
@@ -431,8 +425,7 @@ class Node:
 
     def _on_client_gone(self, client: Client) -> None:
         """A client has hung up, or has been hung up on."""
-        if self._server is not None:
-            self._server.client_gone(client)
+        self._tell(Server.client_gone, client)
 
     def _leader_elsewhere(self) -> NodeId | None:
         leader = self._server.state.leader_id if self._server is not None else None
@@ -460,11 +453,10 @@ class Node:
                     pipe = self._control.take_descriptor()
                     self._run_task(self._attach(message.peer, message.life, pipe))
                 case TakeSnapshot():
-                    if self._server is not None:
-                        self._server.take_snapshot()
-                        self._schedule_pump()
+                    self._tell(Server.take_snapshot)
+                    self._schedule_pump()
                 case ChangeMembership():
-                    self._change_membership(message.target)
+                    self._change_membership(message)
                 case LifeRecorded():
                     if not self._recorded.done():
                         self._recorded.set_result(None)
@@ -474,12 +466,12 @@ class Node:
         except Exception as error:
             self._fail(error)
 
-    def _change_membership(self, target: list[NodeId]) -> None:
-        if self._server is None:
+    def _change_membership(self, message: ChangeMembership) -> None:
+        if self._server is None or self._ends:
             return
         # Who asks looks at the status, and asks again while it is not what it is to be.
         with contextlib.suppress(NotLeader, Busy):
-            self._server.change_membership(target, self._loop.time())
+            self._server.change_membership(message.target, self._loop.time(), message.term)
         self._schedule_pump()
 
     def _transfer(self, message: TransferLeadership) -> None:

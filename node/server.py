@@ -26,7 +26,7 @@ from collections.abc import Callable
 from node import wire
 from node.applying import Applying
 from node.clients import Clients
-from node.errors import DiskFailed, Nonsense, WireError
+from node.errors import DiskFailed, Nonsense, NotLeader, WireError
 from node.events import HybridClock, Repeated
 from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions
@@ -161,11 +161,16 @@ class Server:
         """
         self._raft.transfer(target, now)
 
-    def change_membership(self, target: list[NodeId], now: float) -> None:
+    def change_membership(self, target: list[NodeId], now: float, term: int | None = None) -> None:
         """Begins to make `target` the voters; `status` tells how far it is (§6).
+
+        term: only as the leader of that term
 
         Raises NotLeader, Busy.
         """
+        state = self._raft.state
+        if term is not None and term != state.current_term:
+            raise NotLeader(state.leader_id)
         self._raft.change_membership(target, now)
 
     def request(self, client: ClientConnection, body: bytes) -> None:

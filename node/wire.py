@@ -201,9 +201,13 @@ class LifeRecorded(msgspec.Struct, frozen=True, tag=True):
 
 
 class ChangeMembership(msgspec.Struct, frozen=True, tag=True):
-    """If this node leads: make these the voters. Its `Status` tells what becomes of it."""
+    """If this node leads `term`: make these the voters. Its `Status` tells what becomes of it.
+
+    So what is asked of a leader that has stopped meanwhile is never done in a later term
+    """
 
     target: list[NodeId]
+    term: int
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, tag=True):

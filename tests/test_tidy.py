@@ -337,6 +337,26 @@ def files_are_short(house: House) -> Iterator[str]:
             yield f"{module.path}: has {lines} lines"
 
 
+# -- what is counted in one place ----------------------------------------------------------------
+
+COUNTS_MAJORITIES = "node/raft/membership.py"
+"""A majority of some nodes says nothing during joint consensus, and learners do not count: whoever
+wants to know whether some nodes are a quorum asks the `Configuration` there. The simulated world
+counts by itself on purpose (`launcher/simulation/memberships.py: is_quorum`), in another way."""
+
+
+def majorities_are_counted_in_one_place(house: House) -> Iterator[str]:
+    for module in house.modules:
+        if not module.is_product or module.path == COUNTS_MAJORITIES:
+            continue
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.BinOp):
+                continue
+            said = ast.unparse(node)
+            if re.search(r"// 2 \+ 1$|^1 \+ .*// 2$", said):
+                yield f"{module.path}:{node.lineno}: counts a majority: {said}"
+
+
 # -- what was put off, and what was hidden -------------------------------------------------------
 
 
@@ -433,6 +453,7 @@ CHECKS: list[Check] = [
     names_say_what_things_are,
     public_things_have_docstrings,
     functions_fit_a_screen,
+    majorities_are_counted_in_one_place,
     files_are_short,
     nothing_is_put_off,
     no_error_is_swallowed,
@@ -584,6 +605,7 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
         "4: other has no docstring",
     ),
     (functions_fit_a_screen, {"launcher/a.py": LONG}, "launcher/a.py:1: long has 71 lines"),
+    (majorities_are_counted_in_one_place, {"launcher/a.py": "q = len(x)//2 + 1"}, "a.py:1: counts"),
     (files_are_short, {"node/a.py": "x = 1\n" * (MOST_FILE_LINES + 1)}, "has 601 lines"),
     (nothing_is_put_off, {"node/a.py": "x = 1  # TODO: two"}, "node/a.py:1"),
     (nothing_is_put_off, {"tests/a.py": "\nx = f()  # type: ignore[misc]"}, "tests/a.py:2"),
@@ -649,6 +671,8 @@ FINE: list[tuple[Check, dict[str, str]]] = [
         },
     ),
     (functions_fit_a_screen, {"launcher/a.py": LONG[: -len("    pass\n")]}),
+    (majorities_are_counted_in_one_place, {"node/raft/membership.py": "q = len(x) // 2 + 1"}),
+    (majorities_are_counted_in_one_place, {"launcher/a.py": "spared = (len(x) - 1) // 2"}),
     (files_are_short, {"node/a.py": "x = 1\n" * MOST_FILE_LINES}),
     (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept OSError: pass"}),
     (no_error_is_swallowed, {"node/a.py": "try: f()\nexcept Exception: tell()"}),

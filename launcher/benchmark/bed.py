@@ -68,7 +68,7 @@ def sockets(cluster: Cluster) -> Sockets:
     record = lock.running(cluster.config)
     if record is None:
         raise NotRunning("the cluster is down")
-    return Sockets(cluster.config, Path(record.runtime_dir))
+    return Sockets(cluster.config, record.runtime_dir)
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -136,7 +136,7 @@ def main() -> None:
     if asked.keys:
         entries = (b"SET %b %b" % (key, entry) for key in keys())
     with Client(
-        Sockets(config, Path(record.runtime_dir)),
+        Sockets(config, record.runtime_dir),
         window=asked.window,
         window_bytes=2 * asked.window * (asked.size + 64),
     ) as client:

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
+from launcher.answers import ReadAnswer, Submitted
 from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
 from launcher.route import Refused, Route
-from launcher.session import Query, ReadAnswer, Session, SessionLost, Submitted, Work
+from launcher.session import Query, Session, SessionLost, Work
 from launcher.simulation.network import Connection, Time
 from launcher.simulation.timer import Waiting
+from launcher.sockets import Keys
 from node import wire
 from node.errors import WireError
 from node.raft.invariants import InvariantBroken
@@ -101,7 +103,7 @@ class _Way(Waiting, Generic[_T]):
         super().__init__(client.time)
         self._client: SimulatedClient = client
         self._node: NodeId | None = node
-        nodes = list(client.nodes) if node is None else [node]
+        nodes = Keys(client.nodes) if node is None else [node]
         self.route: Route[_T] = Route(
             nodes, work, self, client.chance_of_routes, leader=client.leader
         )
@@ -115,8 +117,8 @@ class _Way(Waiting, Generic[_T]):
 
     def open(self, node: NodeId) -> Connection | None:
         """The `Dial` port."""
-        there = self._client.nodes[node]
-        if there.server is None:
+        there = self._client.nodes.get(node)
+        if there is None or there.server is None:
             return None
         connection = Connection(self.time, self, there, LATENCY_S)
         there.connect(connection)
@@ -466,10 +468,10 @@ class SimulatedClient(Waiting):
 
 def _held(asked: Asked, answer: Submitted | ReadAnswer) -> bytes | None:
     """What the key held, by a refusal of the kv machine; None when there was no such key."""
-    if answer.result == b"no key " + asked.key:
+    if answer.raw == b"no key " + asked.key:
         return None
     lost_race = b"CAS failed: %s is " % asked.key
-    if asked.kind is CAS and answer.result.startswith(lost_race):
-        return answer.result[len(lost_race) :]
-    belief = f"{asked.command!r} was answered with {answer.result!r}"
+    if asked.kind is CAS and answer.raw.startswith(lost_race):
+        return answer.raw[len(lost_race) :]
+    belief = f"{asked.command!r} was answered with {answer.raw!r}"
     raise InvariantBroken(EXACTLY_ONCE, belief)

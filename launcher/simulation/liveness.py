@@ -16,17 +16,19 @@
 7. the leader dies beside a node that hears nobody and asks for votes all the time: another one is
    elected.
 
-Where the membership changes, or nodes are rebuilt, all of them are voters first.
+Where the membership changes, what was begun is finished or undone first. Then the two facts agree:
+nobody who is on record lacks a vote, and nobody votes who is not on record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.memberships import RECONCILED, is_quorum
 from launcher.simulation.nemesis import Nemesis
 from launcher.simulation.network import Network, cuts
 from launcher.simulation.node import SimulatedNode
@@ -34,7 +36,7 @@ from launcher.simulation.operator import Operator, current_leader
 from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
-from node.raft.messages import NodeId
+from node.raft.messages import Membership, NodeId
 
 LIVENESS_TIMEOUTS = 10
 """So many times the longest election timeout the cluster has to recover once the faults stop."""
@@ -58,7 +60,6 @@ class Liveness:
         self,
         situation: Situation,
         time: Agenda,
-        nodes: Mapping[NodeId, SimulatedNode],
         network: Network,
         operator: Operator,
         nemesis: Nemesis,
@@ -69,7 +70,6 @@ class Liveness:
         """clients: all that there are; `new_client` makes one more, and adds it"""
         self._situation = situation
         self._time = time
-        self._nodes = nodes
         self._network = network
         self._operator = operator
         self._nemesis = nemesis
@@ -77,12 +77,18 @@ class Liveness:
         self._new_client = new_client
         self._note = note
 
+    @property
+    def _nodes(self) -> list[SimulatedNode]:
+        """Those that are on record."""
+        return list(self._operator.nodes.values())
+
     def show(self) -> None:
         """Stops the faults, and has the cluster show all of it."""
-        if self._situation.reconfigures or self._situation.rebuilds:
+        situation = self._situation
+        if situation.reconfigures or situation.recorded_changes or situation.recovers:
             self.make_all_voters()
-        voters = len(self._situation.nodes)
-        spared = voters - (voters // 2 + 1)
+        voters = len(self._nodes)
+        spared = (voters - 1) // 2
         well = [node for node in self._alive() if not node.is_doubtful]
         down = self._situation.chance("spared").sample(well, len(well))
         # Whoever is down already stays down first; then as many more as a majority can spare.
@@ -97,52 +103,118 @@ class Liveness:
         if voters > 1:
             self._hand_over()
             self._get_by_without_the_leaders_disk()
-        if len(self._alive()) <= voters // 2 + 1 or voters < 3:
+        if not self._can_spare(1) or voters < 3:
             return  # with fewer, one deaf node is one too few
         self._survive_a_deaf_leader()
         self._recover("once the leader hears again")
         self._suffer_a_deaf_follower()
-        if len(self._alive()) - 2 > voters // 2:
+        if self._can_spare(2):
             self._elect_beside_a_hasty_node()
 
     def make_all_voters(self) -> None:
-        """What is asked for in the end is what the membership comes to, whatever was under way."""
+        """What was begun is finished or undone; then all that are on record vote, and no others.
+
+        Where the membership was changed behind the record's back, that is asked for.
+        """
         self._nemesis.stop()
         self._note("faults.stopped")
+        self._finish_changes()
         if self._situation.rebuilds:
-            for node in self._nodes.values():
+            for node in self._nodes:
                 if node.lost:
                     self._rebuild(node)
-        everybody = self._situation.nodes
+        if self._situation.reconfigures or self._situation.recovers:
+            self._ask_for_all()
+        self._reconcile()
 
-        def settled() -> bool:
-            leader = current_leader(self._nodes.values())
-            if leader is None or leader.server is None:
-                return False
-            state = leader.server.state
-            index, configuration = state.configurations[-1]
-            if configuration.membership == stable(everybody):
-                return index <= state.commit_index
-            leader.change_membership(everybody)
+    def _finish_changes(self) -> None:
+        """The operator does to its end what is on record."""
+
+        def done() -> bool:
+            change = self._operator.record.change
+            if change is None:
+                return True
+            learns = self._operator.nodes.get(change.nodes[0])
+            if learns is not None and learns.lost:  # it has rotted while it was learning
+                if change.kind == "add":
+                    self._operator.remove([learns.node_id])
+                elif change.kind == "rebuild":
+                    self._operator.rebuild(learns)
             return False
 
-        if not self._comes_about(settled, 2 * SETTLE_S):
-            self._fail_to_live(f"not all are voters by {self._time.now:.3f} s")
+        if not self._comes_about(done, 2 * SETTLE_S):
+            change = self._operator.record.change
+            self._fail_to_live(f"{change} is not finished by {self._time.now:.3f} s")
 
     def _rebuild(self, node: SimulatedNode) -> None:
         """Its disk has rotted, and its peers give it back what it has lost."""
         chance = self._situation.chance(f"rebuild {node.node_id}")
 
         def rebuilt() -> bool:
-            if self._operator.rebuilding is None and node.lost:
-                self._operator.rebuild(node, SETTLE_S, chance)
-            return self._operator.rebuilding is None and not node.lost
+            if self._operator.record.change is None and node.lost:
+                self._operator.rebuild(node, chance)
+            return self._operator.record.change is None and not node.lost
 
         if not self._comes_about(rebuilt, 2 * SETTLE_S):
             self._fail_to_live(f"n{node.node_id} is not rebuilt by {self._time.now:.3f} s")
 
+    def _ask_for_all(self) -> None:
+        everybody = self._operator.record.members
+
+        def settled() -> bool:
+            leader = current_leader(self._nodes)
+            if leader is None or leader.server is None:
+                return False
+            state = leader.server.state
+            index, configuration = state.configurations[-1]
+            if configuration.membership == stable(everybody):
+                return index <= state.commit_index and not self._is_changed_beyond(
+                    state.commit_index
+                )
+            leader.change_membership(everybody)
+            return False
+
+        if not self._comes_about(settled, 2 * SETTLE_S):
+            self._fail_to_live(f"not all are voters by {self._time.now:.3f} s")
+
+    def _is_changed_beyond(self, commit_index: int) -> bool:
+        """Whether a log still holds a change of the membership behind that index, which the leader
+        has not replaced yet. Should the node with that log lead next, it would complete the change,
+        and a majority of all nodes might then be no quorum.
+        """
+        everybody = stable(self._operator.nodes)
+        for node in self._alive():
+            if node.server is not None:
+                index, configuration = node.server.state.configurations[-1]
+                if index > commit_index and configuration.membership != everybody:
+                    return True
+        return False
+
+    def _reconcile(self) -> None:
+        """The log and the record agree on who votes, once a leader knows what is committed."""
+
+        def known() -> Membership | None:
+            leader = current_leader(self._nodes)
+            if leader is None or leader.server is None:
+                return None
+            said = leader.server.status()
+            sure = said.commit_term == said.term and said.membership_committed
+            return said.membership if sure else None
+
+        if not self._comes_about(lambda: known() is not None, SETTLE_S):
+            self._fail_to_live(f"no leader knows what is committed by {self._time.now:.3f} s")
+        membership, record = known(), self._operator.record
+        if membership != stable(record.members):
+            belief = f"on record are {record.members}, and by the log there is {membership}"
+            self._fail(RECONCILED, belief)
+
     def _alive(self) -> list[SimulatedNode]:
-        return [node for node in self._nodes.values() if not node.lost]
+        return [node for node in self._nodes if not node.lost]
+
+    def _can_spare(self, count: int) -> bool:
+        """Whether a majority is left without as many of those that are alive."""
+        left = [node.node_id for node in self._alive()][count:]
+        return is_quorum(stable(self._operator.nodes), left)
 
     def _recover(self, when: str) -> None:
         """There is a leader, it commits, and all agree."""
@@ -170,8 +242,8 @@ class Liveness:
         """How many entries all together have yet to apply, to be as far as the furthest. Who is yet
         to be rebuilt has all of it before it: one begins when another one is done."""
         applied = [node.server.applied[0] for node in self._alive() if node.server is not None]
-        if self._situation.rebuilds:
-            applied += [0 for node in self._nodes.values() if node.lost or node.withheld]
+        if self._situation.recorded_changes:
+            applied += [0 for node in self._nodes if node.lost or node.withheld]
         return sum(max(applied) - index for index in applied) if applied else 0
 
     def _serve_everyone(self) -> None:
@@ -201,7 +273,7 @@ class Liveness:
     def _get_by_without_the_leaders_disk(self) -> None:
         """The leader's disk hangs and its heart beats on: the others' disks are a majority."""
         leader = self._leader()
-        if len(self._alive()) - 1 <= len(self._situation.nodes) // 2:
+        if not self._can_spare(1):
             return
         self._note("disk.hung", leader=leader.node_id)
         leader.disk_hangs_until = float("inf")
@@ -231,12 +303,12 @@ class Liveness:
         ):
             self._fail(LIVENESS, f"n{leader.node_id} was to hand over to n{target.node_id}")
         self._recover("once another leads")
-        if len(self._alive()) - 1 <= len(self._situation.nodes) // 2:
+        if not self._can_spare(1):
             return
         leader = self._leader()
         target = chance.choice([node for node in self._alive() if node is not leader])
         self._note("transfer.asked", leader=leader.node_id, target=target.node_id, reachable=False)
-        self._deafen("unreachable", target.node_id, self._nodes)
+        self._deafen("unreachable", target.node_id, self._operator.nodes)
         if chance.random() < 0.5:  # it lacks an entry besides
             self._commit(self._time.now + SETTLE_S, f"while n{target.node_id} hears nobody")
         leader.transfer(target.node_id)
@@ -253,7 +325,7 @@ class Liveness:
         leader = self._leader()
         hasty = next(node for node in self._alive() if node is not leader)
         self._note("leader.killed", leader=leader.node_id, hasty=hasty.node_id)
-        self._deafen("hasty", hasty.node_id, self._nodes)
+        self._deafen("hasty", hasty.node_id, self._operator.nodes)
         hasty.clock.run_at(4.0, self._time.now)
         hasty.arm_timer()
         self._time.run_until(self._time.now + ELECTION_TIMEOUT_S)
@@ -270,7 +342,7 @@ class Liveness:
         leader = self._leader()
         deaf = leader.node_id
         self._note("leader.deafened", leader=deaf)
-        self._deafen("deaf leader", deaf, self._nodes)
+        self._deafen("deaf leader", deaf, self._operator.nodes)
         if not self._another_leads(leader, self._time.now + SETTLE_S):
             self._fail(LIVENESS, f"n{deaf} hears nobody and nobody has replaced it as leader")
         self._commit(self._time.now + SETTLE_S, "while the old leader is deaf")
@@ -352,7 +424,7 @@ class Liveness:
 
     def _fail_to_live(self, what: str) -> None:
         """What has not come about, and how everybody is."""
-        found = ", ".join(map(self._describe, self._nodes.values()))
+        found = ", ".join(map(self._describe, self._nodes))
         self._fail(LIVENESS, f"{what}: {found}")
 
     def _describe(self, node: SimulatedNode) -> str:

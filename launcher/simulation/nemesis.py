@@ -13,22 +13,31 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from launcher import changes
+from launcher.simulation.memberships import is_quorum
 from launcher.simulation.network import Network, Time, cuts
 from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.roll import ROLLING, roll
+from launcher.simulation.salvage import Salvage
 from launcher.simulation.schedule import (
+    ADD,
     ALL,
     FOLLOWER,
     LEADER,
     REBUILD,
     RECONFIGURE,
+    RECOVER,
+    REMOVE,
+    ROLL,
     SET_BACK,
+    SUPERVISOR,
     WIPE,
     Fault,
 )
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
-from node.raft.membership import majority
+from node.raft.membership import majority, stable
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE
 from node.wire import LinkFault
@@ -62,32 +71,41 @@ class Nemesis:
     """Breaks one cluster, by schedule.
 
     on_fault: told of each fault that begins: the fault, and the nodes it was aimed at
+    on_recovered: told of the survivor when the cluster has begun anew from its data, and of the
+        last index of that
     """
 
     def __init__(
         self,
-        nodes: Sequence[SimulatedNode],
         network: Network,
         time: Time,
         situation: Situation,
         operator: Operator,
         on_fault: Callable[[Fault, list[NodeId]], None],
+        on_recovered: Callable[[SimulatedNode, int], None],
     ) -> None:
-        self._nodes = list(nodes)
         self._network = network
         self._time = time
         self._situation = situation
         self._operator = operator
         self._on_fault = on_fault
+        self._on_recovered = on_recovered
         # A disk that rots is lost, for good unless the node is rebuilt; where all but a majority
         # are, nothing else can happen.
         lost = situation.chance("rot").choice([0, 1, 1, 2])
         self._most_lost = min((len(self._nodes) - 1) // 2, lost)
-        if situation.reconfigures:
+        if situation.reconfigures or situation.recovers:
             self._most_lost = 0  # it may be the only voter's
         self._over = False
         self._hunts: dict[Fault, random.Random] = {}
         self._ambushes: dict[Fault, tuple[str, random.Random]] = {}
+        self._lurks: dict[Fault, random.Random] = {}
+        operator.on_step = self._stepped
+
+    @property
+    def _nodes(self) -> list[SimulatedNode]:
+        """Those that are on record now."""
+        return list(self._operator.nodes.values())
 
     def follow(self, schedule: Sequence[Fault]) -> None:
         """From now on these happen."""
@@ -125,6 +143,12 @@ class Nemesis:
                 struck = node if leader is None or chance.random() < 0.7 else leader
                 delay_s = 0.0001 * 3000.0 ** chance.random()  # up to 300 ms, mostly short
                 self._time.at(self._time.now + delay_s, self._surprise, fault, struck, chance)
+
+    def _stepped(self) -> None:
+        """The operator has done a step of a change, or recorded one: it may be killed then."""
+        for chance in list(self._lurks.values()):
+            if chance.random() < 0.3:
+                self._time.at(self._time.now, self._kill_supervisor, chance)
 
     def _begin(self, fault: Fault) -> None:
         if self._over:
@@ -406,7 +430,44 @@ class Nemesis:
         lost = [other for other in self._nodes if other.lost]
         if lost and chance.random() < 0.8:
             node = chance.choice(lost)
-        self._operator.rebuild(node, fault.duration_s, chance)
+        self._operator.rebuild(node, chance)
+
+    def _add(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        self._operator.add(1 if fault.amount < 0.7 else 2)
+
+    def _remove(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        """Sometimes it is what is being added or rebuilt. Enough are left to break something."""
+        ids = [node.node_id for node in targets]
+        under_way = self._operator.record.change
+        if under_way is not None and chance.random() < 0.5:
+            ids = [node for node in under_way.nodes if chance.random() < 0.7]
+        left = len(self._nodes) - len(ids)
+        if ids and left >= max(2, majority(tuple(self._situation.nodes))):
+            self._operator.remove(ids)
+
+    def _supervisor(
+        self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
+    ) -> End | None:
+        """At once; or when the operator has done a step, or recorded one, as often as may be."""
+        if fault.amount < 0.4:
+            self._kill_supervisor(chance)
+            return None
+        self._lurks[fault] = chance
+
+        def end() -> None:
+            del self._lurks[fault]
+
+        return end
+
+    def _kill_supervisor(self, chance: random.Random) -> None:
+        if self._over or self._operator.is_down:
+            return
+        self._operator.die()
+        rest_s = 0.02 * 100.0 ** chance.random()  # from 20 ms to 2 s
+        self._time.at(self._time.now + rest_s, self._operator.come_back)
+
+    def _roll(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        self._operator.begin(ROLLING, roll(self._operator, fault.duration_s, chance))
 
     def _flip_bit(
         self, fault: Fault, targets: list[SimulatedNode], chance: random.Random
@@ -454,12 +515,15 @@ class Nemesis:
 
         return end
 
+    def _recover(self, fault: Fault, targets: list[SimulatedNode], chance: random.Random) -> None:
+        Salvage(self._nodes, self._operator, chance, self._on_recovered).begin()
+
     def _may_rot(self, node: SimulatedNode) -> bool:
         """Whether enough disks are left without this one, whoever votes from now on."""
         rotten = {node.node_id, *(one.node_id for one in self._nodes if one.is_doubtful)}
         if len(rotten) > self._most_lost:
             return False
-        if not self._situation.rebuilds:
+        if not self._situation.recorded_changes:
             return True
         leader = current_leader(self._nodes)
         if leader is None or leader.server is None:
@@ -469,9 +533,11 @@ class Nemesis:
             membership = configuration.membership
             stages += [membership.voters, membership.target]
             stages += [membership.outgoing] if membership.outgoing else []
-        if self._operator.rebuilding is not None:
-            stages += self._operator.rebuilding.stages
-        return all(len(set(stage) - rotten) >= majority(tuple(stage)) for stage in stages)
+        change = self._operator.record.change
+        if change is not None:
+            target = leader.server.state.configuration.membership.target
+            stages += changes.all_voters(change, target)
+        return all(is_quorum(stable(stage), set(stage) - rotten) for stage in stages)
 
 
 _Begin: TypeAlias = Callable[[Nemesis, Fault, list["SimulatedNode"], random.Random], End | None]
@@ -506,4 +572,9 @@ _BEGIN: dict[str, _Begin] = {
     "transfer": Nemesis._transfer,
     WIPE: Nemesis._wipe,
     SET_BACK: Nemesis._set_back,
+    RECOVER: Nemesis._recover,
+    ADD: Nemesis._add,
+    REMOVE: Nemesis._remove,
+    SUPERVISOR: Nemesis._supervisor,
+    ROLL: Nemesis._roll,
 }

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from launcher import lives
 from launcher.lives import NodeRecord
+from launcher.simulation.clock import Clock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
+from launcher.simulation.disk_work import DiskWork
 from launcher.simulation.network import Connection, Network, ServerEnd, Time
 from launcher.simulation.situation import CLUSTER_ID, Situation
 from launcher.simulation.timer import Waiting
@@ -80,102 +81,6 @@ class Observer(Protocol):
         ...
 
 
-class Clock:
-    """A clock that may run fast or slow. Simulated seconds in, its own seconds out."""
-
-    __slots__ = (
-        "_since",
-        "_then",
-        "rate",
-        "wall_offset_s",
-    )
-
-    def __init__(self) -> None:
-        self.rate = 1.0
-        self.wall_offset_s = 0.0
-        self._since = 0.0
-        self._then = 0.0
-
-    def read(self, now: float) -> float:
-        """What it shows."""
-        return self._then + (now - self._since) * self.rate
-
-    def when(self, shows: float) -> float:
-        """When it will show that."""
-        return self._since + (shows - self._then) / self.rate
-
-    def run_at(self, rate: float, now: float) -> None:
-        """From now on it runs so many seconds in a second."""
-        self._then, self._since, self.rate = self.read(now), now, rate
-
-
-class DiskWork:
-    """The DiskQueue port: one thing after the other, each taking its time."""
-
-    __slots__ = (
-        "_node",
-        "_stalled",
-        "_work",
-    )
-
-    def __init__(self, node: SimulatedNode) -> None:
-        self._node = node
-        self._work: deque[tuple[Callable[[], None], Done]] = deque()
-        self._stalled = False
-        """what would be done by now waits for `go_on`: the disk hangs"""
-
-    def run(self, work: Callable[[], None], done: Done) -> None:
-        """The port."""
-        self._work.append((work, done))
-        if len(self._work) == 1:
-            self._begin()
-
-    def _begin(self) -> None:
-        node = self._node
-        node.time.at(node.time.now + node.disk_takes_s(), self._finish, node.epoch)
-
-    def _finish(self, epoch: int) -> None:
-        node = self._node
-        if epoch != node.epoch or node.server is None:
-            return
-        if node.time.now < node.disk_hangs_until:
-            self._stalled = True
-            if node.disk_hangs_until < math.inf:
-                node.time.at(node.disk_hangs_until, self.go_on)
-            return
-        work, done = self._work.popleft()
-        failure: BaseException | None = None
-        try:
-            work()
-        except Exception as error:
-            failure = error
-        if self._work:
-            self._begin()
-        node.report(done, failure)
-
-    def go_on(self) -> None:
-        """What hung goes on now, unless the disk hangs still."""
-        if self._stalled:
-            self._stalled = False
-            self._finish(self._node.epoch)
-
-    def begin_life(self) -> None:
-        """Nothing is under way."""
-        self._work.clear()
-        self._stalled = False
-
-    def interrupt(self, chance: random.Random) -> None:
-        """The process ends: what the disk was at is done up to some operation."""
-        work, self._work = self._work, deque()
-        if not work or chance.random() < 0.3:
-            return
-        disk = self._node.disk
-        disk.crash_at = disk.operations + 1 + int(chance.random() * 6)
-        with contextlib.suppress(PowerCut, DiskFailed):
-            work[0][0]()
-        disk.crash_at = 0
-
-
 class SimulatedNode(Waiting):
     """One node through all its lives. Ports of the server: Links, Fork, EventSink."""
 
@@ -193,6 +98,7 @@ class SimulatedNode(Waiting):
         "_waiting",
         "_wall",
         "clock",
+        "cluster_id",
         "disk",
         "disk_hangs_until",
         "epoch",
@@ -217,6 +123,7 @@ class SimulatedNode(Waiting):
     ) -> None:
         super().__init__(time)
         self.node_id = node_id
+        self.cluster_id = CLUSTER_ID
         self.life = 0
         self.epoch = 0
         """another at each start and at each end: what was meant for one finds no other"""
@@ -232,7 +139,7 @@ class SimulatedNode(Waiting):
         self.renewed: Floor | None = None
         """its data has been removed: it learns everything from its peers, the voters too"""
         self.withheld = False
-        """whoever rebuilds it does not let it start"""
+        """its supervisor does not let it start, or there is none"""
         self.clock = Clock()
         self.disk = SimulatedDisk(situation.chance(f"disk {node_id}"), keeps_history=False)
         self.unflushed: list[Connection] = []
@@ -251,7 +158,8 @@ class SimulatedNode(Waiting):
         self._connections: dict[Connection, ServerEnd] = {}
         self._log_work = DiskWork(self)
         self._background = DiskWork(self)
-        self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self._waiting: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        """what has come for this life while it is paused"""
         self._pump_due = False
         self._failures_before = 0
 
@@ -288,7 +196,11 @@ class SimulatedNode(Waiting):
         try:
             self.server = Server(
                 self._situation.node_config(
-                    self.node_id, self.record.life, known, renewed=self.renewed
+                    self.node_id,
+                    self.record.life,
+                    known,
+                    renewed=self.renewed,
+                    cluster_id=self.cluster_id,
                 ),
                 machine=lambda: self._observer.machine(self),
                 disk=disk,
@@ -337,7 +249,9 @@ class SimulatedNode(Waiting):
 
     def _record_end(self) -> None:
         """The supervisor looks how far the log reaches, as `launcher/claim.py: Claim.look`."""
-        mark = read_mark(self.disk, self.disk.list(), Identity(CLUSTER_ID, self.node_id).salt())
+        mark = read_mark(
+            self.disk, self.disk.list(), Identity(self.cluster_id, self.node_id).salt()
+        )
         if mark is not None:
             self.record = lives.reaching(self.record, mark.sequence)
 
@@ -353,7 +267,7 @@ class SimulatedNode(Waiting):
         self.disk.take_from(copy)
         known = self.record.known
         try:
-            kept = examine(self.disk, Identity(CLUSTER_ID, self.node_id))
+            kept = examine(self.disk, Identity(self.cluster_id, self.node_id))
         except DamagedLog:
             self.tampered = True  # it was damaged when it was copied
         else:
@@ -362,11 +276,19 @@ class SimulatedNode(Waiting):
     def forget(self, floor: Floor) -> None:
         """Its data is removed, for good: what was rotten, and all that it has promised. So much is
         committed, and it is told so ever after."""
+        self.is_to_forget()
+        self.renewed = floor
+        self.erase()
+
+    def is_to_forget(self) -> None:
+        """It is on record that its data may be gone."""
+        self.record = lives.emptied(self.record)
+
+    def erase(self) -> None:
+        """Its data is removed by whoever administers it."""
         assert self.server is None, "it has been stopped"
         self.disk.erase()
         self.lost = self.flipped = self.tampered = False
-        self.record = lives.emptied(self.record)
-        self.renewed = floor
 
     def _end(self, reason: str) -> None:
         was, self.server = self.server, None
@@ -409,12 +331,16 @@ class SimulatedNode(Waiting):
         self.paused = self.server is not None
 
     def resume(self) -> None:
-        """SIGCONT: what has come meanwhile is there, all at once."""
+        """SIGCONT: what has come meanwhile is there, all at once.
+
+        The process may die of any of it. The end of a life empties the queue, so that what comes
+        after is handed to no dead server.
+        """
         if not self.paused:
             return
         self.paused = False
-        waiting, self._waiting = self._waiting, []
-        for what, arguments in waiting:
+        while self._waiting:
+            what, arguments = self._waiting.popleft()
             what(*arguments)
         self._schedule_pump()
 
@@ -570,12 +496,12 @@ class SimulatedNode(Waiting):
         """Somebody asks it to."""
         self._tell(lambda server: server.take_snapshot())
 
-    def change_membership(self, target: list[NodeId]) -> None:
-        """Somebody asks it to."""
+    def change_membership(self, target: list[NodeId], term: int | None = None) -> None:
+        """Somebody asks it to, in that term."""
 
         def ask(server: Server) -> None:
             with contextlib.suppress(RaftError):
-                server.change_membership(target, self.local_now)
+                server.change_membership(target, self.local_now, term)
 
         self._tell(ask)
 
@@ -594,7 +520,8 @@ class SimulatedNode(Waiting):
         self._background.go_on()
 
     def report(self, done: Done, failure: BaseException | None) -> None:
-        """Something beside the loop has been done."""
+        """Work beside the loop is done; the server that asked for it must still live."""
+        assert self.server is not None, f"n{self.node_id} is dead, and its work is reported to it"
         if self.paused:
             self._waiting.append((self.report, (done, failure)))
             return

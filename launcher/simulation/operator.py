@@ -1,25 +1,31 @@
-"""The operator: changes who takes part, one change at a time, as the supervisor does.
+"""The operator: a supervisor and whoever administers the cluster with it, as one.
 
-What it does to rebuild a node, and in which order, is the product's own (`launcher/rebuild.py`); so
-is what it asks of whoever leads, and what it makes of the answer. Like a real one it looks only now
-and then, hears nothing of a process that is stopped, and loses patience: then the rebuild stays
-where it is, and the node with it, set aside, or learning.
+What it does to change the membership, in which order, and what it makes of a change that was
+broken off, is the product's own (`launcher/changes.py`), and so is its record
+(`launcher/records.py`). Like a real supervisor it has a change on record before it begins, records
+each step when it is done, looks only now and then, and hears nothing of a process that is stopped.
+It can be killed between any two steps, also between a step and its record. Then all nodes end with
+it, and all that it has not recorded is forgotten.
 
-Anything else that takes an operator several steps is a generator, which yields how many simulated
-seconds it waits before its next step (`Work`, `Operator.begin`): what a coroutine is to the
-supervisor.
+What takes an operator several steps is a generator, which yields how many simulated seconds it
+waits before its next step (`Work`, `Operator.begin`): what a coroutine is to the supervisor.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from launcher.rebuild import Change, Deed, Standing, Step, floor_of, standing, steps
+import msgspec
+
+from launcher import changes
+from launcher.changes import Act, Beside, Deed, Standing, Verdict, Voters, next_step
+from launcher.records import Change, ClusterRecord
 from launcher.simulation.network import Time
-from node.raft.membership import majority
+from launcher.status import ClusterStatus, NodeState, NodeStatus, cluster_status, with_word_of
+from node.raft.membership import Configuration, stable
 from node.raft.messages import Floor, NodeId
 from node.wire import Status
 
@@ -34,59 +40,74 @@ LOOKS_EVERY_S = 0.05
 DEED_TAKES_S = (0.001, 0.3)
 """Between these, the short ones as often: to stop a process, to remove a folder, to start one."""
 
+MEMBERSHIP = "membership"
+RECOVERY = "recovery"
+"""Locks: one change of the membership at a time, and none while the cluster begins anew."""
 
-class Rebuild:
-    """A rebuild under way.
 
-    voters: who votes while it is, at its stages
-    floor: what was committed when the last change had been made
-    gives_up_at: a change that is not made by then is not waited for any longer
-    """
+class Onlooker(Protocol):
+    """Who is told what the operator does."""
 
-    def __init__(
-        self,
-        node: SimulatedNode,
-        voters: Sequence[NodeId],
-        gives_up_at: float,
-        chance: random.Random,
-    ) -> None:
-        self.node = node
-        self.gives_up_at = gives_up_at
-        self.chance = chance
-        self.stages: list[tuple[NodeId, ...]] = [
-            tuple(voters),
-            *(step.voters for step in steps(node.node_id, voters) if isinstance(step, Change)),
-        ]
-        self.steps: Iterator[Step] = steps(node.node_id, voters)
-        self.step: Step = next(self.steps)
-        self.floor = Floor()
+    def forgot(self, node: SimulatedNode) -> None:
+        """The data of a node has just been removed."""
+        ...
+
+    def dismissed(self, node: SimulatedNode) -> None:
+        """A node is about to be taken off the record."""
+        ...
+
+    def taken_down(self, node: SimulatedNode) -> None:
+        """A rolling restart is about to stop a node."""
+        ...
+
+    def operated(self, event: str, **fields: object) -> None:
+        """An event for the log."""
+        ...
 
 
 class Operator:
     """Whoever administers one simulated cluster.
 
-    rebuilding: what is under way; None when nothing is
-    on_forget: told of each node whose data has just been removed
+    record: what the supervisor has on record; all else it forgets when it is killed
+    nodes: those that are on record, by id
+    is_down: there is no supervisor now
+    on_step: called when a step of a change is done, and when it is on record
+    on_take_down: told of each node that a rolling restart is about to stop
     """
 
     def __init__(
         self,
-        nodes: Sequence[SimulatedNode],
+        nodes: Mapping[NodeId, SimulatedNode],
+        record: ClusterRecord,
         time: Time,
-        on_forget: Callable[[SimulatedNode], None],
+        rng: random.Random,
+        onlooker: Onlooker,
     ) -> None:
-        self._nodes = list(nodes)
-        self._time = time
-        self._on_forget = on_forget
+        """nodes: all that there are, and those that may be added"""
+        self.record = record
+        self.nodes = {node_id: nodes[node_id] for node_id in record.members}
+        self.time = time
+        self.is_down = False
+        self.on_step: Callable[[], None] = _nothing
+        self.on_take_down = onlooker.taken_down
+        self._everybody = nodes
+        self._rng = rng
+        self._onlooker = onlooker
+        self._said: dict[NodeId, Status] = {}
+        """the last that each node has said when it was looked at"""
         self._led_term = 0
         """in the newest term of which it has heard that it has a leader"""
-        self.rebuilding: Rebuild | None = None
+        self._floor = Floor()
         self._under_way: dict[str, Work] = {}
+        for node_id, node in nodes.items():
+            node.withheld = node_id not in self.nodes
+
+    # -- what it sees ----------------------------------------------------------------------------
 
     @property
     def leader(self) -> SimulatedNode | None:
         """Who leads, as far as those say that can: none whose lead is known to be over."""
-        leader = current_leader(node for node in self._nodes if not node.paused)
+        leader = current_leader(node for node in self.nodes.values() if not node.paused)
         if leader is None or leader.server is None:
             return None
         term = leader.server.state.current_term
@@ -95,29 +116,136 @@ class Operator:
         self._led_term = term
         return leader
 
+    def look(self) -> ClusterStatus:
+        """What the supervisor would find if it asked all nodes now."""
+        described = []
+        for node_id, node in self.nodes.items():
+            answers = node.server is not None and not node.paused
+            if node.server is not None and answers:
+                self._said[node_id] = node.server.status()
+            status = NodeStatus(id=node_id, state=_state_of(node))
+            if node_id in self._said:
+                status = with_word_of(status, self._said[node_id], answers=node.server is not None)
+            described.append(status)
+        return cluster_status("simulated", 0, described, self._said)
+
+    def _up(self) -> list[NodeId]:
+        return [node_id for node_id, node in self.nodes.items() if _state_of(node) == "up"]
+
+    def _leader_says(self) -> Status | None:
+        leader = self.leader
+        return None if leader is None or leader.server is None else leader.server.status()
+
+    # -- what is asked of it ---------------------------------------------------------------------
+
     def reconfigure(self, target: list[NodeId]) -> None:
         """Asks once that these be the voters, unless it is at something else."""
         leader = self.leader
-        if target and leader is not None and self.rebuilding is None:
+        if target and leader is not None and self.record.change is None:
             leader.change_membership(target)
 
-    def rebuild(self, node: SimulatedNode, patience_s: float, chance: random.Random) -> bool:
+    def add(self, count: int) -> bool:
+        """Begins to add as many nodes; whether it has begun. None has an id that another had."""
+        record, new = self.record.enlisting(count)
+        said = self._leader_says()
+        if said is None or not self._may_begin("add", new, Beside.BEGIN):
+            return False
+        if any(node not in self._everybody for node in new):
+            return False
+        if not Configuration(said.membership).has_quorum(self._up()):
+            return False
+        change = Change("add", new)
+        self.record = record.intending(change)  # both in one write
+        for node_id in new:
+            self.nodes[node_id] = self._everybody[node_id]
+            self.nodes[node_id].cluster_id = record.cluster_id
+        self._go(change)
+        return True
+
+    def remove(self, ids: list[NodeId]) -> bool:
+        """Begins to remove nodes, which gives up what was begun for them; whether it has begun."""
+        under_way = self.record.change
+        if under_way is None:
+            if not self._may_begin("remove", ids, Beside.BEGIN) or self.leader is None:
+                return False
+            change = Change("remove", ids)
+        else:
+            if not self._may_begin("remove", ids, Beside.GIVE_UP):
+                return False
+            change = changes.superseded(under_way, ids)
+        if not self._are_enough_without(ids):
+            return False
+        self.record = self.record.intending(change)
+        self._go(change)
+        return True
+
+    def rebuild(self, node: SimulatedNode, rng: random.Random | None = None) -> bool:
         """Begins to have a node forget everything and learn it anew; whether it has begun.
 
-        Not while another is being rebuilt, nor without a leader, nor when those that would be left
-        are no quorum: as the supervisor has it.
+        A node that has been lost again while it was learning begins from the front.
+
+        rng: decides how long each step takes
         """
-        leader = self.leader
-        if self.rebuilding is not None or leader is None or leader.server is None:
-            return False
-        voters = leader.server.status().membership.target
-        left = [voter for voter in voters if voter != node.node_id]
-        up = [other.node_id for other in self._nodes if other.server is not None]
-        if not left or len(set(left) & set(up)) < majority(tuple(left)):
-            return False
-        self.rebuilding = Rebuild(node, voters, self._time.now + patience_s, chance)
-        self._go_on(self.rebuilding)
+        change = Change("rebuild", [node.node_id])
+        under_way = self.record.change
+        if under_way is None:
+            if not self._may_begin("rebuild", change.nodes, Beside.BEGIN) or self.leader is None:
+                return False
+            if not self._are_enough_without(change.nodes):
+                return False
+        else:
+            if not self._may_begin("rebuild", change.nodes, Beside.JOIN) or not node.lost:
+                return False
+            change = Change("rebuild", under_way.nodes, then=under_way.then)
+        self.record = self.record.intending(change)
+        self._go(change, rng)
         return True
+
+    def _may_begin(self, kind: str, ids: list[NodeId], wanted: Beside) -> bool:
+        change = self.record.change
+        if self.is_down or self.is_at(RECOVERY):
+            return False
+        return changes.beside(change, kind, ids) is wanted
+
+    def _are_enough_without(self, ids: list[NodeId]) -> bool:
+        """Those that stay are a quorum; or those that go have no vote."""
+        status = self.look()
+        if status.membership is None or not any(map(status.may_vote, ids)):
+            return True
+        left = stable(node for node in status.membership.target if node not in ids)
+        return Configuration(left).has_quorum(self._up())
+
+    # -- its own life ----------------------------------------------------------------------------
+
+    def die(self, reason: str = "its supervisor was killed") -> None:
+        """Whoever supervises is killed: all nodes end, and what is not on record is forgotten."""
+        self._let_go(lambda lock: True)
+        self.is_down = True
+        self._floor = Floor()
+        self._said.clear()
+        for node in self.nodes.values():
+            node.withheld = True
+            node.crash(power=False, reason=reason)
+
+    def come_back(self) -> None:
+        """Another supervisor starts the nodes that are on record, and goes on with the change."""
+        if not self.is_down:
+            return
+        self.is_down = False
+        down = changes.stay_down(self.record.change)
+        for node_id, node in self.nodes.items():
+            node.withheld = node_id in down
+            node.start()
+        if self.record.change is not None:
+            self.begin(MEMBERSHIP, self._do_all(self._rng, resumed=True))
+
+    def begin_anew(self) -> None:
+        """The nodes have the data of another cluster now, and no change of it is on record."""
+        self.record = msgspec.structs.replace(
+            self.record.intending(None), cluster_id=next(iter(self.nodes.values())).cluster_id
+        )
+
+    # -- work in steps ---------------------------------------------------------------------------
 
     def begin(self, lock: str, work: Work) -> bool:
         """Begins something, unless something with the same lock is under way; whether it has begun.
@@ -136,13 +264,14 @@ class Operator:
         return lock in self._under_way
 
     def leave_off(self) -> None:
-        """Whatever is under way stays where it is; a node that it has stopped may start."""
-        if self.rebuilding is not None:
-            self.rebuilding.node.withheld = False
-            self.rebuilding = None
-        under_way, self._under_way = self._under_way, {}
-        for work in under_way.values():
-            work.close()
+        """Whatever is under way stays where it is, but for a change that is on record; and if there
+        is no supervisor, another one starts."""
+        self._let_go(lambda lock: lock != MEMBERSHIP)
+        self.come_back()
+
+    def _let_go(self, of: Callable[[str], bool]) -> None:
+        for lock in list(filter(of, self._under_way)):
+            self._under_way.pop(lock).close()
 
     def _continue(self, lock: str, work: Work) -> None:
         if self._under_way.get(lock) is not work:
@@ -151,58 +280,112 @@ class Operator:
         if pause_s is None:
             del self._under_way[lock]
         else:
-            self._time.at(self._time.now + pause_s, self._continue, lock, work)
+            self.time.at(self.time.now + pause_s, self._continue, lock, work)
 
-    def _go_on(self, rebuild: Rebuild) -> None:
-        """Does the step that is due, or sees how far it is."""
-        if rebuild is not self.rebuilding:
-            return
-        if isinstance(rebuild.step, Deed):
-            self._do(rebuild, rebuild.step)
-            least_s, most_s = DEED_TAKES_S
-            pause_s = least_s * (most_s / least_s) ** rebuild.chance.random()
-        elif (said := self._has_made(rebuild.step)) is not None:
-            rebuild.floor = floor_of(said)
-            pause_s = 0.0
+    # -- changes ---------------------------------------------------------------------------------
+
+    def _go(self, change: Change, rng: random.Random | None = None) -> None:
+        """Does what is on record now, in place of what is under way."""
+        self._let_go(lambda lock: lock == MEMBERSHIP)
+        self._tell("change.begun", change)
+        self.begin(MEMBERSHIP, self._do_all(rng or self._rng, resumed=False))
+
+    def _do_all(self, rng: random.Random, *, resumed: bool) -> Work:
+        if resumed:
+            yield from self._take_up()
+        while (change := self.record.change) is not None:
+            step = next_step(change)
+            if isinstance(step, Act):
+                yield from self._act(step)
+                self.on_step()
+                least_s, most_s = DEED_TAKES_S
+                yield least_s * (most_s / least_s) ** rng.random()
+            elif isinstance(step, Voters):
+                while (said := self._made(step)) is None:
+                    yield LOOKS_EVERY_S
+                self._floor = changes.floor_of(said)
+                self.on_step()
+                yield 0.0
+            self.record = self.record.intending(changes.advanced(change))
+            self.on_step()
+            yield 0.0
+            if self.record.change is change.then:
+                self._tell("change.done", change)
+
+    def _take_up(self) -> Work:
+        """Begins with what the supervisor before has left, once it is known what is made of it."""
+        change = self.record.change
+        assert change is not None
+        while (made_of_it := changes.verdict(change, self._leader_says())) is Verdict.WAIT:
+            yield LOOKS_EVERY_S
+        if made_of_it is Verdict.FINISH:
+            self._tell("change.resumed", change)
+            self.record = self.record.intending(changes.resumed(change))
         else:
-            if self._time.now >= rebuild.gives_up_at:
-                self.leave_off()
-            else:
-                self._time.at(self._time.now + LOOKS_EVERY_S, self._go_on, rebuild)
-            return
-        following = next(rebuild.steps, None)
-        if following is None:
-            self.rebuilding = None
-            return
-        rebuild.step = following
-        self._time.at(self._time.now + pause_s, self._go_on, rebuild)
+            self._tell("change.undone", change)
+            self.record = self.record.intending(changes.superseded(change, change.nodes))
 
-    def _has_made(self, change: Change) -> Status | None:
-        """What the leader says if that is the membership; if nobody knows that it is to be, it is
-        asked for."""
-        leader = self.leader
-        if leader is None or leader.server is None:
+    def _made(self, step: Voters) -> Status | None:
+        """What the leader says if it has made it; if it does not know of it, it is asked for that,
+        unless too few of those who would vote are up."""
+        leader, said = self.leader, self._leader_says()
+        if leader is None or said is None:
             return None
-        said = leader.server.status()
-        match standing(change.voters, said):
+        wanted = stable(step.among(said.membership.target))
+        match changes.standing(step, said):
             case Standing.MADE:
                 return said
-            case Standing.UNKNOWN:
-                leader.change_membership(list(change.voters))
+            case Standing.UNKNOWN if Configuration(wanted).has_quorum(self._up()):
+                leader.change_membership(list(wanted.target), said.term)
         return None
 
-    def _do(self, rebuild: Rebuild, deed: Deed) -> None:
-        node = rebuild.node
-        match deed:
-            case Deed.STOP:
-                node.withheld = True  # nobody else starts it meanwhile
-                node.crash(power=False, reason="stopped: it is to be rebuilt")
+    def _act(self, act: Act) -> Work:
+        """Does it; where it is several writes to the disk, the supervisor can die between them."""
+        node_id = act.node
+        if node_id not in self.nodes:
+            return  # it was dismissed when the supervisor was killed
+        node = self.nodes[node_id]
+        if act.deed is Deed.START:
+            node.withheld = False
+            node.start()
+            return
+        node.withheld = True  # nobody else starts it meanwhile
+        node.crash(power=False, reason=f"stopped: {changes.under_way(self._change())}")
+        match act.deed:
             case Deed.FORGET:
-                node.forget(rebuild.floor)
-                self._on_forget(node)
-            case Deed.START:
-                node.withheld = False
-                node.start()
+                self.record = self.record.renewing(node_id, self._floor)
+                node.renewed = self._floor
+                self.on_step()
+                yield 0.0
+                node.is_to_forget()
+                node.erase()
+                self._onlooker.forgot(node)
+            case Deed.DISMISS:
+                self._onlooker.dismissed(node)
+                node.is_to_forget()
+                node.erase()
+                self.on_step()
+                yield 0.0
+                self.record = self.record.dismissing(node_id)
+                del self.nodes[node_id]
+                self._said.pop(node_id, None)
+
+    def _change(self) -> Change:
+        assert self.record.change is not None
+        return self.record.change
+
+    def _tell(self, event: str, change: Change) -> None:
+        self._onlooker.operated(event, kind=change.kind, targets=change.nodes)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _state_of(node: SimulatedNode) -> NodeState:
+    if node.server is None:
+        return "failed" if node.lost else "down"
+    return "paused" if node.paused else "up"
 
 
 def current_leader(nodes: Iterable[SimulatedNode]) -> SimulatedNode | None:

@@ -36,10 +36,20 @@ REBUILD = "rebuild"
 FLIP_BIT = "flip-bit"
 WIPE = "wipe"
 SET_BACK = "set-back"
+RECOVER = "recover"
+ADD = "add"
+REMOVE = "remove"
+SUPERVISOR = "supervisor"
+ROLL = "roll"
 
 APART_NUMBERS = 100_000
 """The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
 run is so long that it has as many faults of one kind."""
+
+_GAPS_S = (0.4, 1.0, 3.0)
+_GAPS_APART_S = (1.0, 3.0, 10.0)
+"""A seed draws one of these: how many seconds there are between two faults, on average. Faults of a
+kind that is apart are on their own, and an operator is not always at it."""
 
 _APART_SHARES = (0.0, 0.0, 0.5, 1.0)
 """A seed draws one of these: how likely each kind that is apart takes part in it."""
@@ -130,6 +140,17 @@ FAULTS: dict[str, FaultKind] = {
     SET_BACK: FaultKind(
         "SIGKILL, and an older copy of the node's folder is put back", _ONE, 1.0, (0.1, 10.0), 12
     ),
+    RECOVER: FaultKind(
+        "the cluster is given up, and begun anew from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
+    ),
+    ADD: FaultKind("one or two new nodes are added", (ALL,), 1.0, (0.0, 0.0), 21),
+    REMOVE: FaultKind(
+        "a node is removed, perhaps one that is being added", _ONE, 1.0, (0.0, 0.0), 22
+    ),
+    SUPERVISOR: FaultKind(
+        "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
+    ),
+    ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
 }
 """Every kind, by name."""
 
@@ -152,18 +173,25 @@ def make_schedule(kinds: Sequence[str], time_s: float, random_for: RandomFor) ->
     """The faults of one run of `time_s` seconds, in the order in which they begin."""
     together = [kind for kind in kinds if not FAULTS[kind].apart]
     rng = random_for("schedule")
-    schedule = _draw(_subset(together, rng), 0, time_s, rng)
-    for kind, kind_rng in _kinds_apart(kinds, random_for):
-        schedule += _draw([kind], FAULTS[kind].apart * APART_NUMBERS, time_s, kind_rng)
+    schedule = _draw(_subset(together, rng), 0, _GAPS_S, time_s, rng)
+    for kind, own in _kinds_apart(kinds, random_for):
+        number = FAULTS[kind].apart * APART_NUMBERS
+        schedule += _draw([kind], number, _GAPS_APART_S, time_s, own)
     return sorted(schedule, key=attrgetter("at_s"))
 
 
-def _draw(kinds: list[str], number: int, time_s: float, chance: random.Random) -> list[Fault]:
+def _draw(
+    kinds: list[str],
+    number: int,
+    gaps_s: Sequence[float],
+    time_s: float,
+    chance: random.Random,
+) -> list[Fault]:
     """Faults of these kinds, the first of which bears the number after `number`."""
     if not kinds:
         return []
     weights = [FAULTS[kind].weight for kind in kinds]
-    gap_s = chance.choice([0.4, 1.0, 3.0])
+    gap_s = chance.choice(gaps_s)
     faults: list[Fault] = []
     at_s = 0.5 + chance.expovariate(1 / gap_s)
     while at_s < time_s:

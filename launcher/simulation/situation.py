@@ -12,11 +12,15 @@ from functools import lru_cache, partial
 
 import msgspec
 
+from launcher.records import ClusterRecord
 from launcher.simulation.schedule import (
+    ADD,
     FAULTS,
     FLIP_BIT,
     REBUILD,
     RECONFIGURE,
+    RECOVER,
+    REMOVE,
     Fault,
     make_schedule,
     only,
@@ -38,6 +42,9 @@ SESSIONS_END = 0.3
 SESSION_S = 3600.0
 SESSIONS = 10_000
 """By these no session ends in a run."""
+
+MOST_ADDED = 8
+"""So many nodes may be added in a run, one after the other or together."""
 
 NEVER = 1 << 40
 """So many entries no run has."""
@@ -118,8 +125,29 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nodes(self) -> list[NodeId]:
-        """All that there are."""
+        """Those that are on record when the run begins."""
         return list(range(1, self.options.nodes + 1))
+
+    @property
+    def spares(self) -> list[NodeId]:
+        """Those that may be added. They do not run before."""
+        first = self.options.nodes + 1
+        adds = any(fault.kind == ADD for fault in self.schedule())
+        return list(range(first, first + MOST_ADDED)) if adds else []
+
+    @property
+    def record(self) -> ClusterRecord:
+        """What the supervisor has on record when the run begins."""
+        return ClusterRecord(
+            cluster_id=CLUSTER_ID,
+            name=CLUSTER_ID,
+            machine="kv",
+            founders=self.members,
+            session_timeout_s=self.session_timeout_s,
+            most_sessions=self.most_sessions,
+            members=self.nodes,
+            last_id=self.options.nodes,
+        )
 
     @property
     def reconfigures(self) -> bool:
@@ -135,6 +163,16 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def rebuilds(self) -> bool:
         """Whether nodes are set aside and rebuilt in this run."""
         return any(fault.kind == REBUILD for fault in self.schedule())
+
+    @property
+    def recovers(self) -> bool:
+        """Whether the cluster is given up, and begun anew from one node's data, in this run."""
+        return any(fault.kind == RECOVER for fault in self.schedule())
+
+    @property
+    def recorded_changes(self) -> bool:
+        """Whether nodes are added, removed or rebuilt in this run, as the supervisor does it."""
+        return any(fault.kind in (ADD, REMOVE, REBUILD) for fault in self.schedule())
 
     @property
     def sessions_end(self) -> bool:
@@ -161,7 +199,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return list(_schedule(self.options, self.seed))
 
     def node_config(
-        self, node_id: NodeId, life: Life, known: LastKnown, *, renewed: Floor | None = None
+        self,
+        node_id: NodeId,
+        life: Life,
+        known: LastKnown,
+        *,
+        renewed: Floor | None = None,
+        cluster_id: str = CLUSTER_ID,
     ) -> NodeConfig:
         """What a node of this cluster is told when it starts; of the voters nothing, if it joins,
         or has been `renewed` when so much was committed.
@@ -170,7 +214,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         """
         begins = node_id in self.members and renewed is None
         return NodeConfig(
-            cluster_id=CLUSTER_ID,
+            cluster_id=cluster_id,
             cluster_name=CLUSTER_ID,
             node_id=node_id,
             life=life.number,

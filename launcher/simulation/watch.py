@@ -13,6 +13,7 @@ durability      When an entry is first committed, a majority of the disks holds 
                 of all nodes went now.
 exactly-once    A command takes effect once in a life, at one index in all lives, and that is where
                 its client is told that it stands.
+reconciled      Who is taken off the record takes part by no configuration that may still count.
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
 safety          whenever they have applied as much.
 
@@ -31,8 +32,7 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.clients import EXACTLY_ONCE
 from launcher.simulation.disk import SimulatedDisk
-from launcher.simulation.memberships import MembershipWatch, is_quorum
-from launcher.simulation.situation import CLUSTER_ID
+from launcher.simulation.memberships import RECONCILED, MembershipWatch, is_quorum
 from node import wire
 from node.errors import StorageError
 from node.machines.kv import KeyValue
@@ -43,7 +43,7 @@ from node.raft.invariants import (
     InvariantBroken,
     ServerWatch,
 )
-from node.raft.membership import Configuration
+from node.raft.membership import Configuration, stable
 from node.raft.messages import (
     AppendEntriesReply,
     HardState,
@@ -322,6 +322,29 @@ class Watch:
         if self._configurations and not counting:
             self.promises[node.node_id] = Promises(node.node_id)
 
+    def recovered(self, survivor: SimulatedNode, last_index: int) -> None:
+        """The cluster begins anew: with the survivor's log, and with nobody else's promises."""
+        if last_index <= self.committed_index:  # the last entry is the one that was added
+            belief = (
+                f"n{survivor.node_id} held all {self.committed_index} committed entries, and the "
+                f"new cluster begins with {last_index - 1}"
+            )
+            raise InvariantBroken(DURABILITY, belief)
+        self._configurations = [Configuration(stable([survivor.node_id]))]
+        for node_id in self.promises:
+            self._durable[node_id] = last_index if node_id == survivor.node_id else 0
+            if node_id != survivor.node_id:
+                self.promises[node_id] = Promises(node_id)
+
+    def dismissed(self, node: SimulatedNode) -> None:
+        """A node is about to be taken off the record: it takes part by no configuration any more,
+        neither the one that was committed last nor one that stands behind it."""
+        for one in self._configurations:
+            if node.node_id in one.membership.members:
+                belief = f"n{node.node_id} is taken off the record, and there is {one.membership}"
+                raise InvariantBroken(RECONCILED, belief)
+        self._durable.pop(node.node_id, None)
+
     def stepped(self, node: SimulatedNode) -> None:
         """A server has done all that was to be done."""
         server = node.server
@@ -441,7 +464,7 @@ class Watch:
         twin: SimulatedDisk = node.disk.twin(self._chance)
         twin.lose_power()
         try:
-            return examine(twin, Identity(CLUSTER_ID, node.node_id))
+            return examine(twin, Identity(node.cluster_id, node.node_id))
         except StorageError as error:
             belief = f"n{node.node_id} would not recover if its power went now: {error}"
             raise InvariantBroken(PROMISES, belief) from error

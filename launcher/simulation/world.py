@@ -22,6 +22,7 @@ import msgspec
 from launcher.checker import Validity, check, explain
 from launcher.checking.history import Operation
 from launcher.simulation.agenda import Agenda
+from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.liveness import Liveness
@@ -103,24 +104,26 @@ class World:
         self._handovers = HandoverWatch()
         self._nodes = {
             node_id: SimulatedNode(node_id, situation, self.time, self)
-            for node_id in situation.nodes
+            for node_id in (*situation.nodes, *situation.spares)
         }
         self._watch.begin(self._nodes.values())
         self._network = Network(
             self.time, self._nodes, situation.latency_s, situation.chance("network")
         )
         link(self._nodes.values(), self._network)
-        nodes = list(self._nodes.values())
-        self._operator = Operator(nodes, self.time, self._forgot)
-        self._nemesis = Nemesis(
-            nodes, self._network, self.time, situation, self._operator, self._note_fault
+        self._operator = Operator(
+            self._nodes, situation.record, self.time, situation.chance("operator"), self
         )
+        self._nemesis = Nemesis(
+            self._network, self.time, situation, self._operator, self._note_fault,
+            self._watch.recovered,
+        )  # fmt: skip
         self._clients: list[SimulatedClient] = []
         for _ in range(options.clients):
             self._new_client()
         self._liveness = Liveness(
-            situation, self.time, self._nodes, self._network, self._operator, self._nemesis,
-            self._clients, self._new_client, self._note,
+            situation, self.time, self._network, self._operator, self._nemesis, self._clients,
+            self._new_client, self._note,
         )  # fmt: skip
 
     def _new_client(self) -> SimulatedClient:
@@ -128,7 +131,7 @@ class World:
         options = self.situation.options
         client = SimulatedClient(
             number,
-            self._nodes,
+            self._operator.nodes,
             self.time,
             self._watch,
             self.situation.chance(f"client {number}"),
@@ -249,9 +252,24 @@ class World:
         if self._trace is not None:
             self._trace.event(self.time.now, t, node, level, event, term, role, commit, fields)
 
-    def _forgot(self, node: SimulatedNode) -> None:
+    # -- the operator's onlooker ------------------------------------------------------------------
+
+    def forgot(self, node: SimulatedNode) -> None:
+        """The Onlooker port."""
         self._watch.forgot(node)
         self._note("node.renewed", level="warn", target=node.node_id)
+
+    def dismissed(self, node: SimulatedNode) -> None:
+        """The Onlooker port."""
+        self._watch.dismissed(node)
+
+    def operated(self, event: str, **fields: object) -> None:
+        """The Onlooker port."""
+        self._note(event, "info", **fields)
+
+    def taken_down(self, node: SimulatedNode) -> None:
+        """The Onlooker port."""
+        check_take_down(node, list(self._operator.nodes.values()))
 
     def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:
         self.faults += 1

@@ -48,6 +48,9 @@ class InvariantBroken(AssertionError):
         self.broken = broken
         self.belief = belief
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return InvariantBroken, (self.broken, self.belief), self.__dict__
+
 
 def require(holds: bool, broken: str, belief: str) -> None:
     """Raises InvariantBroken unless `holds`."""

@@ -75,7 +75,7 @@ def check_not_lost(found: Life | None, sequence: int, starting: Life, known: Las
     found, sequence: the life in the log and its last record; None: there is no log
     starting: the life that begins now
     """
-    was = f"it was known to reach entry {known.last_index} in term {known.term}"
+    was = f"it was known to reach at least entry {known.last_index}"
     if found is None:
         if known.lived:
             raise LostData(f"its data is gone, and it has lived before: {was}")
@@ -93,6 +93,6 @@ def check_not_lost(found: Life | None, sequence: int, starting: Life, known: Las
         )
     if sequence < known.sequence:
         raise LostData(
-            f"its data is an older copy: its log ends with record {sequence}, it had written "
+            f"its data is an older copy: its log ends with record {sequence} of at least "
             f"{known.sequence}, and {was}"
         )

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from node.ports import Disk
-from node.raft.membership import encode, stable
-from node.raft.messages import CONFIGURATION, Batch, HardState, Snapshot
+from node.raft.membership import decode, encode, stable
+from node.raft.messages import CONFIGURATION, Batch, HardState, NodeId, Snapshot
 from node.storage.disk import failing_as
 from node.storage.segment import Identity, owner_of, segment_number
 from node.storage.snapshots import RECEIVING, Part, SnapshotFiles, SnapshotWriter
@@ -36,6 +36,19 @@ class Salvaged(msgspec.Struct, frozen=True):
     sequence: int
     last_index: int
     term: int
+
+
+def everybody_in(kept: Kept) -> set[NodeId]:
+    """All nodes that a log names as members, in any of its entries.
+
+    Whoever joins learns the log from its beginning, and goes by each configuration in it for a
+    while. So nobody may join under an id that an old one names as a voter: together with others it
+    could elect a leader by it that lacks all the rest.
+    """
+    named = [decode(batch.data) for batch in kept.batches if batch.kind is CONFIGURATION]
+    if kept.snapshot is not None:
+        named.append(kept.snapshot.membership)
+    return {node for membership in named for node in membership.members}
 
 
 def whose(disk: Disk) -> Identity | None:

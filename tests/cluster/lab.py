@@ -6,6 +6,7 @@ ends every process that the lab's supervisor has ever recorded, by pid and start
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,6 +19,9 @@ from typing import Any
 
 import psutil
 
+from launcher import lock
+from launcher.config import load
+from launcher.errors import LauncherError
 from tests.cluster import forked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,12 +149,12 @@ class Lab:
     # -- processes -------------------------------------------------------------------------------
 
     def remember(self) -> None:
-        """Notes the processes that this cluster has, for `close` and `left`."""
-        try:
-            record = json.loads((self.folder / "data" / "supervisor.json").read_text())
-        except (OSError, ValueError):
-            return
-        self._remember_tree(record["pid"])
+        """Notes the processes that this cluster has, for `close` and `left`. The file in a folder
+        that was copied names another's supervisor: that is left alone."""
+        with contextlib.suppress(LauncherError):
+            running = lock.running(load(self.folder / "cluster.yaml"))
+            if running is not None:
+                self._remember_tree(running.pid)
 
     def left(self) -> list[psutil.Process]:
         """The processes of this cluster that are still there."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,11 +168,11 @@ def test_another_clusters_node_folder_is_refused(
     lab.launcher("down", check=True)
     shutil.rmtree(lab.folder / "data" / "node-2")
     shutil.copytree(other.folder / "data" / "node-2", lab.folder / "data" / "node-2")
-    done = lab.launcher("up", "3", "-d", "--timeout", "10")
-    assert done.status == 1
+    done = lab.launcher("up", "3", "-d", "--timeout", "10", check=True)
+    assert "lab: n2 is failed: " in done.err
     assert "another cluster" in done.err or "belongs to" in done.err
-    assert lab.launcher("read", "LS").out.splitlines() in (["ours"], [])
-    lab.launcher("down")
+    assert lab.launcher("read", "LS", check=True).out.splitlines() == ["ours"]
+    assert lab.node(2)["state"] == "failed"
 
 
 def test_two_nodes_folders_swapped_are_refused(lab: Lab) -> None:
@@ -444,3 +446,139 @@ def test_ctrl_c_in_the_middle_of_a_submit(shared: Lab) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in err
     shared.launcher("submit", "after", check=True)
+
+
+# -- what is said ---------------------------------------------------------------------------------
+
+
+def test_the_hint_about_quotes_comes_only_where_no_word_was_taken(lab: Lab) -> None:
+    hint = "of several words needs quotes around it"
+    lab.up(1, "--machine", "kv")
+    for words, hinted in (
+        (["SET", "a", "1"], True),
+        (["SET a 1", "GET b"], False),
+        (["GET b"], False),
+        (["KEYS", "nonsense"], False),
+    ):
+        done = lab.launcher("submit", *words)
+        assert done.status == 1
+        assert (f"one entry {hint}" in done.last_error) is hinted, done.err
+    assert f"one query {hint}" in lab.launcher("read", "GET", "a").last_error
+    assert hint not in lab.launcher("read", "GET b").err
+
+
+def test_up_again_needs_no_machine(lab: Lab) -> None:
+    """The data says which it is, unless cluster.yaml or the command line says another."""
+    lab.up(3, "--machine", "kv")
+    lab.launcher("submit", "SET a 1", check=True)
+    lab.launcher("down", check=True)
+    lab.launcher("up", "-d", check=True)
+    assert lab.launcher("read", "GET a", check=True).out == "1\n"
+    lab.launcher("down", check=True)
+
+    refused = lab.launcher("up", "-d", "--machine", "files")
+    assert refused.status == 1
+    assert "belongs to the machine kv: `up --machine kv`, or --fresh" in refused.last_error
+    refused = lab.launcher("up", "5", "-d", "--machine", "files")
+    assert "a cluster of 3 nodes with the machine kv: `up 3 --machine kv`" in refused.last_error
+    (lab.folder / "cluster.yaml").write_text("name: lab\nmachine: files\n")
+    refused = lab.launcher("up", "-d")
+    assert refused.status == 1
+    assert "belongs to the machine kv" in refused.last_error
+    lab.launcher("up", "-d", "--machine", "kv", check=True)
+    lab.launcher("down", check=True)
+    lab.launcher("up", "-d", "--fresh", check=True)
+    assert lab.launcher("submit", "ADD a", check=True).out.endswith("added\n")
+
+
+def test_a_killed_supervisor_was_not_taken_down(lab: Lab) -> None:
+    running = lab.spawn("up", "3")
+    eventually(lambda: lab.launcher("wait", "--leader").status == 0, "a leader")
+    lab.remember()
+    os.kill(lab.ps()["supervisor_pid"], signal.SIGKILL)
+    _, said = running.communicate(timeout=PATIENCE_S)
+
+    assert running.returncode == 1
+    last = said.decode().strip().splitlines()[-1]
+    assert re.search(
+        r"the supervisor \(pid \d+\) was ended by SIGKILL, and its nodes with it", last
+    )
+
+    running = lab.spawn("up", "3")
+    eventually(lambda: lab.launcher("wait", "--leader").status == 0, "a leader")
+    lab.launcher("down", check=True)
+    _, said = running.communicate(timeout=PATIENCE_S)
+    assert running.returncode == 1
+    assert said.decode().strip().endswith("the cluster has been taken down from elsewhere")
+
+
+def test_kill_beside_a_supervisor_that_is_stopped(lab: Lab) -> None:
+    lab.up(3)
+    pid = lab.ps()["supervisor_pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = lab.launcher("kill", "1", timeout_s=20)
+        assert done.status == 1
+        assert one_line(done.err)
+        assert f"`kill -CONT {pid}` lets it go on" in done.err
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert lab.node(1)["state"] == "up"
+
+
+@pytest.mark.parametrize("command", ["start", "restart"])
+def test_a_node_that_ends_a_moment_after_its_start(lab: Lab, command: str) -> None:
+    """It answers, and dies of an entry in its log: the cluster's commit index reaches it later."""
+    (lab.folder / "fuse.py").write_text(
+        "from node.machines.journal import Journal\n\n\n"
+        "class Fuse(Journal):\n"
+        "    def apply(self, index, command):\n"
+        "        if command == b'blow':\n"
+        "            raise RuntimeError('the fuse has blown')\n"
+        "        return super().apply(index, command)\n"
+    )
+    (lab.folder / "cluster.yaml").write_text(
+        "name: lab\nmachine: fuse:Fuse\nrestart:\n  policy: never\n"
+    )
+    lab.up(3)
+    lab.launcher("submit", "well", check=True)
+    assert lab.launcher("submit", "blow", "--timeout", "2").status == 4
+    # Each leader dies of it in turn, as long as there is a quorum that can elect one.
+    eventually(
+        lambda: [node["state"] for node in lab.ps()["nodes"]].count("failed") == 2, "two to fail"
+    )
+
+    done = lab.launcher(command, "all")
+    assert done.status == 1
+    assert one_line(done.err)
+    assert re.search(r"n[123] ended a moment after it was started: .*the fuse has blown", done.err)
+
+
+def test_nodes_that_are_well_are_started_without_a_word(lab: Lab) -> None:
+    lab.up(3)
+    lab.launcher("submit", "ADD a", check=True)
+    lab.launcher("kill", "all", check=True)
+    done = lab.launcher("start", "all")
+    assert (done.status, done.err) == (0, "")
+    applied = {node["applied_index"] for node in lab.ps()["nodes"]}
+    assert applied == {3}, "the last is the no-op of the new leader"
+    lab.launcher("kill", "majority", check=True)
+    lab.launcher("kill", "all", check=True)
+    assert lab.launcher("start", "1", check=True).out.startswith("started n1")
+
+
+def test_a_line_without_end_is_refused_before_its_end(lab: Lab) -> None:
+    lab.up(1)
+    running = lab.spawn("submit", "-", stdin=subprocess.PIPE)
+    assert running.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        running.stdin.write(b"ADD a\n" + b"x" * (3 << 20))
+        running.stdin.flush()
+    assert running.wait(PATIENCE_S) == 2, "while its input is still open"
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert running.stdout.read().endswith(b"added\n")
+    assert b"an entry of more than 1048576 bytes is over the limit" in running.stderr.read()
+    for pipe in (running.stdin, running.stdout, running.stderr):
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()

@@ -40,6 +40,29 @@ def test_up_shows_five_nodes_one_leader_one_term(lab: Lab) -> None:
     assert took < PATIENCE_S
 
 
+def test_up_serves_beside_a_node_that_refuses_to_start_and_says_so(lab: Lab) -> None:
+    lab.up(3)
+    kept = submitted(lab, 50)
+    lab.converge()
+    lab.launcher("down", check=True)
+    segment = lab.folder / "data" / "node-2" / "0000000001.wal"
+    content = bytearray(segment.read_bytes())
+    content[800] ^= 1
+    segment.write_bytes(content)
+
+    done = lab.launcher("up", "-d")
+    assert done.status == 0, done.err
+    (remark,) = [line for line in done.err.splitlines() if line.startswith("lab: n2 ")]
+    assert remark.startswith("lab: n2 is failed: ")
+    assert "`launcher rebuild 2` brings it back" in remark
+    assert "2 of 3 nodes up" in done.out
+    assert listed(lab) == kept
+
+    lab.launcher("rebuild", "2", check=True)
+    lab.launcher("down", check=True)
+    assert not lab.launcher("up", "-d", check=True).err
+
+
 def test_kill_leader_and_the_next_submit_succeeds(lab: Lab) -> None:
     lab.up(5)
     kept = submitted(lab, 20)

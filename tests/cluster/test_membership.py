@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from launcher import Cluster
+from launcher.claim import Claim
+from launcher.config import load
 from launcher.errors import TimedOut
 from node.errors import CommandError
-from tests.cluster.lab import Lab, eventually
+from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.launcher.fake_cluster import runtime_folder
 
 pytestmark = pytest.mark.cluster
 
@@ -118,7 +123,7 @@ def test_a_damaged_node_is_rebuilt_from_its_peers(lab: Lab) -> None:
     segment.write_bytes(content)
     refused = lab.launcher("start", "2")
     assert refused.status == 1
-    assert "`launcher rebuild` brings it back" in refused.last_error
+    assert "`launcher rebuild 2` brings it back" in refused.last_error
     assert "damaged" in lab.node(2)["reason"]
 
     lab.launcher("rebuild", "2", check=True)
@@ -141,3 +146,98 @@ def test_the_only_node_has_no_peers_to_learn_from(lab: Lab) -> None:
     refused = lab.launcher("rebuild", "1")
     assert refused.status == 1
     assert lab.launcher("read", "LS", check=True).lines == ["a"]
+
+
+# -- in the middle of a change -------------------------------------------------------------------
+
+
+def in_a_joint_configuration(lab: Lab) -> tuple[int, int, int, subprocess.Popen[bytes]]:
+    """Five nodes, of which three are to be left, and stay in the joint configuration: of those
+    three one is down, and the disk of another one hangs.
+
+    The leader, the one that is down, the one whose disk hangs, and the command that waits.
+    """
+    lab.up(5)
+    leader = lab.leader()
+    away, hangs, *gone = [n for n in range(1, 6) if n != leader]
+    lab.launcher("kill", str(away), check=True)
+    lab.launcher("disk", str(hangs), "hang", check=True)
+    removing = lab.spawn("remove", *map(str, gone))
+    eventually(
+        lambda: any(
+            event["node"] == leader and event["outgoing"]
+            for event in lab.events("configuration.adopted")
+        ),
+        "the leader goes by the old voters and the new",
+    )
+    return leader, away, hangs, removing
+
+
+def test_a_rolling_restart_counts_both_halves_of_a_joint_configuration(lab: Lab) -> None:
+    leader, away, hangs, removing = in_a_joint_configuration(lab)
+    try:
+        membership = lab.ps()["membership"]
+        assert membership["outgoing"] == [1, 2, 3, 4, 5]
+        assert membership["voters"] == sorted([leader, away, hangs])
+
+        done = lab.launcher("restart", str(hangs), "--rolling")
+        assert done.status == 1
+        assert f"restarting n{hangs} would lose the quorum: 3 of 5 old voters" in done.last_error
+        assert "1 of 3 new voters" in done.last_error
+        assert f"n{away} is down" in done.last_error
+        assert lab.node(hangs)["restarts"] == 0
+
+        lab.launcher("disk", str(hangs), "ok", check=True)
+        assert removing.wait(PATIENCE_S) == 0
+    finally:
+        removing.kill()
+        removing.communicate()
+    lab.launcher("restart", str(away), "--rolling", check=True)
+    lab.launcher("restart", "all", "--rolling", check=True)
+    assert lab.ps()["membership"]["voters"] == sorted([leader, away, hangs])
+
+
+def break_off_an_add(lab: Lab) -> None:
+    """As the version before did when it was killed once the new node was on record, and before any
+    leader was asked: neither a log nor a change on record names that node. The cluster is down."""
+    config = msgspec.structs.replace(load(lab.folder / "cluster.yaml"), nodes=3)
+    claim = Claim.take(config, runtime_folder(lab.folder / "run"), fresh=False)
+    claim.enlist(1)
+    claim.intend(None)
+    claim.release()
+
+
+def test_a_node_that_the_log_has_never_heard_of_makes_nobody_wait(lab: Lab) -> None:
+    lab.up(3)
+    lab.launcher("submit", "ADD a", check=True)
+    lab.launcher("down", check=True)
+    break_off_an_add(lab)
+
+    done = lab.launcher("up", "-d", check=True)
+    assert "lab: n4: not a member, and no change is under way: `launcher rebuild 4`" in done.err
+    assert "not a member" in lab.node(4)["change"]
+    assert lab.node(4)["leader"] is None
+    lab.launcher("wait", "--leader", "--timeout", "10", check=True)
+    lab.launcher("wait", "--converged", "--timeout", "10", check=True)
+    assert lab.node(4)["last_index"] == 0
+
+    lab.launcher("rebuild", "4", check=True)
+    assert lab.node(4)["voter"]
+    lab.launcher("down", check=True)
+    assert "n4" not in lab.launcher("up", "-d", check=True).err
+
+
+def test_wait_has_a_leader_beside_such_a_node_also_while_up_still_waits(lab: Lab) -> None:
+    lab.up(3)
+    lab.launcher("down", check=True)
+    break_off_an_add(lab)
+
+    up = lab.spawn("up", "--timeout", str(PATIENCE_S), stdout=subprocess.DEVNULL)
+    try:
+        eventually(lambda: lab.launcher("ps").status == 0, "the supervisor answers")
+        eventually(lambda: lab.node(4)["state"] == "up", "the new node is up")
+        lab.launcher("wait", "--leader", "--timeout", "10", check=True)
+        assert up.poll() is None
+    finally:
+        up.terminate()
+        up.communicate()

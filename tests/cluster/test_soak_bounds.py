@@ -100,9 +100,10 @@ def _remove(cluster: Cluster, gone: list[int]) -> None:
 def _kill_one(cluster: Cluster, rng: random.Random) -> int:
     """Somebody dies, whom the others can spare, and is started again a little later."""
     status = cluster.status()
-    if len(status.voters_up) <= status.quorum:
+    spared = [node.id for node in status.up if node.voter and status.quorum_without(node.id)]
+    if not spared:
         return 0
-    victim = rng.choice([node.id for node in status.voters_up])
+    victim = rng.choice(spared)
     cluster.kill(victim)
     time.sleep(rng.uniform(0.0, 0.5))
     cluster.start(victim)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,17 +17,23 @@ from typing import Any
 import msgspec
 import psutil
 
-from launcher import lock
+import launcher
+from launcher import lock, runtime_files
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, load
 from launcher.errors import NotRunning
-from launcher.lock import ProcessRecord, SupervisorRecord
+from launcher.ownership import Running
+from launcher.process_identity import ProcessRecord
+from launcher.runtime import RuntimeFolder
+
+ROOT = Path(launcher.__file__).parent.parent
 
 
 class FakeCluster(Cluster):
     """A cluster whose nodes only speak the control protocol."""
 
     _entry = "tests.launcher.fake_node:main"
+    _start_patience_s = 0.0  # they never apply anything
 
     def behave(self, node: int, **what: object) -> None:
         """From its next start the node behaves like this; nothing: like any other."""
@@ -30,16 +41,21 @@ class FakeCluster(Cluster):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "behave").write_text(json.dumps(what))
 
-    def record(self) -> SupervisorRecord:
+    def record(self) -> Running:
         found = lock.running(self.config)
         assert found is not None
         return found
 
     def processes(self) -> dict[int, ProcessRecord]:
         """The supervisor, 0, and every node that runs."""
-        record = self.record()
-        alive = {n: p for n, p in record.nodes.items() if p.find() is not None}
-        return {0: record.process, **alive}
+        alive = {n: p for n, p in self.listed().items() if p.find() is not None}
+        return {0: self.record().process, **alive}
+
+    def listed(self) -> dict[int, ProcessRecord]:
+        """The nodes' processes as the supervisor has written them down."""
+        seen = runtime_files.look(self.record().runtime_dir)
+        assert seen is not None
+        return runtime_files.listed_in(seen)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the supervisor has logged under this name."""
@@ -75,6 +91,14 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 15.0) -
         time.sleep(0.01)
 
 
+def runtime_folder(path: Path) -> RuntimeFolder:
+    """A new one, held, where a test wants it, for whoever needs no supervisor."""
+    path.mkdir(mode=0o700)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return RuntimeFolder(path, descriptor)
+
+
 def all_gone(processes: dict[int, ProcessRecord]) -> bool:
     return all(process.find() is None for process in processes.values())
 
@@ -84,3 +108,19 @@ def forkserver_of(supervisor: ProcessRecord) -> psutil.Process:
     children = psutil.Process(supervisor.pid).children()
     (found,) = [p for p in children if "forkserver import main" in " ".join(p.cmdline())]
     return found
+
+
+def script(folder: Path, body: str) -> subprocess.Popen[str]:
+    """Starts a script as a user would write it: no guard, from a folder of its own."""
+    file = folder / "script.py"
+    file.write_text("from tests.launcher.fake_cluster import FakeCluster\n" + textwrap.dedent(body))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(
+        [sys.executable, str(file)],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )

@@ -29,7 +29,7 @@ import msgspec
 
 from node import wire
 from node.events import EventLog, HybridClock
-from node.raft.messages import Membership
+from node.raft.membership import stable
 
 
 class FakeNode:
@@ -73,7 +73,7 @@ class FakeNode:
                 term=1,
                 leader=leader,
                 voter=True,
-                membership=Membership((1,), (1,)),
+                membership=stable(self.config.voters),
                 membership_committed=True,
                 first_index=1,
                 last_index=10,

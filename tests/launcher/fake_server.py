@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from launcher.answers import Submitted
 from launcher.client import Client
-from launcher.session import Submitted
 from node import wire
 from node.errors import CommandError
 from node.machines.sessions import TIMEOUT_US, Sessions
@@ -214,7 +214,7 @@ class Nodes:
         """Of a client of these nodes; quick to hedge, slow to give up, unless told otherwise."""
         timeout_s = settings.pop("timeout_s", PATIENT_S)
         hedge_s = settings.pop("hedge_s", 0.05)
-        sizes = {name: int(size) for name, size in settings.items()}
+        sizes: dict[str, Any] = {name: int(size) for name, size in settings.items()}
         return Client(self.sockets, timeout_s=timeout_s, hedge_s=hedge_s, **sizes)
 
     def sessions(self) -> list[bytes]:

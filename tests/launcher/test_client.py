@@ -474,7 +474,7 @@ def test_reads_are_answered_together_in_order(nodes: Nodes) -> None:
     with nodes.client() as client:
         client.submit(b"x")
         answers = client.read([b"a", b"refuse", b"c"])
-    assert [(a.query, a.ok, a.result, a.index) for a in answers] == [
+    assert [(a.query, a.ok, a.raw, a.index) for a in answers] == [
         (b"a", True, b"1 applied", 1),
         (b"refuse", False, b"no such query", 1),
         (b"c", True, b"1 applied", 1),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -18,9 +17,16 @@ from launcher import lock
 from launcher.claim import Claim
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
-from launcher.status import ClusterStatus, NodeStatus
 from launcher.timeline import Filter
-from tests.launcher.fake_cluster import FakeCluster, all_gone, config_in, fake_cluster, until
+from tests.launcher.fake_cluster import (
+    FakeCluster,
+    all_gone,
+    config_in,
+    fake_cluster,
+    runtime_folder,
+    script,
+    until,
+)
 
 ROOT = Path(launcher.__file__).parent.parent
 
@@ -82,28 +88,6 @@ def test_nothing_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_settled_and_converged() -> None:
-    def status(*nodes: NodeStatus) -> ClusterStatus:
-        return ClusterStatus(cluster="c", supervisor_pid=1, leader=1, term=2, nodes=list(nodes))
-
-    def node(n: int, **fields: object) -> NodeStatus:
-        usual = NodeStatus(
-            id=n, state="up", term=2, leader=1, last_index=5, commit_index=5, applied_index=5
-        )
-        return msgspec.structs.replace(usual, **fields)
-
-    assert status(node(1), node(2), node(3)).settled
-    assert status(node(1), node(2), node(3)).converged
-    assert status(node(1), node(2), node(3, state="down", term=1, last_index=1)).converged
-    assert not status(node(1), node(2), node(3, leader=None)).settled
-    assert not status(node(1), node(2), node(3, term=1)).settled
-    assert not status(node(1), node(2, state="paused"), node(3, state="down")).settled
-    behind = status(node(1), node(2), node(3, applied_index=4))
-    assert behind.settled
-    assert not behind.converged
-    assert not status(node(1, last_index=6), node(2), node(3)).converged
-
-
 # -- up --------------------------------------------------------------------------------------------
 
 
@@ -116,11 +100,14 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
         assert status.leader == 1
         assert {node.leader for node in status.nodes} == {1}
         described = msgspec.to_builtins(status)
-        assert list(described) == ["cluster", "supervisor_pid", "leader", "term", "nodes"]
+        assert list(described) == [
+            *("cluster", "supervisor_pid", "leader", "term", "nodes"),
+            *("membership", "membership_committed"),
+        ]
         assert list(described["nodes"][0]) == [
             *("id", "state", "role", "term", "leader", "voter", "first_index", "last_index"),
             *("commit_index", "applied_index", "snapshot_index", "pid", "restarts", "uptime_s"),
-            *("cpu_percent", "rss_bytes", "reason", "disk"),
+            *("cpu_percent", "rss_bytes", "reason", "disk", "change"),
         ]
         assert status.nodes[0].rss_bytes
         assert status.supervisor_pid == cluster.record().pid
@@ -177,7 +164,7 @@ def test_data_that_does_not_say_when_sessions_end_is_refused(tmp_path: Path) -> 
     older = {"format": 1, "cluster_id": "c", "name": "leeky", "nodes": 5, "machine": "files"}
     config.cluster_file.write_bytes(msgspec.json.encode(older))
     with pytest.raises(LauncherError, match="has format 1, and this launcher knows 3"):
-        Claim.take(config, tmp_path / "run", fresh=False)
+        Claim.take(config, runtime_folder(tmp_path / "run"), fresh=False)
 
 
 @cluster_test
@@ -244,7 +231,8 @@ def test_up_reports_a_majority_that_fails_at_once(tmp_path: Path) -> None:
             cluster.behave(node, fail="wal: damaged at byte 9", retry=False)
         began = time.monotonic()
 
-        with pytest.raises(LauncherError, match=r"1 of 3.*n1, n2 are failed .wal: damaged"):
+        said = r"1 of 3 voters are up and it takes 2; n1, n2 are failed .wal: damaged"
+        with pytest.raises(LauncherError, match=said):
             cluster.up(timeout_s=60)
 
         assert time.monotonic() - began < 30
@@ -254,15 +242,64 @@ def test_up_reports_a_majority_that_fails_at_once(tmp_path: Path) -> None:
 
 @cluster_test
 @pytest.mark.parametrize("detached", [False, True])
-def test_up_reports_a_single_node_that_fails(tmp_path: Path, detached: bool) -> None:
+def test_up_succeeds_beside_a_node_that_fails_and_remarks_on_it(
+    tmp_path: Path, detached: bool
+) -> None:
     with fake_cluster(tmp_path) as cluster:
+        assert cluster.remarks == []
         cluster.down()
         cluster.behave(3, fail="no room", retry=False)
 
-        with pytest.raises(LauncherError, match="n3 failed: no room"):
-            cluster.up(detached=detached)
+        status = cluster.up(detached=detached)
 
-        assert lock.is_locked(cluster.config) is detached
+        assert status.leader == 1
+        assert status.node(3).state == "failed"
+        assert cluster.remarks == ["n3 is failed: no room"]
+        assert cluster.status().served
+        cluster.down()
+        cluster.behave(3)
+        cluster.up()
+        assert cluster.remarks == [], "those of the last start"
+
+
+@cluster_test
+def test_up_does_not_wait_long_for_a_node_that_is_started_again_and_again(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path, restart_backoff_s=0.02, restart_attempts=1000) as cluster:
+        cluster.down()
+        cluster.behave(2, exit=7)
+        began = time.monotonic()
+
+        status = cluster.up(timeout_s=60)
+
+        assert time.monotonic() - began < 30
+        assert status.served
+        (remark,) = cluster.remarks
+        assert remark.startswith("n2 ")
+
+
+@cluster_test
+def test_up_waits_a_moment_for_a_node_that_comes_up_a_little_later(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path, restart_backoff_s=0.2) as cluster:
+        cluster.down()
+        cluster.behave(3, exit=7, times=1)
+
+        status = cluster.up()
+
+        assert [node.state for node in status.nodes] == ["up"] * 3
+        assert {node.leader for node in status.nodes} == {1}
+        assert cluster.remarks == []
+
+
+@cluster_test
+def test_up_fails_with_the_reason_when_the_only_node_fails(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path, 1) as cluster:
+        cluster.down()
+        cluster.behave(1, fail="no room", retry=False)
+
+        with pytest.raises(LauncherError, match=r"no leader: no node is up; .*no room"):
+            cluster.up(timeout_s=60)
+
+        assert not lock.is_locked(cluster.config)
 
 
 @cluster_test
@@ -286,7 +323,7 @@ def test_wait_fails_at_once_when_it_cannot_come_about(tmp_path: Path) -> None:
         cluster.kill(1)
         cluster.pause(2)
 
-        with pytest.raises(LauncherError, match=r"1 of 3 nodes.*takes 2; n1 is down \(.*n2 is pa"):
+        with pytest.raises(LauncherError, match=r"1 of 3 voters.*takes 2; n1 is down \(.*n2 is pa"):
             cluster.wait(leader=True, timeout_s=60)
 
 
@@ -334,8 +371,8 @@ def test_down_with_nobody_alive(tmp_path: Path) -> None:
 def test_down_when_the_supervisor_does_not_react(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launcher.cluster.DOWN_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("launcher.cluster._UNLOCK_PATIENCE_S", 0.5)
+    monkeypatch.setattr("launcher.ending.DOWN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("launcher.ending._UNLOCK_PATIENCE_S", 0.5)
     with fake_cluster(tmp_path) as cluster:
         processes = cluster.processes()
         supervisor = processes[0].find()
@@ -397,22 +434,6 @@ def test_down_with_volumes_removes_the_data_and_keeps_the_logs(tmp_path: Path) -
 # -- other processes -------------------------------------------------------------------------------
 
 
-def script(folder: Path, body: str) -> subprocess.Popen[str]:
-    """Starts a script as a user would write it: no guard, from a folder of its own."""
-    file = folder / "script.py"
-    file.write_text("from tests.launcher.fake_cluster import FakeCluster\n" + textwrap.dedent(body))
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(
-        [sys.executable, str(file)],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
 @cluster_test
 def test_a_plain_script_needs_no_guard(tmp_path: Path) -> None:
     for shadow in ("node", "launcher"):  # folders that are called like our packages
@@ -441,9 +462,12 @@ def test_attach_reaches_a_detached_cluster(tmp_path: Path) -> None:
         attached = Cluster.attach(cluster.config)
         assert (attached.config.nodes, attached.config.machine) == (4, "kv")
         assert attached.status().leader == 1
-        with cluster:  # runs already
-            assert cluster.status().leader == 1
-        assert not lock.is_locked(cluster.config)
+        with attached:
+            assert attached.status().leader == 1
+        assert lock.is_locked(cluster.config), "it ran before, and goes on"
+
+
+# -- other clusters --------------------------------------------------------------------------------
 
 
 @cluster_test
@@ -478,7 +502,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     assert running.stdout.readline() == "go\n"
     with fake_cluster(tmp_path, start=False) as cluster:
         until(lambda: lock.running(cluster.config), "the supervisor")
-        until(lambda: len(cluster.record().nodes) > 5, "some of the nodes")
+        until(lambda: len(cluster.listed()) > 5, "some of the nodes")
         processes = cluster.processes()
 
         running.terminate()

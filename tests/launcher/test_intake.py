@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from launcher.errors import UsageError
 from launcher.intake import Intake, lines
 
 _ENDS_WHILE_IT_READS = """
@@ -70,6 +71,32 @@ def test_no_lines() -> None:
     os.close(writable)
     assert list(lines(readable)) == []
     os.close(readable)
+
+
+def test_what_was_read_and_not_taken_is_left_over() -> None:
+    ended = threading.Event()
+
+    def source() -> Iterator[bytes]:
+        yield from (b"a", b"b", b"c")
+        ended.set()
+
+    intake = Intake(source(), lambda entry: None, window=10, window_bytes=1000)
+    intake.start()
+    assert ended.wait(30)
+    assert intake.leftover() == [b"a", b"b", b"c"]
+    assert intake.leftover() == []
+
+
+def test_a_line_that_is_too_long_is_refused_before_its_end() -> None:
+    """What came before it is given out; a line of just the size may end in CR LF."""
+    readable, writable = os.pipe()
+    os.write(writable, b"a\n" + b"x" * 100 + b"\r\n" + b"y" * 102)  # and there is more to come
+    given = lines(readable, 100)
+    assert [next(given), next(given)] == [b"a", b"x" * 100]
+    with pytest.raises(UsageError, match="more than 100 bytes is over the limit"):
+        next(given)
+    os.close(readable)
+    os.close(writable)
 
 
 def test_closing_ends_the_reading_without_taking_more() -> None:

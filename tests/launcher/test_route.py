@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from launcher.answers import ReadAnswer, Submitted
 from launcher.route import AVOID_S, HEDGE_S, MAX_DELAY_S, Refused, Route
-from launcher.session import Query, ReadAnswer, Session, Submitted
+from launcher.session import Query, Session
 from node import wire
 from tests.launcher.fake_server import Ledger
 

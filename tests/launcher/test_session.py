@@ -102,7 +102,7 @@ def test_answers_come_in_any_runs_and_carry_index_term_leader_and_latency() -> N
     assert [s.latency_ms for s in one] == [1500, 1500, 500]
     assert all(s.ok and s.error is None and s.leader == 4 for s in one)
     (last,) = two
-    assert (last.entry, last.ok, last.error, last.result) == (b"d", False, "D", b"D")
+    assert (last.entry, last.ok, last.error, last.raw) == (b"d", False, "D", b"D")
     assert (last.index, last.term, last.leader) == (20, 5, 2)
     assert not session.outstanding
 

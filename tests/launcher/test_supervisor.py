@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
 import psutil
 import pytest
 
-from launcher import lock
+from launcher import lock, runtime_files, sealed
 from launcher.errors import LauncherError, NotRunning
-from launcher.lock import ProcessRecord, SupervisorRecord
+from launcher.ownership import NodeProcesses
+from launcher.process_identity import ProcessRecord
 from launcher.status import ClusterStatus
 from tests.launcher.fake_cluster import (
     FakeCluster,
@@ -57,7 +57,7 @@ def test_every_pair_is_joined_and_a_death_is_end_of_file(tmp_path: Path) -> None
         assert leaders(cluster.wait(leader=True)) == {2: 2, 3: 2, 4: 2}
 
         cluster.kill(2, 4)
-        with pytest.raises(LauncherError, match="1 of 4 nodes"):
+        with pytest.raises(LauncherError, match="1 of 4 voters"):
             cluster.wait(leader=True)
         until(lambda: leaders(cluster.status()) == {3: 3}, "node 3 to be alone")
 
@@ -297,29 +297,27 @@ def test_a_node_that_outlived_its_supervisor_is_killed_and_nobody_else(tmp_path:
         try:
             os.kill(record.pid, signal.SIGKILL)
             until(lambda: not lock.is_locked(cluster.config), "the supervisor to be gone")
-            rewrite(cluster, survivor, stranger)
+            rewrite(record.runtime_dir, survivor, stranger)
 
             report = cluster.down()
 
             assert not report.was_running
             assert any(f"pid {survivor.pid}" in healed for healed in report.healed)
             assert ProcessRecord.of(stranger.pid).find() is not None
-            assert not psutil.pid_exists(survivor.pid)
+            assert survivor.wait(5) == -signal.SIGKILL
         finally:
             for process in (survivor, stranger):
                 process.kill()
                 process.wait(5)
 
 
-def rewrite(cluster: FakeCluster, survivor: Process, stranger: Process) -> None:
+def rewrite(runtime_dir: Path, survivor: Process, stranger: Process) -> None:
     """Makes the dead supervisor's record say that these were its nodes; of one it is not true."""
-    file = cluster.config.supervisor_file
-    record = msgspec.json.decode(file.read_bytes(), type=SupervisorRecord)
     nodes = {
         1: ProcessRecord.of(survivor.pid),
-        2: ProcessRecord(stranger.pid, psutil.Process(stranger.pid).create_time() - 5),
+        2: ProcessRecord(stranger.pid, "of another process that had this pid"),
     }
-    file.write_bytes(msgspec.json.encode(msgspec.structs.replace(record, nodes=nodes)))
+    (runtime_dir / runtime_files.PROCESSES_FILE).write_bytes(sealed.seal(NodeProcesses(nodes)))
 
 
 def test_idle_it_costs_next_to_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.client import NoAnswer, ReadAnswer
+from launcher.answers import ReadAnswer
+from launcher.client import NoAnswer
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, UsageError
 from launcher.watch import Message, messages

@@ -6,8 +6,10 @@ import asyncio
 import json
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
+from errno import ENOSPC
 from pathlib import Path
 from random import Random
 
@@ -15,10 +17,14 @@ import pytest
 
 from launcher.client import Client, NoAnswer
 from node import wire
+from node.disk_thread import DiskThread
+from node.errors import DiskFailed, MachineError
 from node.faults import FaultFilter
 from node.process import Node
+from node.raft.messages import NodeId
+from node.server import Server
 from node.transport import MAX_UNREAD_STATUS_BYTES, ControlChannel, PipeLinks
-from node.wire import LifeRecorded, NewLink, Stop
+from node.wire import Failed, GetStatus, LifeRecorded, NewLink, Stop
 from tests.node.test_server import config
 
 PATIENCE_S = 20.0
@@ -200,3 +206,158 @@ def test_what_is_kept_for_a_supervisor_that_does_not_read_is_bounded(tmp_path: P
         channel.close()
 
     asyncio.run(scenario())
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+class Running:
+    """Node 1 of three, in this process, with an open link to node 2 and none to node 3."""
+
+    def __init__(self, folder: Path) -> None:
+        control, self.supervisor = with_a_supervisor()
+        pipe, self.peer = socket.socketpair()
+        self.log, self.path = folder / "log.jsonl", folder / "s"
+        settings = config(
+            folder, 1, 3, event_log=str(self.log), socket=str(self.path), log_level="debug"
+        )
+        self.node = Node(settings, control, {2: pipe})
+        self._task = asyncio.create_task(self.node.run())
+
+    async def until_ready(self) -> None:
+        await until(lambda: self.log.exists() and "node.ready" in events(self.log))
+
+    def ask(self, message: wire.ToNode) -> None:
+        self.supervisor.send(wire.frame(wire.encode(1, message)))
+
+    async def status(self) -> int:
+        """Its exit status."""
+        return await asyncio.wait_for(self._task, 5.0)
+
+    def last_word(self) -> object:
+        """The last message to the supervisor."""
+        self.supervisor.setblocking(False)
+        bodies = wire.FrameReader().feed(self.supervisor.recv(1 << 20))
+        return wire.decode_to_supervisor(list(bodies)[-1])[1]
+
+
+def finish(disk: DiskThread, work: Callable[[], None], done: Callable[[object], None]) -> None:
+    """Has disk work done and reported while the loop stands still, as that of a process does which
+    is stopped by SIGSTOP."""
+    reported = threading.Event()
+    disk.run(work, done)
+    disk.run(reported.set, lambda error: None)
+    assert reported.wait(PATIENCE_S)
+
+
+def test_nothing_reaches_a_server_that_has_failed(tmp_path: Path) -> None:
+    """It was paused. When it goes on, a write of its has failed, and other work is done, a peer has
+    died, and the supervisor has asked for its status."""
+
+    async def scenario() -> None:
+        running = Running(tmp_path)
+        await running.until_ready()
+        server = running.node._server
+        assert server is not None
+        background = server._background
+        assert isinstance(background, DiskThread)
+        done: list[str] = []
+
+        def write() -> None:
+            raise DiskFailed("synced write", "1.wal", OSError(ENOSPC, "No space left on device"))
+
+        def written(error: object) -> None:
+            assert isinstance(error, DiskFailed)
+            raise error
+
+        finish(running.node._disk, write, written)
+        finish(background, lambda: None, lambda error: done.append("background work"))
+        running.peer.close()
+        running.ask(GetStatus(1))
+        assert await running.status() == 1
+        assert done == []
+        assert events(running.log)[-1] == "node.failed"
+        reason = "synced write of 1.wal failed: No space left on device"
+        assert running.last_word() == Failed(reason, retry=True)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("method", ["begin_write", "client_gone", "peer_died", "transfer"])
+def test_whatever_a_server_raises_ends_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def raise_it(*arguments: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    async def scenario() -> None:
+        running = Running(tmp_path)
+        await running.until_ready()
+        _, writer = await asyncio.open_unix_connection(str(running.path))
+        await until(lambda: len(running.node.connections) == 1)
+        monkeypatch.setattr(Server, method, raise_it)
+        if method == "client_gone":
+            writer.close()
+        elif method == "peer_died":
+            running.peer.close()
+        elif method == "transfer":
+            asyncio.get_running_loop().call_soon(running.node._leave, "SIGTERM")
+        assert await running.status() == 1
+        writer.close()
+        assert events(running.log)[-1] == "node.failed"
+        assert running.last_word() == Failed("internal error: RuntimeError: a bug of ours", True)
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_is_stopped_while_it_starts_is_not_ready_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = PipeLinks.attach
+
+    async def scenario() -> None:
+        async def attach_slowly(links: PipeLinks, peer: NodeId, pipe: socket.socket) -> None:
+            await attach(links, peer, pipe)
+            await until(lambda: "node.stopped" in events(running.log))
+
+        monkeypatch.setattr(PipeLinks, "attach", attach_slowly)
+        running = Running(tmp_path)
+        running.ask(Stop())
+        assert await running.status() == 0
+        assert events(running.log)[-1] == "node.stopped"
+
+    asyncio.run(scenario())
+
+
+def test_a_reason_that_is_no_valid_text_is_told_all_the_same(tmp_path: Path) -> None:
+    """A machine may raise anything. A reason that could not be sent kept the process alive."""
+
+    async def scenario() -> None:
+        running = Running(tmp_path)
+        await running.until_ready()
+
+        def done(error: object) -> None:
+            raise MachineError("no such name: \udcff")
+
+        running.node._disk.run(lambda: None, done)
+        assert await running.status() == 3
+        assert running.last_word() == Failed("no such name: \\udcff", retry=False)
+
+    asyncio.run(scenario())
+
+
+def test_disk_work_that_ends_after_the_loop_is_closed_is_reported_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that fails does not wait for its disk. No traceback is printed for that."""
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    loop = asyncio.new_event_loop()
+    loop.close()
+    before = set(threading.enumerate())
+    disk = DiskThread(loop.call_soon_threadsafe, lambda done, failure: None)
+    (thread,) = set(threading.enumerate()) - before
+    disk.run(lambda: None, lambda error: None)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert raised == []

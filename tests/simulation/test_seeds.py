@@ -39,6 +39,10 @@ CASES = {
         1345,
     ),
     "a node dies of its disk in the moment in which it is resumed": (Options(time_s=5.0), 4010),
+    "a leader that hands over dies of its full disk as it is resumed, with more done than that": (
+        Options(time_s=60.0, nodes=3),
+        930_121,  # test_world.py: test_nothing_is_done_for_a_process_that_has_died_as_it_was_...
+    ),
     "learners with two thousand entries to catch up, one by one, take longer than twenty seconds": (
         Options(time_s=60.0),
         863,
@@ -63,6 +67,11 @@ CASES = {
     "a disk hangs on when the faults have stopped, and its node is to take the lead": (
         Options(time_s=60.0),
         1951,
+    ),
+    "a change that only one log holds goes on when that node leads, and then a majority of all is "
+    "no quorum": (
+        Options(time_s=20.0, nodes=3),
+        2_000_238,  # test_operator.py: test_a_change_that_one_log_still_holds_is_settled_before_...
     ),
 }
 """What long searches have found, by the story of it. Most were the world's mistakes."""

@@ -26,6 +26,11 @@ def made(seed: int, time_s: float = 60.0, kinds: tuple[str, ...] | None = None) 
     return make_schedule(kinds, time_s, lambda purpose: Random(f"{seed}/{purpose}"))
 
 
+TOGETHER = tuple(kind for kind, traits in FAULTS.items() if not traits.apart)
+FORTY = made(3, 600.0, TOGETHER)[:40]
+"""Faults 1 to 40."""
+
+
 def test_every_kind_of_fault_can_be_begun() -> None:
     assert set(_BEGIN) == set(FAULTS)
 
@@ -145,12 +150,10 @@ def test_only_some_of_a_schedule() -> None:
 
 @pytest.mark.parametrize("needed", [{5}, {1, 40}, {3, 4, 5}, {7, 20, 33, 39}, set()])
 def test_shrinking_finds_exactly_what_is_needed(needed: set[int]) -> None:
-    schedule = made(3, 600.0)[:40]
-
     def fails(part: list[Fault]) -> bool:
         return needed <= {fault.number for fault in part}
 
-    assert {fault.number for fault in shrink(schedule, fails)} == needed
+    assert {fault.number for fault in shrink(FORTY, fails)} == needed
 
 
 def test_shrinking_asks_no_more_often_than_it_may() -> None:
@@ -161,7 +164,7 @@ def test_shrinking_asks_no_more_often_than_it_may() -> None:
         asked += 1
         return {1, 9, 17, 25, 33} <= {fault.number for fault in part}
 
-    smaller = shrink(made(3, 600.0)[:40], fails, most_runs=12)
+    smaller = shrink(FORTY, fails, most_runs=12)
     assert asked <= 12
     assert {1, 9, 17, 25, 33} <= {fault.number for fault in smaller}, "what it answers still fails"
 

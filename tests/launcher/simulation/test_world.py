@@ -202,6 +202,50 @@ def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
     assert node.life >= 2
 
 
+def test_nothing_is_done_for_a_process_that_has_died_as_it_was_resumed() -> None:
+    """Two pieces of work were done while it was paused. The first has failed and ends the server,
+    and the second, which that server asked for, is reported to nobody."""
+    world = World(situation(Options(nodes=3, faults=(), time_s=3.0), 1))
+    node = world._nodes[1]
+    reported: list[str] = []
+
+    def stop() -> None:
+        if not node._log_work._work:
+            world.time.at(world.time.now + 0.00005, stop)
+            return
+        node.disk.failing, node.disk.fails_once = {"sync": 5}, True
+        node.pause()
+        world.time.at(1.9, node._background.run, lambda: None, lambda _: reported.append("disk"))
+        world.time.at(1.9, node.run, lambda: b"", lambda *_: reported.append("fork"))
+
+    def go_on() -> None:
+        assert len(node._waiting) >= 3, "the failed sync, and what comes after it"
+        node.resume()
+        assert node.server is None
+        assert not node._waiting
+
+    world.time.at(1.0, stop)
+    world.time.at(2.5, go_on)
+    outcome = world.run()
+    assert outcome.failure is None, outcome.failure
+    assert reported == []
+
+
+def test_a_report_to_a_process_that_is_dead_is_a_failure() -> None:
+    world = World(situation(Options(nodes=3, faults=(), time_s=3.0), 1))
+    node = world._nodes[1]
+
+    def kill() -> None:
+        node.crash(power=False, reason="killed")
+        node.report(lambda failure: None, None)
+
+    world.time.at(1.0, kill)
+    failure = world.run().failure
+    assert failure is not None
+    assert failure.broken == "crash"
+    assert "n1 is dead" in failure.belief
+
+
 def test_a_disk_that_hangs_goes_on_when_the_faults_stop() -> None:
     """And what hung of its own accord before that does so at its own time."""
     world = World(situation(Options(nodes=3, faults=(), time_s=3.0), 1))

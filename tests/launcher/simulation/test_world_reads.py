@@ -10,7 +10,7 @@ import pytest
 from launcher.checking.history import Kind
 from launcher.session import Query
 from launcher.simulation import clients, nemesis
-from launcher.simulation.node import Clock
+from launcher.simulation.clock import Clock
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.world import LINEARIZABILITY, World

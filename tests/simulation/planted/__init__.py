@@ -19,6 +19,7 @@ from tests.simulation.planted import (
     handovers,
     lives,
     membership,
+    operators,
     reads,
     replication,
     servers,
@@ -56,6 +57,11 @@ BLIND = {
     "yet, and a cluster that has no majority but with it",
     "who stands and is left out by a snapshot stands on": "a snapshot that is at a slow disk while "
     "its receiver has a timeout, and by which it is no voter",
+    "an entry at the snapshot's end is taken for the one that it ends with": "a snapshot that is "
+    "sent to a log with another entry of an earlier term just where it ends",
+    "damage in the middle is taken for a torn tail": "a disk that rots behind the end that the "
+    "supervisor has on record: any other lost end is recognised by that record",
+    "damage in the last record is taken for a torn tail": "the same",
     "a snapshot gets its name before the log holds what it stands for": "a term, its entries, "
     "their commit and a snapshot of them in one write, and a crash in the middle of that",
 }
@@ -73,6 +79,7 @@ ALL: list[Planted] = [
     *snapshots.BUGS,
     *membership.BUGS,
     *lives.BUGS,
+    *operators.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import launcher.lives
 import node.storage.lives
+from node.storage import salvage
 from node.storage.wal import WriteAheadLog
 from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import ELECTION_SAFETY, LOSS, PROMISES, RECOVERY
+from tests.simulation.planted.properties import (
+    ELECTION_SAFETY,
+    LINEARIZABILITY,
+    LIVENESS,
+    LOSS,
+    PROMISES,
+    RECOVERY,
+)
 
 WIPES = {"faults": ("wipe", "kill", "isolate", "rebuild")}
+BEGINS_ANEW = {"faults": ("recover", "kill", "isolate", "snapshot")}
 COPIES = {"faults": ("set-back", "kill", "isolate", "rebuild")}
 
 BUGS = [
@@ -67,5 +76,32 @@ BUGS = [
         expected=(RECOVERY,),
         within=10,
         options={"faults": ("rebuild", "kill")},
+    ),
+    Planted(
+        name="a cluster that begins anew lacks the end of the survivor's log",
+        pitfall="",
+        story="Nobody knew that it was committed, and so it is left behind; but it was.",
+        target=salvage,
+        attribute="rewrite",
+        plant=edited(
+            (
+                "    snapshot = kept.snapshot\n",
+                "    kept.batches = kept.batches[:-1]\n    snapshot = kept.snapshot\n",
+            )
+        ),
+        expected=(PROMISES, ELECTION_SAFETY, LINEARIZABILITY, *LOSS),
+        within=10,
+        options=BEGINS_ANEW,
+    ),
+    Planted(
+        name="a cluster that begins anew has forgotten its clients' sessions",
+        pitfall="Raft itself 11",
+        story="The state is copied without them, and what a client sends again is applied again.",
+        target=salvage,
+        attribute="_copy_snapshot",
+        plant=edited(("(Part.SESSIONS, Part.MACHINE)", "(Part.MACHINE,)")),
+        expected=(RECOVERY, LIVENESS, LINEARIZABILITY, *LOSS),
+        within=10,
+        options=BEGINS_ANEW,
     ),
 ]

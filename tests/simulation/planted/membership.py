@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher import rebuild
+from launcher import changes
 from node.raft import reconfiguration, replication
 from node.raft import snapshot as core
 from node.raft.membership import Configuration
@@ -19,9 +19,11 @@ from tests.simulation.planted.properties import (
     LIVENESS,
     LOSS,
     PROMISES,
+    RECONCILED,
 )
 
 CHANGES = {"faults": ("partition", "isolate", "cut", "kill", "pause", "hunt", "reconfigure")}
+COME_AND_GO = {"nodes": 3, "faults": ("add", "remove", "supervisor")}
 REBUILDS = {"faults": ("kill", "isolate", "flip-bit", "rebuild")}
 
 BUGS = [
@@ -174,9 +176,9 @@ BUGS = [
         pitfall="Found in the field 1",
         story="It loses its data and learns it anew as the voter that it is: what it has voted and "
         "acknowledged is forgotten, and counts.",
-        target=rebuild,
-        attribute="steps",
-        plant=edited(('    yield Change(rest, "been set aside")\n', "")),
+        target=changes,
+        attribute="_rebuilding",
+        plant=edited(('    yield Voters("been set aside", leave=(node,))\n', "")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
         within=10,
         options=REBUILDS,
@@ -186,7 +188,7 @@ BUGS = [
         pitfall="Found in the field 8",
         story="That the leader goes by another configuration is enough. It may yet be truncated, "
         "and until then the other one decides as well.",
-        target=rebuild,
+        target=changes,
         attribute="standing",
         plant=edited((" and leader.membership_committed", "")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
@@ -198,7 +200,7 @@ BUGS = [
         pitfall="Found in the field 1",
         story="It votes for, and follows, whoever has not heard that it was set aside, and by "
         "whose configuration it counts.",
-        target=rebuild,
+        target=changes,
         attribute="floor_of",
         plant=edited(("Floor(leader.commit_term, leader.commit_index)", "Floor()")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
@@ -210,16 +212,16 @@ BUGS = [
         pitfall="Found in the field 1",
         story="It is set aside and taken back in one go, and only then its data is removed: a "
         "voter without the log that it has acknowledged.",
-        target=rebuild,
-        attribute="steps",
+        target=changes,
+        attribute="_rebuilding",
         plant=edited(
             (
-                "    yield Deed.STOP\n",
-                '    yield Change((*rest, node), "caught up")\n    yield Deed.STOP\n',
+                "    yield Act(Deed.STOP, node)\n",
+                '    yield Voters("caught up", join=(node,))\n    yield Act(Deed.STOP, node)\n',
             ),
             (
-                '    yield Deed.START\n    yield Change((*rest, node), "caught up")\n',
-                "    yield Deed.START\n",
+                '    yield Act(Deed.START, node)\n    yield Voters("caught up", join=(node,))\n',
+                "    yield Act(Deed.START, node)\n",
             ),
         ),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
@@ -248,6 +250,69 @@ BUGS = [
         plant=edited((", first_round=raft.round + 1", "")),
         expected=(LIVENESS, PROMISES, *LOSS),
         within=60,
-        options={"faults": ("rebuild", "slow-link", "reorder", "fail-sync")},
+        options={"faults": ("rebuild", "slow-link", "reorder")},
+    ),
+    Planted(
+        name="a node is taken off the record while it votes",
+        pitfall="",
+        story="It is stopped and its data removed before any leader is asked to remove it: a voter "
+        "that is gone, and that nobody ever replaces.",
+        target=changes,
+        attribute="_removing",
+        plant=edited(('    yield Voters("been removed", leave=tuple(nodes))\n', "")),
+        expected=(RECONCILED, LIVENESS, *LOSS),
+        within=10,
+        options=COME_AND_GO,
+    ),
+    Planted(
+        name="a node has left as soon as the leader goes by voters without it",
+        pitfall="Found in the field 8",
+        story="They are not committed, and another leader may go by the ones before.",
+        target=changes,
+        attribute="standing",
+        plant=edited((" and leader.membership_committed and _is_sure(leader)", "")),
+        expected=(RECONCILED, LIVENESS, *LOSS),
+        within=60,
+        options={"nodes": 3, "faults": ("add", "remove", "supervisor", "hunt", "isolate")},
+    ),
+    Planted(
+        name="what a leader says of the voters counts before it knows what is committed",
+        pitfall="Found in the field 8",
+        story="An entry that names a node stands in the log of a server that may yet lead. The "
+        "node is taken off the record, and then made a voter.",
+        target=changes,
+        attribute="_is_sure",
+        plant=edited(("leader.commit_term == leader.term", "True")),
+        expected=(RECONCILED, LIVENESS, *LOSS),
+        within=60,
+        options={"nodes": 3, "faults": ("add", "supervisor", "power")},
+    ),
+    Planted(
+        name="a change that was broken off is left as it is",
+        pitfall="",
+        story="A supervisor that starts does not look at what was begun. A node stays without a "
+        "vote, or on record without its data.",
+        target=changes,
+        attribute="verdict",
+        plant=edited(
+            (
+                "        return Verdict.FINISH\n    if leader",
+                "        return Verdict.WAIT\n    if leader",
+            )
+        ),
+        expected=(LIVENESS, RECONCILED),
+        within=10,
+        options=COME_AND_GO,
+    ),
+    Planted(
+        name="the nodes of an add that is given up in part are forgotten",
+        pitfall="",
+        story="Of two new nodes one is removed. The other one is on record, and never votes.",
+        target=changes,
+        attribute="superseded",
+        plant=edited(("    if rest:\n", "    if False:\n")),
+        expected=(RECONCILED,),
+        within=60,
+        options=COME_AND_GO,
     ),
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from launcher.simulation.availability import AVAILABILITY
 from launcher.simulation.clients import EXACTLY_ONCE, READ_INDEX
 from launcher.simulation.handover import HANDOVER
 from launcher.simulation.liveness import LIVENESS, STABILITY
+from launcher.simulation.memberships import RECONCILED
 from launcher.simulation.node import CRASH, RECOVERY
 from launcher.simulation.watch import DURABILITY, PROMISES
 from launcher.simulation.world import LINEARIZABILITY
@@ -21,6 +23,7 @@ from node.raft.invariants import (
 )
 
 __all__ = [
+    "AVAILABILITY",
     "BOUNDS",
     "COMMIT_RULE",
     "CONSISTENT",
@@ -38,6 +41,7 @@ __all__ = [
     "MONOTONIC",
     "PROMISES",
     "READ_INDEX",
+    "RECONCILED",
     "RECOVERY",
     "STABILITY",
     "STATE_MACHINE_SAFETY",

@@ -16,6 +16,7 @@ from tests.simulation.planted.properties import (
     LIVENESS,
     PROMISES,
     RECOVERY,
+    STATE_MACHINE_SAFETY,
 )
 
 BUGS = [
@@ -132,7 +133,7 @@ BUGS = [
         target=Clients,
         attribute="give_up_lost_leader",
         plant=edited(("    self._waiters.clear()\n", "")),
-        expected=(EXACTLY_ONCE, CRASH, LINEARIZABILITY),
+        expected=(EXACTLY_ONCE, CRASH, STATE_MACHINE_SAFETY, LINEARIZABILITY),
         within=60,
     ),
 ]

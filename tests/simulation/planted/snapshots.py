@@ -174,7 +174,10 @@ BUGS = [
         target=WriteAheadLog,
         attribute="restart_after",
         plant=edited(
-            ("State(state.hard_state, self._number + 1)", "State(first_segment=self._number + 1)")
+            (
+                "State(state.hard_state, self._number + 1, state.life)",
+                "State(first_segment=self._number + 1, life=state.life)",
+            )
         ),
         expected=(PROMISES, RECOVERY, CRASH),
         within=60,

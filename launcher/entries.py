@@ -1,0 +1,166 @@
+"""The rows of the table that use a cluster: submit, read, watch. `commands.py` has the others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from launcher.errors import LauncherError
+from launcher.table import Context, as_json, positive_timeout, row, timeout
+
+if TYPE_CHECKING:
+    from launcher.answers import Submitted
+
+
+@row(
+    "submit",
+    "Submit entries, each argument one; - reads one a line from standard input.\n\n"
+    "Prints each entry's index and the machine's answer. Quote an entry that has spaces: "
+    "submit 'ADD a b'. One that begins with a dash goes behind --.",
+)
+@click.argument("entries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="ENTRY...")
+@timeout
+@as_json
+def submit(
+    context: Context, entries: tuple[str, ...], timeout: float | None, as_json: bool
+) -> None:
+    """`launcher submit`."""
+    import os
+
+    cluster = context.cluster()
+    timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
+    if entries == ("-",):
+        source = sys.stdin.buffer
+        lines = _lines(source, cluster.config.entry_limit_bytes)
+        refusals = _print_with_progress(
+            cluster.submit_many(lines, timeout_s=timeout_s), source, as_json
+        )
+    else:
+        encoded = [os.fsencode(entry) for entry in entries]
+        refusals = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
+    if refusals.first is not None:
+        raise LauncherError(refusals.first + _hint("entry", entries, refusals.count))
+
+
+@row(
+    "read",
+    "Ask the state machine, each argument one query; linearizable unless --stale.\n\n"
+    "Quote a query that has spaces: read 'GET a'.",
+)
+@click.argument("queries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="QUERY...")
+@click.option("--stale", is_flag=True, help="Let any node answer at once, however old its state.")
+@click.option("--node", type=int, help="Which node answers; without --stale linearizably, too.")
+@timeout
+@as_json
+def read(
+    context: Context,
+    queries: tuple[str, ...],
+    stale: bool,
+    node: int | None,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """`launcher read`."""
+    import os
+
+    from launcher.client import NoAnswer
+    from launcher.output import answer_json, print_bytes, print_json, unanswered_json
+
+    cluster = context.cluster()
+    refusals = _Refusals()
+    timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
+    asked = [os.fsencode(query) for query in queries]
+    try:
+        answers = cluster.read_many(asked, stale=stale, node=node, timeout_s=timeout_s)
+    except NoAnswer as error:
+        if as_json:
+            for query in asked:
+                print_json(unanswered_json("query", query, str(error)))
+        raise
+    for answer in answers:
+        if as_json:
+            print_json(answer_json(answer))
+        elif answer.ok and answer.result:
+            print_bytes(answer.result)  # an empty list has no lines, not an empty one
+        refusals.add(answer.error)
+    if refusals.first is not None:
+        raise LauncherError(refusals.first + _hint("query", queries, refusals.count))
+
+
+@row("watch", "Print the messages of a multicast cluster, each once and in order, until Ctrl-C.")
+@click.option("--from", "first", type=int, metavar="N", help="From message N, not the oldest kept.")
+@click.option("--node", type=int, help="As this node sees them, however far behind it is.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Only COUNT messages.")
+@as_json
+def watch(
+    context: Context, first: int | None, node: int | None, count: int | None, as_json: bool
+) -> None:
+    """`launcher watch`."""
+    from launcher.watch import show
+
+    show(context.cluster().watch(first, node=node), count=count, as_json=as_json)
+
+
+@dataclass
+class _Refusals:
+    """first: what the machine said of the first that it refused; count: how many it refused"""
+
+    first: str | None = None
+    count: int = 0
+
+    def add(self, error: str | None) -> None:
+        """One more answer; None: it was no refusal."""
+        if error is not None:
+            self.count += 1
+            if self.first is None:
+                self.first = error
+
+
+def _hint(kind: str, words: Sequence[str], refused: int) -> str:
+    """For several words of which the machine took none alone: they were meant as one, perhaps."""
+    if len(words) > 1 and refused == len(words) and not any(" " in word for word in words):
+        return f"; one {kind} of several words needs quotes around it"
+    return ""
+
+
+def _lines(source: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """The lines of a stream, as they come, without their ends; empty ones are none."""
+    from launcher.intake import lines
+
+    return filter(None, lines(source.fileno(), most_bytes))
+
+
+def _print_submitted(done: Iterator[Submitted], as_json: bool) -> _Refusals:
+    """Prints each as it comes; returns what the machine said of those that it refused."""
+    from launcher.client import NoAnswer
+    from launcher.output import print_bytes, print_json, submitted_json, unanswered_json
+
+    refusals = _Refusals()
+    try:
+        for one in done:
+            if as_json:
+                print_json(submitted_json(one))
+            elif one.ok:
+                print_bytes(b"%d\t%s" % (one.index, one.result))
+            else:
+                print_bytes(b"%d\terror: %s" % (one.index, one.raw))
+            refusals.add(one.error)
+    except NoAnswer as error:
+        if as_json:
+            for entry in error.unanswered:
+                print_json(unanswered_json("entry", entry, str(error)))
+        raise
+    return refusals
+
+
+def _print_with_progress(done: Iterator[Submitted], source: IO[bytes], as_json: bool) -> _Refusals:
+    from launcher.progress import counting
+
+    if sys.stderr.isatty() and not source.isatty():
+        with counting(done, source, quiet=sys.stdout.isatty()) as counted:
+            return _print_submitted(counted, as_json)
+    return _print_submitted(done, as_json)

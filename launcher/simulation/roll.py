@@ -1,0 +1,98 @@
+"""The operator's rolling restart: all nodes, one at a time, as the supervisor does it.
+
+Which node is next, whether it may be taken down now, to whom it hands over and when it is back is
+the product's own (`launcher/rolling.py`). The operator asks it with what it sees when it looks, and
+stops the node in the same moment. Unlike a supervisor it does not wait until the node has finished
+what it writes: it ends as by SIGKILL, which is the worse of the two.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+from launcher import rolling
+from launcher.errors import LauncherError
+from launcher.simulation.operator import DEED_TAKES_S, LOOKS_EVERY_S, Operator, Work
+from launcher.status import ClusterStatus
+from node.raft.messages import NodeId
+
+if TYPE_CHECKING:
+    from launcher.simulation.node import SimulatedNode
+
+ROLLING = "rolling"
+"""The lock: one rolling restart at a time."""
+
+
+def roll(operator: Operator, patience_s: float, rng: random.Random) -> Work:
+    """Restarts every node once, or gives up where the supervisor would fail.
+
+    patience_s: how long a node may take to catch up
+    """
+    ids = rolling.in_order(operator.nodes, operator.look())
+    for position, node_id in enumerate(ids):
+        node = operator.nodes.get(node_id)
+        if node is None or node.withheld:
+            continue  # it was removed, or is being rebuilt, and is restarted in any case
+        done = yield from _restart(operator, node, ids[:position], patience_s, rng)
+        if not done:
+            return
+
+
+def _restart(
+    operator: Operator,
+    node: SimulatedNode,
+    restarted: Sequence[NodeId],
+    patience_s: float,
+    rng: random.Random,
+) -> Generator[float, None, bool]:
+    """Returns whether the node is back."""
+    status = yield from _unobjectionable(operator, node)
+    if status is None:
+        return False
+    heir = rolling.heir(node.node_id, restarted, status)
+    if heir is not None:
+        yield from _hand_over(node, heir)
+        status = yield from _unobjectionable(operator, node)
+        if status is None:
+            return False
+    operator.on_take_down(node)
+    if node.leads:
+        yield from _hand_over(node, None)
+    node.crash(power=False, reason="stopped: a rolling restart")
+    least_s, most_s = DEED_TAKES_S
+    yield least_s * (most_s / least_s) ** rng.random()
+    node.start()
+    goal = status.commit_index
+    give_up_at = operator.time.now + patience_s
+    while operator.time.now < give_up_at:
+        try:
+            if rolling.is_back(node.node_id, goal, operator.look()):
+                return True
+        except LauncherError:
+            return False
+        yield LOOKS_EVERY_S
+    return False
+
+
+def _unobjectionable(
+    operator: Operator, node: SimulatedNode
+) -> Generator[float, None, ClusterStatus | None]:
+    """Returns the status in which the node may be taken down; None when that does not come."""
+    give_up_at = operator.time.now + rolling.PATIENCE_S
+    while True:
+        status = operator.look()
+        objection = rolling.objection(node.node_id, status)
+        if objection is None:
+            return status
+        if not objection.passes or operator.time.now >= give_up_at:
+            return None
+        yield LOOKS_EVERY_S
+
+
+def _hand_over(node: SimulatedNode, heir: NodeId | None) -> Work:
+    """Asks it to, and waits until it has, or has given up."""
+    node.transfer(heir)
+    while node.server is not None and node.server.handing_over:
+        yield LOOKS_EVERY_S
