@@ -37,6 +37,9 @@ TRACEBACK_EVERY_S = 1.0
 _BACKLOG = 1024
 """So many may wait to be let in."""
 
+_SHOWN_CHARACTERS = 300
+"""Of what is wrong with a request: that may hold what was sent."""
+
 _LENGTH = struct.Struct("!i")
 
 
@@ -85,7 +88,8 @@ class Listener:
         except LauncherError as error:
             return Reply(ok=False, error=str(error), exit_status=error.exit_status)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            return Reply(ok=False, error=f"not a request: {error}", exit_status=2)
+            said = " ".join(f"not a request: {error}".split())[:_SHOWN_CHARACTERS]
+            return Reply(ok=False, error=said, exit_status=2)
         try:
             return await self._answer(request)
         except LauncherError as error:

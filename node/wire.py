@@ -36,6 +36,9 @@ MOST_UNACKNOWLEDGED = 65_536
 MOST_COMMANDS = 4096
 """No request holds more commands, and no read more queries: it bounds what one frame can cost."""
 
+_SHOWN_CHARACTERS = 300
+"""Of what is wrong with a message: that may hold what was sent."""
+
 _T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 
@@ -491,4 +494,4 @@ def _decode(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"not a message of ours: {error}") from error
+        raise WireError(f"not a message of ours: {error}"[:_SHOWN_CHARACTERS]) from error

@@ -33,10 +33,12 @@ class Time(Protocol):
 class Process(Protocol):
     """A simulated process, as far as links go.
 
+    cluster_id: of the cluster that it belongs to; another one once the operator has begun anew
     epoch: another one for each life
     unflushed: connections with answers that leave at the end of its turn
     """
 
+    cluster_id: str
     epoch: int
     unflushed: list[Connection]
 
@@ -107,6 +109,7 @@ class Network:
 
     def send(self, source: NodeId, target: NodeId, frames: list[bytes]) -> None:
         """What one process sends another in one turn."""
+        of = self._nodes[source].cluster_id
         together = []
         for frame in frames:
             verdict = self._filter.verdict(source, target)
@@ -115,10 +118,10 @@ class Network:
             else:
                 for delay_s in verdict:
                     when = self._time.now + self._latency_s() + delay_s
-                    self._time.at(when, self._arrive, source, target, [frame])
+                    self._time.at(when, self._arrive, source, target, of, [frame])
         if together:
             when = self.next_arrival(source, target)
-            self._time.at(when, self._arrive, source, target, together)
+            self._time.at(when, self._arrive, source, target, of, together)
 
     def next_arrival(self, source: NodeId, target: NodeId) -> float:
         """When what is sent now arrives: not before what was sent before."""
@@ -130,9 +133,11 @@ class Network:
         self._last_arrival[link] = when
         return when
 
-    def _arrive(self, source: NodeId, target: NodeId, frames: list[bytes]) -> None:
-        if not self._filter.is_cut(source, target):
-            self._nodes[target].receive(source, frames)
+    def _arrive(self, source: NodeId, target: NodeId, of: str, frames: list[bytes]) -> None:
+        """A frame of a cluster that was given up reaches nobody: no pipe leads to the next one."""
+        there = self._nodes[target]
+        if there.cluster_id == of and not self._filter.is_cut(source, target):
+            there.receive(source, frames)
 
     def _latency_s(self) -> float:
         return self._least_s + self._spread_s * self._chance.random()

@@ -86,6 +86,9 @@ def test_the_socket_refuses_what_the_command_line_refuses_and_goes_on(tmp_path: 
         with connect(cluster) as connection:
             deep = b'{"op":"kill","x":' + b"[" * 100_000
             assert ask(connection, deep)["error"].startswith("not a request: ")
+            answer = ask(connection, json.dumps({"op": "two\nlines" + NINES}).encode())
+            assert answer["error"].startswith("not a request: Invalid value 'two lines999")
+            assert len(answer["error"]) <= 300
         assert cluster.config.supervisor_stderr.read_bytes() == b"", "nothing was printed"
 
 
