@@ -20,6 +20,7 @@ from node.errors import DiskFailed, MachineError
 from node.events import HybridClock
 from node.machines.journal import Journal
 from node.machines.registry import load
+from node.ports import Disk
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -171,7 +172,7 @@ class World:
         server = self.servers[node_id] = Server(
             settings,
             machine=lambda: load(settings.machine),
-            disk=OsDisk(Path(settings.data_dir)),
+            disk=self.disk(settings),
             disk_queue=self.queues[node_id],
             background=AtOnce(),
             fork=ForkAtOnce(),
@@ -185,6 +186,9 @@ class World:
             if other is not server:
                 other.link_opened(node_id, self.now)
         return server
+
+    def disk(self, settings: wire.NodeConfig) -> Disk:
+        return OsDisk(Path(settings.data_dir))
 
     def crash(self, node_id: NodeId) -> None:
         del self.servers[node_id]

@@ -8,7 +8,7 @@ trust each other with those.
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from random import Random
 from typing import TypeAlias
 
 import msgspec
@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from launcher.simulation.disk import SimulatedDisk
 from node import wire
+from node.ports import Disk
 from node.raft import membership
 from node.raft.messages import CONFIGURATION, AppendEntries, InstallSnapshot, Message, NodeId
 from node.wire import Answers, Submit
@@ -53,8 +55,21 @@ def without_taking_its_vote(message: Message) -> Message:
     return message
 
 
-def hold_out(folder: Path, story: Story) -> None:
-    world = World(folder, 1, machine="files", max_apply_commands=3)
+class Memory(World):
+    """A world whose disks are in memory."""
+
+    def __init__(self, **changes: object) -> None:
+        self.disks: dict[str, SimulatedDisk] = {}
+        super().__init__(Path("nowhere"), 1, **changes)
+
+    def disk(self, settings: wire.NodeConfig) -> Disk:
+        disk = self.disks.setdefault(settings.data_dir, SimulatedDisk(Random(1)))
+        disk.restart()
+        return disk
+
+
+def hold_out(story: Story) -> None:
+    world = Memory(machine="files", max_apply_commands=3)
     world.elect()
     client = Connection()
     for number, (what, sender, clock) in enumerate(story):
@@ -71,7 +86,10 @@ def hold_out(folder: Path, story: Story) -> None:
             server.receive(sender, what, world.now)
         elif not isinstance(what, str):
             message = what.made_for(server.state, sender) if isinstance(what, Near) else what
-            body = wire.encode(clock, without_taking_its_vote(message))
+            try:
+                body = wire.encode(clock, without_taking_its_vote(message))
+            except OverflowError:
+                continue  # no frame can say it
             server.receive(sender, body, world.now)
         world.settle()
 
@@ -90,13 +108,11 @@ def hold_out(folder: Path, story: Story) -> None:
 @settings(max_examples=100, suppress_health_check=SLOW)
 @given(st.lists(steps, max_size=25))
 def test_no_frame_between_nodes_ends_a_server(story: Story) -> None:
-    with TemporaryDirectory() as folder:
-        hold_out(Path(folder), story)
+    hold_out(story)
 
 
 @pytest.mark.soak
 @settings(max_examples=20_000, suppress_health_check=SLOW)
 @given(st.lists(steps, max_size=60))
 def test_no_frame_between_nodes_ends_a_server_in_many_tries(story: Story) -> None:
-    with TemporaryDirectory() as folder:
-        hold_out(Path(folder), story)
+    hold_out(story)
