@@ -36,6 +36,9 @@ ELECTION_TIMEOUT_S = 1.0
 
 KEYS = (3, 6, 12)
 
+HOSTILE = 0.1
+"""In so many runs there is a hostile client."""
+
 SESSIONS_END = 0.3
 """In so many runs sessions end early: idle ones, or all but a few."""
 
@@ -94,6 +97,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     lease: leaders answer reads by leases; then no clock leaves the bound that they assume
     readers: so many of the clients only read
     one_shots: so many of the others begin anew for each call
+    hostile: there is a client besides that asks for what no client may
     election_timeout_max_s: between the shortest timeout and this they are drawn
     """
 
@@ -121,6 +125,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     most_sessions: int
     readers: int
     one_shots: int
+    hostile: bool
     election_timeout_max_s: float
 
     @property
@@ -290,6 +295,7 @@ def situation(options: Options, seed: int) -> Situation:
         most_sessions=most,
         readers=haste.choice([0, 0, 2, 4]),
         one_shots=haste.choice([0, 0, 2]),
+        hostile=random.Random(f"{seed}/hostile").random() < HOSTILE,
         election_timeout_max_s=haste.choice([ELECTION_TIMEOUT_S, ELECTION_TIMEOUT_S, 0.6]),
     )
     if drawn.lease:

@@ -25,6 +25,7 @@ from launcher.simulation.agenda import Agenda
 from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
+from launcher.simulation.hostile import HostileClient
 from launcher.simulation.liveness import Liveness
 from launcher.simulation.nemesis import Nemesis
 from launcher.simulation.network import Network
@@ -121,6 +122,9 @@ class World:
         self._clients: list[SimulatedClient] = []
         for _ in range(options.clients):
             self._new_client()
+        self._hostile = HostileClient(
+            self._operator.nodes, self.time, situation.chance("hostile client")
+        )
         self._liveness = Liveness(
             situation, self.time, self._network, self._operator, self._nemesis, self._clients,
             self._new_client, self._note,
@@ -183,6 +187,8 @@ class World:
             self.time.at(0.0, node.start)
         for client in self._clients:
             client.work(until_s=time_s)
+        if self.situation.hostile:
+            self._hostile.work(until_s=time_s)
         self.time.run_until(time_s)
 
     def _check_history(self) -> tuple[Failure | None, str]:

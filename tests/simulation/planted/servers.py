@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from node import requests
 from node.clients import Clients
 from node.raft.raft import Raft
 from node.server import Server
 from node.write import Write
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
+    BOUNDS,
     CRASH,
     DURABILITY,
     ELECTION_SAFETY,
@@ -134,6 +136,27 @@ BUGS = [
         attribute="give_up_lost_leader",
         plant=edited(("    self._waiters.clear()\n", "")),
         expected=(EXACTLY_ONCE, CRASH, STATE_MACHINE_SAFETY, LINEARIZABILITY),
+        within=60,
+    ),
+    Planted(
+        name="what a client says that it has been answered is believed",
+        pitfall="",
+        story="A request acknowledges the answers to what it only sends now: so any number of its "
+        "commands passes the bound on those that are unacknowledged.",
+        target=requests,
+        attribute="_check_submit",
+        plant=edited(("if not 1 <= lowest <= first:", "if lowest < 1:")),
+        expected=(BOUNDS,),
+        within=60,
+    ),
+    Planted(
+        name="the commands of a request are weighed and not counted",
+        pitfall="",
+        story="A frame is bounded in bytes, and a command may be one byte long.",
+        target=requests,
+        attribute="_check_entries",
+        plant=edited(("if count > MOST_COMMANDS:", "if False:")),
+        expected=(BOUNDS,),
         within=60,
     ),
 ]
