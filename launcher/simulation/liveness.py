@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
+from launcher import changes
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.memberships import RECONCILED, is_quorum
@@ -140,11 +141,21 @@ class Liveness:
                     self._operator.remove([learns.node_id])
                 elif change.kind == "rebuild":
                     self._operator.rebuild(learns)
+            self._leave_somebody(changes.next_step(change))
             return False
 
         if not self._comes_about(done, 2 * SETTLE_S):
             change = self._operator.record.change
             self._fail_to_live(f"{change} is not finished by {self._time.now:.3f} s")
+
+    def _leave_somebody(self, step: changes.Step | None) -> None:
+        """A `reconfigure` was under way when the change began, and the only voters are those that
+        are to leave: the change would wait for ever."""
+        leader = current_leader(self._nodes)
+        if isinstance(step, changes.Voters) and leader is not None and leader.server is not None:
+            target = leader.server.state.configuration.membership.target
+            if not step.among(target):
+                leader.change_membership(self._operator.record.members)
 
     def _rebuild(self, node: SimulatedNode) -> None:
         """Its disk has rotted, and its peers give it back what it has lost."""
