@@ -74,8 +74,10 @@ class Listener:
                 body = await asyncio.wait_for(_request(reader), REQUEST_TIMEOUT_S)
                 self._idle_since.pop(writer, None)
                 await _send(writer, await self._carry_out(body))
-        except (OSError, EOFError, WireError, TimeoutError, asyncio.CancelledError):
-            pass  # it has gone, is silent, or speaks another language; or we are going
+        except TimeoutError:
+            writer.transport.abort()  # it is silent, or what it has not read would be kept for it
+        except (OSError, EOFError, WireError, asyncio.CancelledError):
+            pass  # it has gone, or speaks another language; or we are going
         finally:
             self._open -= 1
             self._idle_since.pop(writer, None)

@@ -177,6 +177,37 @@ def test_who_sends_no_whole_request_is_hung_up_on_after_a_while(
     asyncio.run(scenario())
 
 
+def test_who_does_not_read_its_answer_is_hung_up_on_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    monkeypatch.setattr(listener, "REQUEST_TIMEOUT_S", 0.3)
+    answered: list[Request] = []
+
+    async def answer(request: Request) -> control.Reply:
+        answered.append(request)
+        return control.Reply(ok=False, error="x" * (4 << 20))
+
+    async def scenario() -> None:
+        server = await listener.serve(tmp_path / "s", answer)
+        async with server:
+            with socket.socket(socket.AF_UNIX) as lazy:
+                lazy.connect(str(tmp_path / "s"))
+                body = b'{"op":"status"}'
+                lazy.sendall((len(body).to_bytes(4, "big") + body) * 2)
+                await asyncio.sleep(1.0)
+                lazy.setblocking(False)
+                size = 0
+                with contextlib.suppress(ConnectionResetError):
+                    while data := lazy.recv(1 << 20):
+                        size += len(data)
+                assert size < 4 << 20, "the rest was not waited for"
+                assert len(answered) == 1
+
+    asyncio.run(scenario())
+
+
 # -- what is printed -----------------------------------------------------------------------------
 
 
