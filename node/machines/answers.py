@@ -1,7 +1,7 @@
 """Applying commands within a budget: what the answers weigh decides how many are applied.
 
-An answer weighs its length and ANSWER_OVERHEAD_BYTES. Commands are applied until the answers have
-come to the room that there is; the one that passes it is the last, and whatever follows is not
+An answer weighs its length and ANSWER_OVERHEAD_BYTES. Commands are applied until the lengths of the
+answers have come to the room that there is; the one that passes it is the last, and whatever follows is not
 applied and gets the answer NOT_APPLIED. All of that follows from the machine and the commands, so
 every node does the same.
 
@@ -45,7 +45,7 @@ def apply_all(
     weigh.
 
     limit: the longest answer, in bytes
-    room: when the answers have come to that weight, nothing more is applied
+    room: when the answers have come to that length, nothing more is applied
     """
     apply_some = _apply_many if is_batched(type(machine)) else _apply_each
     results, errors, weight = apply_some(machine, first_index, commands, limit, room)
@@ -75,14 +75,15 @@ def _apply_each(
         except CommandError as error:
             errors.append(len(results))
             result = error_answer(error)
-        if type(result) is not bytes:
+        if result.__class__ is not bytes:  # faster than a call of type()
             raise _not_bytes(result)
-        left -= len(result) + ANSWER_OVERHEAD_BYTES
+        left -= len(result)
         if left < 0 and len(result) > limit:
+            left += len(result)
             result = _replaced(result, limit, results, errors)
-            left = room - weigh([*results, result])
+            left -= len(result)
         answer(result)
-    return results, errors, room - left
+    return results, errors, room - left + ANSWER_OVERHEAD_BYTES * len(results)
 
 
 def _apply_many(

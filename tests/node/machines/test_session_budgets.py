@@ -102,13 +102,13 @@ def test_a_session_whose_budget_is_used_up_gets_no_more_applied() -> None:
 
 def test_what_was_not_applied_is_answered_alike_ever_after_and_can_be_submitted_anew() -> None:
     machine, sessions = Parrot(), Sessions(budget=SMALL)
-    first = apply(sessions, machine, 1, sizes(999, 5))
+    first = apply(sessions, machine, 1, sizes(1000, 5))
     assert first[0].results[1] == NOT_APPLIED
-    assert apply(sessions, machine, 1, sizes(999, 5)) == first
-    assert machine.applied == sizes(999)
+    assert apply(sessions, machine, 1, sizes(1000, 5)) == first
+    assert machine.applied == sizes(1000)
     (anew,) = apply(sessions, machine, 3, sizes(5), lowest=3)
     assert anew.results == [b"x" * 5], "the answers before it are acknowledged"
-    assert machine.applied == sizes(999, 5)
+    assert machine.applied == sizes(1000, 5)
 
 
 def test_acknowledging_makes_room() -> None:
