@@ -1,9 +1,9 @@
 """Applying commands within a budget: what the answers weigh decides how many are applied.
 
 An answer weighs its length and ANSWER_OVERHEAD_BYTES. Commands are applied until the lengths of the
-answers have come to the room that there is; the one that passes it is the last, and whatever follows is not
-applied and gets the answer NOT_APPLIED. All of that follows from the machine and the commands, so
-every node does the same.
+answers have come to the room that there is. The one that passes it is the last; whatever follows is
+not applied and gets the answer NOT_APPLIED. All of that follows from the machine and the commands,
+so every node does the same.
 
 A machine that takes many commands at once has applied all of them by the time that their answers
 are seen: then answers that do not fit are replaced by an error that says that the command was
