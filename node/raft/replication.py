@@ -264,7 +264,11 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
 def refuse(
     raft: RaftState, message: AppendEntries, hint: tuple[int, int] = (0, 0)
 ) -> AppendEntriesReply:
-    """No: the term is stale, or our log does not hold the entry before the new ones."""
+    """No: the term is stale, or our log does not hold the entry before the new ones.
+
+    A refused sender of an earlier term may lead the present one by now. If it has restarted, it
+    counts its rounds anew. So the refusal bears no round: it must not confirm one of this term.
+    """
     return AppendEntriesReply(
         term=raft.current_term,
         success=False,
@@ -272,7 +276,7 @@ def refuse(
         prev_log_index=message.prev_log_index,
         hint_index=hint[0],
         hint_term=hint[1],
-        round=message.round,
+        round=message.round if message.term == raft.current_term else 0,
     )
 
 
