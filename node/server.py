@@ -34,7 +34,9 @@ from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
 from node.raft import sanity
 from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
-from node.raft.state import FOLLOWER, LEADER, RaftState, Randomness, Ready
+from node.raft.ready import Ready
+from node.raft.settings import Randomness
+from node.raft.state import FOLLOWER, LEADER, RaftState
 from node.settings import limits_of, stretch_of, timing_of
 from node.snapshots import Snapshots
 from node.storage.lives import Life

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.machines.sessions import Sessions
-from node.raft.state import Limits, Timing
+from node.raft.settings import Limits, Timing
 from node.stretch import Stretch
 from node.wire import NodeConfig, Read
 

@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from node.raft.messages import COMMANDS, Batch, NodeId, Snapshot
-from node.raft.state import LEADER, RaftState, Ready, Role
+from node.raft.ready import Ready
+from node.raft.state import LEADER, RaftState, Role
 
 ELECTION_SAFETY = "election-safety"
 LEADER_APPEND_ONLY = "leader-append-only"

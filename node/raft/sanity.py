@@ -84,7 +84,7 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
             _check_numbers(message.ticket)
         case ReadIndexReply():
             _check_numbers(message.ticket, message.index)
-            question = raft.question
+            question = raft.reads.question
             if question is not None and message.ticket == question.ticket:
                 _check_asked(raft, sender, term)
         case _:
@@ -278,5 +278,5 @@ def _check_chunk_reply(raft: RaftState, sender: NodeId, message: InstallSnapshot
 
 
 def _check_asked(raft: RaftState, sender: NodeId, term: int) -> None:
-    if term == raft.current_term and raft.reads_under != (term, sender):
+    if term == raft.current_term and raft.reads.under != (term, sender):
         raise Nonsense("it answers what another was asked")

@@ -79,7 +79,7 @@ def test_timeouts_are_drawn_close_together_where_all_is_fast() -> None:
 
 
 def test_who_is_no_voter_and_stands_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RaftState, "may_stand", property(lambda raft: True))
+    monkeypatch.setattr(RaftState, "may_campaign", property(lambda raft: True))
     options = Options(time_s=3.0, faults=("reconfigure",))
     found = [run_seed(options, seed).failure for seed in range(1, 6)]
     assert any(one is not None and one.broken == CONSISTENT for one in found)

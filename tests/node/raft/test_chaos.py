@@ -14,7 +14,7 @@ import pytest
 
 from launcher.simulation.cores import Network
 from node.errors import Busy, NotLeader, RaftError
-from node.raft.state import Limits, Timing
+from node.raft.settings import Limits, Timing
 
 SEEDS = range(80)
 STEPS = 2500

@@ -10,7 +10,9 @@ import pytest
 from launcher.simulation.cores import Network, batches
 from node.errors import Busy, NotLeader
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind
-from node.raft.state import Limits, Role
+from node.raft.progress import REPLICATE
+from node.raft.settings import Limits
+from node.raft.state import Role
 
 C = BatchKind.COMMANDS
 
@@ -208,7 +210,7 @@ def test_late_refusals_change_nothing() -> None:
     match_index, next_index = progress.match_index, progress.next_index
     net[1].step(2, AppendEntriesReply(1, False, 0, match_index), net.now)
     assert (progress.match_index, progress.next_index) == (match_index, next_index)
-    assert not progress.probing
+    assert progress.mode is REPLICATE
 
 
 def test_a_restarted_follower_is_sent_what_it_lacks() -> None:
