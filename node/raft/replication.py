@@ -173,8 +173,8 @@ def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
         if progress.mode is PROBE and progress.probe_sent:
             return
         if (
-            len(progress.inflight) >= limits.max_inflight_messages
-            or progress.inflight_bytes >= limits.max_inflight_bytes
+            len(progress.inflight) >= limits.inflight_batches
+            or progress.inflight_bytes >= limits.inflight_bytes
         ):
             return
         batches = raft.log.batches_from(progress.next_index, limits.max_append_bytes)

@@ -40,13 +40,18 @@ class Timing:
         assert not (self.lease and self.failure_hint)
 
 
+LOG_BOUND = 8
+"""The log in memory may grow to this many times the size at which a snapshot is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds the leader's memory and each message. Sizes in bytes.
 
     max_append_bytes: of batches in one AppendEntries, unless a single batch is larger
-    max_inflight_messages: AppendEntries sent to one peer and not yet acknowledged
-    max_inflight_bytes: of the batches in them
+    inflight_batches: how many AppendEntries with batches may be sent to one peer and not yet
+        acknowledged
+    inflight_bytes: of the batches in those
     max_uncommitted_bytes: of the log's uncommitted tail; proposals beyond it are refused
     max_apply_bytes: of batches handed out for applying in one Ready
     max_chunk_bytes: of a snapshot in one InstallSnapshot
@@ -57,8 +62,8 @@ class Limits:
     """
 
     max_append_bytes: int = 1 << 20
-    max_inflight_messages: int = 64
-    max_inflight_bytes: int = 8 << 20
+    inflight_batches: int = 64
+    inflight_bytes: int = 8 << 20
     max_uncommitted_bytes: int = 64 << 20
     max_apply_bytes: int = 1 << 20
     max_chunk_bytes: int = 1 << 20

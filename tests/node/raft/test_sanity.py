@@ -362,7 +362,7 @@ class Hermit:
 
     def __init__(self, seed: int, role: str) -> None:
         log = [1, 1, 2, 2, 3]
-        net = Network(3, logs={1: log}, terms={1: 3}, limits=Limits(max_inflight_messages=2))
+        net = Network(3, logs={1: log}, terms={1: 3}, limits=Limits(inflight_batches=2))
         self.raft = Raft(
             1, (1, 2, 3),
             hard_state=net.disks[1].hard_state,

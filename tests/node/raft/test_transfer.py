@@ -152,7 +152,7 @@ def test_alone_there_is_nobody_to_hand_over_to() -> None:
 
 
 def test_a_target_that_lags_is_not_told_before_it_has_caught_up() -> None:
-    net = led(limits=Limits(max_append_bytes=1, max_inflight_messages=1))
+    net = led(limits=Limits(max_append_bytes=1, inflight_batches=1))
     net.isolate(2)
     for _ in range(5):
         net.propose()
