@@ -260,7 +260,7 @@ class Raft:
         """The process of `peer` is a new one: what its former one acknowledged no longer holds."""
         raft = self.state
         raft.now = now
-        transfer.on_lost(raft, peer, "its process has started anew")
+        transfer.on_lost(raft, peer, "its process has restarted")
         if raft.role is LEADER and peer in raft.progress:
             replication.greet(raft, peer)
 

@@ -118,7 +118,7 @@ def request(raft: RaftState, target: Iterable[NodeId]) -> Membership | None:
     if not raft.is_voter:
         raise Busy("this leader is no member any more; ask the next one in a moment")
     if raft.transfer is not None:
-        raise Busy("the lead is being handed over; try again in a moment")
+        raise Busy("leadership is being handed over; try again in a moment")
     if not raft.knows_what_is_committed:
         raise Busy("the leader has not committed an entry of its term yet; try again in a moment")
     if configuration.is_joint or index > raft.commit_index:

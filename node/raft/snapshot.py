@@ -29,7 +29,7 @@ from node.raft.state import FOLLOWER, LEADER, RaftState
 def compact(raft: RaftState, snapshot: Snapshot) -> None:
     """Our own snapshot is durable: forget the log up to its end, except for what may be needed."""
     index = snapshot.last_included_index
-    assert index <= raft.last_applied, "a snapshot stands for what was applied"
+    assert index <= raft.last_applied, "a snapshot covers only what was applied"
     raft.persisted_index = max(raft.persisted_index, index)
     if raft.snapshot is not None and not _is_newer(snapshot, raft.snapshot):
         return  # one from a leader covers more
