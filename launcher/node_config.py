@@ -7,6 +7,7 @@ from pathlib import Path
 from launcher.config import ClusterConfig
 from launcher.records import ClusterRecord
 from node.raft.messages import NodeId
+from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
 from node.wire import LinkFault, NodeConfig
 
@@ -45,21 +46,12 @@ def node_config(
         socket=str(socket),
         machine=config.machine,
         python_path=python_path,
-        heartbeat_interval_s=config.heartbeat_interval_s,
-        election_timeout_min_s=config.election_timeout_min_s,
-        election_timeout_max_s=config.election_timeout_max_s,
-        failure_hint=config.failure_hint,
-        pre_vote=config.pre_vote,
-        lease=config.reads == "lease",
+        timing=_timing(config),
+        limits=_limits(config),
         max_entry_bytes=config.entry_limit_bytes,
-        max_append_bytes=config.append_limit_bytes,
-        max_inflight_batches=config.inflight_batches,
-        max_inflight_bytes=config.inflight_bytes,
-        max_uncommitted_bytes=config.uncommitted_bytes,
         segment_bytes=config.segment_bytes,
         snapshot_log_bytes=config.snapshot_log_bytes,
         snapshot_entries=config.snapshot_entries,
-        snapshot_trailing_bytes=config.snapshot_trailing_bytes,
         session_timeout_s=cluster.session_timeout_s,
         most_sessions=cluster.most_sessions,
         most_clients=config.most_clients,
@@ -67,4 +59,27 @@ def node_config(
         log_rotate_bytes=config.log_rotate_bytes,
         digest_every=config.digest_every,
         faults=faults,
+    )
+
+
+def _timing(config: ClusterConfig) -> Timing:
+    lease = config.reads == "lease"
+    return Timing(
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        election_timeout_min_s=config.election_timeout_min_s,
+        election_timeout_max_s=config.election_timeout_max_s,
+        failure_hint=config.failure_hint and not lease,
+        pre_vote=config.pre_vote,
+        lease=lease,
+    )
+
+
+def _limits(config: ClusterConfig) -> Limits:
+    return Limits(
+        max_append_bytes=config.append_limit_bytes,
+        inflight_batches=config.inflight_batches,
+        inflight_bytes=config.inflight_bytes,
+        max_uncommitted_bytes=config.uncommitted_bytes,
+        max_trailing_bytes=config.snapshot_trailing_bytes,
+        max_log_bytes=config.snapshot_log_bytes * LOG_BOUND,
     )

@@ -197,7 +197,8 @@ class Clients:
         while start < len(self._submits):
             stop, size = start, 0
             while stop < len(self._submits) and (
-                stop == start or size + len(self._submits[stop][2]) <= self._config.max_append_bytes
+                stop == start
+                or size + len(self._submits[stop][2]) <= self._config.limits.max_append_bytes
             ):
                 size += len(self._submits[stop][2])
                 stop += 1
@@ -241,7 +242,7 @@ class Clients:
         self._submits = let_in
 
     def _park(self, client: ClientConnection, now: float) -> None:
-        self._parked.setdefault(client, now + self._config.election_timeout_min_s)
+        self._parked.setdefault(client, now + self._config.timing.election_timeout_min_s)
 
     def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
         client.send(wire.encode_client(wire.Redirect(leader_id, reason)))

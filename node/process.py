@@ -240,7 +240,9 @@ class Node:
                 return
             else:
                 self._leaving = reason
-                self._loop.call_later(self._config.election_timeout_min_s, self._stop, reason)
+                self._loop.call_later(
+                    self._config.timing.election_timeout_min_s, self._stop, reason
+                )
                 self._schedule_pump()
                 return
         self._stop(reason)

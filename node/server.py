@@ -34,8 +34,10 @@ from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
 from node.raft import sanity
 from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
-from node.raft.state import FOLLOWER, LEADER, RaftState, Randomness, Ready
-from node.settings import limits_of, stretch_of, timing_of
+from node.raft.ready import Ready
+from node.raft.settings import Randomness
+from node.raft.state import FOLLOWER, LEADER, RaftState
+from node.settings import stretch_of
 from node.snapshots import Snapshots
 from node.storage.lives import Life
 from node.storage.segment import Identity
@@ -87,8 +89,8 @@ class Server:
             batches=recovered.batches,
             snapshot=recovered.snapshot,
             floor=config.floor,
-            timing=timing_of(config),
-            limits=limits_of(config),
+            timing=config.timing,
+            limits=config.limits,
             random=random,
             now=now,
         )

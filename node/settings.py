@@ -1,9 +1,8 @@
-"""What a node is told when it starts, as the core's own settings."""
+"""Bounds of the server that no file sets, and what follows from what a node is told."""
 
 from __future__ import annotations
 
 from node.machines.sessions import Sessions
-from node.raft.state import Limits, Timing
 from node.stretch import Stretch
 from node.wire import NodeConfig, Read
 
@@ -28,32 +27,6 @@ def stretch_of(config: NodeConfig) -> Stretch:
     return Stretch(config.max_apply_commands, MAX_STRETCH_BYTES)
 
 
-def timing_of(config: NodeConfig) -> Timing:
-    """The core's timing, as configured."""
-    return Timing(
-        heartbeat_interval_s=config.heartbeat_interval_s,
-        election_timeout_min_s=config.election_timeout_min_s,
-        election_timeout_max_s=config.election_timeout_max_s,
-        failure_hint=config.failure_hint and not config.lease,
-        pre_vote=config.pre_vote,
-        lease=config.lease,
-    )
-
-
 def sessions_of(config: NodeConfig) -> Sessions:
     """No sessions yet, and when they are to end."""
     return Sessions(round(config.session_timeout_s * 1_000_000), config.most_sessions)
-
-
-def limits_of(config: NodeConfig) -> Limits:
-    """The core's limits, as configured."""
-    return Limits(
-        max_append_bytes=config.max_append_bytes,
-        max_inflight_messages=config.max_inflight_batches,
-        max_inflight_bytes=config.max_inflight_bytes,
-        max_uncommitted_bytes=config.max_uncommitted_bytes,
-        max_apply_bytes=config.max_apply_bytes,
-        max_chunk_bytes=config.snapshot_chunk_bytes,
-        max_trailing_bytes=config.snapshot_trailing_bytes,
-        max_log_bytes=config.snapshot_log_bytes * 8,
-    )

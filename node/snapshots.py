@@ -191,7 +191,7 @@ class Snapshots:
                     raise
                 self._readers[snapshot.last_included_index] = reader
             with failing_as("read", "a snapshot"):
-                data.append(reader.read_at(message.offset, self._config.snapshot_chunk_bytes))
+                data.append(reader.read_at(message.offset, self._config.limits.max_chunk_bytes))
 
         def done(error: BaseException | None) -> None:
             if error is not None:

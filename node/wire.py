@@ -22,6 +22,7 @@ import msgspec
 
 from node.errors import WireError
 from node.raft.messages import Floor, Membership, Message, NodeId
+from node.raft.settings import Limits, Timing
 from node.storage.lives import Founding, LastKnown
 
 MAX_FRAME_BYTES = 256 << 20
@@ -328,6 +329,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     founding: with what the cluster began; None: not to be compared
     known: what the node's data is known to have held
     peers: the lives of the peers to which a pipe is handed over at the start
+    timing, limits: the core's settings
+    max_apply_commands: commands applied, or queries served, before others get their turn
+    snapshot_log_bytes, snapshot_entries: a snapshot is taken after this much of the log
     """
 
     cluster_id: str
@@ -345,24 +349,13 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     socket: str
     machine: str
     python_path: list[str]
-    heartbeat_interval_s: float
-    election_timeout_min_s: float
-    election_timeout_max_s: float
-    failure_hint: bool
-    pre_vote: bool = True
-    lease: bool = False
+    timing: Timing
+    limits: Limits
     max_entry_bytes: int
-    max_append_bytes: int
-    max_inflight_batches: int
-    max_inflight_bytes: int
-    max_uncommitted_bytes: int
-    max_apply_bytes: int = 1 << 20
     max_apply_commands: int = 4096
     segment_bytes: int
     snapshot_log_bytes: int = 32 << 20
     snapshot_entries: int = 500_000
-    snapshot_trailing_bytes: int = 8 << 20
-    snapshot_chunk_bytes: int = 1 << 20
     session_timeout_s: float = 3600.0
     most_sessions: int = 10_000
     most_clients: int = 512

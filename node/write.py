@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from node.raft.messages import Batch, HardState, Message, NodeId, Snapshot
-from node.raft.state import Ready
+from node.raft.ready import Ready
 from node.storage.store import Store
 
 MOST_MESSAGES = 10_000

@@ -1,4 +1,4 @@
-"""The tour names places; each of them is there."""
+"""The tour names places, and the core's story its modules; each of them is there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+import node.raft
 
 ROOT = Path(__file__).resolve().parents[1]
 TOUR = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
@@ -27,3 +29,16 @@ def test_a_place_on_the_tour_exists(file: str, name: str) -> None:
 @pytest.mark.parametrize("file", sorted(set(re.findall(r"`((?:node|launcher)/[\w/]+\.py)`", TOUR))))
 def test_a_file_on_the_tour_exists(file: str) -> None:
     assert (ROOT / file).is_file()
+
+
+def test_the_story_of_the_core_names_its_modules_each_after_those_that_it_imports() -> None:
+    core = ROOT / "node" / "raft"
+    told = re.findall(r"(?m)^    (\w+)\.py  ", node.raft.__doc__ or "")
+    assert sorted(told) == sorted(path.stem for path in core.glob("*.py") if path.stem[0] != "_")
+
+    for position, name in enumerate(told):
+        text = (core / f"{name}.py").read_text()
+        imported = set(re.findall(r"(?m)^from node\.raft\.(\w+) import", text))
+        for names in re.findall(r"(?ms)^from node\.raft import (\(.*?\)|.*?$)", text):
+            imported |= set(re.findall(r"(\w+)(?: as \w+)?", names)) & set(told)
+        assert imported <= set(told[:position]), name

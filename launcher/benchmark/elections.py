@@ -30,7 +30,9 @@ from node.raft.messages import (
     RequestVoteReply,
 )
 from node.raft.raft import Raft
-from node.raft.state import Limits, Ready, Role, Timing
+from node.raft.ready import Ready
+from node.raft.settings import Limits, Timing
+from node.raft.state import Role
 
 LEADER: NodeId = 5
 DIFFERENT_LOGS = (1, 2, 3, 4)

@@ -30,7 +30,9 @@ from node.raft.messages import (
     Snapshot,
 )
 from node.raft.raft import Raft
-from node.raft.state import LEADER, Limits, Note, Ready, Timing
+from node.raft.ready import Note, Ready
+from node.raft.settings import Limits, Timing
+from node.raft.state import LEADER
 
 TIMING = Timing(0.1, 0.5, 1.0, failure_hint=False)
 """Without the hint, an election begins when a test says so."""

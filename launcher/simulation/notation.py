@@ -32,7 +32,7 @@ from node.raft.messages import (
     Snapshot,
     TimeoutNow,
 )
-from node.raft.state import Note, Ready
+from node.raft.ready import Note, Ready
 
 ROUNDS = (AppendEntries, AppendEntriesReply, InstallSnapshot, InstallSnapshotReply)
 """The messages that bear a round."""

@@ -97,7 +97,8 @@ from launcher.simulation.stage import (
 )
 from node.errors import NotLeader, RaftError
 from node.raft.messages import HardState, NodeId
-from node.raft.state import LEADER, Limits
+from node.raft.settings import Limits
+from node.raft.state import LEADER
 
 MARGIN = "  | "
 """Begins the lines that tell what a command caused."""

@@ -8,6 +8,7 @@ what the seed makes of it.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import msgspec
@@ -26,6 +27,7 @@ from launcher.simulation.schedule import (
     only,
 )
 from node.raft.messages import Floor, NodeId
+from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
 from node.wire import NodeConfig
 
@@ -89,6 +91,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: between these a message takes from one node to another
     sync_s: between these an append takes
     turn_s: how long a process gathers what comes before it acts
+    limits: the core's
     max_apply_commands: so many a node applies, or queries it answers, before others get their turn
     session_timeout_s, most_sessions: when sessions end
     keys: over how many keys the clients quarrel
@@ -107,18 +110,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     sync_s: tuple[float, float]
     turn_s: float
     failure_hint: bool
-    max_append_bytes: int
-    max_inflight_batches: int
-    max_uncommitted_bytes: int
-    max_apply_bytes: int
+    limits: Limits
     max_apply_commands: int
     segment_bytes: int
     keys: int
     padding: int
     snapshot_log_bytes: int
     snapshot_entries: int
-    snapshot_trailing_bytes: int
-    snapshot_chunk_bytes: int
     followers: float
     lease: bool
     session_timeout_s: float
@@ -233,23 +231,19 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             socket="",
             machine="kv",
             python_path=[],
-            heartbeat_interval_s=0.1,
-            election_timeout_min_s=0.5,
-            election_timeout_max_s=self.election_timeout_max_s,
-            failure_hint=self.failure_hint,
-            lease=self.lease,
+            timing=Timing(
+                heartbeat_interval_s=0.1,
+                election_timeout_min_s=0.5,
+                election_timeout_max_s=self.election_timeout_max_s,
+                failure_hint=self.failure_hint and not self.lease,
+                lease=self.lease,
+            ),
+            limits=self.limits,
             max_entry_bytes=1 << 20,
-            max_append_bytes=self.max_append_bytes,
-            max_inflight_batches=self.max_inflight_batches,
-            max_inflight_bytes=8 << 20,
-            max_uncommitted_bytes=self.max_uncommitted_bytes,
-            max_apply_bytes=self.max_apply_bytes,
             max_apply_commands=self.max_apply_commands,
             segment_bytes=self.segment_bytes,
             snapshot_log_bytes=self.snapshot_log_bytes,
             snapshot_entries=self.snapshot_entries,
-            snapshot_trailing_bytes=self.snapshot_trailing_bytes,
-            snapshot_chunk_bytes=self.snapshot_chunk_bytes,
             session_timeout_s=self.session_timeout_s,
             most_sessions=self.most_sessions,
             log_level="debug",
@@ -277,18 +271,18 @@ def situation(options: Options, seed: int) -> Situation:
         sync_s=(sync_s, sync_s * chance.choice([1.5, 5.0])),
         turn_s=chance.choice([0.0001, 0.0005, 0.001]),
         failure_hint=chance.random() < 0.5,
-        max_append_bytes=chance.choice([1, 500, 4000, 1 << 20]),
-        max_inflight_batches=chance.choice([1, 4, 64]),
-        max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
-        max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
+        limits=Limits(
+            max_append_bytes=chance.choice([1, 500, 4000, 1 << 20]),
+            inflight_batches=chance.choice([1, 4, 64]),
+            max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
+            max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
+        ),
         max_apply_commands=random.Random(f"{seed}/stretch").choice([1, 20, 4096, 4096]),
         segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
         keys=chance.choice(KEYS),
         padding=chance.choice([0, 0, 50, 200]),
         snapshot_log_bytes=chance.choice([1000, 10_000, 1 << 30]),
         snapshot_entries=chance.choice([10, 50, 300, NEVER]),
-        snapshot_trailing_bytes=chance.choice([0, 0, 500, 5000]),
-        snapshot_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
         followers=reads.choice([0.0, 0.3, 0.7]),
         lease=reads.random() < 0.3,
         session_timeout_s=timeout_s,
@@ -297,6 +291,12 @@ def situation(options: Options, seed: int) -> Situation:
         one_shots=haste.choice([0, 0, 2]),
         hostile=random.Random(f"{seed}/hostile").random() < HOSTILE,
         election_timeout_max_s=haste.choice([ELECTION_TIMEOUT_S, ELECTION_TIMEOUT_S, 0.6]),
+    )
+    drawn = _limited(
+        drawn,
+        max_trailing_bytes=chance.choice([0, 0, 500, 5000]),
+        max_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
+        max_log_bytes=drawn.snapshot_log_bytes * LOG_BOUND,
     )
     if drawn.lease:
         # A lease fails in the moments in which another leads already: who reads then, of the one,
@@ -313,15 +313,19 @@ def situation(options: Options, seed: int) -> Situation:
             drawn,
             latency_s=(0.005, 0.02),
             sync_s=(0.01, 0.05),
-            max_append_bytes=1,
-            max_inflight_batches=1,
         )
+        drawn = _limited(drawn, max_append_bytes=1, inflight_batches=1)
     return _bearable(drawn, options)
+
+
+def _limited(drawn: Situation, **changes: int) -> Situation:
+    """With these limits of the core changed."""
+    return msgspec.structs.replace(drawn, limits=replace(drawn.limits, **changes))
 
 
 def _bearable(drawn: Situation, options: Options) -> Situation:
     """Without what nobody could live with for long, and nobody would have together."""
-    chunk_bytes = drawn.snapshot_chunk_bytes
+    chunk_bytes = drawn.limits.max_chunk_bytes
     if drawn.one_shots:
         # Each leaves a session behind, so the state grows with the run; and a snapshot has to be
         # through before the next is due, and the log behind it gone (seed 562 of 60 s).
@@ -330,11 +334,11 @@ def _bearable(drawn: Situation, options: Options) -> Situation:
         # Each chunk takes a sync, and the last of a bare majority may need one snapshot and then,
         # with nothing kept behind it, the next (seed 1132 of 60 s).
         chunk_bytes = max(1500, chunk_bytes)
-    drawn = msgspec.structs.replace(drawn, snapshot_chunk_bytes=chunk_bytes)
+    drawn = _limited(drawn, max_chunk_bytes=chunk_bytes)
     if drawn.latency_s[0] > 0.001 or drawn.sync_s[0] > 0.002:
         # Who is slow, and in haste, splits one vote after the other.
         drawn = msgspec.structs.replace(drawn, election_timeout_max_s=ELECTION_TIMEOUT_S)
-    if drawn.max_append_bytes == drawn.max_inflight_batches == 1:
+    if drawn.limits.max_append_bytes == drawn.limits.inflight_batches == 1:
         # So slow that calls pile up: over few keys the checker would have too much to try.
         drawn = msgspec.structs.replace(drawn, keys=KEYS[-1])
     return drawn

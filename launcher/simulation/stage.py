@@ -27,7 +27,7 @@ from node.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from node.raft.state import Note, Ready
+from node.raft.ready import Note, Ready
 
 Words: TypeAlias = list[str]
 Mail: TypeAlias = tuple[NodeId, NodeId, Message]

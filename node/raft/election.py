@@ -1,83 +1,72 @@
 """Elections: how a cluster without a leader gets one (§5.2, §5.4.1, thesis §9.6).
 
-A server that hears no leader for an election timeout first asks for *pre-votes*: would you vote
-for me? Only when a majority would does it begin a new term and ask for votes. So a server that
-was cut off, or whose log is behind, comes back without having raised anybody's term. Where
-pre-votes are switched off, it begins the term at once, as the paper has it (§5.2).
+A server that hears no leader for an election timeout campaigns. It first asks for *pre-votes*:
+would you vote for me? Only when a majority would does it begin a new term and ask for votes. So a
+server that was cut off, or whose log is behind, comes back without having raised anybody's term.
+Where pre-votes are off, it begins the term at once, as in the paper (§5.2). `roles.py` has the
+transitions; here is what is sent, and how votes are given and counted.
 
-A server that hears a live leader grants neither, and does not even take note of the term it is
-asked about: nobody can depose a leader that a majority hears (thesis §4.2.3).
+A server that hears a live leader grants neither kind of vote, and does not enter the term of the
+request either: nobody can depose a leader that a majority hears (thesis §4.2.3).
 
 A pipe whose other end has died is a hint: the follower need not wait for the timeout. The hint
-only shortens the wait; the votes are counted as ever. The same goes for the very first election
-after a start, when there is no leader yet to hear.
+only shortens the wait; votes are counted as usual. The very first election after a start is
+hastened in the same way, since there is no leader yet to hear.
 """
 
 from __future__ import annotations
 
 from node.raft.messages import NodeId, RequestVote, RequestVoteReply
+from node.raft.roles import become_candidate, become_follower, become_pre_candidate
 from node.raft.state import CANDIDATE, FOLLOWER, LEADER, RaftState
 
 HINTED_RETRIES = 3
-"""How many elections in a row a hint may hasten: with no quorum to be had, haste is noise."""
+"""How many elections in a row a hint may hasten: without a quorum, more haste helps nobody."""
 
 
 def on_election_timeout(raft: RaftState) -> None:
-    """No leader was heard: ask for pre-votes. A single voter begins its term at once, and so does
-    everybody where pre-votes are off."""
+    """No leader was heard: ask for pre-votes, or begin a term at once where pre-votes are off."""
     assert raft.role is not LEADER
-    raft.become_follower(None, "no leader is heard")
-    if not raft.may_stand:
+    become_follower(raft, None, "no leader is heard")
+    if not raft.may_campaign:
         raft.reset_election_timer()
         return
-    raft.role = CANDIDATE
-    hinted = raft.hinted_elections > 0
-    raft.hinted_elections -= hinted
+    hastened = raft.hinted_elections > 0
+    raft.hinted_elections -= hastened
     if not raft.timing.pre_vote:
-        begin_term(raft)
+        campaign(raft)
         return
-    raft.pre_vote = True
-    raft.reset_election_timer()
-    if hinted:
-        # Rivals draw from a wide window, so that one of them is through before the other begins.
-        raft.shorten_election_timer(1, 5)
-    raft.note("info", "election.started", pre_vote=True, for_term=raft.current_term + 1)
-    raft.votes = {raft.node_id: True}
+    become_pre_candidate(raft, hastened=hastened)
     _ask(raft)
     won = count_votes(raft)
     assert not won, "a new term and its vote are on disk before it is won"
 
 
-def begin_term(raft: RaftState) -> None:
-    """A majority would vote for us: begin a term and ask (Figure 2, Candidates)."""
-    raft.advance_term(raft.current_term + 1)
-    raft.pre_vote = False
-    raft.voted_for = raft.node_id
-    raft.votes = {raft.node_id: True}
-    raft.reset_election_timer()
-    if raft.hinted_elections > 0:
-        raft.shorten_election_timer(1, 5)
-    raft.note("info", "election.started", pre_vote=False, for_term=raft.current_term)
+def campaign(raft: RaftState) -> None:
+    """Begin a term and ask everybody for votes. Only with the pre-votes of a majority, except where
+    pre-votes are off or the leader has asked for it."""
+    become_candidate(raft)
     _ask(raft)
 
 
 def count_votes(raft: RaftState) -> bool:
-    """Whether this candidate has won; a candidate that wins the pre-vote begins its term.
+    """Whether this candidate has won; a pre-candidate that wins begins its term.
 
-    Its own vote counts once it is on disk, like any other: a server that is its own majority must
-    not lead a term that a crash takes back, or it would lead that term again, with other entries.
+    A candidate's own vote counts once it is on disk, like any other. Otherwise a server that is a
+    majority by itself could lead a term that a crash takes back, and then lead the same term again
+    with other entries.
     """
     while raft.configuration.has_quorum(voter for voter, yes in raft.votes.items() if yes):
         if not raft.pre_vote:
             return raft.hard_state == raft.persisted_hard_state  # `Raft.persisted` counts again
-        begin_term(raft)
+        campaign(raft)
     return False
 
 
 def on_request_vote(raft: RaftState, message: RequestVote) -> None:
     """Grant a vote, or say whether one would be granted (Figure 2, RequestVote).
 
-    `step` has already dealt with terms and with a live leader.
+    `step` has already handled its term, and the case that a live leader is heard.
     """
     if raft.is_bound_by_a_lease and not message.leadership_transfer:
         deny(raft, message, "a leader may hold a lease")
@@ -88,12 +77,12 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
         _answer_pre_vote(raft, message, recent)
         return
     assert message.term == raft.current_term
-    # Who follows this term's leader already has no use for another candidate of the term.
+    # A server that follows this term's leader has no use for another candidate of the term.
     free = raft.voted_for is None and raft.leader_id is None
     granted = recent and (free or raft.voted_for == message.candidate_id)
     if granted:
         assert raft.role is not LEADER, "a leader has voted for itself"
-        raft.become_follower(None, "voted for another")
+        become_follower(raft, None, "voted for another")
         raft.voted_for = message.candidate_id
         raft.reset_election_timer()
         raft.note("info", "vote.granted", candidate=message.candidate_id)
@@ -108,7 +97,7 @@ def on_request_vote(raft: RaftState, message: RequestVote) -> None:
 def _answer_pre_vote(raft: RaftState, message: RequestVote, recent: bool) -> None:
     granted = recent and message.term > raft.current_term
     if granted and raft.role is FOLLOWER and raft.hinted_elections > 0:
-        # It was quicker: leave it the time of an election before we hasten into our own.
+        # The other server was quicker: give it time to be elected before we hasten to campaign.
         raft.election_deadline = max(
             raft.election_deadline, raft.now + raft.random.uniform(1, 2) * raft.timing.hint_delay_s
         )
@@ -122,14 +111,14 @@ def _answer_pre_vote(raft: RaftState, message: RequestVote, recent: bool) -> Non
 
 
 def deny(raft: RaftState, message: RequestVote, reason: str) -> None:
-    """Say no, and in which term we are, without taking note of the one asked about."""
+    """Refuse, with our own term and without entering the request's."""
     raft.note("debug", "vote.denied", candidate=message.candidate_id, reason=reason)
     reply = RequestVoteReply(raft.current_term, vote_granted=False, pre_vote=message.pre_vote)
     raft.send_after_persist(message.candidate_id, reply)
 
 
 def on_request_vote_reply(raft: RaftState, sender: NodeId, message: RequestVoteReply) -> bool:
-    """Count one answer; whether it made us win. Late answers to an earlier question are ignored."""
+    """Count one vote; whether that wins the election. Replies to an earlier request are ignored."""
     if raft.role is not CANDIDATE or message.pre_vote != raft.pre_vote:
         return False
     asked = raft.current_term + 1 if raft.pre_vote else raft.current_term
@@ -140,7 +129,7 @@ def on_request_vote_reply(raft: RaftState, sender: NodeId, message: RequestVoteR
 
 
 def hint_start(raft: RaftState) -> None:
-    """This server has just started. If a leader lives it will be heard from in a moment."""
+    """This server has just started. If there is a leader, it will be heard in a moment."""
     raft.reset_election_timer()
     if raft.timing.failure_hint:
         raft.hinted_elections = HINTED_RETRIES
@@ -151,7 +140,7 @@ def hint_failure(raft: RaftState, peer: NodeId) -> None:
     """The process of `peer` is dead. If it led, do not wait for its silence to be noticed."""
     if not raft.timing.failure_hint or raft.role is LEADER or raft.leader_id != peer:
         return
-    raft.become_follower(None, "the leader has died")
+    become_follower(raft, None, "the leader has died")
     raft.hinted_elections = HINTED_RETRIES
     raft.shorten_election_timer(0, 1)
 
@@ -163,7 +152,7 @@ def _ask(raft: RaftState) -> None:
         last_log_index=raft.log.last_index,
         last_log_term=raft.log.last_term,
         pre_vote=raft.pre_vote,
-        leadership_transfer=raft.asked_to_stand,
+        leadership_transfer=raft.asked_to_campaign,
     )
     configuration = raft.configuration
     for peer in configuration.everybody:

@@ -1,17 +1,17 @@
-"""What must hold: of one server before and after every step, and of a cluster at any moment.
+"""The invariants: of one server before and after every step, and of a cluster at any moment.
 
-`ServerWatch` looks at one server (LogCabin does the same, at every step, in its debug build);
-`ClusterWatch` remembers what any server has ever led, held, committed or applied and compares them
+`ServerWatch` checks one server (LogCabin does the same, at every step, in its debug build).
+`ClusterWatch` remembers what any server has ever led, held, committed or applied, and compares them
 all: the five properties of Figure 3. Both raise `InvariantBroken`, which names the property and
-says what was believed.
+the belief that turned out to be wrong.
 
 Tests and simulations call them after every step. They read the core's state, change nothing, and
-look only at what is new since they looked last, so that a run of many thousand steps can afford it:
+check only what is new since the last time, so that a run of many thousand steps can afford it:
 
 - Log Matching is proved by induction. Each batch that appears in any log is compared with the
   first one seen of that index and term, and so is the term of the entry before it.
 - Leader Completeness is checked when a leader appears, against all that was committed before its
-  term; and when something is committed, against the leaders of later terms that live.
+  term; and when something is committed, against the living leaders of later terms.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from node.raft.messages import COMMANDS, Batch, NodeId, Snapshot
-from node.raft.state import LEADER, RaftState, Ready, Role
+from node.raft.ready import Ready
+from node.raft.state import LEADER, RaftState, Role
 
 ELECTION_SAFETY = "election-safety"
 LEADER_APPEND_ONLY = "leader-append-only"
@@ -30,17 +31,18 @@ STATE_MACHINE_SAFETY = "state-machine-safety"
 MONOTONIC = "monotonic"
 """Terms, votes within a term, commit and applied indexes never go back."""
 CONSISTENT = "consistent"
-"""What one server believes at one moment fits together."""
+"""The parts of one server's state fit together."""
 COMMIT_RULE = "commit-rule"
-"""A leader commits by counting only what ends in its own term (§5.4.2, Figure 8)."""
+"""A leader commits by counting only up to an entry of its own term (§5.4.2, Figure 8)."""
 BOUNDS = "bounds"
-"""What is bounded stays within its bound."""
+"""Nothing exceeds its limit."""
 
 
 class InvariantBroken(AssertionError):
     """A property does not hold; nothing after this moment can be trusted.
 
     broken: the property's name
+    belief: what should hold, and what was found instead
     """
 
     def __init__(self, broken: str, belief: str) -> None:
@@ -61,8 +63,8 @@ def require(holds: bool, broken: str, belief: str) -> None:
 _Moment: TypeAlias = tuple[
     int, NodeId | None, Role, int, int, int, int, int, int, int, int, Snapshot | None
 ]
-"""What a server is at a moment: term, vote, role, commit index, last applied, truncations, how far
-its log is durable and handed out, the log's last index, its term, its base; the snapshot."""
+"""A server at one moment: term, vote, role, commit index, last applied, truncations, how far its
+log is durable and handed out, the log's last index, its term, its base; the snapshot."""
 
 
 def _moment(raft: RaftState) -> _Moment:
@@ -89,9 +91,9 @@ class ServerWatch:
         self._has_looked = False
 
     def check(self) -> bool:
-        """What holds within a moment, and from the last moment to this one.
+        """Check what holds at this moment, and between the last check and this one.
 
-        Whether anything is new, but for what a leader believes of its peers.
+        Returns whether anything has changed, apart from what a leader believes of its peers.
         """
         raft, before = self._raft, self._before
         now = self._before = _moment(raft)
@@ -127,7 +129,7 @@ class ServerWatch:
         return True
 
     def check_ready(self, ready: Ready) -> None:
-        """What the caller is told is in order."""
+        """The caller is told to apply only what is committed, and to store a log without gaps."""
         raft = self._raft
         for batch in ready.committed:
             committed = batch.last_index <= raft.commit_index
@@ -157,12 +159,13 @@ class ServerWatch:
                 known = f"{progress.match_index} < {progress.next_index} <= {last_index + 1}"
                 belief = f"the guess for {peer} is above its proof and within the log: {known}"
                 raise InvariantBroken(CONSISTENT, belief)
-            if len(progress.inflight) > limits.max_inflight_messages:
+            if len(progress.inflight) > limits.inflight_batches:
                 belief = f"{len(progress.inflight)} messages are on their way to {peer}"
                 raise InvariantBroken(BOUNDS, belief)
 
     def _check_tail(self) -> None:
-        """The uncommitted tail: the limit, or one proposal; and what is no client's."""
+        """The uncommitted tail is within its limit, or holds a single proposal. Entries that are
+        not this leader's own, or no client's, do not count."""
         raft = self._raft
         tail = raft.log.bytes_after(raft.commit_index)
         if tail > raft.limits.max_uncommitted_bytes:
@@ -185,7 +188,7 @@ class ServerWatch:
 
 
 class _Seen:
-    """How far one life of one server has been looked at."""
+    """How far one life of one server has been checked."""
 
     __slots__ = ("base_index", "checked_index", "commit_index", "led_term", "raft", "truncations")
 
@@ -219,13 +222,13 @@ class ClusterWatch:
         self._seen: dict[NodeId, _Seen] = {}
 
     def check(self, servers: Iterable[RaftState]) -> None:
-        """`look` at each."""
+        """`look` at each of `servers`."""
         for raft in servers:
             self.look(raft)
 
     def look(self, raft: RaftState) -> None:
-        """Election Safety, Log Matching, Leader Completeness and State Machine Safety, as far as
-        they concern what is new of this server."""
+        """Check Election Safety, Log Matching, Leader Completeness and State Machine Safety for
+        what is new on this server."""
         seen = self._seen.get(raft.node_id)
         if seen is None or seen.raft is not raft:
             seen = self._seen[raft.node_id] = _Seen(raft)
@@ -247,18 +250,18 @@ class ClusterWatch:
             seen.led_term = 0
 
     def forget(self, node_id: NodeId) -> None:
-        """This server is dead: what it holds in memory counts no more."""
+        """This server is dead: what it held in memory does not count any more."""
         self._seen.pop(node_id, None)
 
     def applied(self, node_id: NodeId, batch: Batch) -> None:
-        """`node_id` applies `batch`."""
+        """`node_id` applies `batch`: every other server applies the same one at its index."""
         first = self._applied.setdefault(batch.first_index, batch)
         if first != batch:
             belief = f"all apply the same at {batch.first_index} (node {node_id})"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
 
     def _check_base(self, raft: RaftState, seen: _Seen) -> None:
-        """What a log was compacted to, or restarted from, stands for what is committed."""
+        """A log is compacted, or restarted from a snapshot, only up to a committed entry."""
         base, term = raft.log.base_index, raft.log.base_term
         if self._committed_ends.get(base) != term:
             belief = (
@@ -288,7 +291,7 @@ class ClusterWatch:
         seen.checked_index = log.last_index
 
     def _check_committed(self, raft: RaftState, seen: _Seen) -> None:
-        """What one server holds committed no other ever holds otherwise."""
+        """No two servers ever commit different batches at one index."""
         end = seen.commit_index
         for batch in raft.log.batches_from(seen.commit_index + 1):
             if batch.last_index > raft.commit_index:
@@ -336,7 +339,7 @@ class ClusterWatch:
 
 
 def _holds(raft: RaftState, batch: Batch) -> bool:
-    """In its log, or in a snapshot, of which `_check_base` has seen what it stands for."""
+    """In its log, or covered by a snapshot that `_check_base` has checked."""
     if batch.last_index <= raft.log.base_index:
         return True
     return raft.log.term_at(batch.first_index) == batch.term

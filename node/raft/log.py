@@ -4,12 +4,12 @@ Invariants, at every moment:
 
 - batches follow each other without a gap: the first begins at `base_index + 1`;
 - terms never fall along the log, and are constant within a batch; nor does cluster time;
-- an index and a term name a batch: two logs that hold an entry of both hold the same batch, so a
-  conflict always begins at the start of a batch, and a prefix that was agreed on ends at an end.
+- an index and a term name a batch: two logs that hold an entry of both hold the same batch. So a
+  conflict always begins where a batch begins, and a prefix that was agreed on ends where one ends.
 
 Indexes are 1-based (Figure 2). Index `base_index` (0 until there is a snapshot) is the entry just
-before the log: only its term and time are known. What a snapshot stands for is committed, so up to
-there this log agrees with that of any leader.
+before the log: only its term and time are known. The entries that a snapshot covers are committed,
+so up to there this log agrees with that of any leader.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Log:
     )
 
     def __init__(self, batches: Iterable[Batch] = (), snapshot: Snapshot | None = None) -> None:
-        """`batches` follow the snapshot."""
+        """A log of `batches`, which follow the snapshot."""
         self.base_index = 0
         self.base_term = 0
         self.base_time_us = 0
-        # Of the last entry, or of the base: kept, because every step asks for them.
+        # Of the last entry, or of the base. They are kept because every step reads them.
         self.last_index = 0
         self.last_term = 0
         self._batches: list[Batch] = []
@@ -68,7 +68,7 @@ class Log:
     def term_at(self, index: int) -> int | None:
         """The term of the entry at `index`; None where the log knows of none."""
         if index == self.last_index:
-            return self.last_term  # mostly it is that
+            return self.last_term  # the usual case
         if index == self.base_index:
             return self.base_term
         if not self.base_index < index < self.last_index:
@@ -117,8 +117,8 @@ class Log:
         return self._bytes_through[-1] - self._bytes_before(self._position(index + 1))
 
     def compaction_point(self, index: int, trailing_bytes: int) -> int:
-        """The first end of a batch, or the base, behind which at most `trailing_bytes` come up to
-        `index`, which is the end of a batch, or the base."""
+        """Up to which entry the log may be forgotten when at most `trailing_bytes` before `index`
+        are kept: the end of a batch, or the base. `index` is one of these too."""
         if index <= self.base_index:
             return self.base_index
         last = self._position(index)
@@ -129,7 +129,7 @@ class Log:
     # -- how it changes --------------------------------------------------------------------------
 
     def append(self, batch: Batch) -> None:
-        """Takes one more batch at the end."""
+        """Add one batch at the end."""
         assert batch.first_index == self.last_index + 1, "the log has no gaps"
         assert batch.term >= self.last_term, "terms never fall along the log"
         assert batch.count >= 1, "no batch is empty"
@@ -140,23 +140,23 @@ class Log:
         self.last_term = batch.term
 
     def missing(self, batches: Iterable[Batch]) -> list[Batch]:
-        """What of `batches`, which are consecutive, this log does not hold yet.
+        """The part of `batches`, which are consecutive, that this log does not hold: from the first
+        one at whose index it holds nothing, or an entry of another term.
 
-        Only a conflict, the same index with another term, makes a held batch count as missing:
-        a late duplicate of what is held changes nothing (Figure 2, AppendEntries step 3).
+        A late duplicate of what is held changes nothing (Figure 2, AppendEntries step 3).
         """
         rest = list(batches)
         for position, batch in enumerate(rest):
             if batch.last_index <= self.base_index:
-                continue  # a snapshot stands for it
+                continue  # a snapshot covers it
             if self.term_at(batch.first_index) != batch.term:
                 return rest[position:]
         return []
 
     def splice(self, batches: Iterable[Batch]) -> int | None:
-        """Appends `batches`, after truncating whatever stands at or after the first of them.
+        """Append `batches`, after truncating the log from the first of them on.
 
-        Answers the first index truncated, or None.
+        Returns the first index truncated, or None.
         """
         truncated = None
         for batch in batches:
@@ -167,7 +167,7 @@ class Log:
         return truncated
 
     def compact(self, index: int) -> None:
-        """Forgets the entries up to `index`, the end of a batch: a snapshot stands for them."""
+        """Forget the entries up to `index`, the end of a batch: a snapshot covers them."""
         if index <= self.base_index:
             return
         position = self._position(index)
@@ -180,7 +180,7 @@ class Log:
         del self._bytes_through[: position + 1]
 
     def restart(self, snapshot: Snapshot) -> None:
-        """Forgets everything: the log goes on behind what the snapshot stands for."""
+        """Forget everything: the log continues after the last entry that the snapshot covers."""
         self._base_bytes = self._bytes_before(len(self._batches))
         self._batches.clear()
         self._firsts.clear()
@@ -194,14 +194,14 @@ class Log:
     def matches(self, prev_log_index: int, prev_log_term: int) -> bool:
         """Whether it holds that entry: then the logs agree up to there (Log Matching, §5.3).
 
-        Of a leader's log that holds for all that a snapshot stands for.
+        With a leader's log it agrees on everything that a snapshot covers.
         """
         if prev_log_index < self.base_index:
             return True
         return self.term_at(prev_log_index) == prev_log_term
 
     def is_as_recent(self, last_log_index: int, last_log_term: int) -> bool:
-        """Whether a log that ends so is at least as recent as this one (§5.4.1)."""
+        """Whether a log with this last entry is at least as recent as this one (§5.4.1)."""
         return (last_log_term, last_log_index) >= (self.last_term, self.last_index)
 
     def last_agreeable(self, index: int, term: int) -> tuple[int, int]:

@@ -1,9 +1,9 @@
 """Who votes, and how many make a quorum (§5.2, §6).
 
-Any two quorums of a configuration share a server: that is all that Raft's safety asks of it. From
-one configuration to the next the way leads through both: in a *joint* one every decision takes a
-majority of the old voters and one of the new, so at no moment could two majorities decide without
-each other, however many servers come or go at once.
+Any two quorums of a configuration share a server; Raft's safety needs nothing else of it. A change
+from one configuration to another passes through both: while the configuration is *joint*, every
+decision takes a majority of the old voters and one of the new voters. So at no moment can two
+majorities decide without each other, however many servers come or go at once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ Reached = TypeVar("Reached", int, float)
 
 
 class Configuration:
-    """A membership, and what follows from it. Without voters nothing is ever a quorum."""
+    """A membership, and its quorums. Without voters there is none.
+
+    is_stable: no change is under way
+    """
 
     def __init__(self, membership: Membership) -> None:
         self.membership = membership
         self.voters = membership.voters
         self.everybody = membership.members
         self.is_stable = not membership.outgoing and membership.target == membership.voters
-        """no change is under way"""
         self._halves = [half for half in (membership.voters, membership.outgoing) if half]
 
     @property
@@ -36,7 +38,7 @@ class Configuration:
 
     @property
     def learners(self) -> tuple[NodeId, ...]:
-        """Who is to vote and does not yet."""
+        """The servers that are to vote and do not vote yet."""
         return tuple(node for node in self.membership.target if not self.may_vote(node))
 
     def may_vote(self, node_id: NodeId) -> bool:
@@ -44,22 +46,21 @@ class Configuration:
         return node_id in self.voters or node_id in self.membership.outgoing
 
     def has_quorum(self, nodes: Iterable[NodeId]) -> bool:
-        """Whether those among `nodes` that may vote are a majority, of each half."""
+        """Whether the voters among `nodes` are a majority, of each half when it is joint."""
         present = set(nodes)
         return bool(self._halves) and all(
             sum(voter in present for voter in half) >= majority(half) for half in self._halves
         )
 
     def quorum_value(self, value_of: Callable[[NodeId], Reached]) -> Reached:
-        """The highest value that a majority has reached: the rule of commits, reads and contact.
-
-        There must be a voter.
+        """The highest value that a majority has reached. Commits, reads and leases, and a leader's
+        contact with its voters are all counted by it. There must be a voter.
         """
         return min([_reached(half, value_of) for half in self._halves])
 
 
 def majority(voters: tuple[NodeId, ...]) -> int:
-    """How many of them make a majority."""
+    """The least number of `voters` that is a majority."""
     return len(voters) // 2 + 1
 
 
@@ -69,7 +70,7 @@ def _reached(half: tuple[NodeId, ...], value_of: Callable[[NodeId], Reached]) ->
 
 
 def stable(voters: Iterable[NodeId]) -> Membership:
-    """The membership of these voters, with no change under way."""
+    """The membership with these voters and no change under way."""
     ids = tuple(sorted(set(voters)))
     return Membership(ids, ids)
 

@@ -1,11 +1,12 @@
-"""What servers say to each other: Raft's RPCs (Figure 2), and what a log is made of.
+"""Raft's RPCs (Figure 2), and what a log is made of.
 
 An *entry* is one command at one index. Entries that were proposed together form a `Batch`:
-consecutive indexes, one term, encoded once by whoever proposed them. A batch travels, is stored
-and is truncated whole, so every log is a sequence of whole batches. By the Log Matching Property
-(§5.3) two logs that hold an entry of the same index and term hold the same batch around it.
+consecutive indexes, one term, encoded once where they were proposed. A batch is sent, stored and
+truncated whole, so every log is a sequence of whole batches. By the Log Matching Property (§5.3)
+two logs that hold an entry of the same index and term hold the same batch around it.
 
-The RPCs keep the paper's names and fields. What the paper does not have is marked below.
+The RPCs keep the paper's names and fields. Docstrings describe the fields that the paper does not
+have.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class BatchKind(enum.IntEnum):
     NOOP = 1
     """The entry a new leader commits first, to learn what is committed (§8, §5.4.2)."""
     TICK = 2
-    """Only tells the time: something is due to expire, and no other entry has come."""
+    """Only advances cluster time: something is due to expire, and no other entry has come."""
     CONFIGURATION = 3
-    """A `Membership`, which is in force on each server from the moment its log holds it (§6)."""
+    """A `Membership`, which each server uses from the moment its log holds it (§6)."""
 
 
 # Looking up a member of an Enum takes ten times as long as a name.
@@ -47,8 +48,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     count: how many entries; at least 1
     data: the entries, encoded where they were proposed; opaque to the core
     time_us: cluster time when they were proposed, in microseconds: for how long there has been a
-        leader, as leaders measured it; never falls along a log (thesis §6.4.1 calls it cluster
-        time). What expires, expires by it, so that all nodes agree
+        leader, as leaders measured it (thesis §6.4.1). It never falls along a log. Sessions and
+        leases of the state machine expire by it, so that all nodes agree
     """
 
     first_index: int
@@ -64,12 +65,12 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Who takes part (§6). Ids in rising order.
+    """Which servers take part (§6). Ids in rising order.
 
-    voters: who elects and commits
-    target: who is to vote once a change is done; who of them does not vote yet learns: gets the log
-        and counts nowhere
-    outgoing: during joint consensus, the voters before it: then a majority of both is needed
+    voters: they elect and commit
+    target: the voters once a change is done. One that does not vote yet is a learner: it gets the
+        log and is counted nowhere
+    outgoing: during joint consensus, the voters before it: a majority of both sets is needed
     """
 
     voters: tuple[NodeId, ...]
@@ -78,18 +79,18 @@ class Membership(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def members(self) -> tuple[NodeId, ...]:
-        """Everybody who takes part in any way."""
+        """Voters and learners, old and new."""
         return tuple(sorted({*self.voters, *self.target, *self.outgoing}))
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Names a snapshot: which log it stands for (§7), and which bytes it is.
+    """Names a snapshot: which entries it covers (§7), and which file it is.
 
-    last_included_index, last_included_term: of the last entry that it stands for
+    last_included_index, last_included_term: of the last entry that it covers
     time_us: cluster time at that entry, in microseconds
     membership: the last at or before that entry
-    size, checksum: of its file; two that differ here are different snapshots, whatever they
-        stand for, and a transfer of one does not go on with the other
+    size, checksum: of its file. Two that differ here are different files, even if they cover the
+        same entries, so a transfer that began with one cannot continue with the other
     """
 
     last_included_index: int
@@ -101,11 +102,11 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Floor(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
-    """The end of a log that is known to be committed, though the server's own need not reach it.
+    """A last entry that is known to be committed, though the server's own log need not reach it.
 
-    A server whose data was removed has forgotten its votes, and what it has said is on its disk. So
-    it goes on as if its log held all that was committed by then: in no earlier term, and it helps
-    nobody to lead whose log falls short of that (§5.4.1).
+    A server whose data was removed on purpose has forgotten its votes and the entries that it has
+    acknowledged. So it behaves as if its log held all that was committed by then: it takes part in
+    no earlier term, and votes for nobody whose log ends before that entry (§5.4.1).
     """
 
     term: int = 0
@@ -123,8 +124,8 @@ class RequestVote(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False)
     """A candidate asks for a vote (§5.2, §5.4.1).
 
     pre_vote: only asks whether a vote would be granted, in a term not yet begun (thesis §9.6)
-    leadership_transfer: the leader has asked for this election itself: who hears it may vote all
-        the same (thesis §4.2.3, §3.10)
+    leadership_transfer: the leader has asked for this election itself, so a server that hears that
+        leader may vote all the same (thesis §4.2.3, §3.10)
     """
 
     term: int
@@ -136,7 +137,7 @@ class RequestVote(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False)
 
 
 class RequestVoteReply(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """The answer: `term` is the voter's, or the term asked about when a pre-vote is granted."""
+    """The reply: `term` is the voter's, or the term asked about when a pre-vote is granted."""
 
     term: int
     vote_granted: bool
@@ -160,7 +161,7 @@ class AppendEntries(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=Fals
 
 
 class AppendEntriesReply(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """The answer to AppendEntries, for success and refusal alike.
+    """The reply to AppendEntries, for success and refusal alike.
 
     success: the follower's log held an entry of `prev_log_term` at `prev_log_index`
     match_index: on success, how far the follower's *disk* agrees with the leader's log
@@ -180,10 +181,10 @@ class AppendEntriesReply(msgspec.Struct, frozen=True, array_like=True, tag=4, gc
 
 
 class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
-    """The leader sends its snapshot, a chunk at a time, to one whose next entry is gone (§7).
+    """The leader sends its snapshot, a chunk at a time, to a peer whose next entry is gone (§7).
 
-    offset, data: the chunk and where it stands in the file; without data it only asks how much of
-        the snapshot is there already, so that a transfer goes on where it was broken off
+    offset, data: the chunk and its place in the file. Without data the message only asks how much
+        of the snapshot has arrived, so that a transfer continues where it was interrupted
     round: as in AppendEntries
     """
 
@@ -196,11 +197,11 @@ class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=Fa
 
 
 class InstallSnapshotReply(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """The answer to InstallSnapshot.
+    """The reply to InstallSnapshot.
 
     last_included_index: the snapshot's
-    offset: so much of it is there
-    installed: the disk holds all that it stands for, in whatever form
+    offset: how many bytes of it have arrived
+    installed: the disk holds all that it covers, as a snapshot or as entries
     round: the message's
     """
 
@@ -212,16 +213,17 @@ class InstallSnapshotReply(msgspec.Struct, frozen=True, array_like=True, tag=6, 
 
 
 class TimeoutNow(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
-    """The leader hands over: the receiver is to stand for election at once (thesis §3.10)."""
+    """The leader hands over: the receiver is to campaign at once (thesis §3.10)."""
 
     term: int
     leader_id: NodeId
 
 
 class ReadIndex(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
-    """A follower asks from which index on its state answers the reads that wait (thesis §6.4).
+    """A follower asks up to which index it must have applied the log before it serves the reads
+    that wait (thesis §6.4).
 
-    ticket: names the question; no two questions of a server bear the same, in all its lives
+    ticket: names the question; no two questions of a server have the same, in all its lives
     """
 
     term: int
@@ -229,7 +231,7 @@ class ReadIndex(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
 
 
 class ReadIndexReply(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
-    """The answer: the leader led after the question had come, and had committed up to `index`.
+    """The reply: the sender led after the question had arrived, and had committed up to `index`.
 
     ticket: the question's
     """

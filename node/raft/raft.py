@@ -1,28 +1,10 @@
 """The door to the core: one server's side of Raft, as a deterministic machine.
 
 It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic
-scale; randomness is handed in; and what is to be done in the world comes back from `ready()`. The
-same calls give the same answers.
+scale; randomness is handed in; and what is to be done outside comes back from `ready()`. The same
+calls give the same results.
 
-The caller's duties:
-
-1. After any call, take `ready()` until it is None, and do what each `Ready` says, in order.
-2. Make `hard_state` and `batches` durable, in the order of the Readys, then call `persisted`.
-   A batch that begins at or below the end of what is stored replaces everything from there on.
-3. Send `messages` at once; that is safe before anything is durable. Send
-   `messages_after_persist` only when this Ready and all before it are durable.
-4. When a Ready has a `snapshot`, make that durable in place of the whole stored log, before its
-   batches, and restore the machine from it. Apply `committed` in order. Answer `reads` when
-   everything up to their index is applied.
-5. Read `chunks_to_send` from the snapshot that they name, send them, and say so with `chunk_sent`.
-   Store `chunks_received`, then say so with `chunk_taken`, or `snapshot_received`.
-6. Call `elapse` when `deadline` has come. Hand messages to `step` as they come; losing,
-   delaying, doubling or reordering them is safe. What `step` calls Nonsense counts as lost.
-
-Nobody may know of a term, a vote or an entry that a crash could take back: duty 3 is what keeps
-that promise, and `messages` holds only what does not depend on it. A leader's AppendEntries may
-leave before its own disk has the entries, because a leader counts itself only once it is told so
-through `persisted` (thesis §10.2.1).
+What the caller must do, and in which order, is told in `ready.py`.
 """
 
 from __future__ import annotations
@@ -36,6 +18,7 @@ from node.raft import (
     reads,
     reconfiguration,
     replication,
+    roles,
     sanity,
     stall,
     transfer,
@@ -46,6 +29,7 @@ from node.raft.log import Log
 from node.raft.messages import (
     COMMANDS,
     CONFIGURATION,
+    NOOP,
     TICK,
     AppendEntries,
     AppendEntriesReply,
@@ -63,7 +47,9 @@ from node.raft.messages import (
     Snapshot,
     TimeoutNow,
 )
-from node.raft.state import CANDIDATE, LEADER, Limits, RaftState, Randomness, Ready, Timing
+from node.raft.ready import Ready
+from node.raft.settings import Limits, Randomness, Timing
+from node.raft.state import CANDIDATE, LEADER, RaftState
 
 
 class Raft:
@@ -83,14 +69,16 @@ class Raft:
         random: Randomness,
         now: float,
     ) -> None:
-        """A server that starts, or starts again with what it had made durable.
+        """A server that starts, or restarts with what it had made durable.
 
-        `voters` is where a cluster begins, the same on all of them; whoever joins later is given
-        none. What the log and the snapshot say of the membership counts more.
-
-        `hard_state`, `batches` and `snapshot` are what storage recovered, and the batches follow
-        the snapshot; nothing but what that stands for is known to be committed. `floor` is where
-        the log of a server whose data was removed has to get to at the least.
+        voters: of a new cluster, the same on all of them; none on a server that joins later. A
+            membership in the log or in the snapshot replaces them
+        hard_state, batches, snapshot: what storage recovered. The batches follow the snapshot, and
+            only what the snapshot covers is known to be committed
+        floor: how far the log of a server whose data was removed must reach before it helps to
+            elect anybody
+        timing, limits: `node/raft/settings.py`
+        now: in seconds, on the scale of all later calls
         """
         self.state = RaftState(
             node_id,
@@ -106,17 +94,17 @@ class Raft:
         )
         reconfiguration.adopt(self.state, batches)
         if floor.term > self.state.current_term:
-            self.state.advance_term(floor.term)
+            roles.advance_term(self.state, floor.term)
         election.hint_start(self.state)
 
     # -- what goes in ----------------------------------------------------------------------------
 
     def step(self, sender: NodeId, message: Message, now: float) -> None:
-        """A message of `sender` has arrived.
+        """A message from `sender` has arrived.
 
-        Nobody is a stranger: who leads, or asks for a vote, may be a member by a configuration
-        that has not come here yet (§6). Raises Nonsense for a message that no correct peer sends;
-        then nothing has changed.
+        A sender that is no member is heard as well: a leader or a candidate may be a member by a
+        configuration that has not arrived here yet (§6). Raises Nonsense for a message that no
+        correct peer sends; then nothing has changed.
         """
         raft = self.state
         if sender == raft.node_id:
@@ -128,7 +116,7 @@ class Raft:
         if message.term < raft.current_term:
             self._answer_stale(sender, message)
             return
-        match message:  # what comes most often first
+        match message:  # the most frequent first
             case AppendEntries():
                 self._hear_leader(message.leader_id)
                 replication.on_append_entries(raft, message)
@@ -140,7 +128,7 @@ class Raft:
                 election.on_request_vote(raft, message)
             case RequestVoteReply():
                 if election.on_request_vote_reply(raft, sender, message):
-                    replication.become_leader(raft)
+                    self._lead()
             case InstallSnapshot():
                 self._hear_leader(message.leader_id)
                 snapshots.on_install_snapshot(raft, sender, message)
@@ -158,10 +146,11 @@ class Raft:
                 reads.on_read_index_reply(raft, sender, message)
 
     def propose(self, count: int, data: bytes, now: float) -> int:
-        """Put `count` commands, encoded together as `data`, into the log: the first one's index.
+        """Put `count` commands, encoded together as `data`, into the log. Returns the index of the
+        first. They may still be lost until they are committed.
 
-        Raises NotLeader; Busy when the uncommitted tail has no room for them, or while the lead is
-        being handed over.
+        Raises NotLeader; Busy when the uncommitted tail has no room for them, or while leadership
+        is being handed over.
         """
         raft = self.state
         raft.now = now
@@ -175,7 +164,7 @@ class Raft:
         return replication.append(raft, COMMANDS, count, data)
 
     def change_membership(self, target: Iterable[NodeId], now: float) -> None:
-        """Begin to make `target` the voters (§6); nothing when that is what is being done.
+        """Begin to make `target` the voters (§6); nothing when that is under way already.
 
         Raises NotLeader; Busy while another change may not be replaced, or nothing of this term is
         committed.
@@ -189,8 +178,8 @@ class Raft:
             replication.append(raft, CONFIGURATION, 1, memberships.encode(change))
 
     def tick(self, now: float) -> None:
-        """Put an entry into the log that only bears the time; not while the lead is being handed
-        over. Raises NotLeader."""
+        """Put an entry into the log that does nothing but advance cluster time; not while
+        leadership is being handed over. Raises NotLeader."""
         raft = self.state
         raft.now = now
         if raft.role is not LEADER:
@@ -200,12 +189,13 @@ class Raft:
         replication.append(raft, TICK, 1, b"")
 
     def read(self, context: int, now: float, *, follower: bool = False) -> None:
-        """A linearizable read: a later Ready names `context` and the index to answer it at.
+        """A linearizable read: a later Ready names `context`, and the index to be applied first.
 
-        follower: also where another leads; then that leader is asked
+        follower: whether a follower takes it too; it then asks its leader
+        now: no older than the read
 
-        Raises NotLeader. When this server stops leading, or following that leader, reads not yet
-        answered are forgotten. `now` must be no older than the read.
+        Raises NotLeader. When this server stops leading, or following that leader, the reads that
+        no Ready has named are forgotten.
         """
         raft = self.state
         raft.now = now
@@ -214,11 +204,12 @@ class Raft:
         reads.take(raft, context)
 
     def transfer(self, target: NodeId | None, now: float) -> None:
-        """Hand the lead over to `target`, or to whoever has most of the log (thesis §3.10).
+        """Hand leadership over to `target`, or to the voter that holds most of the log (thesis
+        §3.10).
 
-        It is over when `state.transfer` is None again, within the shortest election timeout;
+        The attempt ends when `state.transfer` is None again, within the shortest election timeout;
         `state.transfer_failure` then says why it failed, if it did. Raises NotLeader, and
-        ImpossibleTransfer for a target that cannot be one.
+        ImpossibleTransfer for a target that cannot lead.
         """
         raft = self.state
         raft.now = now
@@ -227,15 +218,15 @@ class Raft:
         transfer.begin(raft, target)
 
     def disk_at_work(self, since: float | None) -> None:
-        """Since when the disk has been at the write that is under way; None when at none."""
+        """When the write that is under way began; None when there is none."""
         stall.at_work(self.state, since)
 
     def elapse(self, now: float) -> None:
         """Time has passed: act on every timer that is due."""
         raft = self.state
         raft.now = now
-        stall.look(raft)
-        transfer.look(raft)
+        stall.check(raft)
+        transfer.check(raft)
         if raft.role is not LEADER:
             if now >= raft.election_deadline:
                 if raft.disk.stalled:
@@ -244,8 +235,8 @@ class Raft:
                     election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
-            # We cannot commit anything; whoever waits here had better look elsewhere.
-            raft.become_follower(None, "no quorum is heard")
+            # It can commit nothing: its clients had better look elsewhere.
+            roles.become_follower(raft, None, "no quorum is heard")
             return
         if raft.disk.stalled and stall.give_way(raft):
             return
@@ -253,7 +244,7 @@ class Raft:
             replication.broadcast_heartbeat(raft)
             snapshots.trim(raft)
             if raft.transfer is not None:
-                raft.transfer.told = False  # what was said may have been lost: say it again
+                raft.transfer.told = False  # TimeoutNow may have been lost: send it again
         if raft.notice_deadline is not None and now >= raft.notice_deadline:
             replication.send_commit_notices(raft)
 
@@ -266,22 +257,22 @@ class Raft:
         election.hint_failure(self.state, peer)
 
     def link_opened(self, peer: NodeId, now: float) -> None:
-        """`peer` has started (again): what was believed of its log no longer holds."""
+        """The process of `peer` is a new one: what its former one acknowledged no longer holds."""
         raft = self.state
         raft.now = now
-        transfer.on_lost(raft, peer, "its process has started anew")
+        transfer.on_lost(raft, peer, "its process has restarted")
         if raft.role is LEADER and peer in raft.progress:
             replication.greet(raft, peer)
 
     def persisted(self, ready: Ready) -> None:
-        """What `ready` asked to make durable is durable, and so is all before it."""
+        """All that `ready`, and the Readys before it, asked to make durable is durable."""
         raft = self.state
         if ready.hard_state is not None:
             raft.persisted_hard_state = ready.hard_state
             if raft.role is CANDIDATE and election.count_votes(raft):
-                replication.become_leader(raft)  # our own vote was the last that it took
-        # A conflict since then has taken back what this Ready was the proof of, even where the same
-        # entries have come again: the disk may be about to lose them. A later Ready tells.
+                self._lead()  # our own vote was the last that was missing
+        # If a conflict has truncated the log since then, this Ready proves nothing, even where the
+        # same entries have come again: the disk may be about to lose them. A later Ready will.
         if ready.truncations == raft.truncations and ready.last_index > raft.persisted_index:
             raft.persisted_index = ready.last_index
             if raft.role is LEADER:
@@ -299,34 +290,35 @@ class Raft:
     def chunk_taken(
         self, sender: NodeId, message: InstallSnapshot, offset: int, now: float
     ) -> None:
-        """Of the snapshot in `message` so many bytes are here (not durably) after it."""
+        """After `message`, the first `offset` bytes of its snapshot are here (not durably)."""
         self.state.now = now
         snapshots.chunk_taken(self.state, sender, message, offset)
 
     def snapshot_received(self, sender: NodeId, message: InstallSnapshot, now: float) -> bool:
         """All of the snapshot in `message` is here, durable and intact: whether it is to be
-        installed, by way of the next Ready. If not, it is of no use any more."""
+        installed, through the next Ready. If not, it is of no use any more."""
         self.state.now = now
         return snapshots.received(self.state, sender, message)
 
     # -- what comes out --------------------------------------------------------------------------
 
     def ready(self) -> Ready | None:
-        """What the caller must do now, or None. Each thing is said once."""
+        """What the caller must do now, or None. Nothing is told twice."""
         raft = self.state
-        if raft.reads_under is not None:
+        pending = raft.reads
+        if pending.under is not None:
             reads.forget_lost(raft)
         if raft.role is LEADER and not (raft.configuration.is_stable and raft.is_voter):
             replication.change_membership(raft)
-            if reconfiguration.is_done_with_us(raft):
+            if reconfiguration.has_removed_us(raft):
                 transfer.leave(raft)
         if raft.role is LEADER:
             replication.replicate(raft)
-            if raft.reads_waiting or raft.questions:
+            if pending.waiting or pending.questions:
                 reads.begin_round(raft)
             if raft.transfer is not None:
                 transfer.hand_over(raft, raft.transfer)
-        if raft.reads_under is not None:
+        if pending.under is not None:
             reads.ask(raft)
         handed, last_index = raft.handed_hard_state, raft.log.last_index
         changed = handed.current_term != raft.current_term or handed.voted_for != raft.voted_for
@@ -336,7 +328,7 @@ class Raft:
             or raft.last_applied != raft.commit_index
             or raft.messages
             or raft.messages_after_persist
-            or raft.reads_ready
+            or pending.ready
             or raft.notes
             or raft.snapshot_to_install
             or raft.chunks_to_send
@@ -358,13 +350,13 @@ class Raft:
             messages=raft.messages,
             messages_after_persist=raft.messages_after_persist,
             committed=committed,
-            reads=raft.reads_ready,
+            reads=pending.ready,
             notes=raft.notes,
             snapshot=raft.snapshot_to_install,
             chunks_to_send=raft.chunks_to_send,
             chunks_received=raft.chunks_received,
         )
-        raft.messages, raft.messages_after_persist, raft.reads_ready, raft.notes = [], [], [], []
+        raft.messages, raft.messages_after_persist, pending.ready, raft.notes = [], [], [], []
         raft.snapshot_to_install, raft.chunks_to_send, raft.chunks_received = None, [], []
         if hard_state is not None:
             raft.handed_hard_state = hard_state
@@ -373,7 +365,7 @@ class Raft:
 
     @property
     def deadline(self) -> float:
-        """When `elapse` is due next, unless something happens before."""
+        """When `elapse` is due next, unless another call moves it."""
         raft = self.state
         if raft.role is not LEADER:
             deadline = raft.election_deadline
@@ -389,12 +381,19 @@ class Raft:
 
     # -- control flow ----------------------------------------------------------------------------
 
+    def _lead(self) -> None:
+        """The election is won: lead, and append a no-op of the new term, which commits all that
+        came before it (§5.4.2, §8)."""
+        roles.become_leader(self.state)
+        replication.append(self.state, NOOP, 1, b"")
+
     def _count_round(self) -> None:
         lease.extend(self.state)
         reads.confirm(self.state)
 
     def _enter_term(self, sender: NodeId, message: Message) -> bool:
-        """A message of a later term: whether it is to be looked at, in that term (§5.1)."""
+        """A message of a later term: enter that term, unless it is a vote that nothing has come of
+        yet (§5.1); whether `step` goes on with the message."""
         raft = self.state
         if isinstance(message, RequestVote):
             heard = raft.hears_a_leader or raft.is_bound_by_a_lease
@@ -406,16 +405,16 @@ class Raft:
                 election.on_request_vote(raft, message)
                 return False
         if isinstance(message, RequestVoteReply) and message.pre_vote and message.vote_granted:
-            # The term is the one we asked about, not one that anybody is in. At most it begins
-            # now, and is won when our vote in it is on disk.
+            # It bears the term that we asked about, in which nobody is yet. Ours begins now if this
+            # pre-vote was the last that was missing; it is won when our vote is on disk.
             election.on_request_vote_reply(raft, sender, message)
             return False
-        raft.become_follower(None, f"term {message.term} has begun")
-        raft.advance_term(message.term)
+        roles.become_follower(raft, None, f"term {message.term} has begun")
+        roles.advance_term(raft, message.term)
         return True
 
     def _answer_stale(self, sender: NodeId, message: Message) -> None:
-        """Tell a sender of an earlier term which one it is; its answers mean nothing any more."""
+        """Tell the current term to the sender of an earlier one's request; ignore its replies."""
         raft = self.state
         if isinstance(message, RequestVote):
             election.deny(raft, message, "its term is stale")
@@ -427,7 +426,7 @@ class Raft:
     def _hear_leader(self, leader_id: NodeId) -> None:
         raft = self.state
         assert raft.role is not LEADER, "a term has one leader (Election Safety, §5.2)"
-        raft.become_follower(leader_id, "a leader is heard")
+        roles.become_follower(raft, leader_id, "a leader is heard")
         transfer.on_leader(raft, leader_id)
         raft.leader_heard_at = raft.now
         raft.hinted_elections = 0

@@ -1,55 +1,37 @@
 """Replication: how the leader's log becomes everyone's log (§5.3, §5.4.2).
 
-For each peer the leader keeps a guess, `next_index`, and a proof, `match_index`. Guesses move both
-ways; proofs only rise while the peer lives. Committing counts proofs.
+For each peer the leader keeps a guess, `next_index`, and a proof, `match_index`, in a `Progress`
+(`progress.py`). Committing counts proofs.
 
-While the guess holds, AppendEntries follow each other without waiting (a pipeline, bounded in
-messages and bytes). A refusal, or a heartbeat that finds a gap, ends that: then one message at a
-time probes where the logs agree, backing up a term at a time, until one is accepted.
+In mode REPLICATE AppendEntries follow each other without waiting: a pipeline, bounded in messages
+and bytes. A refusal, of a batch or of a heartbeat that finds a gap, leads to mode PROBE: one
+message at a time finds out where the logs agree, backing up a term at a time, until one is
+accepted. A peer that lacks entries which are gone from the log is in mode SNAPSHOT (`snapshot.py`).
 
-A heartbeat is an AppendEntries without batches whose `prev_log_index` is the end of what was sent:
-so each one also finds out whether what was sent has arrived, and a lost message is repaired by the
-next heartbeat.
+A heartbeat is an AppendEntries without batches whose `prev_log_index` is the end of what was sent.
+So each one also finds out whether what was sent has arrived, and the next heartbeat repairs the
+loss of a message.
 """
 
 from __future__ import annotations
 
-from node.raft import lease, membership, reconfiguration, snapshot
+from node.raft import membership, reconfiguration, snapshot
 from node.raft.messages import (
     CONFIGURATION,
-    NOOP,
     AppendEntries,
     AppendEntriesReply,
     Batch,
     BatchKind,
     NodeId,
 )
-from node.raft.state import CANDIDATE, FOLLOWER, LEADER, Progress, RaftState
+from node.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
+from node.raft.state import FOLLOWER, LEADER, RaftState
 
 # -- the leader ----------------------------------------------------------------------------------
 
 
-def become_leader(raft: RaftState) -> None:
-    """Won: send out a no-op of the new term, which commits all that came before it (§5.4.2, §8)."""
-    assert raft.role is CANDIDATE
-    assert not raft.pre_vote
-    raft.role = LEADER
-    raft.leader_id = raft.node_id
-    raft.hinted_elections = 0
-    raft.leaving = False
-    lease.begin(raft)
-    raft.elected_at, raft.elected_time_us = raft.now, raft.log.last_time_us
-    next_index = raft.log.last_index + 1
-    peers = sorted(reconfiguration.peers_of(raft))
-    raft.progress = {peer: Progress(next_index, raft.now) for peer in peers}
-    votes = sorted(voter for voter, yes in raft.votes.items() if yes)
-    raft.note("info", "leader.elected", votes=votes, last_index=raft.log.last_index)
-    raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
-    append(raft, NOOP, 1, b"")
-
-
 def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
-    """Put entries into the leader's log; the next Ready sends them. Answers the first's index."""
+    """Put entries into the leader's log; the next Ready sends them. Returns the first's index."""
     first_index = raft.log.last_index + 1
     time_us = raft.cluster_time_us
     batch = Batch(first_index, raft.current_term, kind, count, data, time_us)
@@ -59,7 +41,7 @@ def append(raft: RaftState, kind: BatchKind, count: int, data: bytes) -> int:
 
 
 def change_membership(raft: RaftState) -> None:
-    """Brings a change of the membership that is under way on, if it is time for it."""
+    """Append the next stage of a membership change under way, if it is time for it."""
     change = reconfiguration.next_stage(raft)
     while change is not None:
         append(raft, CONFIGURATION, 1, membership.encode(change))
@@ -71,17 +53,17 @@ def replicate(raft: RaftState) -> None:
     """Send every peer what it lacks, as far as its bounds allow."""
     last_index = raft.log.last_index
     for peer, progress in raft.progress.items():
-        if progress.next_index <= last_index and progress.snapshot is None:
+        if progress.next_index <= last_index and progress.mode is not SNAPSHOT:
             _replicate_to(raft, peer, progress)
 
 
 def broadcast_heartbeat(raft: RaftState) -> None:
     """Tell every peer that we lead, and begin a new round."""
     raft.round += 1
-    raft.rounds.append((raft.round, raft.now))
+    raft.lease.rounds.append((raft.round, raft.now))
     raft.heartbeat_deadline = raft.now + raft.timing.heartbeat_interval_s
     for peer, progress in raft.progress.items():
-        if progress.snapshot is not None:
+        if progress.mode is SNAPSHOT:
             snapshot.ask(raft, peer, progress)
         elif progress.next_index <= raft.log.base_index:
             snapshot.begin_sending(raft, peer, progress)
@@ -90,19 +72,20 @@ def broadcast_heartbeat(raft: RaftState) -> None:
 
 
 def greet(raft: RaftState, peer: NodeId) -> None:
-    """The peer's process is new: its proofs begin anew, and it hears at once that we lead."""
+    """The peer's process is new: forget what its former one has acknowledged, and tell it at once
+    that we lead."""
     progress = raft.progress[peer]
     progress.died = False
     progress.match_index = 0
-    progress.probe_from(raft.log.last_index + 1)
+    progress.become_probe(raft.log.last_index + 1)
     send_append(raft, peer, progress, [])
 
 
 def send_commit_notices(raft: RaftState) -> None:
-    """Tell those of a commit who would not learn of it before the next heartbeat."""
+    """Tell the commit index to peers that would not learn of it before the next heartbeat."""
     raft.notice_deadline = None
     for peer, progress in raft.progress.items():
-        unaware = progress.commit_sent < raft.commit_index and not progress.probing
+        unaware = progress.commit_sent < raft.commit_index and progress.mode is REPLICATE
         if unaware and progress.next_index > raft.log.base_index:
             send_append(raft, peer, progress, [])
 
@@ -110,8 +93,8 @@ def send_commit_notices(raft: RaftState) -> None:
 def send_append(
     raft: RaftState, peer: NodeId, progress: Progress, batches: list[Batch]
 ) -> AppendEntries:
-    """One AppendEntries from the peer's `next_index` on; peers that are told the same are sent the
-    same object, so that it need be encoded only once."""
+    """Send one AppendEntries from the peer's `next_index` on. Peers to which the same is said are
+    sent the same object, so that it need be encoded only once."""
     prev_log_index = progress.next_index - 1
     prev_log_term = raft.log.term_at(prev_log_index)
     assert prev_log_term is not None, "the log before next_index is still here"
@@ -132,22 +115,22 @@ def send_append(
 
 
 def on_append_entries_reply(raft: RaftState, sender: NodeId, message: AppendEntriesReply) -> None:
-    """Move the guess, or note the proof and see what it commits."""
+    """Move the guess after a refusal; otherwise note the proof, and commit what that allows."""
     assert raft.role is LEADER
     assert message.term == raft.current_term
     progress = raft.progress.get(sender)
     if progress is None or message.round < progress.first_round:
-        return  # it has been removed, or was since
+        return  # it has been removed, or was removed and added again since
     progress.heard(raft.now, message.round)
     if not message.success:
         _back_up(raft, sender, progress, message)
         return
     assert message.match_index <= raft.log.last_index, "nobody holds what the leader does not"
-    if message.prev_log_index >= progress.next_index - 1:
-        progress.probing = False  # accepted where we guessed: messages may follow each other
+    if progress.mode is PROBE and message.prev_log_index >= progress.next_index - 1:
+        progress.become_replicate()  # accepted where we guessed
     if message.match_index > progress.match_index:
         progress.acknowledge(message.match_index)
-        if message.match_index > raft.commit_index:  # else it proves nothing that is news
+        if message.match_index > raft.commit_index:  # otherwise it can commit nothing new
             advance_commit(raft)
     reconfiguration.note_round(raft, progress)
 
@@ -173,11 +156,11 @@ def advance_commit(raft: RaftState) -> None:
 
 
 def _dismiss(raft: RaftState, before: dict[NodeId, Progress]) -> None:
-    """Tell those who are no members any more that this is committed, or they would stand for
-    election (`RaftState.may_stand`). Should it be lost they ask in vain, while we are heard."""
+    """Tell servers that are no members any more that this is committed, or they would campaign
+    (`RaftState.may_campaign`). If the message is lost they campaign in vain, while we are heard."""
     for peer in before.keys() - raft.progress.keys():
         progress = before[peer]
-        if progress.snapshot is None and progress.next_index > raft.log.base_index:
+        if progress.mode is not SNAPSHOT and progress.next_index > raft.log.base_index:
             send_append(raft, peer, progress, [])
 
 
@@ -187,16 +170,16 @@ def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
         return
     limits = raft.limits
     while progress.next_index <= raft.log.last_index:
-        if progress.probing and progress.probe_sent:
+        if progress.mode is PROBE and progress.probe_sent:
             return
         if (
-            len(progress.inflight) >= limits.max_inflight_messages
-            or progress.inflight_bytes >= limits.max_inflight_bytes
+            len(progress.inflight) >= limits.inflight_batches
+            or progress.inflight_bytes >= limits.inflight_bytes
         ):
             return
         batches = raft.log.batches_from(progress.next_index, limits.max_append_bytes)
         send_append(raft, peer, progress, batches)
-        if progress.probing:
+        if progress.mode is PROBE:
             progress.probe_sent = True
             return
         size = sum(len(batch.data) for batch in batches)
@@ -208,30 +191,30 @@ def _replicate_to(raft: RaftState, peer: NodeId, progress: Progress) -> None:
 def _back_up(
     raft: RaftState, peer: NodeId, progress: Progress, message: AppendEntriesReply
 ) -> None:
-    """The peer lacks `prev_log_index`, or holds another entry there: try where both may agree."""
+    """The peer lacks `prev_log_index`, or holds another entry there: guess where both may agree."""
     refused = message.prev_log_index
-    if progress.snapshot is not None:
+    if progress.mode is SNAPSHOT:
         return  # late: it is being sent a snapshot
     if refused <= progress.match_index:
-        return  # late: it has agreed to this since
-    if progress.probing and refused != progress.next_index - 1:
-        return  # late: the answer to an earlier probe
+        return  # late: it has accepted this since
+    if progress.mode is PROBE and refused != progress.next_index - 1:
+        return  # late: the reply to an earlier probe
     if min(message.hint_index, refused - 1) < raft.log.base_index:
         snapshot.begin_sending(raft, peer, progress)
         return
     index, _ = raft.log.last_agreeable(min(message.hint_index, refused - 1), message.hint_term)
     if not raft.log.is_batch_end(index):
         index = raft.log.batch_start(index) - 1
-    progress.probe_from(max(index, progress.match_index) + 1)
+    progress.become_probe(max(index, progress.match_index) + 1)
 
 
 # -- the follower --------------------------------------------------------------------------------
 
 
 def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
-    """Take what extends our log; otherwise say where to back up (Figure 2).
+    """Take the batches that extend our log; or refuse, and hint how far to back up (Figure 2).
 
-    `step` has already answered stale terms and made us the sender's follower.
+    `step` has already refused stale terms and made us the sender's follower.
     """
     assert message.term == raft.current_term
     assert raft.role is FOLLOWER
@@ -264,7 +247,7 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
 def refuse(
     raft: RaftState, message: AppendEntries, hint: tuple[int, int] = (0, 0)
 ) -> AppendEntriesReply:
-    """No: the term is stale, or our log does not hold the entry before the new ones.
+    """The refusal: the term is stale, or our log lacks the entry before the new ones.
 
     A refused sender of an earlier term may lead the present one by now. If it has restarted, it
     counts its rounds anew. So the refusal bears no round: it must not confirm one of this term.

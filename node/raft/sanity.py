@@ -1,21 +1,22 @@
-"""What no correct peer sends: looked for before anything is done about a message.
+"""Messages that no correct peer sends: found out before anything is done about them.
 
 Raft trusts servers to follow its rules, and nothing here defends against one that lies with care.
-But a message may make no sense: one of another program, of another version, or of a bug. Such a
-message would break what this server believes of itself, and that ends a server. So it is skipped,
-as if it had been lost, and Raft lives with messages that are lost.
+But a message may make no sense: another program sent it, another version, or a bug. It would break
+an invariant of this server, and that ends a server. So it is skipped, as if it had been lost, and
+Raft lives with messages that are lost. These must hold:
 
-    every message         a term that an honest run could come to, by no more than MOST_TERM_JUMP
-                          ahead of ours; numbers that are not negative, and that no addition takes
+    every message         its term is one that an honest run could reach, at most MOST_TERM_JUMP
+                          ahead of ours; no number is negative, or so large that adding to it goes
                           beyond what a frame can hold
-    from a leader         it bears its sender's name, and is not of a term that we lead
+    from a leader         it names its sender as the leader, and we do not lead its term
     AppendEntries         its batches follow `prev_log_index` and each other, in index, in term and
-                          in time; they change nothing that is committed; they are cut as ours
-                          are, for an index and a term name a batch; and commits end with them
-    AppendEntriesReply,   they acknowledge nothing that we do not have, by ends of batches, and
-    InstallSnapshotReply  answer no round that has not begun; they say yes in no later term
+                          in time; they change nothing that is committed; they begin and end where
+                          ours do, since an index and a term name a batch; the commit index is the
+                          end of a batch
+    AppendEntriesReply,   they acknowledge only what we have, up to the end of a batch; they reply
+    InstallSnapshotReply  only to a round that has begun; no success is of a later term
     InstallSnapshot       its chunk lies within the snapshot, which ends where a batch ends
-    ReadIndexReply        it comes from whom we asked
+    ReadIndexReply        its sender is the leader that we asked
 
 `check` changes nothing.
 """
@@ -45,14 +46,14 @@ from node.raft.messages import (
 from node.raft.state import LEADER, RaftState
 
 MOST_TERM_JUMP = 1 << 32
-"""So many elections nobody is ahead of us. Were a single term believed without a bound, it could be
-the last: no election could ever begin another."""
+"""Nobody is this many elections ahead of us. If a term were believed without a bound, a single
+message could carry the last term that there is, and no election could ever begin another."""
 
 MOST = 1 << 62
-"""No index, term, round or time comes to this."""
+"""Every index, term, round and time is below this."""
 
 MOST_TIME_JUMP_US = 10 * 365 * 86_400 * 1_000_000
-"""Nobody has led for ten years more than our log tells of, for the same reason."""
+"""Cluster time is at most ten years ahead of our log's, for the same reason."""
 
 MOST_MEMBERS = 1000
 
@@ -62,7 +63,7 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
     term = message.term
     if not 0 <= term < MOST or term > raft.current_term + MOST_TERM_JUMP:
         raise Nonsense(f"term {term}, and this server is in term {raft.current_term}")
-    match message:  # what comes most often first
+    match message:  # the most frequent first
         case AppendEntries():
             _check_leader(raft, sender, message)
             _check_append(raft, message)
@@ -84,14 +85,14 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
             _check_numbers(message.ticket)
         case ReadIndexReply():
             _check_numbers(message.ticket, message.index)
-            question = raft.question
+            question = raft.reads.question
             if question is not None and message.ticket == question.ticket:
                 _check_asked(raft, sender, term)
         case _:
             pass
 
 
-# -- what several have in common -----------------------------------------------------------------
+# -- checks that several messages share ----------------------------------------------------------
 
 
 def _check_numbers(*numbers: int) -> None:
@@ -135,7 +136,7 @@ def _check_append(raft: RaftState, message: AppendEntries) -> None:
     if message.batches:
         _check_batches(message)
     if message.term < raft.current_term:
-        return  # it will be refused for that
+        return  # it will be refused for its term
     if (
         log.base_index < prev_log_index < log.last_index
         and log.term_at(prev_log_index) == prev_log_term
@@ -148,7 +149,7 @@ def _check_append(raft: RaftState, message: AppendEntries) -> None:
 
 
 def _check_batches(message: AppendEntries) -> None:
-    """By themselves, and behind the entry that they are said to follow."""
+    """The batches follow the entry before them, and each other."""
     index, term, time_us = message.prev_log_index, message.prev_log_term, 0
     for batch in message.batches:
         _check_numbers(batch.term, batch.count, batch.time_us)
@@ -173,9 +174,9 @@ def _check_configuration(batch: Batch) -> None:
 
 
 def _check_fit(raft: RaftState, message: AppendEntries) -> None:
-    """Where our log has these entries already, its batches are cut as these are. The first that it
-    has not changes nothing that is committed, and is of no earlier term or time than what it
-    follows."""
+    """Entries that our log holds already are in the same batches there. The first batch that it
+    does not hold replaces nothing that is committed, and its term and time are not before those of
+    the entry that it follows."""
     log = raft.log
     for batch in message.batches:
         first, last = batch.first_index, batch.last_index
@@ -200,7 +201,7 @@ def _check_fit(raft: RaftState, message: AppendEntries) -> None:
 
 
 def _check_commit(raft: RaftState, message: AppendEntries) -> None:
-    """What it tells us to commit ends with a batch, of its own or of ours."""
+    """The commit index is the end of a batch, of the message or of our log."""
     index, batches, log = message.leader_commit, message.batches, raft.log
     if index <= raft.commit_index or not log.matches(message.prev_log_index, message.prev_log_term):
         return
@@ -227,13 +228,13 @@ def _check_append_reply(raft: RaftState, sender: NodeId, message: AppendEntriesR
         raise Nonsense(f"it acknowledges {match_index}, and our log ends with {log.last_index}")
     progress = raft.progress.get(sender)
     if progress is None or match_index <= max(progress.match_index, log.base_index):
-        return  # it says nothing new, or the log does not reach back so far
+        return  # it says nothing new, or our log does not reach back that far
     if not log.is_batch_end(match_index):
         raise Nonsense(f"it acknowledges {match_index}, where no batch ends")
 
 
 def _check_not_ahead(raft: RaftState, term: int) -> None:
-    """What we have asked for is done in our term; later ones only refuse it."""
+    """A peer in a later term than ours can only refuse what we have asked for."""
     if term > raft.current_term:
         raise Nonsense(f"done as asked in term {term}, and this server is in {raft.current_term}")
 
@@ -278,5 +279,5 @@ def _check_chunk_reply(raft: RaftState, sender: NodeId, message: InstallSnapshot
 
 
 def _check_asked(raft: RaftState, sender: NodeId, term: int) -> None:
-    if term == raft.current_term and raft.reads_under != (term, sender):
+    if term == raft.current_term and raft.reads.under != (term, sender):
         raise Nonsense("it answers what another was asked")

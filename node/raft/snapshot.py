@@ -1,48 +1,51 @@
-"""Snapshots: what stands for a log that has grown long, and how it reaches who needs it (§7).
+"""Snapshots: how a long log is cut, and how a peer gets what was cut off (§7).
 
-The core never sees a snapshot's bytes. It is told that one is durable (`compact`), and which one is
-the newest; then the log before it may be forgotten, but for a bounded rest that peers may still
-lack. A peer whose next entry is gone is sent the snapshot, a chunk at a time, each when the one
-before it has been acknowledged: that is all the back-pressure it takes. With each heartbeat the
-leader asks how much is there, so a lost chunk, or a lost link, costs what was under way and no
-more, and a peer that installs for long is not left without a leader.
+The core never sees a snapshot's bytes. It is told that one is durable (`compact`); then the log up
+to its end may be forgotten, except for a bounded rest that peers may still lack. A peer whose next
+entry is gone is sent the snapshot, a chunk at a time, each when the one before it has been
+acknowledged: no other back-pressure is needed. With each heartbeat the leader asks how much has
+arrived. So a lost chunk or a lost link costs no more than the chunk under way, and a peer that
+takes long to install still hears its leader.
 
-While a snapshot is being sent its successor entries are kept, or the peer would need another one
-the moment it has this: for as long as it answers, and as the log stays below its bound.
+While a snapshot is being sent, the entries after it are kept, or the peer would need another
+snapshot as soon as it has this one. They are kept while the peer replies and the log stays within
+its bound.
 
-A follower takes a snapshot only if that brings it forward. What it has committed it never gives up
-for an older one, and if its log holds the entry that the snapshot ends with, it keeps its log.
+A follower takes a snapshot only if it covers more than the follower has committed. It never gives
+up committed entries for an older one, and if its log holds the entry that the snapshot ends with,
+it keeps its log.
 """
 
 from __future__ import annotations
 
 from node.raft import reconfiguration
 from node.raft.messages import InstallSnapshot, InstallSnapshotReply, NodeId, Snapshot
-from node.raft.state import FOLLOWER, LEADER, Progress, RaftState
+from node.raft.progress import Progress
+from node.raft.state import FOLLOWER, LEADER, RaftState
 
 # -- every server --------------------------------------------------------------------------------
 
 
 def compact(raft: RaftState, snapshot: Snapshot) -> None:
-    """Our own snapshot is durable: forget the log before it, but for what may still be needed."""
+    """Our own snapshot is durable: forget the log up to its end, except for what may be needed."""
     index = snapshot.last_included_index
-    assert index <= raft.last_applied, "a snapshot stands for what was applied"
+    assert index <= raft.last_applied, "a snapshot covers only what was applied"
     raft.persisted_index = max(raft.persisted_index, index)
     if raft.snapshot is not None and not _is_newer(snapshot, raft.snapshot):
-        return  # a leader's has overtaken it
+        return  # one from a leader covers more
     raft.snapshot = snapshot
     trim(raft)
 
 
 def trim(raft: RaftState) -> None:
-    """Forgets what nobody is going to need, as far as the bounds on memory ask for it."""
+    """Forget the part of the log that a snapshot covers and that no peer is going to need."""
     if raft.snapshot is None or raft.snapshot.last_included_index <= raft.log.base_index:
         return
     limits = raft.limits
     end = raft.snapshot.last_included_index
     index = raft.log.compaction_point(end, limits.max_trailing_bytes)
     for progress in raft.progress.values():
-        if progress.snapshot is not None and _answers(raft, progress):
+        if progress.snapshot is not None and _replies(raft, progress):
             index = min(index, progress.snapshot.last_included_index)
     if raft.log.bytes_after(raft.log.base_index) > limits.max_log_bytes:
         index = raft.log.compaction_point(end, limits.max_trailing_bytes)
@@ -57,16 +60,12 @@ def _is_newer(one: Snapshot, other: Snapshot) -> bool:
 
 
 def begin_sending(raft: RaftState, peer: NodeId, progress: Progress) -> None:
-    """What the peer lacks is gone from the log: it gets the snapshot instead."""
-    assert raft.snapshot is not None, "a log is compacted only where a snapshot stands for it"
+    """What the peer lacks is gone from the log: send it the snapshot instead."""
+    assert raft.snapshot is not None, "a log is compacted only where a snapshot covers it"
     if progress.match_index >= raft.snapshot.last_included_index:
-        progress.probe_from(progress.match_index + 1)  # late proofs: it has all that since
+        progress.become_probe(progress.match_index + 1)  # late proofs: it has all that since
         return
-    progress.probe_from(raft.snapshot.last_included_index + 1)
-    progress.snapshot = raft.snapshot
-    progress.snapshot_offset = 0
-    progress.chunk_read = False
-    progress.chunk_round = None
+    progress.become_snapshot(raft.snapshot)
     raft.note(
         "info",
         "snapshot.sending",
@@ -78,10 +77,10 @@ def begin_sending(raft: RaftState, peer: NodeId, progress: Progress) -> None:
 
 
 def ask(raft: RaftState, peer: NodeId, progress: Progress) -> None:
-    """How much of it is there? It also says that we lead.
+    """The heartbeat of mode SNAPSHOT: ask the peer how much of its snapshot has arrived.
 
-    A newer one is sent instead if nothing of this is known to be there, or if the log behind this
-    is gone.
+    Begin with a newer snapshot instead if nothing of this one is known to have arrived, or if the
+    log after this one is gone.
     """
     assert progress.snapshot is not None
     assert raft.snapshot is not None
@@ -97,22 +96,23 @@ def ask(raft: RaftState, peer: NodeId, progress: Progress) -> None:
 def on_install_snapshot_reply(
     raft: RaftState, sender: NodeId, message: InstallSnapshotReply
 ) -> bool:
-    """Sends the next chunk, or goes back to the log; whether a proof was gained."""
+    """Send the next chunk, or go back to the log when all is installed; whether the reply proves
+    that the peer holds more than before."""
     assert raft.role is LEADER
     assert message.term == raft.current_term
     progress = raft.progress.get(sender)
     if progress is None or message.round < progress.first_round:
-        return False  # it has been removed, or was since
+        return False  # it has been removed, or was removed and added again since
     progress.heard(raft.now, message.round)
     snapshot = progress.snapshot
     if snapshot is None or message.last_included_index != snapshot.last_included_index:
         return False  # late
     if message.installed:
         progress.acknowledge(snapshot.last_included_index)
-        progress.probe_from(progress.match_index + 1)
+        progress.become_probe(progress.match_index + 1)
         raft.note("info", "snapshot.sent", peer=sender, index=snapshot.last_included_index)
         return True
-    # The question of a later round has overtaken the chunk: it is lost, unless it has not left yet.
+    # A reply to a later round that knows no more: the chunk is lost, unless it has not left yet.
     lost = progress.chunk_round is None or message.round > progress.chunk_round
     if not progress.chunk_read and (message.offset > progress.snapshot_offset or lost):
         progress.snapshot_offset = message.offset
@@ -124,7 +124,7 @@ def on_install_snapshot_reply(
 
 
 def chunk_sent(raft: RaftState, peer: NodeId, message: InstallSnapshot) -> None:
-    """The chunk has left, or could not be read: then it will count as lost."""
+    """The chunk has left; or it could not be read, and will count as lost."""
     progress = raft.progress.get(peer)
     if progress is not None and progress.snapshot == message.snapshot:
         progress.chunk_read = False
@@ -135,7 +135,7 @@ def _message(raft: RaftState, snapshot: Snapshot, offset: int) -> InstallSnapsho
     return InstallSnapshot(raft.current_term, raft.node_id, snapshot, offset, b"", raft.round)
 
 
-def _answers(raft: RaftState, progress: Progress) -> bool:
+def _replies(raft: RaftState, progress: Progress) -> bool:
     return raft.now - progress.last_contact < raft.timing.election_timeout_max_s
 
 
@@ -143,7 +143,8 @@ def _answers(raft: RaftState, progress: Progress) -> bool:
 
 
 def on_install_snapshot(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> None:
-    """Hands the chunk on, unless all that the snapshot stands for is here (Figure 13)."""
+    """Pass the chunk to the caller, unless this server has all that the snapshot covers (Figure
+    13)."""
     assert message.term == raft.current_term
     assert raft.role is FOLLOWER
     if _has_all(raft, message.snapshot):
@@ -153,25 +154,25 @@ def on_install_snapshot(raft: RaftState, sender: NodeId, message: InstallSnapsho
 
 
 def refuse(raft: RaftState, message: InstallSnapshot) -> InstallSnapshotReply:
-    """No: the term is stale, and the reply bears the one that is not."""
+    """The refusal: the term is stale, and the reply has the current one."""
     return _reply(raft, message, 0, installed=False)
 
 
 def chunk_taken(raft: RaftState, sender: NodeId, message: InstallSnapshot, offset: int) -> None:
-    """So much of the snapshot is here now."""
+    """The first `offset` bytes of the snapshot are here now."""
     if message.term == raft.current_term:
         reply = _reply(raft, message, offset, installed=False)
         raft.reply_by_hard_state(sender, reply)
 
 
 def received(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> bool:
-    """All of it is here and intact: whether it is to be installed, by way of the next Ready.
+    """All of it is here and intact: whether it is to be installed, through the next Ready.
 
-    That is safe in any later term too: it stands for what is committed.
+    That is safe in any later term too: it covers only committed entries.
     """
     snapshot = message.snapshot
     if _has_all(raft, snapshot) or raft.role is LEADER:
-        return False  # we have come by the same otherwise
+        return False  # the entries have come in another way
     raft.note(
         "info",
         "snapshot.installed",
@@ -190,7 +191,8 @@ def received(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> bool:
 
 
 def confirm_installed(raft: RaftState, sender: NodeId, message: InstallSnapshot) -> None:
-    """It is here, in whatever form, or will be when this leaves."""
+    """Reply that all the snapshot covers is here: as a snapshot, or as entries of the log. When the
+    reply leaves, it is durable."""
     if message.term == raft.current_term:
         reply = _reply(raft, message, message.snapshot.size, installed=True)
         raft.send_after_persist(sender, reply)
@@ -199,7 +201,7 @@ def confirm_installed(raft: RaftState, sender: NodeId, message: InstallSnapshot)
 def _has_all(raft: RaftState, snapshot: Snapshot) -> bool:
     index, term = snapshot.last_included_index, snapshot.last_included_term
     if index > raft.commit_index and raft.log.term_at(index) == term:
-        # It is committed, or no snapshot would stand for it.
+        # It is committed, or no snapshot would cover it.
         reconfiguration.commit_up_to(raft, index)
     return index <= raft.commit_index
 

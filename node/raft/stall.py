@@ -1,13 +1,13 @@
-"""A disk that hangs while the heart beats on.
+"""A disk that hangs while the process still sends heartbeats.
 
-A leader sends heartbeats and commits by the disks of others while its own is at a write (thesis
-§10.2.1). Should that write take longer than the shortest election timeout, the server could keep
-none of what it will be asked to promise, and its clients had better be led by another: the leader
-hands over (`transfer.py`), and when that fails it steps down. It does so only when it knows of a
-majority of disks that are better off: they hold committed entries that its own does not. So a
-cluster whose disks are all slow, or one too small to lose a disk, keeps the leader that it has.
+A leader sends heartbeats, and commits by the disks of others, while its own disk is busy with a
+write (thesis §10.2.1). When that write takes longer than the shortest election timeout, the server
+can make nothing durable that it will be asked to promise, and its clients are better served by
+another leader: it hands over (`transfer.py`), and when that fails it steps down. It does so only
+when it knows of a majority of disks that are better off: they hold committed entries that its own
+does not. So a cluster whose disks are all slow, or one too small to lose a disk, keeps its leader.
 
-Until its disk answers, such a server does not stand for election.
+Until its disk responds, such a server does not campaign.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 from node.raft import transfer
+from node.raft.roles import become_follower
 from node.raft.state import LEADER, RaftState
 
 
@@ -28,8 +29,8 @@ def at_work(raft: RaftState, since: float | None) -> None:
         raft.note("info", "disk.recovered")
 
 
-def look(raft: RaftState) -> None:
-    """Notice that the disk hangs."""
+def check(raft: RaftState) -> None:
+    """Notice, when its time has come, that the disk hangs."""
     began = raft.disk.since
     if began is None or raft.now < raft.disk.due:
         return
@@ -39,14 +40,14 @@ def look(raft: RaftState) -> None:
 
 
 def give_way(raft: RaftState) -> bool:
-    """Have another lead, whose disk does not hang; whether this server has stepped down."""
+    """Hand over to a server whose disk does not hang; whether this server has stepped down."""
     assert raft.role is LEADER
     if raft.transfer is not None or raft.commit_index <= raft.persisted_index:
         return False
     if raft.disk.gave_way:
-        raft.become_follower(None, "its disk hangs, and it could not hand over")
+        become_follower(raft, None, "its disk hangs, and it could not hand over")
         return True
-    if transfer.most_recent(raft) is not None:
+    if transfer.best_target(raft) is not None:
         raft.disk.gave_way = True
         transfer.begin(raft, None)
     return False

@@ -1,27 +1,28 @@
 """Leadership transfer: the leader chooses who leads next (thesis §3.10).
 
-The leader takes no more proposals, brings the target's log up to date, and then tells it to stand
-for election at once (TimeoutNow). The target asks for no pre-votes, and its RequestVote says that
-the leader wants it, so that whoever hears that leader votes all the same. Nothing of it matters to
-safety: the target needs a majority's votes like any other candidate.
+The leader takes no more proposals, brings the target's log up to date, and then tells it to
+campaign at once (TimeoutNow). The target asks for no pre-votes, and its RequestVote says that the
+leader wants it, so that a server which hears that leader votes all the same. Safety does not rest
+on any of this: the target needs a majority's votes like any other candidate.
 
-What takes longer than the shortest election timeout is given up, and the leader takes proposals
-again; so is a target whose process dies meanwhile. A TimeoutNow that is still on its way then may
-yet cause an election; one of an earlier term is stale, like any message.
+A transfer that takes longer than the shortest election timeout is given up, and the leader takes
+proposals again; likewise when the target's process dies meanwhile. A TimeoutNow that is still under
+way then may yet cause an election; one of an earlier term is stale, like any message.
 """
 
 from __future__ import annotations
 
 from node.errors import ImpossibleTransfer
-from node.raft.election import begin_term
+from node.raft.election import campaign
 from node.raft.messages import NodeId, TimeoutNow
-from node.raft.state import CANDIDATE, LEADER, RaftState, Transfer
+from node.raft.roles import become_follower
+from node.raft.state import LEADER, RaftState, Transfer
 
 # -- the leader ----------------------------------------------------------------------------------
 
 
 def begin(raft: RaftState, target: NodeId | None) -> None:
-    """Begin to hand over to `target`, or to the live voter that has most of the log.
+    """Begin to hand over to `target`, or to the live voter that holds most of the log.
 
     An attempt that is under way goes on if any target will do; otherwise it is given up. Raises
     ImpossibleTransfer.
@@ -30,7 +31,7 @@ def begin(raft: RaftState, target: NodeId | None) -> None:
     if target is None:
         if raft.transfer is not None:
             return
-        target = most_recent(raft)
+        target = best_target(raft)
         if target is None:
             raise ImpossibleTransfer("no other voter is heard that could lead")
     if target == raft.node_id:
@@ -46,7 +47,7 @@ def begin(raft: RaftState, target: NodeId | None) -> None:
     raft.note("info", "transfer.started", target=target, lacks=_lacks(raft, target))
 
 
-def most_recent(raft: RaftState) -> NodeId | None:
+def best_target(raft: RaftState) -> NodeId | None:
     """Of the voters heard within the shortest election timeout, the one with most of the log."""
     since = raft.now - raft.timing.election_timeout_min_s
     heard = [
@@ -60,16 +61,16 @@ def most_recent(raft: RaftState) -> NodeId | None:
 
 
 def hand_over(raft: RaftState, transfer: Transfer) -> None:
-    """Tell the target to stand, once its disk holds all of the log."""
+    """Tell the target to campaign, once its disk holds all of the log."""
     if transfer.told or _lacks(raft, transfer.target) > 0:
         return
     transfer.told = True
-    raft.lease_forgone = True  # whoever hears the target votes, whatever lease this leader holds
+    raft.lease.forgone = True  # a server that hears the target votes, whatever lease we hold
     raft.send(transfer.target, TimeoutNow(raft.current_term, raft.node_id))
 
 
-def look(raft: RaftState) -> None:
-    """Give up what has taken too long."""
+def check(raft: RaftState) -> None:
+    """Give up a transfer that has taken too long."""
     transfer = raft.transfer
     if transfer is None or raft.now < transfer.deadline:
         return
@@ -83,13 +84,13 @@ def look(raft: RaftState) -> None:
 
 
 def on_lost(raft: RaftState, peer: NodeId, reason: str) -> None:
-    """The process of `peer` is not the one that it was."""
+    """The process of `peer` has ended, or another has taken its place."""
     if raft.transfer is not None and raft.transfer.target == peer:
         abort(raft, raft.transfer, reason)
 
 
 def on_leader(raft: RaftState, leader_id: NodeId) -> None:
-    """This server, which was handing over, hears a leader."""
+    """A leader is heard: if this server was handing over, that is done, or has failed."""
     transfer = raft.transfer
     if transfer is None:
         return
@@ -108,7 +109,7 @@ def abort(raft: RaftState, transfer: Transfer, reason: str) -> None:
 
 def _lacks(raft: RaftState, target: NodeId) -> int:
     progress = raft.progress.get(target)
-    held = 0 if progress is None else progress.match_index  # it has been removed meanwhile
+    held = 0 if progress is None else progress.match_index  # None: it has been removed meanwhile
     return raft.log.last_index - held
 
 
@@ -116,8 +117,8 @@ def leave(raft: RaftState) -> None:
     """A leader that is no member any more hands over to one that is, or else steps down (§6)."""
     if raft.transfer is not None:
         return
-    if raft.leaving or most_recent(raft) is None:
-        raft.become_follower(None, "it is no member any more")
+    if raft.leaving or best_target(raft) is None:
+        become_follower(raft, None, "it is no member any more")
         return
     raft.leaving = True
     begin(raft, None)
@@ -127,13 +128,12 @@ def leave(raft: RaftState) -> None:
 
 
 def on_timeout_now(raft: RaftState, message: TimeoutNow) -> None:
-    """Stand for election at once: the leader of this term wants it. `step` has dealt with terms."""
+    """Campaign at once: the leader of this term wants it. `step` has handled terms."""
     assert message.term == raft.current_term
     assert raft.role is not LEADER, "a term has one leader (Election Safety, §5.2)"
-    if raft.disk.stalled or not raft.may_stand:
+    if raft.disk.stalled or not raft.may_campaign:
         return  # it could neither vote nor lead
-    raft.become_follower(None, "asked to stand for election")
+    become_follower(raft, None, "asked to stand for election")
     raft.note("info", "transfer.received", leader=message.leader_id)
-    raft.role = CANDIDATE
-    raft.asked_to_stand = True
-    begin_term(raft)
+    raft.asked_to_campaign = True
+    campaign(raft)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable
+from dataclasses import fields as fields_of
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,6 +32,7 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
 )
+from node.raft.settings import Limits, Timing
 from node.server import Server
 from node.storage.disk import OsDisk
 from node.wire import Answers, OutOfOrder, Read, ReadResult, Redirect, Refused, Submit
@@ -118,8 +122,9 @@ LIVES = itertools.count(1)
 """Every start has a higher one."""
 
 
-def config(folder: Path, node_id: NodeId, size: int, **changes: object) -> wire.NodeConfig:
-    values: dict[str, object] = {
+def config(folder: Path, node_id: NodeId, size: int, **changes: Any) -> wire.NodeConfig:
+    """With `changes` in place of fields of `NodeConfig`, or of its `Timing` or `Limits`."""
+    values: dict[str, Any] = {
         "cluster_id": "c",
         "cluster_name": "test",
         "node_id": node_id,
@@ -131,22 +136,27 @@ def config(folder: Path, node_id: NodeId, size: int, **changes: object) -> wire.
         "socket": "",
         "machine": "journal",
         "python_path": [],
-        "heartbeat_interval_s": 0.1,
-        "election_timeout_min_s": 0.5,
-        "election_timeout_max_s": 1.0,
-        "failure_hint": True,
+        "timing": Timing(),
+        "limits": Limits(
+            max_append_bytes=100_000,
+            inflight_bytes=1 << 20,
+            max_uncommitted_bytes=2000,
+            max_trailing_bytes=8 << 20,
+        ),
         "max_entry_bytes": 1000,
-        "max_append_bytes": 100_000,
-        "max_inflight_batches": 64,
-        "max_inflight_bytes": 1 << 20,
-        "max_uncommitted_bytes": 2000,
         "segment_bytes": 1 << 16,
         "log_level": "info",
         "log_rotate_bytes": 1 << 20,
         "digest_every": 10,
         "faults": [],
-        **changes,
     }
+    for name, change in changes.items():
+        for part in ("timing", "limits"):
+            if name in {field.name for field in fields_of(values[part])}:
+                values[part] = replace(values[part], **{name: change})
+                break
+        else:
+            values[name] = change
     return msgspec.convert(values, wire.NodeConfig)
 
 

@@ -162,7 +162,7 @@ def test_what_gathers_behind_a_leader_s_disk_is_what_may_be_uncommitted(tmp_path
 
 
 def test_what_gathers_behind_a_follower_s_disk_is_what_may_be_in_flight(tmp_path: Path) -> None:
-    world = World(tmp_path, max_inflight_bytes=10_000, max_append_bytes=3000)
+    world = World(tmp_path, inflight_bytes=10_000, max_append_bytes=3000)
     leader = world.elect()
     slow, fast = others(world, leader)
     client = Connection()
@@ -178,7 +178,7 @@ def test_what_gathers_behind_a_follower_s_disk_is_what_may_be_in_flight(tmp_path
 
 def test_what_waits_to_be_said_behind_a_disk_that_hangs_is_bounded(tmp_path: Path) -> None:
     """An answer for each message in flight; heartbeats are answered at once, and do not gather."""
-    world = World(tmp_path, max_inflight_batches=5)
+    world = World(tmp_path, inflight_batches=5)
     leader = world.elect()
     slow, fast = others(world, leader)
     client = Connection()

@@ -42,7 +42,7 @@ def journal(world: World, node_id: int) -> list[bytes]:
 
 
 def test_one_is_taken_after_so_many_entries_on_every_node_in_turn(tmp_path: Path) -> None:
-    world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
+    world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0)
     grown(world)
     firsts = []
     for node_id in world.servers:
@@ -61,7 +61,7 @@ def test_one_is_taken_after_so_many_entries_on_every_node_in_turn(tmp_path: Path
 def test_one_is_taken_after_so_many_bytes_but_a_large_state_is_not_for_every_little(
     tmp_path: Path,
 ) -> None:
-    world = World(tmp_path, 1, snapshot_log_bytes=500, snapshot_trailing_bytes=0)
+    world = World(tmp_path, 1, snapshot_log_bytes=500, max_trailing_bytes=0)
     grown(world, 100)
     sizes = [fields["bytes"] for fields in world.events[1].named("snapshot.taken")]
     assert 2 <= len(sizes) <= 4, "the journal grows, and so does the distance"
@@ -96,7 +96,7 @@ def test_one_that_is_asked_for_while_another_is_taken_is_not_forgotten(tmp_path:
 
 
 def test_a_node_starts_from_its_snapshot(tmp_path: Path) -> None:
-    world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
+    world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0)
     leader, _ = grown(world)
     other = next(n for n in world.servers if n != leader)
     before = journal(world, other)
@@ -113,7 +113,7 @@ def test_a_node_starts_from_its_snapshot(tmp_path: Path) -> None:
 
 def test_a_command_is_not_applied_again_after_a_snapshot_of_its_session(tmp_path: Path) -> None:
     """Raft itself 11: the retry comes after a restart that began from a snapshot."""
-    world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
+    world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0)
     grown(world)
     for node_id in list(world.servers):
         world.crash(node_id)
@@ -131,9 +131,7 @@ def test_a_command_is_not_applied_again_after_a_snapshot_of_its_session(tmp_path
 
 
 def test_who_was_away_comes_back_by_snapshot(tmp_path: Path) -> None:
-    world = World(
-        tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0, snapshot_chunk_bytes=100
-    )
+    world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0, max_chunk_bytes=100)
     leader = world.elect()
     other = next(n for n in world.servers if n != leader)
     world.crash(other)
@@ -186,7 +184,7 @@ def test_who_joins_takes_none_before_it_has_applied_who_votes(tmp_path: Path) ->
         tmp_path,
         voters=[1, 2],
         snapshot_entries=10,
-        snapshot_trailing_bytes=1 << 20,
+        max_trailing_bytes=1 << 20,
         max_apply_bytes=1,
     )
     world.crash(3)
@@ -210,7 +208,7 @@ def test_who_joins_takes_none_before_it_has_applied_who_votes(tmp_path: Path) ->
 
 
 def test_a_doubled_chunk_is_taken_once(tmp_path: Path) -> None:
-    world = World(tmp_path, snapshot_entries=10, snapshot_trailing_bytes=0)
+    world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0)
     leader, _ = grown(world)
     other = next(n for n in world.servers if n != leader)
     snapshot = world.servers[leader].state.snapshot

@@ -24,6 +24,7 @@ from node.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
+from node.raft.settings import Limits, Timing
 
 NODE_CONFIG = wire.NodeConfig(
     cluster_id="c1",
@@ -37,16 +38,9 @@ NODE_CONFIG = wire.NodeConfig(
     socket="node-1.sock",
     machine="files",
     python_path=[],
-    heartbeat_interval_s=0.1,
-    election_timeout_min_s=0.5,
-    election_timeout_max_s=1.0,
-    failure_hint=True,
-    pre_vote=False,
+    timing=Timing(0.1, 0.5, 1.0, pre_vote=False),
+    limits=Limits(1 << 20, inflight_batches=16, inflight_bytes=1 << 22),
     max_entry_bytes=1 << 20,
-    max_append_bytes=1 << 20,
-    max_inflight_batches=16,
-    max_inflight_bytes=1 << 22,
-    max_uncommitted_bytes=1 << 26,
     segment_bytes=1 << 23,
     log_level="info",
     log_rotate_bytes=1 << 23,

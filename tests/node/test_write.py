@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
-from node.raft.state import Ready
+from node.raft.ready import Ready
 from node.storage.store import Store
 from node.write import MOST_MESSAGES, Write
 

@@ -74,12 +74,12 @@ def test_timeouts_are_drawn_close_together_where_all_is_fast() -> None:
     hasty = [one for one in drawn if one.election_timeout_max_s < ELECTION_TIMEOUT_S]
     assert 20 < len(hasty) < 100
     assert all(one.latency_s[0] <= 0.001 and one.sync_s[0] <= 0.002 for one in hasty)
-    config = hasty[0].node_config(1, Life(1), LastKnown())
-    assert config.election_timeout_min_s < config.election_timeout_max_s < ELECTION_TIMEOUT_S
+    timing = hasty[0].node_config(1, Life(1), LastKnown()).timing
+    assert timing.election_timeout_min_s < timing.election_timeout_max_s < ELECTION_TIMEOUT_S
 
 
 def test_who_is_no_voter_and_stands_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RaftState, "may_stand", property(lambda raft: True))
+    monkeypatch.setattr(RaftState, "may_campaign", property(lambda raft: True))
     options = Options(time_s=3.0, faults=("reconfigure",))
     found = [run_seed(options, seed).failure for seed in range(1, 6)]
     assert any(one is not None and one.broken == CONSISTENT for one in found)

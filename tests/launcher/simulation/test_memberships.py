@@ -10,7 +10,8 @@ from launcher.simulation.memberships import MembershipWatch, is_quorum
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import Configuration, stable
 from node.raft.messages import Membership
-from node.raft.state import Limits, Role
+from node.raft.settings import Limits
+from node.raft.state import Role
 
 
 def changed() -> tuple[Network, MembershipWatch]:

@@ -101,7 +101,7 @@ def test_a_node_is_rebuilt_and_has_all_again(leads: bool, nodes: int) -> None:
     assert node.renewed is not None
     assert node.renewed >= Floor(1, 1), "it is told what was committed"
     assert world.time.run_until(
-        world.time.now + 10.0, lambda: node.server is not None and node.server.state.may_stand
+        world.time.now + 10.0, lambda: node.server is not None and node.server.state.may_campaign
     )
     world._liveness.show()
     assert world._check_history()[0] is None

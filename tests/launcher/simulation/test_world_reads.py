@@ -51,9 +51,9 @@ def test_clients_read_of_leaders_of_followers_and_by_leases(
     monkeypatch.setattr(lease, "is_held", lambda raft: count("by lease", is_held(raft)))
 
     def watched(raft: RaftState) -> None:
-        before = raft.last_ticket
+        before = raft.reads.last_ticket
         ask(raft)
-        count("questions", raft.last_ticket != before)
+        count("questions", raft.reads.last_ticket != before)
 
     monkeypatch.setattr(reads, "ask", watched)
     for seed in range(1, 7):

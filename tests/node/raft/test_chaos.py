@@ -14,7 +14,7 @@ import pytest
 
 from launcher.simulation.cores import Network
 from node.errors import Busy, NotLeader, RaftError
-from node.raft.state import Limits, Timing
+from node.raft.settings import Limits, Timing
 
 SEEDS = range(80)
 STEPS = 2500
@@ -29,7 +29,7 @@ class Chaos:
         timing = Timing(0.1, 0.5, 1.0, failure_hint=self.random.random() < 0.5)
         limits = Limits(
             max_append_bytes=self.random.choice([10, 1000]),
-            max_inflight_messages=self.random.choice([1, 3, 64]),
+            inflight_batches=self.random.choice([1, 3, 64]),
             max_uncommitted_bytes=200,
             max_apply_bytes=self.random.choice([10, 1000]),
         )

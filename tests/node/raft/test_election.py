@@ -8,7 +8,8 @@ from __future__ import annotations
 from launcher.simulation.cores import Network
 from node.raft.election import HINTED_RETRIES
 from node.raft.messages import AppendEntries, HardState, RequestVote, RequestVoteReply
-from node.raft.state import Role, Timing
+from node.raft.settings import Timing
+from node.raft.state import Role
 
 HINT = Timing(0.1, 0.5, 1.0, failure_hint=True)
 

@@ -75,7 +75,7 @@ def guess_beyond_the_log(state: RaftState) -> None:
 
 
 def send_without_end(state: RaftState) -> None:
-    state.progress[2].inflight.extend([(1, 1)] * (state.limits.max_inflight_messages + 1))
+    state.progress[2].inflight.extend([(1, 1)] * (state.limits.inflight_batches + 1))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from node.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from node.raft.state import Role, Timing
+from node.raft.settings import Timing
+from node.raft.state import Role
 
 LEASE = Timing(0.1, 0.5, 1.0, failure_hint=False, lease=True)
 LASTS_S = 0.5 / CLOCK_DRIFT_BOUND
@@ -78,7 +79,7 @@ def test_a_lease_is_counted_from_the_beginning_of_the_round() -> None:
     net.now = began + 0.3
     while net.mail:
         net.deliver()
-    assert net[1].state.lease_from == began
+    assert net[1].state.lease.since == began
     net.now = began + LASTS_S - 0.001
     assert reads_at_once(net)
     net.now = began + LASTS_S
@@ -96,7 +97,7 @@ def test_a_minority_grants_no_lease() -> None:
 def test_it_is_over_before_any_voter_may_elect_another() -> None:
     net = led()
     net.isolate(1)
-    held_until = net[1].state.lease_from + LASTS_S
+    held_until = net[1].state.lease.since + LASTS_S
     for voter in (2, 3):
         heard = net[voter].state.leader_heard_at
         assert heard + LEASE.election_timeout_min_s > held_until
@@ -108,8 +109,8 @@ def test_a_new_leader_holds_none_and_reads_only_when_it_has_committed_in_its_ter
     net.isolate(1)
     net.time_out(2)
     net.until(lambda: net[2].state.role is Role.LEADER)
-    assert net[2].state.lease_from == float("-inf")
-    net[2].state.lease_from = net.now  # as if a round had been answered already
+    assert net[2].state.lease.since == float("-inf")
+    net[2].state.lease.since = net.now  # as if a round had been answered already
     assert not reads_at_once(net, 2), "it does not know what is committed"
     net.settle()
     net.elapse(2)
@@ -199,25 +200,25 @@ def test_leases_go_without_the_failure_hint() -> None:
 
 def test_answers_to_entries_extend_a_lease_no_further_than_their_round() -> None:
     net = led()
-    before = net[1].state.lease_from
+    before = net[1].state.lease.since
     net.now += 0.05
     net.propose()
     net.settle()
-    assert net[1].state.lease_from == before
+    assert net[1].state.lease.since == before
 
 
 def test_an_answer_of_an_earlier_round_extends_nothing() -> None:
     net = led()
-    before, round_before = net[1].state.lease_from, net[1].state.round
+    before, round_before = net[1].state.lease.since, net[1].state.round
     net.now += 0.09
     net[1].state.heartbeat_deadline = net.now
     net.elapse(1)
     net.mail.clear()
     last = net[1].state.log.last_index
     net[1].step(2, AppendEntriesReply(1, True, last, last, round=round_before), net.now)
-    assert net[1].state.lease_from == before
+    assert net[1].state.lease.since == before
     net[1].step(2, AppendEntriesReply(1, True, last, last, round=round_before + 1), net.now)
-    assert net[1].state.lease_from == net.now
+    assert net[1].state.lease.since == net.now
 
 
 def test_a_leader_that_follows_again_answers_nothing_by_its_lease() -> None:

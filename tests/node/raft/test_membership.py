@@ -19,7 +19,8 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
 )
-from node.raft.state import Limits, Role
+from node.raft.settings import Limits
+from node.raft.state import Role
 
 
 def cluster(size: int, members: tuple[NodeId, ...]) -> Network:
@@ -142,7 +143,7 @@ def test_a_learner_counts_nowhere() -> None:
     assert net[1].state.commit_index == before, "1, 4 and 5 are three of five, and one of three"
     net.run(1.5)
     assert net[1].state.role is Role.FOLLOWER, "nor do they keep a leader in office"
-    assert not net[4].state.may_stand
+    assert not net[4].state.may_campaign
     net.run(5.0)
     assert net[4].state.current_term == net[5].state.current_term == 1, "nor do they stand"
 
@@ -366,7 +367,7 @@ def test_removed_servers_disturb_nobody() -> None:
     net.run(10.0)
     assert net[1].state.role is Role.LEADER
     assert net[1].state.current_term == term
-    assert net[4].state.may_stand, "it does not know, and asks for votes all the time"
+    assert net[4].state.may_campaign, "it does not know, and asks for votes all the time"
 
 
 # -- what must not happen ------------------------------------------------------------------------
@@ -447,7 +448,7 @@ def test_a_leader_tells_the_removed_of_it() -> None:
     change(net, 1, 2, 3)
     net.run(0.5)
     assert membership(net, 4) == stable((1, 2, 3))
-    assert not net[4].state.may_stand
+    assert not net[4].state.may_campaign
     assert 4 not in net[1].state.progress, "and then it has nothing more to say to it"
     sent = [m for _, to, m in net.mail if to == 4 and isinstance(m, AppendEntries)]
     assert sent == []

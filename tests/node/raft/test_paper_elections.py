@@ -24,7 +24,8 @@ from node.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from node.raft.state import Role, Timing
+from node.raft.settings import Timing
+from node.raft.state import Role
 
 
 def persist(net: Network, node_id: int) -> None:

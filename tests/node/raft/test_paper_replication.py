@@ -14,6 +14,7 @@ from node.errors import Nonsense
 from node.raft import replication
 from node.raft.invariants import InvariantBroken, ServerWatch
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, Message
+from node.raft.progress import PROBE
 from node.raft.state import RaftState, Role
 
 C = BatchKind.COMMANDS
@@ -326,7 +327,7 @@ def test_a_new_leader_does_nothing_to_restore_the_logs() -> None:
     (message,) = [m for _, to, m in _first_words(log=[1, 1]) if to == 2]
     assert isinstance(message, AppendEntries)
     assert (message.prev_log_index, message.batches[0].kind) == (2, BatchKind.NOOP)
-    assert net[1].state.progress[2].probing
+    assert net[1].state.progress[2].mode is PROBE
 
 
 def _first_words(log: list[int]) -> list[tuple[int, int, Message]]:

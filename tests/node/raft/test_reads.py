@@ -85,7 +85,7 @@ def test_a_new_leader_reads_only_when_it_has_committed_in_its_term() -> None:
     net.time_out(1)
     net.until(lambda: net.leader is not None)
     ask(net, 1, 3)
-    assert net[1].state.read_round is None
+    assert net[1].state.reads.round is None
     net.settle()
     assert net.servers[1].reads == [(3, [3])]
 
@@ -228,9 +228,9 @@ def test_a_new_leader_answers_questions_only_when_it_has_committed_in_its_term()
     rounds = net[1].state.round
     ask_follower(net, 2, 3)
     deliver_all(net, ReadIndex)
-    assert net[1].state.questions == {2: net[2].state.last_ticket}
+    assert net[1].state.reads.questions == {2: net[2].state.reads.last_ticket}
     assert net[1].state.commit_index == 0
-    assert (net[1].state.round, net[1].state.read_round) == (rounds, None)
+    assert (net[1].state.round, net[1].state.reads.round) == (rounds, None)
     net.settle()
     assert net.servers[2].reads == [(3, [3])]
 
@@ -258,12 +258,12 @@ def test_an_answer_counts_only_for_the_ticket_that_is_open() -> None:
 def test_a_lost_question_is_asked_again_with_a_heartbeat_under_a_new_ticket() -> None:
     net = led()
     ask_follower(net, 2, 1)
-    lost = net[2].state.last_ticket
+    lost = net[2].state.reads.last_ticket
     net.mail.clear()
     ask_follower(net, 2, 2)
     assert in_flight(net, ReadIndex) == [], "it may still be answered"
     net.run(0.25)
-    assert net[2].state.last_ticket == lost + 1
+    assert net[2].state.reads.last_ticket == lost + 1
     assert [contexts for _, contexts in net.servers[2].reads] == [[1, 2]]
 
 
@@ -311,7 +311,7 @@ def test_what_waits_is_forgotten_when_the_leader_is_lost() -> None:
     ask_follower(net, 2, 2)
     net.elect(2)
     net.settle()
-    assert net[2].state.question is None
+    assert net[2].state.reads.question is None
     ask(net, 2, 3)
     net.settle()
     assert [contexts for _, contexts in net.servers[2].reads] == [[3]]
@@ -349,7 +349,7 @@ def test_a_learner_answers_too() -> None:
     net.now += 0.1
     net.elapse(1)
     deliver_all(net, AppendEntries)
-    assert not net[4].state.may_stand
+    assert not net[4].state.may_campaign
     ask_follower(net, 4, 1)
     net.settle()
     assert [contexts for _, contexts in net.servers[4].reads] == [[1]]

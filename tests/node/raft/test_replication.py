@@ -10,7 +10,9 @@ import pytest
 from launcher.simulation.cores import Network, batches
 from node.errors import Busy, NotLeader
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind
-from node.raft.state import Limits, Role
+from node.raft.progress import REPLICATE
+from node.raft.settings import Limits
+from node.raft.state import Role
 
 C = BatchKind.COMMANDS
 
@@ -113,7 +115,7 @@ def test_appends_follow_each_other_without_waiting() -> None:
 
 def test_what_is_in_flight_to_one_peer_is_bounded() -> None:
     """Pitfall 15: a follower that does not answer costs the leader a bounded amount."""
-    limits = Limits(max_inflight_messages=4, max_inflight_bytes=1000)
+    limits = Limits(inflight_batches=4, inflight_bytes=1000)
     net = Network(3, limits=limits)
     net.elect(1)
     for _ in range(50):
@@ -130,7 +132,7 @@ def test_what_is_in_flight_to_one_peer_is_bounded() -> None:
 
 
 def test_a_message_carries_many_batches_but_not_too_many_bytes() -> None:
-    net = Network(3, limits=Limits(max_append_bytes=1000, max_inflight_messages=1))
+    net = Network(3, limits=Limits(max_append_bytes=1000, inflight_batches=1))
     net.elect(1)
     for _ in range(10):
         net.propose(b"z" * 300)
@@ -208,7 +210,7 @@ def test_late_refusals_change_nothing() -> None:
     match_index, next_index = progress.match_index, progress.next_index
     net[1].step(2, AppendEntriesReply(1, False, 0, match_index), net.now)
     assert (progress.match_index, progress.next_index) == (match_index, next_index)
-    assert not progress.probing
+    assert progress.mode is REPLICATE
 
 
 def test_a_restarted_follower_is_sent_what_it_lacks() -> None:

@@ -38,7 +38,8 @@ from node.raft.messages import (
 )
 from node.raft.raft import Raft
 from node.raft.sanity import MOST, MOST_TERM_JUMP
-from node.raft.state import Limits, RaftState
+from node.raft.settings import Limits
+from node.raft.state import RaftState
 
 C = BatchKind.COMMANDS
 EVERYBODY = Membership((1, 2, 3), (1, 2, 3))
@@ -57,7 +58,7 @@ def describe(raft: RaftState) -> tuple[object, ...]:
         raft.log.last_index, raft.log.last_term, raft.truncations, raft.configurations[-1],
         len(raft.messages), len(raft.messages_after_persist), len(raft.notes), dict(raft.votes),
         raft.election_deadline, {peer: repr(p) for peer, p in raft.progress.items()},
-        len(raft.reads_ready), len(raft.chunks_received),
+        len(raft.reads.ready), len(raft.chunks_received),
     )  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def test_a_leader_skips_what_no_correct_peer_sends(message: Message, reason: str
 def test_a_leader_is_not_told_of_more_of_a_snapshot_than_there_is() -> None:
     raft = a_leader()
     progress = raft.state.progress[2]
-    progress.snapshot = snapshot(1, 1)
+    progress.become_snapshot(snapshot(1, 1))
     with pytest.raises(Nonsense, match="101 bytes of a snapshot of 100"):
         raft.step(2, InstallSnapshotReply(1, 1, 101, False), raft.state.now)
 
@@ -196,8 +197,8 @@ def test_the_answer_to_a_question_comes_from_whom_it_was_asked() -> None:
     raft.read(1, raft.state.now, follower=True)
     while raft.ready() is not None:
         pass
-    assert raft.state.question is not None
-    ticket = raft.state.question.ticket
+    assert raft.state.reads.question is not None
+    ticket = raft.state.reads.question.ticket
     with pytest.raises(Nonsense, match="it answers what another was asked"):
         raft.step(3, ReadIndexReply(3, ticket, 3), raft.state.now)
 
@@ -335,7 +336,7 @@ class NearQuestion:
     index: int
 
     def made_for(self, raft: RaftState, sender: NodeId) -> Message:
-        ticket = 0 if raft.question is None else raft.question.ticket
+        ticket = 0 if raft.reads.question is None else raft.reads.question.ticket
         return ReadIndexReply(raft.current_term, ticket, self.index)
 
 
@@ -361,7 +362,7 @@ class Hermit:
 
     def __init__(self, seed: int, role: str) -> None:
         log = [1, 1, 2, 2, 3]
-        net = Network(3, logs={1: log}, terms={1: 3}, limits=Limits(max_inflight_messages=2))
+        net = Network(3, logs={1: log}, terms={1: 3}, limits=Limits(inflight_batches=2))
         self.raft = Raft(
             1, (1, 2, 3),
             hard_state=net.disks[1].hard_state,

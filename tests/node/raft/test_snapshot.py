@@ -13,7 +13,8 @@ from node.raft.messages import (
     NodeId,
     Snapshot,
 )
-from node.raft.state import Limits, Role
+from node.raft.settings import Limits
+from node.raft.state import Role
 
 ALL = stable((1, 2, 3))
 
@@ -352,7 +353,7 @@ def test_who_stands_and_is_left_out_by_a_snapshot_stands_no_longer() -> None:
     snapshot = Snapshot(11, 1, 0, stable((1, 2)), CHUNK_BYTES, 11)
     whole = InstallSnapshot(net[3].state.current_term, 1, snapshot, 0, b"x" * CHUNK_BYTES)
     assert net[3].snapshot_received(1, whole, net.now)
-    assert not net[3].state.may_stand
+    assert not net[3].state.may_campaign
     assert net.servers[3].raft.state.role is Role.FOLLOWER
 
 
@@ -370,5 +371,5 @@ def test_who_stands_though_it_is_left_out_stands_no_longer_when_that_is_committe
     snapshot = Snapshot(state.log.last_index, 1, 0, stable((1, 2)), CHUNK_BYTES, 11)
     whole = InstallSnapshot(state.current_term, 1, snapshot, 0, b"x" * CHUNK_BYTES)
     assert not net[3].snapshot_received(1, whole, net.now), "it has all that"
-    assert not state.may_stand
+    assert not state.may_campaign
     assert net[3].state.role is Role.FOLLOWER

@@ -7,7 +7,8 @@ import pytest
 from launcher.simulation.cores import Network
 from node.errors import Busy, ImpossibleTransfer, NotLeader
 from node.raft.messages import AppendEntries, Message, NodeId, RequestVote, TimeoutNow
-from node.raft.state import Limits, Role
+from node.raft.settings import Limits
+from node.raft.state import Role
 
 
 def led(size: int = 3, limits: Limits | None = None) -> Network:
@@ -97,7 +98,7 @@ def test_the_flag_does_not_outlive_the_election_that_was_asked_for() -> None:
         assert isinstance(message, RequestVote)
         assert message.pre_vote
         assert not message.leadership_transfer
-    assert not net[2].state.asked_to_stand
+    assert not net[2].state.asked_to_campaign
 
 
 def test_without_a_target_whoever_has_most_of_the_log_leads() -> None:
@@ -151,7 +152,7 @@ def test_alone_there_is_nobody_to_hand_over_to() -> None:
 
 
 def test_a_target_that_lags_is_not_told_before_it_has_caught_up() -> None:
-    net = led(limits=Limits(max_append_bytes=1, max_inflight_messages=1))
+    net = led(limits=Limits(max_append_bytes=1, inflight_batches=1))
     net.isolate(2)
     for _ in range(5):
         net.propose()

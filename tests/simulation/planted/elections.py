@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.raft import election, membership
+from node.raft import election, membership, roles
 from node.raft.log import Log
 from node.raft.raft import Raft
 from node.raft.state import RaftState
@@ -80,9 +80,9 @@ BUGS = [
         name="the vote is forgotten when the server follows",
         pitfall="Found in the field 1",
         story="Stepping down clears the vote, though the term stays: it is given a second time.",
-        target=RaftState,
+        target=roles,
         attribute="become_follower",
-        plant=edited(("self.votes = {}\n", "self.votes = {}\n    self.voted_for = None\n")),
+        plant=edited(("raft.votes = {}\n", "raft.votes = {}\n    raft.voted_for = None\n")),
         expected=(PROMISES, MONOTONIC, ELECTION_SAFETY, CRASH),
         within=10,
     ),
@@ -91,9 +91,9 @@ BUGS = [
         pitfall="",
         story="The vote is not reset with the term, so servers refuse candidates of every term to "
         "come because of a vote that they once gave.",
-        target=RaftState,
+        target=roles,
         attribute="advance_term",
-        plant=edited(("    self.voted_for = None\n", "")),
+        plant=edited(("    raft.voted_for = None\n", "")),
         expected=(PROMISES, MONOTONIC, ELECTION_SAFETY, LIVENESS, CRASH),
         within=10,
     ),
@@ -122,8 +122,8 @@ BUGS = [
         pitfall="",
         story="The candidate does not tell the answers to its two questions apart: pre-votes, "
         "which bind nobody, elect it.",
-        target=election,
-        attribute="begin_term",
+        target=roles,
+        attribute="become_candidate",
         plant=edited(("    raft.votes = {raft.node_id: True}\n", "")),
         expected=(*LOSS, ELECTION_SAFETY, CRASH),
         within=20,
@@ -228,11 +228,11 @@ BUGS = [
         attribute="_enter_term",
         plant=edited(
             (
-                "    raft.become_follower(None, f",
+                "    roles.become_follower(raft, None, f",
                 (
                     "    if isinstance(message, RequestVoteReply | AppendEntriesReply):\n"
                     "        return False\n"
-                    "    raft.become_follower(None, f"
+                    "    roles.become_follower(raft, None, f"
                 ),
             )
         ),
@@ -247,7 +247,7 @@ BUGS = [
         attribute="_hear_leader",
         plant=edited(
             (
-                'raft.become_follower(leader_id, "a leader is heard")',
+                'roles.become_follower(raft, leader_id, "a leader is heard")',
                 "raft.leader_id = leader_id",
             )
         ),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from node.raft import stall, transfer
+from node.raft import roles, stall, transfer
 from node.raft.raft import Raft
-from node.raft.state import RaftState
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     ELECTION_SAFETY,
@@ -50,7 +49,7 @@ BUGS = [
         pitfall="Raft itself 18, Found in the field 12",
         story="The target is dead or out of reach, and the leader refuses writes for ever.",
         target=transfer,
-        attribute="look",
+        attribute="check",
         plant=edited((" or raft.now < transfer.deadline", " or raft.role is LEADER")),
         expected=(HANDOVER,),
         within=20,
@@ -61,14 +60,14 @@ BUGS = [
         story="It was about to give up the lead anyway; so a transfer that fails leaves the "
         "cluster without a leader for an election timeout more.",
         target=transfer,
-        attribute="look",
+        attribute="check",
         plant=edited(
             (
                 "    abort(raft, transfer, reason)\n",
                 (
                     "    abort(raft, transfer, reason)\n"
                     "    if raft.role is LEADER:\n"
-                    "        raft.become_follower(None, reason)\n"
+                    "        become_follower(raft, None, reason)\n"
                 ),
             )
         ),
@@ -115,9 +114,9 @@ BUGS = [
         pitfall="Raft itself 18",
         story="The flag outlives the election that was asked for, and with it every later "
         "candidacy deposes a leader that is heard.",
-        target=RaftState,
+        target=roles,
         attribute="become_follower",
-        plant=edited(("    self.asked_to_stand = False\n", "")),
+        plant=edited(("    raft.asked_to_campaign = False\n", "")),
         expected=(HANDOVER, STABILITY),
         within=10,
     ),
@@ -130,9 +129,9 @@ BUGS = [
         attribute="on_timeout_now",
         plant=edited(
             (
-                "    begin_term(raft)\n",
+                "    campaign(raft)\n",
                 (
-                    "    begin_term(raft)\n"
+                    "    campaign(raft)\n"
                     "    raft.votes = dict.fromkeys(raft.configuration.voters, True)\n"
                 ),
             )

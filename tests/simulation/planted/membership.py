@@ -78,7 +78,7 @@ BUGS = [
         pitfall="Raft itself 9",
         story="It commits with the votes of others for as long as it lives.",
         target=reconfiguration,
-        attribute="is_done_with_us",
+        attribute="has_removed_us",
         plant=edited(
             ("raft.configurations[-1][0] <= raft.commit_index and not raft.is_voter", "False")
         ),
@@ -97,7 +97,7 @@ BUGS = [
                 "    if sender == raft.node_id:\n        return\n",
                 (
                     "    if sender == raft.node_id:\n        return\n"
-                    "    if isinstance(message, RequestVote) and not raft.may_stand:\n"
+                    "    if isinstance(message, RequestVote) and not raft.may_campaign:\n"
                     "        return\n"
                 ),
             )
@@ -149,7 +149,7 @@ BUGS = [
         pitfall="Raft itself 9",
         story="A learner, or one that has been removed, asks for votes.",
         target=RaftState,
-        attribute="may_stand",
+        attribute="may_campaign",
         plant=lambda original: property(lambda self: True),
         expected=(CONSISTENT, LIVENESS, CRASH, ELECTION_SAFETY, PROMISES, DURABILITY),
         within=10,
@@ -234,7 +234,7 @@ BUGS = [
         story="The snapshot was at its disk when it had its timeout. Nobody that it may be elected "
         "by is left.",
         target=reconfiguration,
-        attribute="_stand_no_longer",
+        attribute="_end_campaign_of_non_voter",
         plant=edited(("raft.role is CANDIDATE", "False")),
         expected=(CONSISTENT,),
         within=60,
@@ -246,7 +246,7 @@ BUGS = [
         story="A node is rebuilt, and an acknowledgement of its former life comes when it learns "
         "again: the leader believes that it has what it has forgotten, and hears no refusal.",
         target=reconfiguration,
-        attribute="_follow_peers",
+        attribute="_track_peers",
         plant=edited((", first_round=raft.round + 1", "")),
         expected=(LIVENESS, PROMISES, *LOSS),
         within=60,

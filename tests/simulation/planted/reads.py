@@ -16,7 +16,7 @@ BUGS = [
         "old state.",
         target=reads,
         attribute="confirm",
-        plant=edited(("raft.quorum_round >= raft.read_round.round", "True")),
+        plant=edited(("raft.quorum_round >= done.round", "True")),
         expected=(READ_INDEX, LINEARIZABILITY),
         within=60,
     ),
@@ -40,7 +40,7 @@ BUGS = [
         attribute="confirm",
         plant=edited(
             (
-                "if raft.quorum_round >= raft.read_round.round:",
+                "if raft.quorum_round >= done.round:",
                 "if raft.now - raft.quorum_contact < raft.timing.election_timeout_min_s:",
             )
         ),
@@ -81,13 +81,12 @@ BUGS = [
         attribute="begin_round",
         plant=edited(
             (
-                "if raft.read_round is not None or not (raft.reads_waiting or raft.questions):\n",
+                "if reads.round is not None or not (reads.waiting or reads.questions):\n",
                 (
-                    "if raft.read_round is not None:\n"
-                    "        raft.read_round.contexts += raft.reads_waiting\n"
-                    "        raft.reads_waiting = []\n"
-                    "    if raft.read_round is not None or not (raft.reads_waiting or "
-                    "raft.questions):\n"
+                    "if reads.round is not None:\n"
+                    "        reads.round.contexts += reads.waiting\n"
+                    "        reads.waiting = []\n"
+                    "    if reads.round is not None or not (reads.waiting or reads.questions):\n"
                 ),
             )
         ),
@@ -100,7 +99,7 @@ BUGS = [
         story="What was committed, and answered by the leader before, is not yet in the state.",
         target=reads,
         attribute="begin_round",
-        plant=edited(("raft.commit_index, raft.reads_waiting", "0, raft.reads_waiting")),
+        plant=edited(("raft.commit_index, reads.waiting", "0, reads.waiting")),
         expected=(READ_INDEX, LINEARIZABILITY),
         within=40,
     ),
@@ -148,7 +147,7 @@ BUGS = [
         plant=edited(
             (
                 "if not raft.knows_what_is_committed:",
-                "if not raft.questions and not raft.knows_what_is_committed:",
+                "if not reads.questions and not raft.knows_what_is_committed:",
             )
         ),
         expected=(READ_INDEX, LINEARIZABILITY),
@@ -208,8 +207,8 @@ BUGS = [
         attribute="extend",
         plant=edited(
             (
-                "raft.lease_from = rounds.popleft()[1]",
-                "raft.lease_from = raft.now\n        rounds.popleft()",
+                "raft.lease.since = rounds.popleft()[1]",
+                "raft.lease.since = raft.now\n        rounds.popleft()",
             )
         ),
         expected=(READ_INDEX, LINEARIZABILITY),
@@ -233,7 +232,7 @@ BUGS = [
         story="Whoever hears the heir votes, and the old leader may be the last to know.",
         target=transfer,
         attribute="hand_over",
-        plant=edited(("raft.lease_forgone = True", "pass")),
+        plant=edited(("raft.lease.forgone = True", "pass")),
         expected=(READ_INDEX, LINEARIZABILITY),
         within=60,
         options={"faults": ("transfer", "slow-link")},

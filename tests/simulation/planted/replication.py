@@ -241,7 +241,7 @@ BUGS = [
         story="Whoever is paused or lags is sent everything, acknowledged or not.",
         target=replication,
         attribute="_replicate_to",
-        plant=edited(("len(progress.inflight) >= limits.max_inflight_messages", "False")),
+        plant=edited(("len(progress.inflight) >= limits.inflight_batches", "False")),
         expected=(BOUNDS,),
         within=10,
     ),
