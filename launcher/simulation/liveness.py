@@ -29,8 +29,8 @@ from typing import Protocol
 from launcher import changes
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.faults.nemesis import Nemesis
 from launcher.simulation.memberships import RECONCILED, is_quorum
-from launcher.simulation.nemesis import Nemesis
 from launcher.simulation.network import Network, cuts
 from launcher.simulation.node import SimulatedNode
 from launcher.simulation.operator import Operator, current_leader

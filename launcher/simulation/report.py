@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from launcher.settings import write_duration
+from launcher.simulation.faults.schedule import FAULTS, Fault, shrink
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import FAULTS, Fault, shrink
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome

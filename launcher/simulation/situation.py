@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 import msgspec
 
 from launcher.records import ClusterRecord
-from launcher.simulation.schedule import (
+from launcher.simulation.faults.schedule import (
     ADD,
     FAULTS,
     FLIP_BIT,

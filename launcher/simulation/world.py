@@ -24,14 +24,14 @@ from launcher.checking.history import Operation
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.faults.nemesis import Nemesis
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.hostile import HostileClient
 from launcher.simulation.liveness import Liveness
-from launcher.simulation.nemesis import Nemesis
 from launcher.simulation.network import Network
 from launcher.simulation.node import CRASH, SimulatedNode, link
 from launcher.simulation.operator import Operator
-from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import Situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.watch import TAG_AT, Watch, WatchedMachine

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from launcher.simulation.cores import Network
 from launcher.simulation.memberships import MembershipWatch, is_quorum
+from launcher.simulation.stage.cores import Network
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import Configuration, stable
 from node.raft.messages import Membership

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from launcher.records import Change
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.memberships import RECONCILED
 from launcher.simulation.network import cuts
 from launcher.simulation.node import SimulatedNode, link
 from launcher.simulation.operator import Work
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.watch import PROMISES

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from launcher.simulation.availability import AVAILABILITY, check_take_down
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.network import cuts
 from launcher.simulation.node import SimulatedNode
 from launcher.simulation.roll import ROLLING, roll
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.world import World
 from node.raft.invariants import InvariantBroken

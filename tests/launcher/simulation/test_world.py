@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from launcher.simulation.faults.schedule import FAULTS
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import FAULTS
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import World

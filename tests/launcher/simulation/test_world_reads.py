@@ -9,8 +9,9 @@ import pytest
 
 from launcher.checking.history import Kind
 from launcher.session import Query
-from launcher.simulation import clients, nemesis
+from launcher.simulation import clients
 from launcher.simulation.clock import Clock
+from launcher.simulation.faults import nemesis
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.world import LINEARIZABILITY, World

@@ -1,8 +1,9 @@
 """Golden scripts: small stories played on real cores, with all that each line causes.
 
-Each file in `scripts/` is a transcript: a script in the language of `launcher/simulation/script.py`
-with what happened beneath each line, after a bar. Playing it must give it again, byte for byte.
-`figure7.txt` and `figure8.txt` are the transcripts of the scenarios that come with the launcher.
+Each file in `scripts/` is a transcript: a script in the language that
+`launcher/simulation/stage/script.py` documents, with what happened beneath each line, after a bar.
+Playing it must give it again, byte for byte. `figure7.txt` and `figure8.txt` are the transcripts of
+the scenarios that come with the launcher.
 
 A new story is a file with the script alone. To have the transcripts written, or written anew after
 a change that is meant to change them:
@@ -21,10 +22,11 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import UsageError
-from launcher.simulation import script
-from launcher.simulation.expectations import EXPECTATIONS
-from launcher.simulation.script import ScenarioFailed, run_script, scenario, scenarios
-from launcher.simulation.stage import KINDS
+from launcher.simulation.stage import script
+from launcher.simulation.stage.commands import COMMANDS
+from launcher.simulation.stage.expectations import EXPECTATIONS
+from launcher.simulation.stage.play import KINDS
+from launcher.simulation.stage.script import ScenarioFailed, run_script, scenario, scenarios
 from node.raft import replication
 from node.raft.state import RaftState
 
@@ -60,11 +62,11 @@ def test_there_are_a_few_dozen_and_each_expects_something() -> None:
 def test_every_word_of_the_language_is_spoken_and_told() -> None:
     """Some script uses each command, expectation and kind; the module's docstring has them all."""
     spoken = "\n".join(line for path in SCRIPTS for line in commands(path.read_text("utf-8")))
-    words = [*script.COMMANDS, *(f"expect {what}" for what in EXPECTATIONS), *KINDS]
+    words = [*COMMANDS, *(f"expect {what}" for what in EXPECTATIONS), *KINDS]
     unused = {word for word in words if not re.search(rf"\b{word}\b", spoken)}
     assert unused == set()
     told = str(script.__doc__)
-    for word in [*script.COMMANDS, *KINDS, *(" ".join(EXPECTATIONS).split())]:
+    for word in [*COMMANDS, *KINDS, *(" ".join(EXPECTATIONS).split())]:
         assert re.search(rf"\b{word}\b", told), word
 
 

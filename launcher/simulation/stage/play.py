@@ -6,13 +6,13 @@ both say what is wrong with them by `Wrong` and `Unmet`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from launcher.simulation import notation
-from launcher.simulation.cores import Network, Stored, Witness, terms_of
+from launcher.simulation.stage import notation
+from launcher.simulation.stage.cores import Network, Stored, Witness, terms_of
+from launcher.simulation.stage.words import Unmet, Words, Wrong
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -29,7 +29,6 @@ from node.raft.messages import (
 )
 from node.raft.state import Note, Ready
 
-Words: TypeAlias = list[str]
 Mail: TypeAlias = tuple[NodeId, NodeId, Message]
 
 KINDS: dict[str, Callable[[Message], bool]] = {
@@ -47,18 +46,6 @@ KINDS: dict[str, Callable[[Message], bool]] = {
     "Heartbeat": lambda message: isinstance(message, AppendEntries) and not message.batches,
 }
 """The words for what is in flight; the last three are uses of the first ones."""
-
-
-MOST_SECONDS = 60
-"""Longer than any story; it bounds what a slip of the pen costs."""
-
-
-class Wrong(Exception):
-    """A command makes no sense: why not."""
-
-
-class Unmet(Exception):
-    """A command makes sense, but the servers do not bear it out: what was found."""
 
 
 @dataclass(frozen=True)
@@ -235,49 +222,3 @@ class Play(Witness):
         vote, terms = self.vote_of(state.voted_for), self.net.log_terms(node_id)
         base, term = state.log.base_index, state.current_term
         return notation.Row(name, role, term, vote, state.commit_index, terms, base)
-
-
-# -- more words ----------------------------------------------------------------------------------
-
-
-def first(words: Words) -> str:
-    """The first word; there must be one."""
-    if not words:
-        raise Wrong("there is a word missing")
-    return words[0]
-
-
-def alone(words: Words) -> str:
-    """The only word."""
-    if len(words) > 1:
-        raise Wrong(f"cannot make sense of {words[1]!r}")
-    return first(words)
-
-
-def nothing(words: Words) -> None:
-    """No further words."""
-    if words:
-        raise Wrong(f"cannot make sense of {words[0]!r}")
-
-
-def number(word: str) -> int:
-    """A count, an index or a term."""
-    if not re.fullmatch("[0-9]{1,9}", word):
-        raise Wrong(f"{word!r} is not a number")
-    return int(word)
-
-
-def numbers(words: Words) -> list[int]:
-    """Any number of them."""
-    return [number(word) for word in words]
-
-
-def duration(word: str) -> float:
-    """Seconds, out of `200ms` or `1.5s`."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:[.][0-9]{1,9})?)(ms|s)", word)
-    if not found:
-        raise Wrong(f"{word!r} is not a duration such as 200ms or 1.5s")
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    if seconds > MOST_SECONDS:
-        raise Wrong(f"{word} is too long: at most {MOST_SECONDS}s at a time")
-    return seconds

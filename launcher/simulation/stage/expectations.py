@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from launcher.simulation.cores import terms_of
-from launcher.simulation.stage import Play, Unmet, Words, Wrong, alone, first, nothing, number
+from launcher.simulation.stage.cores import terms_of
+from launcher.simulation.stage.play import Play
+from launcher.simulation.stage.words import Unmet, Words, Wrong, alone, first, nothing, number
 from node.raft.membership import Configuration
 from node.raft.messages import COMMANDS, NodeId
 from node.raft.state import Role

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from launcher.errors import UsageError
-from launcher.simulation.nemesis import _BEGIN
-from launcher.simulation.schedule import (
+from launcher.simulation.faults.nemesis import _BEGIN
+from launcher.simulation.faults.schedule import (
     APART_NUMBERS,
     FAULTS,
     Fault,

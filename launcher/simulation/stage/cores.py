@@ -98,7 +98,7 @@ class Stored:
 
 
 @dataclass
-class Server:
+class RunningCore:
     """One life of one server.
 
     unsaved: the Readys that are not durable yet, oldest first
@@ -148,7 +148,7 @@ class Network:
         self.random = Random(seed)
         self.voters = tuple(range(1, size + 1))
         self.members = self.voters if members is None else tuple(members)
-        self.servers: dict[NodeId, Server] = {}
+        self.servers: dict[NodeId, RunningCore] = {}
         self.mail: deque[tuple[NodeId, NodeId, Message]] = deque()
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.cluster_watch = ClusterWatch()
@@ -179,7 +179,7 @@ class Network:
             random=self.random,
             now=self.now,
         )
-        self.servers[node_id] = Server(raft, disk, ServerWatch(raft.state))
+        self.servers[node_id] = RunningCore(raft, disk, ServerWatch(raft.state))
         for peer in self.servers:
             if peer != node_id:
                 self.servers[peer].raft.link_opened(node_id, self.now)
@@ -368,7 +368,7 @@ class Network:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _take(self, node_id: NodeId, server: Server, ready: Ready) -> None:
+    def _take(self, node_id: NodeId, server: RunningCore, ready: Ready) -> None:
         for note in ready.notes:
             server.events.append(note.event)
             self.witness.noted(node_id, note)
@@ -388,7 +388,7 @@ class Network:
             self.witness.read(node_id, index, contexts)
         server.unsaved.append(ready)
 
-    def _receive(self, server: Server, sender: NodeId, chunk: InstallSnapshot) -> None:
+    def _receive(self, server: RunningCore, sender: NodeId, chunk: InstallSnapshot) -> None:
         snapshot, held = server.received or (chunk.snapshot, 0)
         if snapshot != chunk.snapshot:
             snapshot, held = chunk.snapshot, 0

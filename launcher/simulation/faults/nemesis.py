@@ -14,12 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from launcher import changes
-from launcher.simulation.memberships import is_quorum
-from launcher.simulation.network import Network, Time, cuts
-from launcher.simulation.operator import Operator, current_leader
-from launcher.simulation.roll import ROLLING, roll
-from launcher.simulation.salvage import Salvage
-from launcher.simulation.schedule import (
+from launcher.simulation.faults.schedule import (
     ADD,
     ALL,
     FOLLOWER,
@@ -34,6 +29,11 @@ from launcher.simulation.schedule import (
     WIPE,
     Fault,
 )
+from launcher.simulation.memberships import is_quorum
+from launcher.simulation.network import Network, Time, cuts
+from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.roll import ROLLING, roll
+from launcher.simulation.salvage import Salvage
 from launcher.simulation.situation import Situation
 from node.faults import partition
 from node.raft.lease import CLOCK_DRIFT_BOUND
