@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.operator import current_leader
+from launcher.simulation.properties import AVAILABILITY
 from node.raft.invariants import InvariantBroken
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
-
-AVAILABILITY = "availability"
 
 
 def check_take_down(taken: SimulatedNode, nodes: Sequence[SimulatedNode]) -> None:

@@ -96,18 +96,18 @@ class Inode:
         self.called_clean = self.called_clean or bool(self.unsynced)
         self.unsynced.clear()
 
-    def lose_power(self, chance: random.Random) -> None:
+    def lose_power(self, rng: random.Random) -> None:
         """What was not synced is there, or is not, sector by sector."""
         if self.is_clean:
             return
         if len(self.cached) != len(self.durable):
-            self._resize_durable(chance.choice([len(self.cached), len(self.durable)]))
+            self._resize_durable(rng.choice([len(self.cached), len(self.durable)]))
         for sector, versions in self.unsynced.items():
             at = sector * SECTOR_BYTES
             old = bytes(self.durable[at : at + SECTOR_BYTES])
-            kept = chance.choice([old, *versions])[: len(old)]
-            if chance.random() < 0.3:
-                tear = chance.randrange(len(old) + 1)
+            kept = rng.choice([old, *versions])[: len(old)]
+            if rng.random() < 0.3:
+                tear = rng.randrange(len(old) + 1)
                 kept = kept[:tear] + old[tear:]
             self.durable[at : at + len(kept)] = kept
         self.unsynced.clear()
@@ -148,7 +148,7 @@ class SimulatedFile:
         try:
             disk.step("write", self._inode.name)
         except PowerCut:
-            self._inode.write(offset, data[: disk.chance.randrange(len(data) + 1)])
+            self._inode.write(offset, data[: disk.rng.randrange(len(data) + 1)])
             raise
         except OSError:
             self._inode.write(offset, data[: len(data) // 2])
@@ -192,8 +192,8 @@ class SimulatedDisk:
     history: each of them, as "write NAME", "sync NAME", ..., where it is kept
     """
 
-    def __init__(self, chance: random.Random | None = None, *, keeps_history: bool = True) -> None:
-        self.chance = chance or random.Random(0)
+    def __init__(self, rng: random.Random | None = None, *, keeps_history: bool = True) -> None:
+        self.rng = rng or random.Random(0)
         self.names: dict[str, Inode] = {}
         self.crash_at = 0
         self.fail_at = 0
@@ -269,13 +269,13 @@ class SimulatedDisk:
         self.restart()
         names = dict(self._durable_names)
         for old, new, inode in self._unsynced_names:
-            if self.chance.random() < 0.5:
+            if self.rng.random() < 0.5:
                 if old is not None and names.get(old) is inode:
                     del names[old]
                 if new is not None:
                     names[new] = inode
         for inode in {id(inode): inode for inode in names.values()}.values():
-            inode.lose_power(self.chance)
+            inode.lose_power(self.rng)
         self.names = names
         self._durable_names = dict(names)
         self._unsynced_names.clear()
@@ -317,17 +317,17 @@ class SimulatedDisk:
 
     def copy(self) -> SimulatedDisk:
         """Another disk with the same files, all durable."""
-        disk = SimulatedDisk(self.chance)
+        disk = SimulatedDisk(self.rng)
         for name, content in self.files().items():
             disk.put(name, content)
         return disk
 
-    def twin(self, chance: random.Random) -> SimulatedDisk:
+    def twin(self, rng: random.Random) -> SimulatedDisk:
         """Another disk in this very state, what is unsynced included: to see what would be.
 
         It shares the files that a loss of power would leave alone: read it, do not write to it.
         """
-        disk = SimulatedDisk(chance, keeps_history=False)
+        disk = SimulatedDisk(rng, keeps_history=False)
         inodes = {id(inode): inode for inode in self.names.values()}
         inodes |= {id(inode): inode for inode in self._durable_names.values()}
         inodes |= {id(inode): inode for _, _, inode in self._unsynced_names}

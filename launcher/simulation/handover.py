@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.simulation.properties import HANDOVER
 from node import wire
 from node.raft.invariants import InvariantBroken, require
 from node.raft.messages import NodeId, RequestVote, TimeoutNow
@@ -17,7 +18,6 @@ from node.raft.state import LEADER, Transfer
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
-HANDOVER = "handover"
 
 HANDOVERS = (1, 7)
 """The tags of the messages that tell of it."""

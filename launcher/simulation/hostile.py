@@ -37,11 +37,11 @@ class HostileClient:
     """One, with a connection at a time. The `Caller` port of its connections."""
 
     def __init__(
-        self, nodes: Mapping[NodeId, SimulatedNode], time: Time, chance: random.Random
+        self, nodes: Mapping[NodeId, SimulatedNode], time: Time, rng: random.Random
     ) -> None:
         self._nodes = nodes
         self._time = time
-        self._chance = chance
+        self._rng = rng
         self._until_s = 0.0
         self._said = ""
         self._must_be_refused = False
@@ -72,12 +72,12 @@ class HostileClient:
             self._connection = None
 
     def _pause(self) -> None:
-        self._time.at(self._time.now + self._chance.uniform(*EVERY_S), self._begin)
+        self._time.at(self._time.now + self._rng.uniform(*EVERY_S), self._begin)
 
     def _begin(self) -> None:
         if self._time.now >= self._until_s:
             return
-        there = self._nodes[self._chance.choice(list(self._nodes))]
+        there = self._nodes[self._rng.choice(list(self._nodes))]
         if there.server is None:
             self._pause()
             return
@@ -96,12 +96,12 @@ class HostileClient:
         """What it says: in words, whether it must be refused, and as a frame."""
         self._number += 1
         client_id = b"\xffhostile %d" % self._number
-        first = 1 + int(self._chance.random() * 100)
+        first = 1 + int(self._rng.random() * 100)
         many = [b"x"] * (MOST_COMMANDS + 1)
         refused: list[tuple[str, Submit | Read]] = [
             (
                 "that it has the answer to what it only sends now",
-                Submit(client_id, first, first + 1 + int(self._chance.random() * 100), [_GET]),
+                Submit(client_id, first, first + 1 + int(self._rng.random() * 100), [_GET]),
             ),
             (
                 "many commands, and that it has their answers",
@@ -121,14 +121,14 @@ class HostileClient:
             ("an id that is too long", Submit(b"i" * (MOST_CLIENT_ID_BYTES + 1), 1, 1, [_GET])),
             ("too many queries", Read(first, many, stale=True)),
         ]
-        choice = self._chance.random()
+        choice = self._rng.random()
         if choice < 0.1:
-            return "noise", True, self._chance.randbytes(1 + int(self._chance.random() * 40))
+            return "noise", True, self._rng.randbytes(1 + int(self._rng.random() * 40))
         if choice < 0.2:
-            count = 1 + int(self._chance.random() * 600)
+            count = 1 + int(self._rng.random() * 600)
             request: Submit | Read = Submit(client_id, 1, 1, [_GET] * count)
             if choice < 0.15:
-                request = Read(first, [_GET] * count, stale=self._chance.random() < 0.5)
+                request = Read(first, [_GET] * count, stale=self._rng.random() < 0.5)
             return f"{count} commands", False, wire.encode_client(request)
-        said, request = self._chance.choice(refused)
+        said, request = self._rng.choice(refused)
         return said, True, wire.encode_client(request)

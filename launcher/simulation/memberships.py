@@ -16,10 +16,6 @@ from node.raft.invariants import CONSISTENT, InvariantBroken
 from node.raft.messages import CONFIGURATION, Batch, Membership, NodeId, Snapshot
 from node.raft.state import CANDIDATE, RaftState
 
-RECONCILED = "reconciled"
-"""In the end those on record, and no others, are the voters; and who is taken off the record takes
-part by no configuration that may still count."""
-
 
 class MembershipWatch:
     """Looks at the configurations of every server, and at what their snapshots say of them."""

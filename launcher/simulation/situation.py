@@ -72,14 +72,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[int, ...] | None = None
 
 
-def _chance(seed: int, purpose: str) -> random.Random:
+def _rng(seed: int, purpose: str) -> random.Random:
     return random.Random(f"{seed}/{purpose}")
 
 
 @lru_cache(maxsize=2)
 def _schedule(options: Options, seed: int) -> tuple[Fault, ...]:
     """Asked for at each start of each node."""
-    schedule = make_schedule(options.faults, options.time_s, partial(_chance, seed))
+    schedule = make_schedule(options.faults, options.time_s, partial(_rng, seed))
     return tuple(schedule if options.only is None else only(schedule, options.only))
 
 
@@ -189,12 +189,12 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         """With whom the cluster begins: not always with all, where the membership changes."""
         if not self.reconfigures:
             return self.nodes
-        size = self.chance("members").choice([len(self.nodes), (len(self.nodes) + 1) // 2])
+        size = self.rng("members").choice([len(self.nodes), (len(self.nodes) + 1) // 2])
         return self.nodes[:size]
 
-    def chance(self, purpose: str) -> random.Random:
+    def rng(self, purpose: str) -> random.Random:
         """The randomness for one purpose. What one purpose draws never moves another."""
-        return _chance(self.seed, purpose)
+        return _rng(self.seed, purpose)
 
     def schedule(self) -> list[Fault]:
         """The faults of this run: the seed's, or those of them that `Options.only` names.
@@ -261,10 +261,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
 def situation(options: Options, seed: int) -> Situation:
     """What this seed makes of the options."""
-    chance, reads = random.Random(f"{seed}/situation"), random.Random(f"{seed}/reads")
-    latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
-    sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
-    narrow = chance.random() < 0.15  # what is sent and written piece by piece is there in part
+    rng, reads = random.Random(f"{seed}/situation"), random.Random(f"{seed}/reads")
+    latency_s = rng.choice([0.0001, 0.0001, 0.001, 0.005])
+    sync_s = rng.choice([0.0002, 0.0002, 0.002, 0.01])
+    narrow = rng.random() < 0.15  # what is sent and written piece by piece is there in part
     ends, haste = random.Random(f"{seed}/sessions"), random.Random(f"{seed}/haste")
     timeout_s, most = SESSION_S, SESSIONS
     if ends.random() < SESSIONS_END:
@@ -273,22 +273,22 @@ def situation(options: Options, seed: int) -> Situation:
     drawn = Situation(
         seed=seed,
         options=options,
-        latency_s=(latency_s, latency_s * chance.choice([1.5, 4.0])),
-        sync_s=(sync_s, sync_s * chance.choice([1.5, 5.0])),
-        turn_s=chance.choice([0.0001, 0.0005, 0.001]),
-        failure_hint=chance.random() < 0.5,
-        max_append_bytes=chance.choice([1, 500, 4000, 1 << 20]),
-        max_inflight_batches=chance.choice([1, 4, 64]),
-        max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
-        max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
+        latency_s=(latency_s, latency_s * rng.choice([1.5, 4.0])),
+        sync_s=(sync_s, sync_s * rng.choice([1.5, 5.0])),
+        turn_s=rng.choice([0.0001, 0.0005, 0.001]),
+        failure_hint=rng.random() < 0.5,
+        max_append_bytes=rng.choice([1, 500, 4000, 1 << 20]),
+        max_inflight_batches=rng.choice([1, 4, 64]),
+        max_uncommitted_bytes=rng.choice([400, 2000, 1 << 20]),
+        max_apply_bytes=rng.choice([2000, 1 << 20, 1 << 20]),
         max_apply_commands=random.Random(f"{seed}/stretch").choice([1, 20, 4096, 4096]),
-        segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
-        keys=chance.choice(KEYS),
-        padding=chance.choice([0, 0, 50, 200]),
-        snapshot_log_bytes=chance.choice([1000, 10_000, 1 << 30]),
-        snapshot_entries=chance.choice([10, 50, 300, NEVER]),
-        snapshot_trailing_bytes=chance.choice([0, 0, 500, 5000]),
-        snapshot_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
+        segment_bytes=rng.choice([8 << 10, 32 << 10, 128 << 10]),
+        keys=rng.choice(KEYS),
+        padding=rng.choice([0, 0, 50, 200]),
+        snapshot_log_bytes=rng.choice([1000, 10_000, 1 << 30]),
+        snapshot_entries=rng.choice([10, 50, 300, NEVER]),
+        snapshot_trailing_bytes=rng.choice([0, 0, 500, 5000]),
+        snapshot_chunk_bytes=rng.choice([300, 1500, 1 << 20]),
         followers=reads.choice([0.0, 0.3, 0.7]),
         lease=reads.random() < 0.3,
         session_timeout_s=timeout_s,

@@ -26,20 +26,21 @@ from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
 from launcher.simulation.faults.nemesis import Nemesis
 from launcher.simulation.faults.schedule import Fault
+from launcher.simulation.faults.target_cluster import TargetCluster
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.hostile import HostileClient
 from launcher.simulation.liveness import Liveness
-from launcher.simulation.network import Network
-from launcher.simulation.node import CRASH, SimulatedNode, link
+from launcher.simulation.network import SimulatedLinks
+from launcher.simulation.node import SimulatedNode, link
 from launcher.simulation.operator import Operator
+from launcher.simulation.properties import CRASH, LINEARIZABILITY
 from launcher.simulation.situation import Situation
 from launcher.simulation.trace import Trace
-from launcher.simulation.watch import TAG_AT, Watch, WatchedMachine
+from launcher.simulation.watch import TAG_AT, Watch
+from launcher.simulation.watched_machine import WatchedMachine
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import NodeId
-
-LINEARIZABILITY = "linearizability"
 
 _NONSENSE = ("frame.skipped", "entries.skipped")
 """What the product skips, so that it outlives another program's bug. Here the bug is ours."""
@@ -101,32 +102,30 @@ class World:
         self.crashes = 0
         self.fingerprint = 0
         self._trace = trace
-        self._watch = Watch(situation.chance("watch"), stable(situation.members))
+        self._watch = Watch(situation.rng("watch"), stable(situation.members))
         self._handovers = HandoverWatch()
         self._nodes = {
             node_id: SimulatedNode(node_id, situation, self.time, self)
             for node_id in (*situation.nodes, *situation.spares)
         }
         self._watch.begin(self._nodes.values())
-        self._network = Network(
-            self.time, self._nodes, situation.latency_s, situation.chance("network")
+        self._links = SimulatedLinks(
+            self.time, self._nodes, situation.latency_s, situation.rng("network")
         )
-        link(self._nodes.values(), self._network)
+        link(self._nodes.values(), self._links)
         self._operator = Operator(
-            self._nodes, situation.record, self.time, situation.chance("operator"), self
+            self._nodes, situation.record, self.time, situation.rng("operator"), self
         )
-        self._nemesis = Nemesis(
-            self._network, self.time, situation, self._operator, self._note_fault,
-            self._watch.recovered,
-        )  # fmt: skip
+        self._target = TargetCluster(self._links, self.time, situation, self._operator)
+        self._nemesis = Nemesis(self._target, self._note_fault, self._watch.recovered)
         self._clients: list[SimulatedClient] = []
         for _ in range(options.clients):
             self._new_client()
         self._hostile = HostileClient(
-            self._operator.nodes, self.time, situation.chance("hostile client")
+            self._operator.nodes, self.time, situation.rng("hostile client")
         )
         self._liveness = Liveness(
-            situation, self.time, self._network, self._operator, self._nemesis, self._clients,
+            situation, self.time, self._links, self._operator, self._nemesis, self._clients,
             self._new_client, self._note,
         )  # fmt: skip
 
@@ -138,12 +137,12 @@ class World:
             self._operator.nodes,
             self.time,
             self._watch,
-            self.situation.chance(f"client {number}"),
+            self.situation.rng(f"client {number}"),
             keys=self.situation.keys,
             rate=options.rate / options.clients,
             padding=self.situation.padding,
             followers=self.situation.followers,
-            whom=self.situation.chance(f"whom client {number} reads"),
+            target_rng=self.situation.rng(f"whom client {number} reads"),
             sessions_end=self.situation.sessions_end,
             only_reads=number <= self.situation.readers,
             one_shot=0 <= options.clients - number < self.situation.one_shots,
@@ -159,7 +158,7 @@ class World:
         undecided = ""
         try:
             self._disturbed()
-            self._liveness.show()
+            self._liveness.examine()
         except InvariantBroken as error:
             failure = Failure(error.broken, error.belief, self.time.now)
         except AssertionError as error:  # what the product itself believes impossible

@@ -185,24 +185,24 @@ def _draw(
     number: int,
     gaps_s: Sequence[float],
     time_s: float,
-    chance: random.Random,
+    rng: random.Random,
 ) -> list[Fault]:
     """Faults of these kinds, the first of which bears the number after `number`."""
     if not kinds:
         return []
     weights = [FAULTS[kind].weight for kind in kinds]
-    gap_s = chance.choice(gaps_s)
+    gap_s = rng.choice(gaps_s)
     faults: list[Fault] = []
-    at_s = 0.5 + chance.expovariate(1 / gap_s)
+    at_s = 0.5 + rng.expovariate(1 / gap_s)
     while at_s < time_s:
-        kind = chance.choices(kinds, weights)[0]
+        kind = rng.choices(kinds, weights)[0]
         traits = FAULTS[kind]
-        duration_s = chance.uniform(*traits.lasts_s) * chance.choice([0.2, 1.0, 1.0])
-        target = chance.choice(traits.targets)
+        duration_s = rng.uniform(*traits.lasts_s) * rng.choice([0.2, 1.0, 1.0])
+        target = rng.choice(traits.targets)
         number += 1
-        faults.append(Fault(number, at_s, duration_s, kind, target, chance.random()))
+        faults.append(Fault(number, at_s, duration_s, kind, target, rng.random()))
         # What goes wrong often goes wrong together.
-        at_s += chance.expovariate(1 / (gap_s if chance.random() < 0.7 else 0.03))
+        at_s += rng.expovariate(1 / (gap_s if rng.random() < 0.7 else 0.03))
     return faults
 
 
@@ -226,9 +226,9 @@ def only(schedule: Sequence[Fault], numbers: Sequence[int]) -> list[Fault]:
     return [fault for fault in schedule if fault.number in wanted]
 
 
-def _subset(kinds: Sequence[str], chance: random.Random) -> list[str]:
-    share = chance.choice([0.25, 0.5, 1.0])
-    chosen = [kind for kind in kinds if chance.random() < share]
+def _subset(kinds: Sequence[str], rng: random.Random) -> list[str]:
+    share = rng.choice([0.25, 0.5, 1.0])
+    chosen = [kind for kind in kinds if rng.random() < share]
     return chosen or list(kinds)
 
 

@@ -216,7 +216,7 @@ def test_nothing_is_done_for_a_process_that_has_died_as_it_was_resumed() -> None
         node.disk.failing, node.disk.fails_once = {"sync": 5}, True
         node.pause()
         world.time.at(1.9, node._background.run, lambda: None, lambda _: reported.append("disk"))
-        world.time.at(1.9, node.run, lambda: b"", lambda *_: reported.append("fork"))
+        world.time.at(1.9, node._fork.run, lambda: b"", lambda *_: reported.append("fork"))
 
     def go_on() -> None:
         assert len(node._waiting) >= 3, "the failed sync, and what comes after it"
