@@ -25,9 +25,6 @@ from node.raft.messages import NodeId
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
-LATENCY_S = 0.0001
-"""Of a connection, in each direction."""
-
 _T = TypeVar("_T", Submitted, ReadAnswer)
 
 
@@ -91,7 +88,7 @@ class SimulatedChannel(Waiting, Generic[_T]):
         there = self._client.nodes.get(node)
         if there is None or there.server is None:
             return None
-        connection = Connection(self.time, self, there, LATENCY_S)
+        connection = Connection(self.time, self, there)
         there.connect(connection)
         return connection
 

@@ -154,6 +154,10 @@ def cuts(links: Iterable[tuple[NodeId, NodeId]]) -> list[LinkFault]:
     return [LinkFault(source=source, target=target, cut=True) for source, target in links]
 
 
+CLIENT_LATENCY_S = 0.0001
+"""How long bytes between a client and a node take, in each direction."""
+
+
 class Caller(Protocol):
     """A client, as its connection sees it."""
 
@@ -178,18 +182,16 @@ class Connection:
         "_caller",
         "_closed",
         "_epoch",
-        "_latency_s",
         "_node",
         "_reader",
         "_time",
     )
 
-    def __init__(self, time: Time, caller: Caller, node: Endpoint, latency_s: float) -> None:
+    def __init__(self, time: Time, caller: Caller, node: Endpoint) -> None:
         self._time = time
         self._caller = caller
         self._node = node
         self._epoch = node.epoch
-        self._latency_s = latency_s
         self._reader = FrameReader()
         self._answers: list[bytes] = []
         self._closed = False
@@ -198,13 +200,13 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Sends bytes: frames, each preceded by its length."""
-        self._time.at(self._time.now + self._latency_s, self._reach_node, self._reader.feed(data))
+        self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_node, self._reader.feed(data))
 
     def close(self) -> None:
         """Closes the connection; the node learns of it a latency later."""
         if not self._closed:
             self._closed = True
-            self._time.at(self._time.now + self._latency_s, self._reach_node, None)
+            self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_node, None)
 
     def _reach_node(self, bodies: list[bytes] | None) -> None:
         if self._node.epoch == self._epoch:
@@ -221,11 +223,11 @@ class Connection:
     def flush(self) -> None:
         """Sends the buffered replies."""
         frames, self._answers = self._answers, []
-        self._time.at(self._time.now + self._latency_s, self._reach_client, frames)
+        self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_client, frames)
 
     def end(self) -> None:
         """The node's process has died: the client learns of it a latency later."""
-        self._time.at(self._time.now + self._latency_s, self._reach_client, None)
+        self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_client, None)
 
     def _reach_client(self, frames: list[bytes] | None) -> None:
         if self._closed:

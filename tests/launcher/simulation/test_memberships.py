@@ -69,7 +69,7 @@ def test_a_server_that_began_from_a_snapshot_and_goes_by_another_membership() ->
     net.take_snapshot(3)
     state = net[3].state
     state.configurations = [(state.log.base_index, Configuration(stable((1, 2, 3))))]
-    with pytest.raises(InvariantBroken, match="n3: it goes by"):
+    with pytest.raises(InvariantBroken, match="n3: it uses"):
         watch.look(state)
 
 

@@ -221,7 +221,7 @@ def test_a_schedule_with_a_rebuild_is_followed() -> None:
     fault = Fault(1, 1.0, 10.0, "rebuild", "follower", 0.5)
     world = World(situation(Options(time_s=6.0, faults=()), 3))
     world.schedule = [fault]
-    world._disturbed()
+    world._run_with_faults()
     assert [node.data.renewed is not None for node in world._nodes.values()].count(True) == 1
 
 

@@ -161,7 +161,7 @@ def test_no_node_is_taken_down_that_half_of_a_joint_configuration_needs() -> Non
 def test_a_schedule_with_a_roll_is_followed() -> None:
     world = World(situation(Options(time_s=10.0, faults=()), 3))
     world.schedule = [Fault(100_001, 2.0, 5.0, "roll", "all", 0.5)]
-    world._disturbed()
+    world._run_with_faults()
     assert {node.life for node in world._nodes.values()} == {2}
 
 
