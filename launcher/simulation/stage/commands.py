@@ -1,8 +1,8 @@
 """The commands of a script: what each is called, how it is written, and what it does.
 
-Each is a function of the `Play` and of the words behind the command. It raises `Wrong` for words
-that make no sense, and `Unmet` when the servers are not in a state in which it can be done.
-`script.py` documents the language, and reads the lines.
+Each is a function of the `Play` and of the words after the command's name. It raises `Wrong` for
+invalid words, and `Unmet` when the state of the servers does not allow the command. `script.py`
+documents the language, and reads the lines.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ MOST_SERVERS = 25
 NAME = r"(?!all$|S\d+$)[A-Za-z]\w*"
 BOUNDS = [bound.name for bound in fields(Limits)]
 SETTING = {"start", "log", "term", "show", "expect"}
-"""The commands that change nothing once the servers have started: they set the stage, or look."""
+"""The commands that set the stage, or only look at the servers. After any other one, `log` and
+`term` are refused."""
 
 
 # -- setting the stage ---------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def _start(play: Play, words: Words) -> None:
 def _log(play: Play, words: Words) -> None:
     node_id, terms = _set_up(play, words), numbers(words[1:])
     if terms != sorted(terms) or 0 in terms:
-        raise Wrong("terms are 1 or more, and never fall along a log")
+        raise Wrong("terms are 1 or more, and never decrease along a log")
     term = max([play.net.disks[node_id].hard_state.current_term, *terms])
     play.net.disks[node_id] = Stored(HardState(term), batches(terms))
     play.net.start(node_id)
@@ -90,14 +91,14 @@ def _term(play: Play, words: Words) -> None:
     node_id, term = _set_up(play, words), number(alone(words[1:]))
     disk = play.net.disks[node_id]
     if term < max(terms_of(disk.batches), default=0):
-        raise Wrong("no entry is of a term to come")
+        raise Wrong("the log has entries of a later term")
     disk.hard_state = HardState(term)
     play.net.start(node_id)
 
 
 def _set_up(play: Play, words: Words) -> NodeId:
     if play.moved:
-        raise Wrong("the stage is set before anything happens")
+        raise Wrong("it must come before the servers do anything")
     return play.server(first(words))
 
 
@@ -110,7 +111,7 @@ def _time_out(play: Play, words: Words) -> None:
         raise Wrong(f"cannot make sense of {words[1]!r}")
     state = play.net[node_id].state
     if state.role is LEADER:
-        raise Unmet("it leads, and waits for no leader")
+        raise Unmet("it leads, so it has no election timeout")
     if words[1:]:
         state.election_deadline = play.net.now
         play.net.elapse(node_id)
@@ -128,7 +129,7 @@ def _elect(play: Play, words: Words) -> None:
 def _propose(play: Play, words: Words) -> None:
     node_id, commands = play.running(first(words)), words[1:]
     if not commands:
-        raise Wrong("nothing is proposed")
+        raise Wrong("the commands are missing")
     raft = play.net[node_id]
     with _asked(play, node_id):
         index = raft.propose(len(commands), " ".join(commands).encode(), play.net.now)
@@ -158,10 +159,10 @@ def _transfer(play: Play, words: Words) -> None:
 def _reconfigure(play: Play, words: Words) -> None:
     node_id, rest = play.running(first(words)), words[1:]
     if rest[:1] != ["to"]:
-        raise Wrong("who is to vote?")
+        raise Wrong("the new voters are missing")
     target = play.node_ids(alone(rest[1:]))
     if not target:
-        raise Wrong("somebody has to vote")
+        raise Wrong("there must be at least one voter")
     with _asked(play, node_id):
         play.net[node_id].change_membership(target, play.net.now)
 
@@ -170,10 +171,10 @@ def _snapshot(play: Play, words: Words) -> None:
     node_id, rest = play.running(first(words)), words[1:]
     size = number(alone(rest)) if rest else 3 * CHUNK_BYTES
     if not size:
-        raise Wrong("a snapshot has some bytes")
+        raise Wrong("a snapshot has at least one byte")
     state, held = play.net[node_id].state, play.net.disks[node_id].snapshot
     if state.last_applied <= (held.last_included_index if held else 0):
-        raise Unmet("it has applied nothing since the last one")
+        raise Unmet("it has applied nothing since the last snapshot")
     snapshot = notation.of_snapshot(play.net.take_snapshot(node_id, size))
     play.tell(f"{play.names[node_id]} takes {snapshot}, and its log begins at "
               f"{state.log.first_index}")  # fmt: skip
@@ -181,7 +182,7 @@ def _snapshot(play: Play, words: Words) -> None:
 
 @contextmanager
 def _asked(play: Play, node_id: NodeId) -> Iterator[None]:
-    """Something is asked of a server, which may refuse; what comes of it otherwise is taken."""
+    """For a block that asks a server: records a refusal, or else collects what the server does."""
     play.refusal = None
     try:
         yield
@@ -238,7 +239,7 @@ def _forget(play: Play, words: Words) -> None:
 
 def _hint(play: Play, words: Words) -> None:
     if len(words) not in (2, 4) or words[1] != "died" or words[2:3] not in ([], ["at"]):
-        raise Wrong("cannot make sense of it")
+        raise Wrong("cannot make sense of this")
     dead = play.server(words[0])
     if dead in play.net.servers:
         raise Wrong(f"{play.names[dead]} is up; crash it first")
@@ -360,4 +361,4 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "expect": ("expect WHAT ..", expect),
     "show": ("show", _show),
 }
-"""What each command is called, how it is written, and what it does."""
+"""Of each command, by name: how it is written, and the function that executes it."""

@@ -1,7 +1,6 @@
-"""A script's servers, what has been told of them, and the words that name them.
+"""The state of a script: its servers, its transcript, and the words that name servers and messages.
 
-`script.py` has the commands, `expectations.py` what must be so; both read their words here, and
-both say what is wrong with them by `Wrong` and `Unmet`.
+`commands.py` and `expectations.py` work on a `Play`.
 """
 
 from __future__ import annotations
@@ -45,12 +44,17 @@ KINDS: dict[str, Callable[[Message], bool]] = {
     "PreVoteReply": lambda message: isinstance(message, RequestVoteReply) and message.pre_vote,
     "Heartbeat": lambda message: isinstance(message, AppendEntries) and not message.batches,
 }
-"""The words for what is in flight; the last three are uses of the first ones."""
+"""The words for messages in flight. The last three are special cases of the others."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which messages: of `kind`, on some links, and how many of them."""
+    """Some messages in flight.
+
+    which: all, or only one: the first (`one`) or the last one
+    kind: one of `KINDS`; None for any
+    sender, to: None for any server
+    """
 
     which: str
     kind: str | None
@@ -58,7 +62,7 @@ class Selection:
     to: NodeId | None
 
     def holds(self, mail: Mail) -> bool:
-        """Whether this message in flight is one."""
+        """Whether a message in flight is selected, apart from `which`."""
         sender, to, message = mail
         return (
             (self.sender is None or self.sender == sender)
@@ -68,13 +72,14 @@ class Selection:
 
 
 class Play(Witness):
-    """A script's servers, and what is told of them.
+    """The servers of a script, as the `Witness` that writes its transcript.
 
-    told: the lines that the command has caused so far
-    moved: whether anything has happened; before that the stage may be set
-    delayed: messages that are in flight but out of reach
-    reads: how many have been asked for; `answers` has the index that each was answered at
-    refusal: what the last request was refused with
+    told: the lines that the current command has caused so far
+    moved: a command has done more than set the stage
+    delayed: messages that wait for `release`
+    reads: how many reads have been asked for
+    answers: the index at which each read was answered, by its number
+    refusal: the class of the last refusal
     """
 
     def __init__(self, seed: int) -> None:
@@ -90,15 +95,15 @@ class Play(Witness):
 
     @property
     def net(self) -> Network:
-        """The servers; there are some since `start`."""
+        """The servers, once `start` has made some."""
         assert self.network is not None
         return self.network
 
     def tell(self, text: str) -> None:
-        """One more line of the transcript."""
+        """Adds a line to the transcript."""
         self.told.append(text)
 
-    # -- what the network tells ------------------------------------------------------------------
+    # -- the Witness port ------------------------------------------------------------------------
 
     def noted(self, node_id: NodeId, note: Note) -> None:
         self.tell(f"{self.names[node_id]} {notation.of_note(note, self.names)}")
@@ -132,29 +137,29 @@ class Play(Witness):
     # -- words -----------------------------------------------------------------------------------
 
     def server(self, word: str) -> NodeId:
-        """A server that there is."""
+        """The server with this name. Raises Wrong if there is none."""
         for node_id, name in self.names.items():
             if word in (name, str(node_id), f"S{node_id}"):
                 return node_id
         raise Wrong(f"no server {word!r}; there are {', '.join(self.names.values())}")
 
     def servers(self, word: str) -> list[NodeId]:
-        """Some servers, or `all` that run."""
+        """The servers of a list with commas, or all running ones for `all`."""
         if word == "all":
             if not self.net.servers:
-                raise Wrong("none runs")
+                raise Wrong("no server runs")
             return list(self.net.servers)
         return [self.server(one) for one in word.split(",")]
 
     def running(self, word: str) -> NodeId:
-        """A server that is up."""
+        """The server with this name. Raises Wrong if it is down."""
         node_id = self.server(word)
         if node_id not in self.net.servers:
             raise Wrong(f"{self.names[node_id]} is down")
         return node_id
 
     def links(self, words: Words) -> set[tuple[NodeId, NodeId]]:
-        """`1|2,3` is both ways, `1->2` one."""
+        """The directed links that words name: `1|2,3` means both directions, `1->2` one."""
         links: set[tuple[NodeId, NodeId]] = set()
         for word in words:
             if "->" in word:
@@ -171,7 +176,7 @@ class Play(Witness):
         return {(a, b) for a, b in links if a != b}
 
     def selection(self, words: Words) -> Selection:
-        """Of the messages in flight."""
+        """The selection that words describe: `[one|last] [KIND] [from S] [to S]`."""
         rest = list(words)
         which = rest.pop(0) if rest and rest[0] in {"one", "last"} else "all"
         kind = rest.pop(0) if rest and rest[0] in KINDS else None
@@ -184,7 +189,7 @@ class Play(Witness):
         return Selection(which, kind, ends.get("from"), ends.get("to"))
 
     def positions(self, words: Words) -> list[int]:
-        """Where in the mail the chosen messages are; there must be one."""
+        """The positions of the selected messages in the mail. Raises Unmet if there are none."""
         chosen = self.selection(words)
         found = [at for at, mail in enumerate(self.net.mail) if chosen.holds(mail)]
         if not found:
@@ -194,21 +199,21 @@ class Play(Witness):
         return {"all": found, "one": found[:1], "last": found[-1:]}[chosen.which]
 
     def node_ids(self, word: str) -> tuple[NodeId, ...]:
-        """Some servers, or `none`, in the order of their numbers."""
+        """The servers of a list with commas, sorted; none for `none`."""
         return () if word == "none" else tuple(sorted(set(self.servers(word))))
 
     def listed(self, node_ids: Iterable[NodeId]) -> str:
-        """Their names with commas; `none` when there are none."""
+        """The names of servers with commas; `none` when there are none."""
         return ",".join(self.names[node_id] for node_id in node_ids) or "none"
 
-    # -- what is so ------------------------------------------------------------------------------
+    # -- the state of a server -------------------------------------------------------------------
 
     def vote_of(self, voted_for: NodeId | None) -> str:
-        """Whom a vote went to."""
+        """The name of the server that a vote went to, or `none`."""
         return "none" if voted_for is None else self.names[voted_for]
 
     def row(self, node_id: NodeId) -> notation.Row:
-        """One server, for the table of all logs."""
+        """The row of a server in the table of all logs."""
         server, disk = self.net.servers.get(node_id), self.net.disks[node_id]
         name = self.names[node_id]
         if server is None:

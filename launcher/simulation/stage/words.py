@@ -1,6 +1,6 @@
-"""The words of a script's line: how numbers and durations are written, and how words are missing.
+"""The words of a script's line: numbers, durations, and how many words there must be.
 
-`Wrong` and `Unmet` are how `commands.py` and `expectations.py` report what is wrong with a line.
+A line fails by `Wrong`, if it is invalid, or by `Unmet`, if the servers are not as it says.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from typing import TypeAlias
 Words: TypeAlias = list[str]
 
 MOST_SECONDS = 60
-"""Longer than any story; it bounds what a slip of the pen costs."""
+"""More than any script needs: a typing error must not keep the script running for long."""
 
 
 class Wrong(Exception):
-    """A command makes no sense: why not."""
+    """A command is invalid. The message says why."""
 
 
 class Unmet(Exception):
-    """A command makes sense, but the servers do not bear it out: what was found."""
+    """A command is valid, but the servers are not as it says. The message says how they are."""
 
 
 def first(words: Words) -> str:
-    """The first word; there must be one."""
+    """The first word. Raises Wrong if there is none."""
     if not words:
         raise Wrong("there is a word missing")
     return words[0]
 
 
 def alone(words: Words) -> str:
-    """The only word."""
+    """The only word. Raises Wrong if there are none or more."""
     if len(words) > 1:
         raise Wrong(f"cannot make sense of {words[1]!r}")
     return first(words)
 
 
 def nothing(words: Words) -> None:
-    """No further words."""
+    """Raises Wrong if there are any words left."""
     if words:
         raise Wrong(f"cannot make sense of {words[0]!r}")
 
@@ -50,12 +50,12 @@ def number(word: str) -> int:
 
 
 def numbers(words: Words) -> list[int]:
-    """Any number of them."""
+    """Counts, indexes or terms."""
     return [number(word) for word in words]
 
 
 def duration(word: str) -> float:
-    """Seconds, out of `200ms` or `1.5s`."""
+    """The seconds in `200ms` or `1.5s`."""
     found = re.fullmatch(r"([0-9]{1,9}(?:[.][0-9]{1,9})?)(ms|s)", word)
     if not found:
         raise Wrong(f"{word!r} is not a duration such as 200ms or 1.5s")
