@@ -57,7 +57,7 @@ class DiskWork:
         self._node = node
         self._work: deque[tuple[Callable[[], None], Done]] = deque()
         self._stalled = False
-        """the disk hangs: the operation that would be done by now waits for `go_on`"""
+        """the disk hangs: the operation that would be done by now waits for `resume`"""
 
     def run(self, work: Callable[[], None], done: Done) -> None:
         """Queues work, and calls `done` with what it raised, or with None."""
@@ -76,7 +76,7 @@ class DiskWork:
         if node.time.now < node.disk_hangs_until:
             self._stalled = True
             if node.disk_hangs_until < math.inf:
-                node.time.at(node.disk_hangs_until, self.go_on)
+                node.time.at(node.disk_hangs_until, self.resume)
             return
         work, done = self._work.popleft()
         failure: BaseException | None = None
@@ -88,7 +88,7 @@ class DiskWork:
             self._begin()
         node.report(done, failure)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Continues what the disk hung at, unless it still hangs."""
         if self._stalled:
             self._stalled = False

@@ -107,7 +107,7 @@ class Liveness:
         self._reconciliation.make_all_voters()
 
     def _can_spare(self, count: int) -> bool:
-        """Whether the live nodes without so many of them are still a majority."""
+        """Whether the live nodes are still a majority without `count` of them."""
         left = [node.node_id for node in self._wait.alive][count:]
         return is_quorum(stable(self._operator.nodes), left)
 
@@ -155,7 +155,7 @@ class Liveness:
                 LIVENESS,
                 f"n{leader.node_id} still leads at {self._time.now:.3f} s: its disk hangs",
             )
-        leader.go_on_with_disk()
+        leader.resume_disk()
         self._recover("once the disk works again")
 
     def _another_leads(self, old: SimulatedNode, deadline: float) -> bool:

@@ -396,11 +396,11 @@ class SimulatedNode(Waiting):
             takes_s += self.slow_disk_s * self._rng.random()
         return takes_s
 
-    def go_on_with_disk(self) -> None:
+    def resume_disk(self) -> None:
         """The disk stops hanging, and continues with its work."""
         self.disk_hangs_until = 0.0
-        self._log_work.go_on()
-        self._background.go_on()
+        self._log_work.resume()
+        self._background.resume()
 
     def report(self, done: Done, failure: BaseException | None) -> None:
         """Work beside the loop is done. The life that asked for it must still be under way."""

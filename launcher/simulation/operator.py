@@ -271,7 +271,7 @@ class Operator:
         """Whether work with this lock is under way."""
         return lock in self._under_way
 
-    def leave_off(self) -> None:
+    def stop_work(self) -> None:
         """Stops all work but a change on record. If there is no supervisor, a new one starts."""
         self._let_go(lambda lock: lock != MEMBERSHIP)
         self.come_back()

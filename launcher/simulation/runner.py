@@ -151,7 +151,7 @@ def _result(future: Future[list[Outcome]]) -> list[Outcome]:
 
 @contextmanager
 def local_workers(count: int) -> Iterator[Executor | None]:
-    """An executor with so many processes of this machine; None, for this process, if it is one."""
+    """An executor with `count` processes of this machine; None, for this process, if it is 1."""
     if count == 1:
         yield None
         return

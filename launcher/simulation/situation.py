@@ -324,7 +324,7 @@ def situation(options: Options, seed: int) -> Situation:
 
 
 def _bearable(drawn: Situation, options: Options) -> Situation:
-    """Replaces combinations of circumstances that no cluster could bear, or would have."""
+    """Replaces combinations of circumstances under which no cluster could make progress."""
     chunk_bytes = drawn.snapshot_chunk_bytes
     if drawn.one_shots:
         # Each one-shot call leaves a session behind, so the state grows with the run. A snapshot

@@ -60,7 +60,7 @@ class Nemesis:
         """Ends all faults: links, clocks and disks work again, and all nodes are up but these."""
         cluster = self._cluster
         cluster.over = True
-        cluster.operator.leave_off()
+        cluster.operator.stop_work()
         for node in down:
             node.crash(power=False, reason="killed")
         cluster.links.heal()
@@ -69,7 +69,7 @@ class Nemesis:
             node.arm_timer()
             node.slow_disk_s = 0.0
             node.disk.failing = {}
-            node.go_on_with_disk()
+            node.resume_disk()
             node.resume()
             if node not in down:
                 node.start()

@@ -395,7 +395,7 @@ def test_work_is_done_step_by_step_one_piece_for_each_lock() -> None:
     assert operator.begin("other", work("b"))
     time.run_until(2.0)
     assert operator.is_at("one")
-    operator.leave_off()
+    operator.stop_work()
     assert not operator.is_at("one")
     assert operator.begin("one", work("c"))
     time.run_until(9.0)
