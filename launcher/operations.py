@@ -26,7 +26,7 @@ from launcher.nodes import Nodes
 from launcher.reconfiguration import Reconfiguration
 from launcher.status import Chosen, ClusterStatus, HandedOver
 from launcher.targets import Action, parse_partition, resolve
-from node.faults import FaultFilter
+from node.faults import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault, Stop, TakeSnapshot
 
@@ -349,7 +349,7 @@ class Operations:
     async def _partition(self, spec: str) -> Reply:
         status = await self._nodes.status()
         groups = parse_partition(spec, status, self._random)
-        await self._nodes.set_faults(cuts(groups))
+        await self._nodes.set_faults(partition(groups))
         self._nodes.emit("warn", "fault.injected", fault="partition", groups=groups)
         return Reply(ok=True, groups=groups)
 
@@ -376,18 +376,6 @@ class Operations:
         await self._nodes.set_faults(faults)
         self._nodes.emit("warn", "fault.injected", fault="links", count=len(faults))
         return Reply(ok=True)
-
-
-def cuts(groups: Sequence[Sequence[NodeId]]) -> list[LinkFault]:
-    """Both directions of every link between different groups."""
-    return [
-        LinkFault(source=source, target=target, cut=True)
-        for one in groups
-        for other in groups
-        if one is not other
-        for source in one
-        for target in other
-    ]
 
 
 def _choose(status: ClusterStatus, node_id: NodeId) -> Chosen:

@@ -22,9 +22,9 @@ from launcher.errors import LauncherError, UsageError
 from launcher.output import print_json
 from launcher.progress import progress_bar
 from launcher.settings import MAX_NODES, parse_duration_s, write_duration
+from launcher.simulation.faults.schedule import parse_faults
 from launcher.simulation.report import describe_failure, shrink_failure
 from launcher.simulation.runner import Tally, local_workers, run_seed, scheduler, search
-from launcher.simulation.schedule import parse_faults
 from launcher.simulation.situation import Options
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Outcome
@@ -227,7 +227,7 @@ def play(name: str) -> int:
 
     Raises UsageError when there is none of that name, ScenarioFailed when it comes out otherwise.
     """
-    from launcher.simulation.script import run_script, scenario
+    from launcher.simulation.stage.script import run_script, scenario
 
     for line in run_script(scenario(name)):
         click.echo(line)

@@ -232,6 +232,20 @@ def server_touches_only_its_ports(house: House) -> Iterator[str]:
                 yield f"{module.path}:{what.line}: the server imports {target}: that is for a port"
 
 
+def the_stage_is_a_closed_room(house: House) -> Iterator[str]:
+    stage = "launcher/simulation/stage/"
+    allowed = ("node.raft", "node.errors", "launcher.errors", "launcher.simulation.stage")
+    for module in house.product:
+        for what in module.imports:
+            target = house.target(what)
+            if (
+                module.path.startswith(stage)
+                and is_below(target, "node", "launcher")
+                and not is_below(target, *allowed)
+            ):
+                yield f"{module.path}:{what.line}: the stage imports {target}"
+
+
 def imports_form_no_cycle(house: House) -> Iterator[str]:
     edges = {
         module.name: house.names
@@ -448,6 +462,7 @@ CHECKS: list[Check] = [
     raft_is_pure,
     server_is_imported_by_process_alone,
     server_touches_only_its_ports,
+    the_stage_is_a_closed_room,
     imports_form_no_cycle,
     nothing_is_pickled,
     names_say_what_things_are,
@@ -557,6 +572,11 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
     (server_touches_only_its_ports, {"node/server.py": "import node.raftlike"}, "node.raftlike"),
     (server_touches_only_its_ports, {"node/server.py": "from time import monotonic"}, "a port"),
     (
+        the_stage_is_a_closed_room,
+        {"launcher/simulation/stage/a.py": "from launcher.simulation.clock import Clock"},
+        "the stage imports launcher.simulation.clock",
+    ),
+    (
         imports_form_no_cycle,
         {
             "node/a.py": "import node.b",
@@ -642,6 +662,10 @@ FINE: list[tuple[Check, dict[str, str]]] = [
     (raft_is_pure, {"node/process.py": "import time"}),
     (server_is_imported_by_process_alone, {**SERVER, "node/process.py": "import node.server"}),
     (server_touches_only_its_ports, {"node/server.py": "from node.raft.raft import Raft"}),
+    (
+        the_stage_is_a_closed_room,
+        {"launcher/simulation/stage/a.py": "from node.raft import log\nimport launcher.errors, re"},
+    ),
     (
         imports_form_no_cycle,
         {"node/raft/__init__.py": "from .a import x", "node/raft/a.py": "import node.raft.b",

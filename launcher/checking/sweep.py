@@ -30,7 +30,7 @@ leaves out configurations that another one can stand in for, as it can do whatev
 - With *foresight*: a value that somebody must find who is yet to be invoked is not left, or given
   up, when nothing makes it again. A history that fails does so sooner then, for what comes later.
 
-Time (a deadline) and memory (configurations held at once) are bounded (`Budget`).
+Time, or steps, and memory (configurations held at once) are bounded (`budget.py`).
 Nothing recurses.
 """
 
@@ -40,7 +40,7 @@ import heapq
 import math
 from bisect import insort
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import reduce
 from itertools import islice
 from operator import and_, itemgetter, or_
@@ -48,6 +48,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from launcher.checking.budget import Budget
 from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind
 from launcher.checking.steps import (
     Demand,
@@ -55,31 +56,6 @@ from launcher.checking.steps import (
     Step,
     by_completion,
 )
-
-
-class Exhausted(Exception):
-    """The search has reached one of its bounds; says which."""
-
-
-class Budget(msgspec.Struct):
-    """What a search may still use."""
-
-    max_states: int
-    clock: Callable[[], float]
-    deadline: float
-    ticks: int = 1
-
-    def spend(self, states: int = 0, width_bits: int = 0) -> None:
-        """One step of the search, with so many configurations held. Raises Exhausted."""
-        # 500 bytes hold a configuration of 2048 bits, and twice as many of twice as many bits.
-        if states * (1 + width_bits // 2048) > self.max_states:
-            raise Exhausted(f"more possible states than may be held at once ({self.max_states})")
-        self.ticks -= 1
-        if not self.ticks:
-            self.ticks = 256  # one takes microseconds
-            if self.clock() > self.deadline:
-                raise Exhausted("not decided in the time given")
-
 
 # The value; the bits of the steps that are owed; the bits of those that are able.
 Config: TypeAlias = tuple[bytes | None, int, int]

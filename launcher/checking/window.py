@@ -6,9 +6,10 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from launcher.checking.budget import Budget
 from launcher.checking.history import Kind
 from launcher.checking.steps import Step
-from launcher.checking.sweep import Budget, Start, Sweep, Values
+from launcher.checking.sweep import Start, Sweep, Values
 
 
 class Window:

@@ -1,11 +1,11 @@
-"""What is going to happen in a simulated world, and the order of it: the world's time.
+"""The agenda of a simulated world: the queue of its callbacks, and its time.
 
-Nothing waits: the next thing is always next, and the time is then what it was to happen at. Things
-that happen at the same moment happen in the order in which they were asked for.
+Nothing waits: the agenda runs the next callback at once, and its time is then the time that the
+callback was planned for. Callbacks for the same time run in the order in which they were planned.
 
-What is near stands in a heap of its own. The other heap has what is further away, which is most:
-deadlines that hardly anything ever reaches. So what happens within a moment, which is most of what
-happens at all, finds its place among a dozen others and not among hundreds.
+Callbacks for the near future are in a heap of their own. The other heap has the rest, mostly
+deadlines that never come. Most callbacks that run are planned a moment before. So they find their
+place among a dozen others, and not among hundreds.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from heapq import heappop, heappush
 from typing import TypeAlias
 
 NEAR_S = 0.02
-"""What happens within so long of what is next counts as near. It decides about speed only."""
+"""How far after the next callback the near future ends. It affects the speed only."""
 
 ASK_EVERY_S = 0.01
-"""`run_until` asks so often, at the most, whether it is enough."""
+"""`run_until` checks its condition at most this often, in simulated seconds."""
 
 _Event: TypeAlias = tuple[float, int, Callable[..., None], tuple[object, ...]]
-"""When, which of those asked for, what, and with which arguments."""
+"""The time, the number in the order of planning, the callback and its arguments."""
 
 
 class Agenda:
     """The `Time` port of a world.
 
-    now: simulated seconds since the beginning; it never goes back
-    events: how many things have happened
+    now: simulated seconds since the run began; it never goes back
+    events: how many callbacks have run
     """
 
     __slots__ = (
@@ -49,17 +49,20 @@ class Agenda:
         self._near: list[_Event] = []
         self._far: list[_Event] = []
         self._horizon = 0.0
-        """whatever happens before it is in `_near`, and nothing else is"""
+        """all callbacks before this time are in `_near`, all others in `_far`"""
 
     def at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
-        """Calls `what` at that time, which must not have passed."""
+        """Plans to call `what` at that time, which must not have passed."""
         event = when, next(self._number), what, arguments
         heappush(self._near if when < self._horizon else self._far, event)
 
-    def run_until(self, end_s: float, enough: Callable[[], bool] | None = None) -> bool:
-        """Lets things happen until then, or until it is `enough`, which is asked now and then."""
+    def run_until(self, end_s: float, holds: Callable[[], bool] | None = None) -> bool:
+        """Runs callbacks until that time, or until a condition holds (`ASK_EVERY_S`).
+
+        Returns whether the condition holds; False where there is none.
+        """
         near = self._near
-        ask_at = self.now if enough is not None else math.inf
+        ask_at = self.now if holds is not None else math.inf
         while near or self._look_further():
             event = heappop(near)
             when, _, what, arguments = event
@@ -67,8 +70,8 @@ class Agenda:
                 heappush(near, event)
                 break
             if when >= ask_at:
-                heappush(near, event)  # who is asked may begin something that comes before it
-                if enough is not None and enough():
+                heappush(near, event)  # the condition may plan a callback that comes before it
+                if holds is not None and holds():
                     return True
                 ask_at = when + ASK_EVERY_S
                 continue
@@ -76,10 +79,10 @@ class Agenda:
             self.events += 1
             what(*arguments)
         self.now = end_s
-        return enough is not None and enough()
+        return holds is not None and holds()
 
     def _look_further(self) -> bool:
-        """Nothing is near any more: what is next becomes near. Whether there is anything."""
+        """Moves the next callbacks into the empty near heap. Returns whether there are any."""
         far = self._far
         if not far:
             return False

@@ -1,8 +1,8 @@
-"""What must hold when an operator takes a node down: the others can go on without it.
+"""What must hold when an operator takes a node down: the other nodes are enough without it.
 
-A rolling restart by itself never takes the quorum away. That is judged in the moment in which the
-operator decides to stop the node, by what is so then: what happens afterwards, while the node hands
-over or is down, is not the operator's doing. It is counted here, so that the product does not check
+A rolling restart by itself never takes the quorum away. This is checked at the moment in which the
+operator decides to stop the node: the operator is not responsible for what happens afterwards,
+while the node hands over or is down. The quorum is counted here, so that the product does not check
 itself.
 """
 
@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.memberships import is_quorum
 from launcher.simulation.operator import current_leader
+from launcher.simulation.properties import AVAILABILITY
 from node.raft.invariants import InvariantBroken
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
-AVAILABILITY = "availability"
-
 
 def check_take_down(taken: SimulatedNode, nodes: Sequence[SimulatedNode]) -> None:
     """A rolling restart stops `taken` now. Raises InvariantBroken when that takes the quorum away.
 
-    There must be a leader, and of those that follow it the rest must be a quorum by the
-    configuration that the leader uses. If the leader itself is stopped, then by each that may still
-    count: should it fail to hand over, the next leader may use any of them.
+    There must be a leader, and the other nodes that follow it must be a quorum of the configuration
+    that the leader uses. If the leader itself is stopped, they must be a quorum of every
+    configuration that may still count: if it fails to hand over, the next leader may use any of
+    them.
     """
     if taken.server is None or taken.paused:
-        return  # it takes no part, so it takes nothing away
+        return  # the node takes no part now
     up = [node for node in nodes if node.server is not None and not node.paused]
     leader = current_leader(up)
     if leader is None or leader.server is None:

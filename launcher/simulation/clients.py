@@ -1,13 +1,13 @@
-"""Simulated clients: the product's own client protocol, many times over, in simulated time.
+"""Simulated clients: the product's own client protocol, in simulated time.
 
-Each has a `Session` and a `Route` for entries and a `Route` for reads, as `launcher/client.py` has,
-and in place of sockets the connections of `network.py`. A client does one call at a time, which is
-one read, or a few commands that are submitted together; when a call is not answered in time it
-gives up, as `Client` does: what it submitted may still be committed, its session is never used
-again, and it begins another. It does the same when the cluster has forgotten its session.
+Each client has a `Session` and a `Route` for entries and a `Route` for reads, as
+`launcher/client.py` has. A client makes one call at a time: one read, or a few commands that it
+submits together. When a call has no reply in time, the client gives up, as `Client` does: what it
+submitted may still be committed, so it never uses that session again, and begins another one. It
+does the same when the cluster has forgotten its session.
 
-What every operation did and when goes into a history for the checker. Written values are unique, so
-that a command which takes effect twice shows.
+A history for the checker holds every operation and its result. All written values are unique, so
+that a command which takes effect twice is noticed.
 """
 
 from __future__ import annotations
@@ -16,49 +16,38 @@ import math
 import random
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from launcher.answers import ReadAnswer, Submitted
 from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
-from launcher.route import Refused, Route
-from launcher.session import Query, Session, SessionLost, Work
-from launcher.simulation.network import Connection, Time
+from launcher.session import Query, Session
+from launcher.simulation.channel import SimulatedChannel
+from launcher.simulation.network import Time
+from launcher.simulation.properties import EXACTLY_ONCE, READ_INDEX
 from launcher.simulation.timer import Waiting
-from launcher.sockets import Keys
-from node import wire
-from node.errors import WireError
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import NodeId
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
-EXACTLY_ONCE = "exactly-once"
-"""A command takes effect once, however often it is sent, and its answer tells where."""
-
-READ_INDEX = "read-index"
-"""A read sees all that anybody knew to be committed when it was asked, acknowledged or not."""
 
 TIMEOUTS_S = (0.4, 1.0, 3.0)
-"""A call that is not answered for one of these is given up."""
+"""A client draws one of these for each call, and gives the call up when it has no reply by then."""
 
 MOST_BEHIND_S = 1.0
-"""What a client was kept from asking for so long, it asks once it can."""
-
-LATENCY_S = 0.0001
+"""A client that could not begin its operations makes up for at most so long, all at once."""
 
 ASK_AGAIN_S = 0.1
-"""After so long without an answer a client looks for the leader first, where sessions may end."""
-
-_T = TypeVar("_T", Submitted, ReadAnswer)
+"""Where sessions may end, a client without a reply for so long looks for the leader first."""
 
 
 class Asked(msgspec.Struct, gc=False):
     """One operation that has begun.
 
-    committed: of a read, up to where anybody knew the log to be committed by then
+    committed: READ: up to where any node knew the log to be committed when the client asked
     """
 
     kind: Kind
@@ -70,151 +59,48 @@ class Asked(msgspec.Struct, gc=False):
     committed: int = 0
 
 
-class Listener(Protocol):
-    """Who is told what clients learn.
+class ClientObserver(Protocol):
+    """Receives what clients learn.
 
-    committed_index: up to where anybody knows the log to be committed
+    committed_index: up to where any node knows the log to be committed
     """
 
     committed_index: int
 
     def acknowledged(self, index: int, term: int, command: bytes) -> None:
-        """An entry's answer has reached its client."""
+        """A client has received the reply to an entry."""
         ...
 
 
-class _Way(Waiting, Generic[_T]):
-    """A route, with the world's time and connections around it: what `channel.py` is elsewhere."""
-
-    __slots__ = (
-        "_client",
-        "_closed",
-        "_node",
-        "route",
-    )
-
-    def __init__(
-        self,
-        client: SimulatedClient,
-        work: Work[_T],
-        node: NodeId | None = None,
-    ) -> None:
-        """node: the only one that is to answer; else the leader is"""
-        super().__init__(client.time)
-        self._client: SimulatedClient = client
-        self._node: NodeId | None = node
-        nodes = Keys(client.nodes) if node is None else [node]
-        self.route: Route[_T] = Route(
-            nodes, work, self, client.chance_of_routes, leader=client.leader
-        )
-        self._closed = False
-
-    def close(self) -> None:
-        """Ends its connections, for good."""
-        self._closed = True
-        self.route.close()
-        del self.route  # each holds the other, and there are thousands of them
-
-    def open(self, node: NodeId) -> Connection | None:
-        """The `Dial` port."""
-        there = self._client.nodes.get(node)
-        if there is None or there.server is None:
-            return None
-        connection = Connection(self.time, self, there, LATENCY_S)
-        there.connect(connection)
-        return connection
-
-    def advance(self) -> None:
-        """Sends what is to be sent, and comes back when it is time to ask elsewhere."""
-        if not self._closed:
-            self.route.advance(self.time.now)
-            self.arm_timer()
-
-    act = advance
-
-    def due_s(self) -> float:
-        """When it is time to ask elsewhere."""
-        return math.inf if self._closed else self.route.deadline
-
-    def received(self, connection: Connection, frames: list[bytes]) -> None:
-        """The `Caller` port."""
-        now = self.time.now
-        answers: list[_T] = []
-        lost = False
-        for frame in frames:
-            try:
-                answers += self.route.received(connection, wire.decode_reply(frame), now)
-            except (Refused, SessionLost, WireError) as error:
-                if isinstance(error, SessionLost) and self._client.sessions_end:
-                    lost = True
-                    break
-                belief = f"client {self._client.number} was told: {error}"
-                raise InvariantBroken(EXACTLY_ONCE, belief) from error
-        if answers:
-            if self._node is None:
-                self._client.leader = self.route.leader
-            self._client.answered(answers)
-        if lost:
-            self._client.give_up()
-        self.advance()
-
-    def lost(self, connection: Connection) -> None:
-        """The `Caller` port."""
-        self.route.lost(connection, self.time.now)
-        self.advance()
-
-
 class SimulatedClient(Waiting):
-    """One client and its history."""
+    """One client and its history.
 
-    # More than thirty would be kept in a dict.
-    __slots__ = (
-        "_answered_s",
-        "_asked",
-        "_asked_of_one",
-        "_chance",
-        "_due_s",
-        "_followers",
-        "_give_up_at",
-        "_keys",
-        "_last_index",
-        "_last_seen",
-        "_listener",
-        "_one_shot",
-        "_only_reads",
-        "_padding",
-        "_queries",
-        "_rate",
-        "_reads",
-        "_session",
-        "_sessions",
-        "_submits",
-        "_until_s",
-        "_values",
-        "_whom",
-        "answers",
-        "chance_of_routes",
-        "history",
-        "idle",
-        "leader",
-        "nodes",
-        "number",
-        "sessions_end",
-    )
+    answers: how many of its operations have a reply
+    leader: the node that it believes to lead
+    idle: it makes no call now
+    """
+
+    __slots__ = (  # more than thirty attributes would be kept in a dict
+        "_answered_s", "_asked", "_due_s", "_followers", "_give_up_at", "_keys", "_last_index",
+        "_last_seen", "_observer", "_one_shot", "_only_reads", "_padding", "_queries", "_rate",
+        "_reads", "_rng", "_session", "_sessions", "_single_node", "_submits", "_target_rng",
+        "_until_s", "_values", "answers", "history", "idle", "leader", "nodes", "number",
+        "route_rng", "sessions_end",
+    )  # fmt: skip
 
     def __init__(
         self,
         number: int,
         nodes: dict[NodeId, SimulatedNode],
         time: Time,
-        listener: Listener,
-        chance: random.Random,
+        observer: ClientObserver,
+        rng: random.Random,
         *,
         keys: int,
         rate: float,
         padding: int = 0,
         followers: float = 0.0,
-        whom: random.Random | None = None,
+        target_rng: random.Random | None = None,
         sessions_end: bool = False,
         only_reads: bool = False,
         one_shot: bool = False,
@@ -222,9 +108,9 @@ class SimulatedClient(Waiting):
         """keys, padding, followers, sessions_end: as in `Situation`
 
         rate: operations a second that it begins if it can
-        whom: the chance by which it chooses who is to answer a read
-        only_reads: it makes no calls that wait for others: so it also asks a leader that is alone
-        one_shot: it begins anew for each call, with whom it likes, as `launcher submit` does
+        target_rng: chooses the node that a read, or a one-shot call, is sent to
+        only_reads: it never waits for an entry, so it goes on asking a leader that is cut off
+        one_shot: it begins a new session for each call, with any node, as `launcher submit` does
         """
         super().__init__(time)
         self.number = number
@@ -233,14 +119,13 @@ class SimulatedClient(Waiting):
         self.history: list[Operation] = []
         self.idle = True
         self.answers = 0
-        """how many operations have been answered"""
-        self._listener = listener
-        self._chance = chance
+        self._observer = observer
+        self._rng = rng
         self._keys = [b"k%d" % key for key in range(keys)]
         self._rate = rate
         self._padding = padding
         self._followers = followers
-        self._whom = whom or random.Random(number)
+        self._target_rng = target_rng or random.Random(number)
         self.sessions_end = sessions_end
         self._only_reads = only_reads
         self._one_shot = one_shot
@@ -252,27 +137,27 @@ class SimulatedClient(Waiting):
         self._give_up_at = 0.0
         self._last_index = 0
         self._answered_s = 0.0
-        self._submits: _Way[Submitted]
-        self._queries: _Way[ReadAnswer] | None = None
-        self._asked_of_one: _Way[ReadAnswer] | None = None
-        self.chance_of_routes = random.Random(chance.random())
+        self._submits: SimulatedChannel[Submitted]
+        self._queries: SimulatedChannel[ReadAnswer] | None = None
+        self._single_node: SimulatedChannel[ReadAnswer] | None = None
+        self.route_rng = random.Random(rng.random())
         self._begin_session()
 
     # -- calls -----------------------------------------------------------------------------------
 
     def work(self, until_s: float) -> None:
-        """Makes calls, with pauses in between, until then."""
+        """Makes calls, with pauses between them, until then; simulated seconds."""
         self._until_s = until_s
         self._due_s = self.time.now
         self._think(1)
 
     def submit(self, asked: Sequence[Asked]) -> None:
-        """Submits commands together, in one request or in several that follow each other."""
+        """Submits commands together, in one request or in two that follow each other."""
         self._begin_call(asked)
         if self.time.now - self._answered_s > ASK_AGAIN_S:
             self._session.ask_again()
         commands = [one.command for one in asked]
-        split = len(commands) - int(self._chance.random() ** 3 * len(commands))
+        split = len(commands) - int(self._rng.random() ** 3 * len(commands))
         self._session.add(commands[:split], self.time.now)
         self._submits.advance()
         if split < len(commands):
@@ -280,25 +165,25 @@ class SimulatedClient(Waiting):
             self._submits.advance()
 
     def read(self, key: bytes, node: NodeId | None = None) -> None:
-        """Reads a key, linearizably, without an entry: of the leader, or of a certain node."""
+        """Reads a key, linearizably, without an entry: from the leader, or from a certain node."""
         command = b"GET " + key
         asked = Asked(READ, key, command, self.time.now)
-        asked.committed = self._listener.committed_index
+        asked.committed = self._observer.committed_index
         self._begin_call([asked])
         self._reads += 1
         query = Query(self._reads, [command], self.time.now, follower=node is not None)
         if node is not None:
-            self._asked_of_one = _Way(self, query, node)
-            self._asked_of_one.advance()
+            self._single_node = SimulatedChannel(self, query, node)
+            self._single_node.advance()
             return
         if self._queries is None:
-            self._queries = _Way(self, query)
+            self._queries = SimulatedChannel(self, query)
         else:
             self._queries.route.begin(query)
         self._queries.advance()
 
     def write(self, key: bytes) -> Asked:
-        """A command that sets a key to a value which nobody else ever writes."""
+        """A command that sets a key to a value that no other command writes."""
         value = self._new_value()
         command = b"SET %s %s" % (key, value)
         return Asked(WRITE, key, command, self.time.now, value)
@@ -307,51 +192,52 @@ class SimulatedClient(Waiting):
         assert self.idle, "one call at a time"
         self.idle = False
         self._asked.extend(asked)
-        self._give_up_at = self.time.now + self._chance.choice(TIMEOUTS_S)
+        self._give_up_at = self.time.now + self._rng.choice(TIMEOUTS_S)
         self.arm_timer()
 
     def end(self) -> None:
-        """The run is over: what has no answer yet never gets one."""
+        """The run is over: an operation without a reply stays without one."""
         for one in self._asked:
             self._record(one, None)
         self._asked.clear()
 
     def due_s(self) -> float:
-        """When it gives up the call that it makes."""
+        """When the client gives up its call."""
         return math.inf if self.idle else self._give_up_at
 
     def give_up(self) -> None:
-        """What has no answer yet may have happened or not; its session is given up."""
+        """Gives up the call and its session. What has no reply may have happened or not."""
         self.end()
-        self._begin_anew()
+        self._reconnect()
         self._end_call(1)
 
     act = give_up
 
-    def _begin_anew(self) -> None:
+    def _reconnect(self) -> None:
+        """Closes all connections, and begins a new session."""
         self._submits.close()
         if self._queries is not None:
             self._queries.close()
             self._queries = None
-        self._leave_the_one()
+        self._close_single_node()
         self._begin_session()
 
-    def _leave_the_one(self) -> None:
-        """A connection to a certain node is not kept."""
-        if self._asked_of_one is not None:
-            self._asked_of_one.close()
-            self._asked_of_one = None
+    def _close_single_node(self) -> None:
+        """A connection for a read from a certain node serves one call."""
+        if self._single_node is not None:
+            self._single_node.close()
+            self._single_node = None
 
     def _end_call(self, operations: int) -> None:
         self.idle = True
-        self._leave_the_one()
+        self._close_single_node()
         if self.time.now < self._until_s:
             self._think(operations)
 
     def _think(self, operations: int) -> None:
-        """Pauses so long that the rate comes out; after a delay of up to a second, all at once."""
+        """Pauses before the next call, so that the client keeps its rate (`MOST_BEHIND_S`)."""
         now = self.time.now
-        pause_s = self._chance.expovariate(self._rate) * operations
+        pause_s = self._rng.expovariate(self._rate) * operations
         self._due_s = max(self._due_s + pause_s, now - MOST_BEHIND_S)
         self.time.at(max(self._due_s, now), self._next_call)
 
@@ -359,18 +245,18 @@ class SimulatedClient(Waiting):
         if not self.idle or self.time.now >= self._until_s:
             return
         if self._one_shot:
-            self.leader = self._whom.choice(list(self.nodes))
-            self._begin_anew()
+            self.leader = self._target_rng.choice(list(self.nodes))
+            self._reconnect()
         key = self._key()
-        if self._chance.random() < 0.35 or self._only_reads:
-            of_one = self._whom.random() < self._followers
-            self.read(key, self._whom.choice(list(self.nodes)) if of_one else None)
+        if self._rng.random() < 0.35 or self._only_reads:
+            of_one = self._target_rng.random() < self._followers
+            self.read(key, self._target_rng.choice(list(self.nodes)) if of_one else None)
             return
-        count = 1 + int(self._chance.random() ** 2 * 14)
+        count = 1 + int(self._rng.random() ** 2 * 14)
         self.submit([self._command(self._key()) for _ in range(count)])
 
     def _command(self, key: bytes) -> Asked:
-        choice = self._chance.random()
+        choice = self._rng.random()
         if choice < 0.55:
             return self.write(key)
         if choice < 0.85:
@@ -383,13 +269,13 @@ class SimulatedClient(Waiting):
         return Asked(DELETE, key, b"DEL " + key, self.time.now)
 
     def _key(self) -> bytes:
-        return self._keys[int(self._chance.random() * len(self._keys))]
+        return self._keys[int(self._rng.random() * len(self._keys))]
 
     def _new_value(self) -> bytes:
         self._values += 1
         value = b"c%d-%d" % (self.number, self._values)
         if self._padding:
-            value += b"." * int(self._chance.random() * self._padding)
+            value += b"." * int(self._rng.random() * self._padding)
         return value
 
     def _begin_session(self) -> None:
@@ -399,12 +285,12 @@ class SimulatedClient(Waiting):
 
         self._session = Session(new_client_id, asks=self.sessions_end)
         self._last_index = 0
-        self._submits = _Way(self, self._session)
+        self._submits = SimulatedChannel(self, self._session)
 
-    # -- answers ---------------------------------------------------------------------------------
+    # -- replies ---------------------------------------------------------------------------------
 
     def answered(self, answers: Sequence[Submitted] | Sequence[ReadAnswer]) -> None:
-        """The next operations of this call are done."""
+        """Replies to the next operations of this call have arrived."""
         self._answered_s = self.time.now
         self.answers += len(answers)
         for answer in answers:
@@ -418,7 +304,8 @@ class SimulatedClient(Waiting):
             self._end_call(len(answers))
 
     def _expect_recent(self, asked: Asked, answer: ReadAnswer) -> None:
-        """Sooner than the checker, which only sees what such a read comes to (§8)."""
+        """A read sees what was committed when it was asked (§8). The checker notices only a stale
+        read that changes a result."""
         if answer.index < asked.committed:
             belief = (
                 f"client {self.number} is answered as things were after entry {answer.index}, "
@@ -431,7 +318,7 @@ class SimulatedClient(Waiting):
             belief = f"client {self.number} gets its answers in order: {answer} for {asked}"
             raise InvariantBroken(EXACTLY_ONCE, belief)
         self._last_index = answer.index
-        self._listener.acknowledged(answer.index, answer.term, asked.command)
+        self._observer.acknowledged(answer.index, answer.term, asked.command)
 
     def _record(self, asked: Asked, answer: Submitted | ReadAnswer | None) -> None:
         observed: bytes | None = None
@@ -467,7 +354,7 @@ class SimulatedClient(Waiting):
 
 
 def _held(asked: Asked, answer: Submitted | ReadAnswer) -> bytes | None:
-    """What the key held, by a refusal of the kv machine; None when there was no such key."""
+    """What the key held, from the kv machine's refusal; None when there was no such key."""
     if answer.raw == b"no key " + asked.key:
         return None
     lost_race = b"CAS failed: %s is " % asked.key

@@ -1,10 +1,19 @@
-"""A simulated process's clock, which may run fast or slow."""
+"""The clock of a simulated process, which may run fast or slow."""
 
 from __future__ import annotations
 
+EPOCH_NS = 1_000_000_000 * 10**9
+"""What the wall clocks show, in nanoseconds, when a simulation begins."""
+
 
 class Clock:
-    """A clock that may run fast or slow. Simulated seconds in, its own seconds out."""
+    """A monotonic clock that may run fast or slow, and a wall clock that may be wrong besides.
+
+    Every `now` is simulated time, in seconds; what the clock shows is in seconds of its own.
+
+    rate: how many of its own seconds pass in a simulated one
+    wall_offset_s: by how much the wall clock is ahead
+    """
 
     __slots__ = (
         "_since",
@@ -20,13 +29,17 @@ class Clock:
         self._then = 0.0
 
     def read(self, now: float) -> float:
-        """What it shows."""
+        """What the monotonic clock shows."""
         return self._then + (now - self._since) * self.rate
 
     def when(self, shows: float) -> float:
-        """When it will show that."""
+        """The simulated time at which the monotonic clock will show that."""
         return self._since + (shows - self._then) / self.rate
 
+    def wall_ns(self, now: float) -> int:
+        """What the wall clock shows, in nanoseconds."""
+        return EPOCH_NS + int((self.read(now) + self.wall_offset_s) * 1e9)
+
     def run_at(self, rate: float, now: float) -> None:
-        """From now on it runs so many seconds in a second."""
+        """Changes the rate from now on."""
         self._then, self._since, self.rate = self.read(now), now, rate

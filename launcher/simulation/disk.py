@@ -1,15 +1,16 @@
 """A disk in memory that loses what was not synced.
 
-What is written stands in a page cache; `sync` makes a file's bytes durable, `sync_directory` the
-names. `lose_power` keeps, of each unsynced sector, any one version it ever had, or a tear between
-two of them; and of the unsynced changes to the directory any subset, in order. Bytes that a write
-did not cover stay as they were. A process that is killed loses nothing of this: simply go on.
+Writes go to a page cache. `sync` makes a file's bytes durable, `sync_directory` the names. After
+`lose_power`, each unsynced sector has any one of its versions since the last sync, or a mix of two
+of them, and any subset of the unsynced changes to the directory has happened, in order. Bytes that
+no write covered stay as they were. A process that is killed loses nothing: the page cache survives.
 
-Each operation that changes something counts as one, and at `crash_at` the disk raises `PowerCut`:
-before the operation, or, for a write, with a part of it done. From then on everything raises it.
+Every operation that changes something is counted. At operation `crash_at` the disk raises
+`PowerCut`: before the operation, or, for a write, after a part of it. From then on all operations
+raise it.
 
-A sync that fails does what kernels do: the pages it should have written are called clean, and are
-lost when the power goes, though until then everyone reads what was written.
+A sync that fails does what kernels do: the pages that it should have written are marked clean. They
+are lost when the power fails, though until then reads return what was written.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ import random
 SECTOR_BYTES = 512
 
 MOST_VERSIONS = 8
-"""So many versions of an unsynced sector are kept: the oldest, and the newest ones."""
+"""How many versions of an unsynced sector are kept: the oldest one and the newest ones."""
 
 
 class PowerCut(Exception):
-    """The machine stopped here. Not an OSError: nobody may handle it."""
+    """The machine stopped here. Not an OSError, so that the product does not handle it."""
 
 
 class Inode:
@@ -42,12 +43,12 @@ class Inode:
 
     @property
     def is_clean(self) -> bool:
-        """Whether a loss of power would change nothing."""
+        """Whether a loss of power changes nothing."""
         same_size = len(self.cached) == len(self.durable)
         return same_size and not self.unsynced and not self.called_clean
 
     def write(self, offset: int, data: bytes) -> None:
-        """Into the page cache."""
+        """Writes into the page cache."""
         cached = self.cached
         end = offset + len(data)
         if end > len(cached):
@@ -66,7 +67,7 @@ class Inode:
                 del versions[1]
 
     def write_durably(self, offset: int, data: bytes) -> None:
-        """As `write` and then `sync`, of a file that is clean, with nothing in between."""
+        """As `write` and then `sync`, of a file that is clean. Faster than both."""
         end = offset + len(data)
         for content in (self.cached, self.durable):
             if end > len(content):
@@ -74,15 +75,14 @@ class Inode:
             content[offset:end] = data
 
     def truncate(self, size: int) -> None:
-        """In the page cache; the medium follows with the next sync."""
+        """Changes the size in the page cache; the medium follows with the next sync."""
         del self.cached[size:]
         self.cached.extend(bytes(size - len(self.cached)))
         last = -(-size // SECTOR_BYTES)
         self.unsynced = {s: versions for s, versions in self.unsynced.items() if s < last}
 
     def sync(self) -> None:
-        """Makes durable what is dirty, and no more: pages that a failed sync called clean do not
-        reach the medium."""
+        """Makes dirty sectors durable. Those that a failed sync has marked clean stay lost."""
         durable = self.durable
         if len(durable) != len(self.cached):
             self._resize_durable(len(self.cached))
@@ -92,22 +92,22 @@ class Inode:
         self.unsynced.clear()
 
     def fail_to_sync(self) -> None:
-        """As kernels do: the dirty pages are called clean, and are lost."""
+        """As kernels do: marks the dirty pages clean, without writing them."""
         self.called_clean = self.called_clean or bool(self.unsynced)
         self.unsynced.clear()
 
-    def lose_power(self, chance: random.Random) -> None:
-        """What was not synced is there, or is not, sector by sector."""
+    def lose_power(self, rng: random.Random) -> None:
+        """Each unsynced sector keeps one of its versions, or a mix of two."""
         if self.is_clean:
             return
         if len(self.cached) != len(self.durable):
-            self._resize_durable(chance.choice([len(self.cached), len(self.durable)]))
+            self._resize_durable(rng.choice([len(self.cached), len(self.durable)]))
         for sector, versions in self.unsynced.items():
             at = sector * SECTOR_BYTES
             old = bytes(self.durable[at : at + SECTOR_BYTES])
-            kept = chance.choice([old, *versions])[: len(old)]
-            if chance.random() < 0.3:
-                tear = chance.randrange(len(old) + 1)
+            kept = rng.choice([old, *versions])[: len(old)]
+            if rng.random() < 0.3:
+                tear = rng.randrange(len(old) + 1)
                 kept = kept[:tear] + old[tear:]
             self.durable[at : at + len(kept)] = kept
         self.unsynced.clear()
@@ -115,7 +115,7 @@ class Inode:
         self.cached = bytearray(self.durable)
 
     def copy(self) -> Inode:
-        """Another one, as it is now: cached, durable and dirty alike."""
+        """A copy in this very state: cached, durable and unsynced content."""
         twin = Inode(self.name)
         twin.cached = self.cached[:]
         twin.durable = self.durable[:]
@@ -148,7 +148,7 @@ class SimulatedFile:
         try:
             disk.step("write", self._inode.name)
         except PowerCut:
-            self._inode.write(offset, data[: disk.chance.randrange(len(data) + 1)])
+            self._inode.write(offset, data[: disk.rng.randrange(len(data) + 1)])
             raise
         except OSError:
             self._inode.write(offset, data[: len(data) // 2])
@@ -183,17 +183,17 @@ class SimulatedFile:
 class SimulatedDisk:
     """The `Disk` port in memory.
 
-    crash_at: the number of the operation that is interrupted by PowerCut, from 1; 0 for never
+    crash_at: the number of the operation that PowerCut interrupts, from 1; 0 for never
     fail_at: the number of the operation that fails with `fail_with`; 0 for never
-    failing: kinds of operation ("write", "sync", "create", ...) that all fail at present, each with
-        its error number; with `fails_once`, until one has failed
-    failures: how many operations have failed, ever
-    operations: how many there were since the last start
-    history: each of them, as "write NAME", "sync NAME", ..., where it is kept
+    failing: the error number for each kind of operation ("write", "sync", "create", ...) that fails
+        now; with `fails_once`, until one operation has failed
+    failures: how many operations have failed, in all lives
+    operations: how many operations there were since the last start
+    history: these operations, as "write NAME", "sync NAME", ..., if `keeps_history`
     """
 
-    def __init__(self, chance: random.Random | None = None, *, keeps_history: bool = True) -> None:
-        self.chance = chance or random.Random(0)
+    def __init__(self, rng: random.Random | None = None, *, keeps_history: bool = True) -> None:
+        self.rng = rng or random.Random(0)
         self.names: dict[str, Inode] = {}
         self.crash_at = 0
         self.fail_at = 0
@@ -239,11 +239,11 @@ class SimulatedDisk:
 
     @property
     def is_well(self) -> bool:
-        """Nothing that is going to happen to an operation is known yet."""
+        """Whether no fault is set for any operation."""
         return not (self.crash_at or self.fail_at or self.failing)
 
     def step(self, operation: str, name: str) -> None:
-        """Counts an operation, and stops or fails it when it is its turn."""
+        """Counts an operation. Raises PowerCut or OSError if a fault is set for it."""
         self.operations += 1
         if self._keeps_history:
             self.history.append(f"{operation} {name}")
@@ -259,75 +259,75 @@ class SimulatedDisk:
             raise OSError(error, os.strerror(error))
 
     def restart(self) -> None:
-        """The process begins anew; the page cache is as it was."""
+        """A new process uses the disk, without faults; the page cache is as it was."""
         self.crash_at = self.fail_at = 0
         self.operations = 0
         self.history.clear()
 
     def lose_power(self) -> None:
-        """What was not synced is lost, or is not; nobody knows before."""
+        """Loses what was not synced, or a random part of it."""
         self.restart()
         names = dict(self._durable_names)
         for old, new, inode in self._unsynced_names:
-            if self.chance.random() < 0.5:
+            if self.rng.random() < 0.5:
                 if old is not None and names.get(old) is inode:
                     del names[old]
                 if new is not None:
                     names[new] = inode
         for inode in {id(inode): inode for inode in names.values()}.values():
-            inode.lose_power(self.chance)
+            inode.lose_power(self.rng)
         self.names = names
         self._durable_names = dict(names)
         self._unsynced_names.clear()
 
     def files(self) -> dict[str, bytes]:
-        """Every file's content, as a process sees it."""
+        """The content of every file, as a process reads it."""
         return {name: bytes(inode.cached) for name, inode in self.names.items()}
 
     def put(self, name: str, content: bytes) -> None:
-        """A file appears, or changes, durably and behind everybody's back."""
+        """Creates or replaces a file, durably, from outside."""
         inode = Inode(name)
         inode.write(0, content)
         inode.sync()
         self.names[name] = self._durable_names[name] = inode
 
     def lose(self, name: str) -> None:
-        """A file vanishes, durably and behind everybody's back."""
+        """Removes a file, durably, from outside."""
         del self.names[name]
         self._durable_names.pop(name, None)
 
     def erase(self) -> None:
-        """All files vanish, durably."""
+        """Removes all files, durably."""
         self.names.clear()
         self._durable_names.clear()
         self._unsynced_names.clear()
 
     def take_from(self, other: SimulatedDisk) -> None:
-        """The files of another disk take the place of all that is here, durably."""
+        """Replaces all files by those of another disk, durably."""
         self.erase()
         for name, content in other.files().items():
             self.put(name, content)
 
     def flip(self, name: str, bit: int) -> None:
-        """The medium goes bad: one bit of a file is another one, cached and durable alike."""
+        """Flips one bit of a file, in the page cache and on the medium."""
         inode = self.names[name]
         for content in (inode.cached, inode.durable):
             if bit // 8 < len(content):
                 content[bit // 8] ^= 1 << bit % 8
 
     def copy(self) -> SimulatedDisk:
-        """Another disk with the same files, all durable."""
-        disk = SimulatedDisk(self.chance)
+        """A new disk with the same files, all durable."""
+        disk = SimulatedDisk(self.rng)
         for name, content in self.files().items():
             disk.put(name, content)
         return disk
 
-    def twin(self, chance: random.Random) -> SimulatedDisk:
-        """Another disk in this very state, what is unsynced included: to see what would be.
+    def twin(self, rng: random.Random) -> SimulatedDisk:
+        """A new disk in this very state, to try what a loss of power would leave.
 
-        It shares the files that a loss of power would leave alone: read it, do not write to it.
+        It shares the files that a loss of power does not change: read it, do not write to it.
         """
-        disk = SimulatedDisk(chance, keeps_history=False)
+        disk = SimulatedDisk(rng, keeps_history=False)
         inodes = {id(inode): inode for inode in self.names.values()}
         inodes |= {id(inode): inode for inode in self._durable_names.values()}
         inodes |= {id(inode): inode for _, _, inode in self._unsynced_names}

@@ -1,4 +1,7 @@
-"""What a simulated node's disk is at: the DiskQueue port, in simulated time."""
+"""What a simulated node does beside its loop: the `DiskQueue` and `Fork` ports, in simulated time.
+
+The work itself is done in one moment; its time is what the node waits before, or after it.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,21 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Time
 from node.errors import DiskFailed
 
-Done = Callable[[BaseException | None], None]
+Done: TypeAlias = Callable[[BaseException | None], None]
+ForkDone: TypeAlias = Callable[[bytes | None, BaseException | None], None]
 
 
 class Owner(Protocol):
-    """Whose disk it is: a simulated node.
+    """The simulated node that the work is for.
 
-    epoch: another at each start and at each end
-    server: None when no process runs
+    epoch: changes at each start and at each end of a life
+    server: None while no process runs
     """
 
     time: Time
@@ -32,16 +36,16 @@ class Owner(Protocol):
     def server(self) -> object: ...
 
     def disk_takes_s(self) -> float:
-        """How long something takes on its disk now."""
+        """Draws how long one operation takes on the disk now, in simulated seconds."""
         ...
 
     def report(self, done: Done, failure: BaseException | None) -> None:
-        """Something beside the loop has been done."""
+        """Work beside the loop is done."""
         ...
 
 
 class DiskWork:
-    """The DiskQueue port: one thing after the other, each taking its time."""
+    """The `DiskQueue` port: one operation after another, each with a duration."""
 
     __slots__ = (
         "_node",
@@ -53,10 +57,10 @@ class DiskWork:
         self._node = node
         self._work: deque[tuple[Callable[[], None], Done]] = deque()
         self._stalled = False
-        """what would be done by now waits for `go_on`: the disk hangs"""
+        """the disk hangs: the operation that would be done by now waits for `resume`"""
 
     def run(self, work: Callable[[], None], done: Done) -> None:
-        """The port."""
+        """Queues work, and calls `done` with what it raised, or with None."""
         self._work.append((work, done))
         if len(self._work) == 1:
             self._begin()
@@ -72,7 +76,7 @@ class DiskWork:
         if node.time.now < node.disk_hangs_until:
             self._stalled = True
             if node.disk_hangs_until < math.inf:
-                node.time.at(node.disk_hangs_until, self.go_on)
+                node.time.at(node.disk_hangs_until, self.resume)
             return
         work, done = self._work.popleft()
         failure: BaseException | None = None
@@ -84,24 +88,52 @@ class DiskWork:
             self._begin()
         node.report(done, failure)
 
-    def go_on(self) -> None:
-        """What hung goes on now, unless the disk hangs still."""
+    def resume(self) -> None:
+        """Continues what the disk hung at, unless it still hangs."""
         if self._stalled:
             self._stalled = False
             self._finish(self._node.epoch)
 
     def begin_life(self) -> None:
-        """Nothing is under way."""
+        """A new life begins without any work."""
         self._work.clear()
         self._stalled = False
 
-    def interrupt(self, chance: random.Random) -> None:
-        """The process ends: what the disk was at is done up to some operation."""
+    def interrupt(self, rng: random.Random) -> None:
+        """The process ends: the current work is done up to some operation, or not at all."""
         work, self._work = self._work, deque()
-        if not work or chance.random() < 0.3:
+        if not work or rng.random() < 0.3:
             return
         disk = self._node.disk
-        disk.crash_at = disk.operations + 1 + int(chance.random() * 6)
+        disk.crash_at = disk.operations + 1 + int(rng.random() * 6)
         with contextlib.suppress(PowerCut, DiskFailed):
             work[0][0]()
         disk.crash_at = 0
+
+
+class SimulatedFork:
+    """The `Fork` port: the work is done at once, and its result is reported later."""
+
+    __slots__ = ("_node", "_rng")
+
+    def __init__(self, node: Owner, rng: random.Random) -> None:
+        self._node = node
+        self._rng = rng
+
+    def run(self, work: Callable[[], bytes], done: ForkDone) -> None:
+        """Does the work, and reports its result up to eleven disk operations later."""
+        node = self._node
+        result: bytes | None = None
+        failure: BaseException | None = None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        takes_s = node.disk_takes_s() * (1 + 10 * self._rng.random())
+        node.time.at(node.time.now + takes_s, self._end, node.epoch, done, result, failure)
+
+    def _end(
+        self, epoch: int, done: ForkDone, result: bytes | None, failure: BaseException | None
+    ) -> None:
+        if epoch == self._node.epoch and self._node.server is not None:
+            self._node.report(lambda _: done(result, failure), None)

@@ -1,14 +1,16 @@
 """What must hold when a leader hands over (thesis §3.10).
 
-It tells nobody to stand for election whose disk lacks any of its log; it takes no entry while it
-hands over, and gives up in time; and nobody stands for election in the leader's name, past those
-who hear that leader, but who was told to by the leader of the term before.
+The leader tells a node to campaign only if the node's disk has the leader's whole log. While it
+hands over, the leader takes no entry, and it gives up in time. And a node asks voters to ignore
+that they hear a leader (`leadership_transfer`) only if the leader of the term before has told it to
+campaign.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.simulation.properties import HANDOVER
 from node import wire
 from node.raft.invariants import InvariantBroken, require
 from node.raft.messages import NodeId, RequestVote, TimeoutNow
@@ -17,26 +19,25 @@ from node.raft.state import LEADER, Transfer
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
-HANDOVER = "handover"
 
 HANDOVERS = (1, 7)
-"""The tags of the messages that tell of it."""
+"""The tags of the messages of a handover: RequestVote and TimeoutNow."""
 
 LATE_S = 0.05
-"""A timer may be so late."""
+"""By how much a timer may be late."""
 
 
 class HandoverWatch:
-    """Looks at every step and every message of one cluster."""
+    """Observes every step and every message of one cluster."""
 
     def __init__(self) -> None:
         self._told: set[tuple[int, NodeId]] = set()
-        """term of the leader, and whom it has told to stand for election"""
+        """the leader's term, and the node that it has told to campaign"""
         self._begun: dict[NodeId, tuple[Transfer, float, int, int]] = {}
-        """the transfer of each node, the time on its clock then, its term and its last index"""
+        """of each node: its transfer, and its local time, term and last index at the beginning"""
 
     def stepped(self, node: SimulatedNode) -> None:
-        """A server has done all that was to be done."""
+        """A server has finished a turn."""
         assert node.server is not None
         state = node.server.state
         if state.transfer is None:
@@ -57,18 +58,21 @@ class HandoverWatch:
             raise InvariantBroken(HANDOVER, belief)
 
     def sending(self, node: SimulatedNode, peer: SimulatedNode, frame: bytes) -> None:
-        """A frame leaves."""
+        """A node sends a frame."""
         _, message = wire.decode_rpc(frame)
         if isinstance(message, TimeoutNow):
             self._told.add((message.term, peer.node_id))
             self._check_target(node, peer, message)
         elif isinstance(message, RequestVote) and message.leadership_transfer:
             told = (message.term - 1, node.node_id) in self._told
-            belief = f"n{node.node_id} stands in term {message.term} in the name of its leader"
+            belief = (
+                f"n{node.node_id} campaigns in term {message.term} by a handover, and the leader "
+                f"of term {message.term - 1} told it to"
+            )
             require(told and not message.pre_vote, HANDOVER, belief)
 
     def _check_target(self, node: SimulatedNode, peer: SimulatedNode, message: TimeoutNow) -> None:
-        """Who is told to stand has all of the log on disk, unless it is in a later term by now."""
+        """The target has the whole log on its disk, unless it is in a later term by now."""
         if peer.server is None or node.server is None:
             return
         theirs, last_index = peer.server.state, node.server.state.log.last_index
@@ -76,7 +80,7 @@ class HandoverWatch:
             return
         if theirs.persisted_index < last_index:
             belief = (
-                f"n{node.node_id} tells n{peer.node_id} to stand, whose disk holds its log up to "
-                f"{theirs.persisted_index}, and not up to {last_index}"
+                f"n{node.node_id} tells n{peer.node_id} to campaign, whose disk holds its log up "
+                f"to {theirs.persisted_index}, and not up to {last_index}"
             )
             raise InvariantBroken(HANDOVER, belief)

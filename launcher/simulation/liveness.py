@@ -1,23 +1,20 @@
-"""What a cluster has to show once the faults have stopped: that it lives.
+"""The examination of a cluster once the faults have stopped: it must be live, and stay stable.
 
-1. With as few nodes up as make a majority, within `LIVENESS_TIMEOUTS` election timeouts there is a
-   leader and a new entry is answered;
-2. with all of them up that have a disk left, they all have applied the same within as much, and
-   every client that has been through it gets an entry and a read answered, and a read of some
-   node where followers are asked;
-3. the leader is asked to hand over: the one that is to lead does so within an election timeout; one
-   that cannot be reached does not, and within an election timeout a new entry is answered;
-4. the leader's disk hangs and its heart beats on: a new entry is answered, by the others' disks,
-   and within two election timeouts another leads;
-5. the leader grows deaf: it can send and hear nothing. Others elect another within as much, and a
-   new entry is answered;
-6. a follower cannot hear the leader for a while: nobody follows its call for an election, the term
-   stays, and so does the leader;
-7. the leader dies beside a node that hears nobody and asks for votes all the time: another one is
-   elected.
+1. With only a bare majority of the nodes up, the cluster elects a leader and commits a new entry,
+   within `LIVENESS_TIMEOUTS` election timeouts (`cluster_wait.py`).
+2. With all nodes up whose disks are not lost, all of them apply the same entries within as much.
+   Every client of the run gets replies to an entry and to a read, and to a read from a certain node
+   where followers are asked.
+3. A leader that is asked to hand over does so within an election timeout. If the target cannot be
+   reached, the cluster commits a new entry within an election timeout.
+4. While the leader's disk hangs and its heartbeats continue, the cluster commits a new entry on the
+   other disks, and elects another leader within two election timeouts.
+5. A leader that can send but receives nothing is replaced, and the cluster commits a new entry.
+6. A follower that cannot hear the leader for a while deposes nobody: the term and the leader stay.
+7. While a node that hears nobody campaigns all the time, a leader that dies is replaced.
 
-Where the membership changes, what was begun is finished or undone first. Then the two facts agree:
-nobody who is on record lacks a vote, and nobody votes who is not on record.
+Where the membership changes in the run, all changes are finished or undone first
+(`reconciliation.py`).
 """
 
 from __future__ import annotations
@@ -26,245 +23,108 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from launcher import changes
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.clients import SimulatedClient
-from launcher.simulation.memberships import RECONCILED, is_quorum
-from launcher.simulation.nemesis import Nemesis
-from launcher.simulation.network import Network, cuts
+from launcher.simulation.cluster_wait import SETTLE_S, ClusterWait
+from launcher.simulation.faults.nemesis import Nemesis
+from launcher.simulation.memberships import is_quorum
+from launcher.simulation.network import SimulatedLinks, cuts
 from launcher.simulation.node import SimulatedNode
 from launcher.simulation.operator import Operator, current_leader
+from launcher.simulation.properties import LIVENESS, STABILITY
+from launcher.simulation.reconciliation import Reconciliation
 from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
-from node.raft.messages import Membership, NodeId
-
-LIVENESS_TIMEOUTS = 10
-"""So many times the longest election timeout the cluster has to recover once the faults stop."""
-
-SETTLE_S = LIVENESS_TIMEOUTS * ELECTION_TIMEOUT_S
-
-LIVENESS = "liveness"
-STABILITY = "stability"
+from node.raft.messages import NodeId
 
 
-class Note(Protocol):
-    """Notes down what is done to the cluster."""
+class LogEvent(Protocol):
+    """Writes an event of the world into the trace."""
 
     def __call__(self, event: str, level: str = "info", **fields: object) -> None: ...
 
 
 class Liveness:
-    """The examination of one cluster: `show` raises InvariantBroken when it does not live."""
+    """Examines one cluster. `examine` raises InvariantBroken when the cluster fails a step."""
 
     def __init__(
         self,
         situation: Situation,
         time: Agenda,
-        network: Network,
+        links: SimulatedLinks,
         operator: Operator,
         nemesis: Nemesis,
         clients: list[SimulatedClient],
         new_client: Callable[[], SimulatedClient],
-        note: Note,
+        note: LogEvent,
     ) -> None:
-        """clients: all that there are; `new_client` makes one more, and adds it"""
+        """clients: all clients of the run; `new_client` adds one more to them"""
         self._situation = situation
         self._time = time
-        self._network = network
+        self._links = links
         self._operator = operator
         self._nemesis = nemesis
         self._clients = clients
         self._new_client = new_client
         self._note = note
+        self._wait = ClusterWait(situation, time, operator)
+        self._reconciliation = Reconciliation(situation, time, operator, self._wait)
 
-    @property
-    def _nodes(self) -> list[SimulatedNode]:
-        """Those that are on record."""
-        return list(self._operator.nodes.values())
-
-    def show(self) -> None:
-        """Stops the faults, and has the cluster show all of it."""
+    def examine(self) -> None:
+        """Stops the faults, and examines the cluster step by step."""
         situation = self._situation
         if situation.reconfigures or situation.recorded_changes or situation.recovers:
             self.make_all_voters()
-        voters = len(self._nodes)
+        voters = len(self._wait.nodes)
         spared = (voters - 1) // 2
-        well = [node for node in self._alive() if not node.is_doubtful]
-        down = self._situation.chance("spared").sample(well, len(well))
-        # Whoever is down already stays down first; then as many more as a majority can spare.
+        well = [node for node in self._wait.alive if not node.data.is_doubtful]
+        down = self._situation.rng("spared").sample(well, len(well))
+        # Nodes that are down already stay down first, then as many more as a majority can spare.
         down.sort(key=lambda node: node.server is not None)
         self._nemesis.stop(down[: max(0, spared - (voters - len(down)))])
         self._note("faults.stopped")
         self._commit_in_the_end("once the faults have stopped, with a bare majority up")
-        for node in self._alive():
+        for node in self._wait.alive:
             node.start()
         self._recover("once all are up")
         self._serve_everyone()
         if voters > 1:
             self._hand_over()
-            self._get_by_without_the_leaders_disk()
+            self._replace_a_leader_whose_disk_hangs()
         if not self._can_spare(1) or voters < 3:
             return  # with fewer, one deaf node is one too few
-        self._survive_a_deaf_leader()
+        self._replace_a_deaf_leader()
         self._recover("once the leader hears again")
-        self._suffer_a_deaf_follower()
+        self._keep_the_leader_beside_a_deaf_follower()
         if self._can_spare(2):
             self._elect_beside_a_hasty_node()
 
     def make_all_voters(self) -> None:
-        """What was begun is finished or undone; then all that are on record vote, and no others.
-
-        Where the membership was changed behind the record's back, that is asked for.
-        """
+        """Stops the faults, and finishes all membership changes (`reconciliation.py`)."""
         self._nemesis.stop()
         self._note("faults.stopped")
-        self._finish_changes()
-        if self._situation.rebuilds:
-            for node in self._nodes:
-                if node.lost:
-                    self._rebuild(node)
-        if self._situation.reconfigures or self._situation.recovers:
-            self._ask_for_all()
-        self._reconcile()
-
-    def _finish_changes(self) -> None:
-        """The operator does to its end what is on record."""
-
-        def done() -> bool:
-            change = self._operator.record.change
-            if change is None:
-                return True
-            learns = self._operator.nodes.get(change.nodes[0])
-            if learns is not None and learns.lost:  # it has rotted while it was learning
-                if change.kind == "add":
-                    self._operator.remove([learns.node_id])
-                elif change.kind == "rebuild":
-                    self._operator.rebuild(learns)
-            self._leave_somebody(changes.next_step(change))
-            return False
-
-        if not self._comes_about(done, 2 * SETTLE_S):
-            change = self._operator.record.change
-            self._fail_to_live(f"{change} is not finished by {self._time.now:.3f} s")
-
-    def _leave_somebody(self, step: changes.Step | None) -> None:
-        """A `reconfigure` was under way when the change began, and the only voters are those that
-        are to leave: the change would wait for ever."""
-        leader = current_leader(self._nodes)
-        if isinstance(step, changes.Voters) and leader is not None and leader.server is not None:
-            target = leader.server.state.configuration.membership.target
-            if not step.among(target):
-                leader.change_membership(self._operator.record.members)
-
-    def _rebuild(self, node: SimulatedNode) -> None:
-        """Its disk has rotted, and its peers give it back what it has lost."""
-        chance = self._situation.chance(f"rebuild {node.node_id}")
-
-        def rebuilt() -> bool:
-            if self._operator.record.change is None and node.lost:
-                self._operator.rebuild(node, chance)
-            return self._operator.record.change is None and not node.lost
-
-        if not self._comes_about(rebuilt, 2 * SETTLE_S):
-            self._fail_to_live(f"n{node.node_id} is not rebuilt by {self._time.now:.3f} s")
-
-    def _ask_for_all(self) -> None:
-        everybody = self._operator.record.members
-
-        def settled() -> bool:
-            leader = current_leader(self._nodes)
-            if leader is None or leader.server is None:
-                return False
-            state = leader.server.state
-            index, configuration = state.configurations[-1]
-            if configuration.membership == stable(everybody):
-                return index <= state.commit_index and not self._is_changed_beyond(
-                    state.commit_index
-                )
-            leader.change_membership(everybody)
-            return False
-
-        if not self._comes_about(settled, 2 * SETTLE_S):
-            self._fail_to_live(f"not all are voters by {self._time.now:.3f} s")
-
-    def _is_changed_beyond(self, commit_index: int) -> bool:
-        """Whether a log still holds a change of the membership behind that index, which the leader
-        has not replaced yet. Should the node with that log lead next, it would complete the change,
-        and a majority of all nodes might then be no quorum.
-        """
-        everybody = stable(self._operator.nodes)
-        for node in self._alive():
-            if node.server is not None:
-                index, configuration = node.server.state.configurations[-1]
-                if index > commit_index and configuration.membership != everybody:
-                    return True
-        return False
-
-    def _reconcile(self) -> None:
-        """The log and the record agree on who votes, once a leader knows what is committed."""
-
-        def known() -> Membership | None:
-            leader = current_leader(self._nodes)
-            if leader is None or leader.server is None:
-                return None
-            said = leader.server.status()
-            sure = said.commit_term == said.term and said.membership_committed
-            return said.membership if sure else None
-
-        if not self._comes_about(lambda: known() is not None, SETTLE_S):
-            self._fail_to_live(f"no leader knows what is committed by {self._time.now:.3f} s")
-        membership, record = known(), self._operator.record
-        if membership != stable(record.members):
-            belief = f"on record are {record.members}, and by the log there is {membership}"
-            self._fail(RECONCILED, belief)
-
-    def _alive(self) -> list[SimulatedNode]:
-        return [node for node in self._nodes if not node.lost]
+        self._reconciliation.make_all_voters()
 
     def _can_spare(self, count: int) -> bool:
-        """Whether a majority is left without as many of those that are alive."""
-        left = [node.node_id for node in self._alive()][count:]
+        """Whether the live nodes are still a majority without `count` of them."""
+        left = [node.node_id for node in self._wait.alive][count:]
         return is_quorum(stable(self._operator.nodes), left)
 
     def _recover(self, when: str) -> None:
-        """There is a leader, it commits, and all agree."""
+        """The cluster commits a new entry, and then all live nodes agree."""
         self._commit_in_the_end(when)
-        if not self._comes_about(self._converged, SETTLE_S):
-            self._fail_to_live(f"no agreement {SETTLE_S:g} s {when}")
-
-    def _comes_about(self, what: Callable[[], bool], patience_s: float) -> bool:
-        """In so long, or as long as it takes who is behind to catch up: over slow links a long way
-        takes long, and what counts is to get on."""
-        give_up = self._time.now + 10 * SETTLE_S
-        if self._time.run_until(self._time.now + patience_s / 2, what):
-            return True
-        # Not sooner: who has only just started has applied nothing, and nobody lacks anything.
-        lack = self._lack()
-        patience_s /= 2
-        while not self._time.run_until(self._time.now + patience_s, what):
-            before, lack = lack, self._lack()
-            if lack >= before or self._time.now >= give_up:
-                return False
-            patience_s = SETTLE_S
-        return True
-
-    def _lack(self) -> int:
-        """How many entries all together have yet to apply, to be as far as the furthest. Who is yet
-        to be rebuilt has all of it before it: one begins when another one is done."""
-        applied = [node.server.applied[0] for node in self._alive() if node.server is not None]
-        if self._situation.recorded_changes:
-            applied += [0 for node in self._nodes if node.lost or node.withheld]
-        return sum(max(applied) - index for index in applied) if applied else 0
+        if not self._wait.until(self._converged, SETTLE_S):
+            self._wait.fail(f"no agreement {SETTLE_S:g} s {when}")
 
     def _serve_everyone(self) -> None:
-        """Clients that have been through all of it get an entry and a read answered."""
+        """All clients of the run get replies to an entry and to a read."""
         deadline = self._time.now + SETTLE_S
         for client in self._clients:
             self._serve(client, lambda one: one.submit([one.write(b"k0")]), deadline)
             self._serve(client, lambda one: one.read(b"k0"), deadline)
             if self._situation.followers:
-                of = self._alive()[client.number % len(self._alive())].node_id
+                of = self._wait.alive[client.number % len(self._wait.alive)].node_id
                 self._serve(client, partial(SimulatedClient.read, key=b"k0", node=of), deadline)
 
     def _serve(
@@ -281,8 +141,8 @@ class Liveness:
             belief = f"client {client.number} has no answer by {deadline:.3f} s, long after faults"
             self._fail(LIVENESS, belief)
 
-    def _get_by_without_the_leaders_disk(self) -> None:
-        """The leader's disk hangs and its heart beats on: the others' disks are a majority."""
+    def _replace_a_leader_whose_disk_hangs(self) -> None:
+        """The leader's disk hangs while its heartbeats continue; the other disks are a majority."""
         leader = self._leader()
         if not self._can_spare(1):
             return
@@ -292,21 +152,22 @@ class Liveness:
         self._commit(self._time.now + SETTLE_S, f"while the disk of n{leader.node_id} hangs")
         if not self._another_leads(leader, failed_over_by):
             self._fail(
-                LIVENESS, f"n{leader.node_id} leads on by {self._time.now:.3f} s: its disk hangs"
+                LIVENESS,
+                f"n{leader.node_id} still leads at {self._time.now:.3f} s: its disk hangs",
             )
-        leader.go_on_with_disk()
-        self._recover("once the disk goes on")
+        leader.resume_disk()
+        self._recover("once the disk works again")
 
     def _another_leads(self, old: SimulatedNode, deadline: float) -> bool:
         return self._time.run_until(
-            deadline, lambda: any(node.leads and node is not old for node in self._alive())
+            deadline, lambda: any(node.leads and node is not old for node in self._wait.alive)
         )
 
     def _hand_over(self) -> None:
-        """A leader that is asked to has the one lead that it is asked for, or leads on."""
-        chance = self._situation.chance("handover")
+        """A leader that is asked to hand over hands over to that node, or keeps leading."""
+        rng = self._situation.rng("handover")
         leader = self._leader()
-        target = chance.choice([node for node in self._alive() if node is not leader])
+        target = rng.choice([node for node in self._wait.alive if node is not leader])
         self._note("transfer.asked", leader=leader.node_id, target=target.node_id)
         leader.transfer(target.node_id)
         if not self._time.run_until(
@@ -317,24 +178,24 @@ class Liveness:
         if not self._can_spare(1):
             return
         leader = self._leader()
-        target = chance.choice([node for node in self._alive() if node is not leader])
+        target = rng.choice([node for node in self._wait.alive if node is not leader])
         self._note("transfer.asked", leader=leader.node_id, target=target.node_id, reachable=False)
         self._deafen("unreachable", target.node_id, self._operator.nodes)
-        if chance.random() < 0.5:  # it lacks an entry besides
+        if rng.random() < 0.5:  # it lacks an entry besides
             self._commit(self._time.now + SETTLE_S, f"while n{target.node_id} hears nobody")
         leader.transfer(target.node_id)
         done_by = self._time.now + ELECTION_TIMEOUT_S
         self._commit(done_by, f"beside a handover to n{target.node_id}, which hears nobody")
-        self._network.mend("unreachable")
+        self._links.mend("unreachable")
         self._recover("once it hears again")
 
     def _leads_alone(self, node: SimulatedNode) -> bool:
-        return node.leads and node is current_leader(self._alive())
+        return node.leads and node is current_leader(self._wait.alive)
 
     def _elect_beside_a_hasty_node(self) -> None:
-        """The leader dies, and one who hears nobody asks for votes all the time."""
+        """The leader dies while a node that hears nobody campaigns all the time."""
         leader = self._leader()
-        hasty = next(node for node in self._alive() if node is not leader)
+        hasty = next(node for node in self._wait.alive if node is not leader)
         self._note("leader.killed", leader=leader.node_id, hasty=hasty.node_id)
         self._deafen("hasty", hasty.node_id, self._operator.nodes)
         hasty.clock.run_at(4.0, self._time.now)
@@ -345,11 +206,12 @@ class Liveness:
             self._time.now + SETTLE_S, f"while n{hasty.node_id} asks for votes all the time"
         )
         hasty.clock.run_at(1.0, self._time.now)
-        self._network.mend("hasty")
+        self._links.mend("hasty")
         leader.start()
-        self._recover("once nobody is hasty")
+        self._recover("once no node campaigns all the time")
 
-    def _survive_a_deaf_leader(self) -> None:
+    def _replace_a_deaf_leader(self) -> None:
+        """The leader receives nothing, though it can send."""
         leader = self._leader()
         deaf = leader.node_id
         self._note("leader.deafened", leader=deaf)
@@ -357,17 +219,18 @@ class Liveness:
         if not self._another_leads(leader, self._time.now + SETTLE_S):
             self._fail(LIVENESS, f"n{deaf} hears nobody and nobody has replaced it as leader")
         self._commit(self._time.now + SETTLE_S, "while the old leader is deaf")
-        self._network.mend("deaf leader")
+        self._links.mend("deaf leader")
 
-    def _suffer_a_deaf_follower(self) -> None:
+    def _keep_the_leader_beside_a_deaf_follower(self) -> None:
+        """A follower cannot hear the leader for three election timeouts."""
         leader = self._leader()
         assert leader.server is not None
         term = leader.server.state.current_term
-        deaf = next(node.node_id for node in self._alive() if node is not leader)
+        deaf = next(node.node_id for node in self._wait.alive if node is not leader)
         self._note("follower.deafened", follower=deaf)
         self._deafen("deaf follower", deaf, [leader.node_id])
         self._time.run_until(self._time.now + 3 * ELECTION_TIMEOUT_S)
-        self._network.mend("deaf follower")
+        self._links.mend("deaf follower")
         self._recover("once the follower hears the leader again")
         now_leads = self._leader()
         assert now_leads.server is not None
@@ -380,21 +243,22 @@ class Liveness:
             )
 
     def _deafen(self, owner: str, deaf: NodeId, sources: Iterable[NodeId]) -> None:
-        """It hears none of these, until `owner` is mended."""
-        self._network.disturb(owner, cuts((source, deaf) for source in sources if source != deaf))
+        """Cuts the links from these sources to the deaf node, until `owner` is mended."""
+        self._links.disturb(owner, cuts((source, deaf) for source in sources if source != deaf))
 
     def _commit(self, deadline: float, when: str) -> None:
-        """A client that asks once, and goes on asking, has its answer by then."""
+        """A new client gets the reply to an entry by then."""
         if not self._time.run_until(deadline, self._new_entry()):
-            self._fail_to_live(f"a new entry has no answer by {deadline:.3f} s {when}")
+            self._wait.fail(f"a new entry has no answer by {deadline:.3f} s {when}")
 
     def _commit_in_the_end(self, when: str) -> None:
-        """As `_commit`; but where the last of a majority is behind, it has to catch up first."""
-        if not self._comes_about(self._new_entry(), SETTLE_S):
-            self._fail_to_live(f"a new entry has no answer by {self._time.now:.3f} s {when}")
+        """As `_commit`, but waits longer while the nodes catch up."""
+        if not self._wait.until(self._new_entry(), SETTLE_S):
+            self._wait.fail(f"a new entry has no answer by {self._time.now:.3f} s {when}")
 
     def _new_entry(self) -> Callable[[], bool]:
-        """A client that begins now: whether it has its answer."""
+        """Begins a client that submits until it has a reply. Returns whether it has one, as a
+        function."""
         client = self._new_client()
 
         def done() -> bool:
@@ -406,8 +270,9 @@ class Liveness:
         return done
 
     def _converged(self) -> bool:
-        """All agree, and each disk holds what its node agrees on: any of them could lead now."""
-        alive = self._alive()
+        """Whether all live nodes follow one leader, have applied the same, and hold the same log on
+        their disks: any of them could lead now."""
+        alive = self._wait.alive
         leader = current_leader(alive)
         if leader is None or leader.server is None:
             return False
@@ -426,26 +291,12 @@ class Liveness:
         return True
 
     def _leader(self) -> SimulatedNode:
-        leader = current_leader(self._alive())
-        assert leader is not None, "they agree on one"
+        leader = current_leader(self._wait.alive)
+        assert leader is not None, "the nodes have converged"
         return leader
 
     def _fail(self, broken: str, belief: str) -> None:
         raise InvariantBroken(broken, belief)
-
-    def _fail_to_live(self, what: str) -> None:
-        """What has not come about, and how everybody is."""
-        found = ", ".join(map(self._describe, self._nodes))
-        self._fail(LIVENESS, f"{what}: {found}")
-
-    def _describe(self, node: SimulatedNode) -> str:
-        if node.server is None:
-            return f"n{node.node_id} {'lost' if node.lost else 'down'}"
-        state = node.server.state
-        return (
-            f"n{node.node_id} {state.role.value} of term {state.current_term} at "
-            f"{state.commit_index}/{state.log.last_index}"
-        )
 
 
 def _answered(client: SimulatedClient) -> bool:

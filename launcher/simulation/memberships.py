@@ -1,8 +1,8 @@
-"""What must hold of who votes (§6), in all servers of a simulated cluster.
+"""What must hold of the configurations (§6) of all servers in a simulated cluster.
 
-A server goes by what stands in its log, or by what a snapshot stands for: never by an entry that it
-does not hold any more, nor by one that was not committed when the snapshot was taken. And only a
-voter stands for election.
+A server uses a configuration that is in its log, or that a snapshot holds. It never uses one from
+an entry that its log does not hold any more, and a snapshot never holds one that was not committed
+when the snapshot was taken. And only a voter campaigns.
 """
 
 from __future__ import annotations
@@ -16,27 +16,23 @@ from node.raft.invariants import CONSISTENT, InvariantBroken
 from node.raft.messages import CONFIGURATION, Batch, Membership, NodeId, Snapshot
 from node.raft.state import CANDIDATE, RaftState
 
-RECONCILED = "reconciled"
-"""In the end those on record, and no others, are the voters; and who is taken off the record takes
-part by no configuration that may still count."""
-
 
 class MembershipWatch:
-    """Looks at the configurations of every server, and at what their snapshots say of them."""
+    """Checks the configurations of every server, and those in its snapshots."""
 
     def __init__(self, beginning: Membership) -> None:
-        """beginning: of the cluster"""
+        """beginning: the membership with which the cluster begins"""
         self._committed: list[tuple[int, Membership]] = [(0, beginning)]
         self._seen: dict[NodeId, tuple[RaftState, int, int, int, Snapshot | None]] = {}
 
     def committed(self, batches: Iterable[Batch]) -> None:
-        """These are committed, which nobody knew before; they follow on what was."""
+        """These batches are known to be committed now. They follow the ones of earlier calls."""
         for batch in batches:
             if batch.kind is CONFIGURATION:
                 self._committed.append((batch.last_index, memberships.decode(batch.data)))
 
     def look(self, state: RaftState) -> None:
-        """At what is new since the last time."""
+        """Checks what has changed in a server since the last call. Raises InvariantBroken."""
         if state.role is CANDIDATE:
             self._check_candidate(state)
         index = state.configurations[-1][0]
@@ -51,9 +47,9 @@ class MembershipWatch:
             self._check_committed(state.node_id, index, said, "its snapshot says")
 
     def _check_candidate(self, state: RaftState) -> None:
-        """By what was committed last, or by what its log has behind that."""
+        """A candidate has a vote in the last committed configuration, or in a later one."""
         if not any(one.may_vote(state.node_id) for _, one in state.configurations):
-            belief = f"n{state.node_id} stands for election, and no configuration lets it vote"
+            belief = f"n{state.node_id} campaigns, and no configuration lets it vote"
             raise InvariantBroken(CONSISTENT, belief)
 
     def _check_configurations(self, state: RaftState) -> None:
@@ -62,7 +58,7 @@ class MembershipWatch:
                 self._check_held(state, index, configuration.membership)
             elif index > 0:
                 held = configuration.membership
-                self._check_committed(state.node_id, index, held, "it goes by")
+                self._check_committed(state.node_id, index, held, "it uses")
 
     def _check_held(self, state: RaftState, index: int, membership: Membership) -> None:
         log = state.log
@@ -71,7 +67,7 @@ class MembershipWatch:
             of_members = batch.kind is CONFIGURATION
             if of_members and memberships.decode(batch.data) == membership:
                 return
-        belief = f"n{state.node_id} goes by {membership} of entry {index}, and its log has another"
+        belief = f"n{state.node_id} uses {membership} of entry {index}, and its log has another"
         raise InvariantBroken(CONSISTENT, belief)
 
     def _check_committed(
@@ -85,8 +81,10 @@ class MembershipWatch:
 
 
 def is_quorum(membership: Membership, nodes: Iterable[NodeId]) -> bool:
-    """Whether these are a majority of the voters, and of the outgoing ones: counted here, so that
-    the product does not check itself."""
+    """Whether these nodes are a majority of the voters, and of the outgoing ones if there are any.
+
+    Counted here, so that the product does not check itself.
+    """
     present = set(nodes)
     halves = [half for half in (membership.voters, membership.outgoing) if half]
     return bool(halves) and all(2 * len(present & set(half)) > len(half) for half in halves)

@@ -1,11 +1,11 @@
 """The simulated links: frames between nodes, and connections between clients and nodes.
 
-Links between nodes are as fast and as orderly as pipes are, until a fault says otherwise. What
-becomes of each frame is decided by the product's own filter, `node/faults.py`; the waiting is done
-here, in simulated time. Frames that are under way when a link is cut are lost, as in
-`node/transport.py`, and so is the news that a process has died.
+A link delivers frames in order and with a small latency, as a pipe does, until a fault changes
+that. The product's own filter (`node/faults.py`) decides what happens to each frame; this module
+does the waiting, in simulated time. A cut link loses the frames that are in flight, as in
+`node/transport.py`, and the news that a process has died.
 
-Clients reach nodes over local sockets, which no partition touches: bytes arrive in order, or the
+Clients reach nodes over local sockets, which no partition affects: bytes arrive in order, or the
 connection ends.
 """
 
@@ -21,7 +21,10 @@ from node.wire import FrameReader, LinkFault
 
 
 class Time(Protocol):
-    """The world, as far as time goes."""
+    """The world's time: what the parts of the world use of its `Agenda`.
+
+    now: simulated seconds since the run began
+    """
 
     now: float
 
@@ -30,37 +33,39 @@ class Time(Protocol):
         ...
 
 
-class Process(Protocol):
-    """A simulated process, as far as links go.
+class Endpoint(Protocol):
+    """A simulated process, as its links and connections see it.
 
-    cluster_id: of the cluster that it belongs to; another one once the operator has begun anew
-    epoch: another one for each life
-    unflushed: connections with answers that leave at the end of its turn
+    cluster_id: of the cluster that it belongs to; a recovery of the cluster changes it
+    epoch: changes at each start and at each end of a life
+    unflushed: connections with replies that are sent at the end of the process's turn
     """
 
-    cluster_id: str
     epoch: int
     unflushed: list[Connection]
+
+    @property
+    def cluster_id(self) -> str: ...
 
     def receive(self, peer: NodeId, frames: list[bytes]) -> None:
         """Frames from a peer have arrived."""
         ...
 
     def take_requests(self, connection: Connection, bodies: list[bytes] | None) -> None:
-        """Requests of a client have arrived, or None: it has hung up."""
+        """Requests of a client have arrived, or None: the client has closed the connection."""
         ...
 
 
-class Network:
-    """All links between nodes."""
+class SimulatedLinks:
+    """The directed links between all nodes."""
 
     __slots__ = (
-        "_chance",
         "_faults",
         "_filter",
         "_last_arrival",
         "_least_s",
         "_nodes",
+        "_rng",
         "_spread_s",
         "_time",
     )
@@ -68,38 +73,39 @@ class Network:
     def __init__(
         self,
         time: Time,
-        nodes: Mapping[NodeId, Process],
+        nodes: Mapping[NodeId, Endpoint],
         latency_s: tuple[float, float],
-        chance: random.Random,
+        rng: random.Random,
     ) -> None:
+        """latency_s: the least and the most that a frame takes on a link without faults"""
         self._time = time
         self._nodes = nodes
         self._least_s, most_s = latency_s
         self._spread_s = most_s - self._least_s
-        self._chance = chance
-        self._filter = FaultFilter(rng=chance)
+        self._rng = rng
+        self._filter = FaultFilter(rng=rng)
         self._faults: dict[object, list[LinkFault]] = {}
         self._last_arrival: dict[tuple[NodeId, NodeId], float] = {}
 
     # -- faults ----------------------------------------------------------------------------------
 
     def disturb(self, owner: object, faults: Iterable[LinkFault]) -> None:
-        """From now on the links do this too, until `owner` mends it."""
+        """Adds faults to the links, until `mend(owner)`. Replaces what `owner` added before."""
         self._faults[owner] = list(faults)
         self._set()
 
     def mend(self, owner: object) -> None:
-        """Takes back what `owner` did."""
+        """Removes the faults that `owner` added."""
         if self._faults.pop(owner, None) is not None:
             self._set()
 
     def heal(self) -> None:
-        """Every link is whole."""
+        """Removes all faults."""
         self._faults.clear()
         self._set()
 
     def is_cut(self, source: NodeId, target: NodeId) -> bool:
-        """Whether nothing crosses that link, in that direction."""
+        """Whether the link loses everything in that direction."""
         return self._filter.is_cut(source, target)
 
     def _set(self) -> None:
@@ -108,8 +114,8 @@ class Network:
     # -- frames ----------------------------------------------------------------------------------
 
     def send(self, source: NodeId, target: NodeId, frames: list[bytes]) -> None:
-        """What one process sends another in one turn."""
-        of = self._nodes[source].cluster_id
+        """Sends the frames of one turn. Those without a fault arrive together."""
+        cluster_id = self._nodes[source].cluster_id
         together = []
         for frame in frames:
             verdict = self._filter.verdict(source, target)
@@ -118,13 +124,13 @@ class Network:
             else:
                 for delay_s in verdict:
                     when = self._time.now + self._latency_s() + delay_s
-                    self._time.at(when, self._arrive, source, target, of, [frame])
+                    self._time.at(when, self._arrive, source, target, cluster_id, [frame])
         if together:
             when = self.next_arrival(source, target)
-            self._time.at(when, self._arrive, source, target, of, together)
+            self._time.at(when, self._arrive, source, target, cluster_id, together)
 
     def next_arrival(self, source: NodeId, target: NodeId) -> float:
-        """When what is sent now arrives: not before what was sent before."""
+        """When a frame that is sent now arrives: never before a frame that was sent earlier."""
         link = (source, target)
         when = self._time.now + self._latency_s()
         last = self._last_arrival.get(link, 0.0)
@@ -133,55 +139,59 @@ class Network:
         self._last_arrival[link] = when
         return when
 
-    def _arrive(self, source: NodeId, target: NodeId, of: str, frames: list[bytes]) -> None:
-        """A frame of a cluster that was given up reaches nobody: no pipe leads to the next one."""
+    def _arrive(self, source: NodeId, target: NodeId, cluster_id: str, frames: list[bytes]) -> None:
+        """Drops a frame from before a recovery: no pipe leads from the old cluster to the new."""
         there = self._nodes[target]
-        if there.cluster_id == of and not self._filter.is_cut(source, target):
+        if there.cluster_id == cluster_id and not self._filter.is_cut(source, target):
             there.receive(source, frames)
 
     def _latency_s(self) -> float:
-        return self._least_s + self._spread_s * self._chance.random()
+        return self._least_s + self._spread_s * self._rng.random()
 
 
 def cuts(links: Iterable[tuple[NodeId, NodeId]]) -> list[LinkFault]:
-    """Nothing crosses these links; each from its source to its target."""
+    """Faults that cut these links, each (source, target). `partition` cuts between groups."""
     return [LinkFault(source=source, target=target, cut=True) for source, target in links]
 
 
+CLIENT_LATENCY_S = 0.0001
+"""How long bytes between a client and a node take, in each direction."""
+
+
 class Caller(Protocol):
-    """A client, as its connection knows it."""
+    """A client, as its connection sees it."""
 
     def received(self, connection: Connection, frames: list[bytes]) -> None:
-        """Answers have come."""
+        """Replies have arrived."""
         ...
 
     def lost(self, connection: Connection) -> None:
-        """The connection has ended, and nothing more will come."""
+        """The connection has ended; no more replies will arrive."""
         ...
 
 
 class Connection:
-    """A client's connection to one life of one node: the client's `Connection` port. What the
-    server has of it is a `ServerEnd`, `send` of which is `answer`; only the node has both, so that
-    nothing is left of a connection that has been closed."""
+    """A client's connection to one life of one node: the client's `Connection` port.
+
+    The server holds a `ServerEnd`, whose `send` is `answer`. Only the node knows both, so that a
+    closed connection is freed at once.
+    """
 
     __slots__ = (
         "_answers",
         "_caller",
         "_closed",
         "_epoch",
-        "_latency_s",
         "_node",
         "_reader",
         "_time",
     )
 
-    def __init__(self, time: Time, caller: Caller, node: Process, latency_s: float) -> None:
+    def __init__(self, time: Time, caller: Caller, node: Endpoint) -> None:
         self._time = time
         self._caller = caller
         self._node = node
         self._epoch = node.epoch
-        self._latency_s = latency_s
         self._reader = FrameReader()
         self._answers: list[bytes] = []
         self._closed = False
@@ -189,14 +199,14 @@ class Connection:
     # -- the client's end ------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Frames, each behind its length."""
-        self._time.at(self._time.now + self._latency_s, self._reach_node, self._reader.feed(data))
+        """Sends bytes: frames, each preceded by its length."""
+        self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_node, self._reader.feed(data))
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection; the node learns of it a latency later."""
         if not self._closed:
             self._closed = True
-            self._time.at(self._time.now + self._latency_s, self._reach_node, None)
+            self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_node, None)
 
     def _reach_node(self, bodies: list[bytes] | None) -> None:
         if self._node.epoch == self._epoch:
@@ -205,19 +215,19 @@ class Connection:
     # -- the server's end ------------------------------------------------------------------------
 
     def answer(self, frame: bytes) -> None:
-        """Gathers an answer; it leaves with the next `flush`."""
+        """Buffers a reply until the next `flush`."""
         if not self._answers:
             self._node.unflushed.append(self)
         self._answers.append(frame)
 
     def flush(self) -> None:
-        """Sends what was gathered."""
+        """Sends the buffered replies."""
         frames, self._answers = self._answers, []
-        self._time.at(self._time.now + self._latency_s, self._reach_client, frames)
+        self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_client, frames)
 
     def end(self) -> None:
-        """The node's process has died."""
-        self._time.at(self._time.now + self._latency_s, self._reach_client, None)
+        """The node's process has died: the client learns of it a latency later."""
+        self._time.at(self._time.now + CLIENT_LATENCY_S, self._reach_client, None)
 
     def _reach_client(self, frames: list[bytes] | None) -> None:
         if self._closed:
@@ -230,7 +240,7 @@ class Connection:
 
 
 class ServerEnd:
-    """What the server knows of a connection."""
+    """The server's end of a connection: the `ClientConnection` port."""
 
     __slots__ = ("send",)
 

@@ -1,14 +1,14 @@
-"""The operator: a supervisor and whoever administers the cluster with it, as one.
+"""The operator: a supervisor, and the person who administers the cluster with it, as one.
 
-What it does to change the membership, in which order, and what it makes of a change that was
-broken off, is the product's own (`launcher/changes.py`), and so is its record
-(`launcher/records.py`). Like a real supervisor it has a change on record before it begins, records
-each step when it is done, looks only now and then, and hears nothing of a process that is stopped.
-It can be killed between any two steps, also between a step and its record. Then all nodes end with
-it, and all that it has not recorded is forgotten.
+The steps of a change of the membership, their order, and what happens to an interrupted change are
+the product's own (`launcher/changes.py`), and so is the record (`launcher/records.py`). Like a real
+supervisor, the operator records a change before it begins, and each step when it is done. It looks
+at the nodes only now and then, and a stopped process tells it nothing. It can be killed between any
+two steps, also between a step and its record. All nodes end with it then, and it forgets whatever
+it has not recorded.
 
-What takes an operator several steps is a generator, which yields how many simulated seconds it
-waits before its next step (`Work`, `Operator.begin`): what a coroutine is to the supervisor.
+Work of several steps is a generator that yields the simulated seconds until its next step (`Work`,
+`Operator.begin`). In the supervisor, such work is a coroutine.
 """
 
 from __future__ import annotations
@@ -33,27 +33,29 @@ if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
 Work: TypeAlias = Generator[float, None, None]
-"""What an operator does step by step; yields how many simulated seconds pass before the next."""
+"""Work in steps: yields how many simulated seconds pass before the next step."""
 
 LOOKS_EVERY_S = 0.05
+"""How often the operator looks at the nodes while it waits."""
 
 DEED_TAKES_S = (0.001, 0.3)
-"""Between these, the short ones as often: to stop a process, to remove a folder, to start one."""
+"""The least and the most that it takes to stop a process, remove a folder or start a process. The
+duration's logarithm is uniform."""
 
 MEMBERSHIP = "membership"
-RECOVERY = "recovery"
-"""Locks: one change of the membership at a time, and none while the cluster begins anew."""
+RECOVERING = "recovering"
+"""Locks: one change of the membership at a time, and none while the cluster is recovered."""
 
 
 class Onlooker(Protocol):
-    """Who is told what the operator does."""
+    """Receives what the operator does."""
 
     def forgot(self, node: SimulatedNode) -> None:
         """The data of a node has just been removed."""
         ...
 
     def dismissed(self, node: SimulatedNode) -> None:
-        """A node is about to be taken off the record."""
+        """A node is about to be taken off the record, for good."""
         ...
 
     def taken_down(self, node: SimulatedNode) -> None:
@@ -66,13 +68,13 @@ class Onlooker(Protocol):
 
 
 class Operator:
-    """Whoever administers one simulated cluster.
+    """Administers one simulated cluster.
 
-    record: what the supervisor has on record; all else it forgets when it is killed
-    nodes: those that are on record, by id
+    record: what the supervisor has on record; it forgets everything else when it is killed
+    nodes: the nodes on record, by id
     is_down: there is no supervisor now
-    on_step: called when a step of a change is done, and when it is on record
-    on_take_down: told of each node that a rolling restart is about to stop
+    on_step: called when a step of a change is done, and again when that is on record
+    on_take_down: called with each node that a rolling restart is about to stop
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Operator:
         rng: random.Random,
         onlooker: Onlooker,
     ) -> None:
-        """nodes: all that there are, and those that may be added"""
+        """nodes: all nodes of the run, those that may be added later too"""
         self.record = record
         self.nodes = {node_id: nodes[node_id] for node_id in record.members}
         self.time = time
@@ -93,10 +95,10 @@ class Operator:
         self._everybody = nodes
         self._rng = rng
         self._onlooker = onlooker
-        self._said: dict[NodeId, Status] = {}
-        """the last that each node has said when it was looked at"""
+        self._statuses: dict[NodeId, Status] = {}
+        """the last status that each node has reported"""
         self._led_term = 0
-        """in the newest term of which it has heard that it has a leader"""
+        """the newest term in which the operator has seen a leader"""
         self._floor = Floor()
         self._under_way: dict[str, Work] = {}
         for node_id, node in nodes.items():
@@ -106,7 +108,8 @@ class Operator:
 
     @property
     def leader(self) -> SimulatedNode | None:
-        """Who leads, as far as those say that can: none whose lead is known to be over."""
+        """The leader, as far as the nodes that answer can tell. A leader of a term before the
+        newest one with a leader is ignored: its leadership is over."""
         leader = current_leader(node for node in self.nodes.values() if not node.paused)
         if leader is None or leader.server is None:
             return None
@@ -122,48 +125,53 @@ class Operator:
         for node_id, node in self.nodes.items():
             answers = node.server is not None and not node.paused
             if node.server is not None and answers:
-                self._said[node_id] = node.server.status()
+                self._statuses[node_id] = node.server.status()
             status = NodeStatus(id=node_id, state=_state_of(node))
-            if node_id in self._said:
-                status = with_word_of(status, self._said[node_id], answers=node.server is not None)
+            if node_id in self._statuses:
+                status = with_word_of(
+                    status, self._statuses[node_id], answers=node.server is not None
+                )
             described.append(status)
-        return cluster_status("simulated", 0, described, self._said)
+        return cluster_status("simulated", 0, described, self._statuses)
 
     def _up(self) -> list[NodeId]:
         return [node_id for node_id, node in self.nodes.items() if _state_of(node) == "up"]
 
-    def _leader_says(self) -> Status | None:
+    def _leader_status(self) -> Status | None:
         leader = self.leader
         return None if leader is None or leader.server is None else leader.server.status()
 
-    # -- what is asked of it ---------------------------------------------------------------------
+    # -- what can be asked of it -----------------------------------------------------------------
 
     def reconfigure(self, target: list[NodeId]) -> None:
-        """Asks once that these be the voters, unless it is at something else."""
+        """Asks the leader once to make these the voters, unless a change is under way."""
         leader = self.leader
         if target and leader is not None and self.record.change is None:
             leader.change_membership(target)
 
     def add(self, count: int) -> bool:
-        """Begins to add as many nodes; whether it has begun. None has an id that another had."""
+        """Begins to add nodes, with ids that no node has had. Returns whether it has begun."""
         record, new = self.record.enlisting(count)
-        said = self._leader_says()
-        if said is None or not self._may_begin("add", new, Beside.BEGIN):
+        status = self._leader_status()
+        if status is None or not self._may_begin("add", new, Beside.BEGIN):
             return False
         if any(node not in self._everybody for node in new):
             return False
-        if not Configuration(said.membership).has_quorum(self._up()):
+        if not Configuration(status.membership).has_quorum(self._up()):
             return False
         change = Change("add", new)
         self.record = record.intending(change)  # both in one write
         for node_id in new:
             self.nodes[node_id] = self._everybody[node_id]
-            self.nodes[node_id].cluster_id = record.cluster_id
+            self.nodes[node_id].data_at_rest.cluster_id = record.cluster_id
         self._go(change)
         return True
 
     def remove(self, ids: list[NodeId]) -> bool:
-        """Begins to remove nodes, which gives up what was begun for them; whether it has begun."""
+        """Begins to remove nodes. Returns whether it has begun.
+
+        A change under way for the same nodes is given up.
+        """
         under_way = self.record.change
         if under_way is None:
             if not self._may_begin("remove", ids, Beside.BEGIN) or self.leader is None:
@@ -180,9 +188,9 @@ class Operator:
         return True
 
     def rebuild(self, node: SimulatedNode, rng: random.Random | None = None) -> bool:
-        """Begins to have a node forget everything and learn it anew; whether it has begun.
+        """Begins to rebuild a node on an empty disk. Returns whether it has begun.
 
-        A node that has been lost again while it was learning begins from the front.
+        A node that is lost again while it is rebuilt starts over.
 
         rng: decides how long each step takes
         """
@@ -194,7 +202,7 @@ class Operator:
             if not self._are_enough_without(change.nodes):
                 return False
         else:
-            if not self._may_begin("rebuild", change.nodes, Beside.JOIN) or not node.lost:
+            if not self._may_begin("rebuild", change.nodes, Beside.JOIN) or not node.data.lost:
                 return False
             change = Change("rebuild", under_way.nodes, then=under_way.then)
         self.record = self.record.intending(change)
@@ -203,12 +211,12 @@ class Operator:
 
     def _may_begin(self, kind: str, ids: list[NodeId], wanted: Beside) -> bool:
         change = self.record.change
-        if self.is_down or self.is_at(RECOVERY):
+        if self.is_down or self.is_at(RECOVERING):
             return False
         return changes.beside(change, kind, ids) is wanted
 
     def _are_enough_without(self, ids: list[NodeId]) -> bool:
-        """Those that stay are a quorum; or those that go have no vote."""
+        """Whether the nodes that stay are a quorum, or those that go have no vote."""
         status = self.look()
         if status.membership is None or not any(map(status.may_vote, ids)):
             return True
@@ -218,17 +226,17 @@ class Operator:
     # -- its own life ----------------------------------------------------------------------------
 
     def die(self, reason: str = "its supervisor was killed") -> None:
-        """Whoever supervises is killed: all nodes end, and what is not on record is forgotten."""
+        """The supervisor is killed: all nodes end, and what is not on record is forgotten."""
         self._let_go(lambda lock: True)
         self.is_down = True
         self._floor = Floor()
-        self._said.clear()
+        self._statuses.clear()
         for node in self.nodes.values():
             node.withheld = True
             node.crash(power=False, reason=reason)
 
     def come_back(self) -> None:
-        """Another supervisor starts the nodes that are on record, and goes on with the change."""
+        """A new supervisor starts the nodes on record, and continues the change on record."""
         if not self.is_down:
             return
         self.is_down = False
@@ -239,8 +247,8 @@ class Operator:
         if self.record.change is not None:
             self.begin(MEMBERSHIP, self._do_all(self._rng, resumed=True))
 
-    def begin_anew(self) -> None:
-        """The nodes have the data of another cluster now, and no change of it is on record."""
+    def adopt_recovered(self) -> None:
+        """The nodes have the data of a new cluster now, and no change of it is on record."""
         self.record = msgspec.structs.replace(
             self.record.intending(None), cluster_id=next(iter(self.nodes.values())).cluster_id
         )
@@ -248,9 +256,9 @@ class Operator:
     # -- work in steps ---------------------------------------------------------------------------
 
     def begin(self, lock: str, work: Work) -> bool:
-        """Begins something, unless something with the same lock is under way; whether it has begun.
+        """Begins work, unless work with the same lock is under way. Returns whether it has begun.
 
-        lock: names what the supervisor has a lock for, such as "rolling"
+        lock: what the supervisor would lock, such as `MEMBERSHIP`
         """
         if lock in self._under_way:
             work.close()
@@ -260,12 +268,11 @@ class Operator:
         return True
 
     def is_at(self, lock: str) -> bool:
-        """Whether something with this lock is under way."""
+        """Whether work with this lock is under way."""
         return lock in self._under_way
 
-    def leave_off(self) -> None:
-        """Whatever is under way stays where it is, but for a change that is on record; and if there
-        is no supervisor, another one starts."""
+    def stop_work(self) -> None:
+        """Stops all work but a change on record. If there is no supervisor, a new one starts."""
         self._let_go(lambda lock: lock != MEMBERSHIP)
         self.come_back()
 
@@ -285,7 +292,7 @@ class Operator:
     # -- changes ---------------------------------------------------------------------------------
 
     def _go(self, change: Change, rng: random.Random | None = None) -> None:
-        """Does what is on record now, in place of what is under way."""
+        """Replaces the change under way, if any, by the one that is on record now."""
         self._let_go(lambda lock: lock == MEMBERSHIP)
         self._tell("change.begun", change)
         self.begin(MEMBERSHIP, self._do_all(rng or self._rng, resumed=False))
@@ -301,9 +308,9 @@ class Operator:
                 least_s, most_s = DEED_TAKES_S
                 yield least_s * (most_s / least_s) ** rng.random()
             elif isinstance(step, Voters):
-                while (said := self._made(step)) is None:
+                while (status := self._made(step)) is None:
                     yield LOOKS_EVERY_S
-                self._floor = changes.floor_of(said)
+                self._floor = changes.floor_of(status)
                 self.on_step()
                 yield 0.0
             self.record = self.record.intending(changes.advanced(change))
@@ -313,12 +320,12 @@ class Operator:
                 self._tell("change.done", change)
 
     def _take_up(self) -> Work:
-        """Begins with what the supervisor before has left, once it is known what is made of it."""
+        """Finishes or undoes what the previous supervisor has left, once the leader shows which."""
         change = self.record.change
         assert change is not None
-        while (made_of_it := changes.verdict(change, self._leader_says())) is Verdict.WAIT:
+        while (verdict := changes.verdict(change, self._leader_status())) is Verdict.WAIT:
             yield LOOKS_EVERY_S
-        if made_of_it is Verdict.FINISH:
+        if verdict is Verdict.FINISH:
             self._tell("change.resumed", change)
             self.record = self.record.intending(changes.resumed(change))
         else:
@@ -326,49 +333,52 @@ class Operator:
             self.record = self.record.intending(changes.superseded(change, change.nodes))
 
     def _made(self, step: Voters) -> Status | None:
-        """What the leader says if it has made it; if it does not know of it, it is asked for that,
-        unless too few of those who would vote are up."""
-        leader, said = self.leader, self._leader_says()
-        if leader is None or said is None:
+        """Returns the leader's status once it has made the change; None until then.
+
+        Asks the leader for the change if it does not know of it, unless too few of the new voters
+        are up.
+        """
+        leader, status = self.leader, self._leader_status()
+        if leader is None or status is None:
             return None
-        wanted = stable(step.among(said.membership.target))
-        match changes.standing(step, said):
+        wanted = stable(step.among(status.membership.target))
+        match changes.standing(step, status):
             case Standing.MADE:
-                return said
+                return status
             case Standing.UNKNOWN if Configuration(wanted).has_quorum(self._up()):
-                leader.change_membership(list(wanted.target), said.term)
+                leader.change_membership(list(wanted.target), status.term)
         return None
 
     def _act(self, act: Act) -> Work:
-        """Does it; where it is several writes to the disk, the supervisor can die between them."""
+        """Carries out one step. Between the writes of a step the supervisor can die."""
         node_id = act.node
         if node_id not in self.nodes:
-            return  # it was dismissed when the supervisor was killed
+            return  # the node was dismissed before the supervisor was killed
         node = self.nodes[node_id]
         if act.deed is Deed.START:
             node.withheld = False
             node.start()
             return
-        node.withheld = True  # nobody else starts it meanwhile
+        node.withheld = True  # nothing else may start it meanwhile
         node.crash(power=False, reason=f"stopped: {changes.under_way(self._change())}")
         match act.deed:
             case Deed.FORGET:
                 self.record = self.record.renewing(node_id, self._floor)
-                node.renewed = self._floor
+                node.data.renewed = self._floor
                 self.on_step()
                 yield 0.0
-                node.is_to_forget()
-                node.erase()
+                node.data_at_rest.expect_erasure()
+                node.data_at_rest.erase()
                 self._onlooker.forgot(node)
             case Deed.DISMISS:
                 self._onlooker.dismissed(node)
-                node.is_to_forget()
-                node.erase()
+                node.data_at_rest.expect_erasure()
+                node.data_at_rest.erase()
                 self.on_step()
                 yield 0.0
                 self.record = self.record.dismissing(node_id)
                 del self.nodes[node_id]
-                self._said.pop(node_id, None)
+                self._statuses.pop(node_id, None)
 
     def _change(self) -> Change:
         assert self.record.change is not None
@@ -384,12 +394,12 @@ def _nothing() -> None:
 
 def _state_of(node: SimulatedNode) -> NodeState:
     if node.server is None:
-        return "failed" if node.lost else "down"
+        return "failed" if node.data.lost else "down"
     return "paused" if node.paused else "up"
 
 
 def current_leader(nodes: Iterable[SimulatedNode]) -> SimulatedNode | None:
-    """The leader of the newest term that has one, among these."""
+    """The leader among these nodes; if there are several, that of the newest term."""
     leaders = [
         (node.server.state.current_term, node)
         for node in nodes

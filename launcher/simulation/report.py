@@ -1,7 +1,6 @@
-"""What a failed run looks like to people: the property, the events before, a smaller schedule, and
-how to see it again.
+"""The report on a failed run: the property, the last events, a smaller schedule, and the commands.
 
-A run is repeated by its seed, so all of this is found out afterwards: the run itself keeps nothing.
+The seed repeats the run, so the report runs it again: the first run keeps nothing for it.
 """
 
 from __future__ import annotations
@@ -13,27 +12,26 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from launcher.settings import write_duration
+from launcher.simulation.faults.schedule import FAULTS, Fault, shrink
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import FAULTS, Fault, shrink
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
 from launcher.timeline import parse_line, render
 
 EVENTS_OF_A_NODE = 6
-"""So many events of each node are shown."""
-
+"""How many events of each node are shown."""
 
 UNREMARKABLE = ("applied.digest", "leader.heard")
-"""Events that would push out others which tell more."""
+"""Events that are not shown, because others tell more."""
 
 
 class Shrunk(msgspec.Struct, frozen=True):
     """A smaller schedule that breaks the same property.
 
-    options: with the faults that are left in `only`, and no longer than it needs to be
-    failure: how it fails
-    runs: how many runs it took to find it
+    options: those of the smaller run: `only` has its faults, and `time_s` is as short as it can be
+    failure: the failure of the smaller run
+    runs: how many runs the search took
     """
 
     options: Options
@@ -49,10 +47,10 @@ def shrink_failure(
     most_runs: int = 150,
     progress: Callable[[int], None] = lambda runs: None,
 ) -> Shrunk | None:
-    """The smallest part of the seed's schedule, as far as found, that breaks the same property;
-    None when not even what had begun by then does, by itself.
+    """Searches for the smallest part of the seed's schedule that breaks the same property.
 
-    Of a run that ends sooner the seed may make another world, so that is tried, not supposed.
+    Returns None when not even all faults that had begun before the failure break it. A shorter run
+    may differ from the seed's run, so each shorter run is tried.
     """
     failure = outcome.failure
     assert failure is not None, "only a failure can be shrunk"
@@ -91,7 +89,7 @@ def shrink_failure(
 
 
 def _no_longer_than(options: Options, failure: Failure) -> Options:
-    """Ends the disturbed part soon after the failure; one that came in calm needs all of it."""
+    """Options that end the faults soon after the failure, if it came while there were faults."""
     end_s = failure.at_s + 0.1
     if end_s >= options.time_s:
         return options
@@ -99,7 +97,10 @@ def _no_longer_than(options: Options, failure: Failure) -> Options:
 
 
 def last_events(options: Options, seed: int) -> list[str]:
-    """The last events before a failure, some of each node, in one order, as lines."""
+    """The last events of each node before a failure, as lines, in the order in which they happened.
+
+    Runs the seed again.
+    """
     kept: dict[int, deque[tuple[int, str]]] = {}
     number = 0
 
@@ -147,7 +148,7 @@ def describe_failure(options: Options, outcome: Outcome, shrunk: Shrunk | None) 
 
 
 def command(options: Options, seed: int) -> str:
-    """What to type to see this run again."""
+    """The command that repeats this run."""
     default = Options()
     words = ["launcher", "simulate", "--seed", str(seed)]
     if options.nodes != default.nodes:

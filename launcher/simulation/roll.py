@@ -1,9 +1,9 @@
 """The operator's rolling restart: all nodes, one at a time, as the supervisor does it.
 
-Which node is next, whether it may be taken down now, to whom it hands over and when it is back is
-the product's own (`launcher/rolling.py`). The operator asks it with what it sees when it looks, and
-stops the node in the same moment. Unlike a supervisor it does not wait until the node has finished
-what it writes: it ends as by SIGKILL, which is the worse of the two.
+The product decides which node is next, whether it may be taken down now, to which node it hands
+over and when it is back (`launcher/rolling.py`). The operator asks it with what it sees when it
+looks, and stops the node at the same moment. A supervisor lets the node finish its write first;
+here the node ends as by SIGKILL, which is the harder case.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROLLING = "rolling"
 
 
 def roll(operator: Operator, patience_s: float, rng: random.Random) -> Work:
-    """Restarts every node once, or gives up where the supervisor would fail.
+    """Restarts every node once. Gives up where the supervisor would report an error.
 
     patience_s: how long a node may take to catch up
     """
@@ -34,7 +34,7 @@ def roll(operator: Operator, patience_s: float, rng: random.Random) -> Work:
     for position, node_id in enumerate(ids):
         node = operator.nodes.get(node_id)
         if node is None or node.withheld:
-            continue  # it was removed, or is being rebuilt, and is restarted in any case
+            continue  # it was removed, or is being rebuilt and restarts anyway
         done = yield from _restart(operator, node, ids[:position], patience_s, rng)
         if not done:
             return
@@ -79,7 +79,7 @@ def _restart(
 def _unobjectionable(
     operator: Operator, node: SimulatedNode
 ) -> Generator[float, None, ClusterStatus | None]:
-    """Returns the status in which the node may be taken down; None when that does not come."""
+    """Waits until the node may be taken down. Returns the status by then, or None on a timeout."""
     give_up_at = operator.time.now + rolling.PATIENCE_S
     while True:
         status = operator.look()
@@ -92,7 +92,7 @@ def _unobjectionable(
 
 
 def _hand_over(node: SimulatedNode, heir: NodeId | None) -> Work:
-    """Asks it to, and waits until it has, or has given up."""
+    """Asks the node to hand over, and waits until it has done so or has given up."""
     node.transfer(heir)
     while node.server is not None and node.server.handing_over:
         yield LOOKS_EVERY_S

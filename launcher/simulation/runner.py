@@ -1,10 +1,9 @@
-"""Many seeds: here, in worker processes, or on somebody else's machines.
+"""Runs many seeds: in this process, in worker processes, or on the machines of a scheduler.
 
-`run_seeds` is the unit of work: some consecutive seeds of the same options, one after another, and
-their outcomes. `search` hands such pieces to an executor of `concurrent.futures`, or any that keeps
-its interface, and no more of them at a time than keep it busy. It ends at the first failure, and
-then waits for what was begun before it, so that the failure it answers with is the lowest seed's,
-however many workers there are.
+`run_seeds` is the unit of work: some consecutive seeds with the same options. `search` gives such
+pieces to an executor with the interface of `concurrent.futures`, only as many at a time as keep it
+busy. It ends at the first failure. Then it waits for the pieces with lower seeds, so that it
+returns the failure of the lowest seed, however many workers there are.
 """
 
 from __future__ import annotations
@@ -28,18 +27,17 @@ from launcher.simulation.trace import Trace
 from launcher.simulation.world import Outcome, World
 
 PIECE_S = 30.0
-"""About so many simulated seconds are one piece of work: half a second on one core."""
-
+"""About how many simulated seconds make one piece of work: half a second on one core."""
 
 SCHEDULER_TIMEOUT_S = 10.0
-"""So long may a scheduler take to answer."""
+"""How long a scheduler may take to reply."""
 
 
 class Tally(msgspec.Struct):
-    """What many runs came to, together.
+    """The sums over many runs.
 
     failed: the outcome of the lowest seed that failed
-    undecided: seeds whose history the checker could not decide, and why
+    undecided: by seed, why the checker could not decide its history
     """
 
     seeds: int = 0
@@ -53,7 +51,7 @@ class Tally(msgspec.Struct):
     undecided: dict[int, str] = {}
 
     def add(self, outcome: Outcome) -> None:
-        """Takes in one more."""
+        """Adds one run."""
         self.seeds += 1
         self.simulated_s += outcome.simulated_s
         self.operations += outcome.operations
@@ -70,8 +68,8 @@ class Tally(msgspec.Struct):
 def run_seed(options: Options, seed: int, trace: Trace | None = None) -> Outcome:
     """Simulates one seed. The same arguments give the same outcome, and the same trace."""
     collecting = gc.isenabled()
-    gc.disable()  # a world is one web of objects that all live until it ends
-    gc.freeze()  # and what was there before it need not be looked at when it is taken down
+    gc.disable()  # almost all objects of a world live until it ends
+    gc.freeze()  # and older objects need not be looked at when it is freed
     try:
         return World(situation(options, seed), trace=trace).run()
     finally:
@@ -82,7 +80,7 @@ def run_seed(options: Options, seed: int, trace: Trace | None = None) -> Outcome
 
 
 def run_seeds(options: Options, first: int, last: int) -> list[Outcome]:
-    """Simulates these seeds, up to the first that fails."""
+    """Simulates these seeds, up to the first one that fails."""
     outcomes = []
     for seed in range(first, last + 1):
         outcomes.append(run_seed(options, seed))
@@ -102,9 +100,9 @@ def search(
 ) -> Tally:
     """Simulates the seeds from `first` to `last`, until one fails.
 
-    executor: where; None for here
-    workers: how many pieces of work it can do at a time
-    progress: called whenever there is something new in the tally
+    executor: runs the pieces of work; None for this process
+    workers: how many pieces the executor can run at a time
+    progress: called whenever the tally has changed
     """
     tally = Tally()
     if executor is None:
@@ -153,7 +151,7 @@ def _result(future: Future[list[Outcome]]) -> list[Outcome]:
 
 @contextmanager
 def local_workers(count: int) -> Iterator[Executor | None]:
-    """So many processes of this machine; None for one, which is this process itself."""
+    """An executor with `count` processes of this machine; None, for this process, if it is 1."""
     if count == 1:
         yield None
         return
@@ -163,7 +161,7 @@ def local_workers(count: int) -> Iterator[Executor | None]:
     try:
         yield executor
     finally:
-        # Whatever is not needed any more is not waited for.
+        # Pieces that nobody needs any more are not waited for.
         executor.shutdown(wait=False, cancel_futures=True)
         for worker in multiprocessing.active_children():
             worker.terminate()
@@ -171,9 +169,9 @@ def local_workers(count: int) -> Iterator[Executor | None]:
 
 @contextmanager
 def scheduler(address: str) -> Iterator[tuple[Executor, int]]:
-    """The workers of a Dask scheduler, and how many tasks they can do at a time.
+    """The workers of a Dask scheduler, and how many tasks they can run at a time.
 
-    Raises UsageError when Dask is not installed, LauncherError when nobody answers there.
+    Raises UsageError when Dask is not installed, LauncherError when no scheduler replies there.
     """
     try:
         from distributed import Client
@@ -193,7 +191,7 @@ def scheduler(address: str) -> Iterator[tuple[Executor, int]]:
 
 
 def _begin_worker() -> None:
-    """A worker obeys Ctrl-C without a word, and does not outlive whoever started it."""
+    """Lets Ctrl-C end a worker without a traceback, and ends it with its parent process."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,8 +1,8 @@
 """The circumstances of one simulated run: what its seed decides before anything happens.
 
-Limits are drawn small as often as large, so that a run of seconds comes to them; latencies and
-disks are fast or slow; the failure hint is on or off. `Options` is what the user says, `Situation`
-what the seed makes of it.
+Limits are drawn small as often as large, so that a run of seconds reaches them. Links and disks are
+fast or slow, and the failure hint is on or off. `Options` is what the user asks for, and
+`Situation` is what the seed draws from that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 import msgspec
 
 from launcher.records import ClusterRecord
-from launcher.simulation.schedule import (
+from launcher.simulation.faults.schedule import (
     ADD,
     FAULTS,
     FLIP_BIT,
@@ -34,36 +34,38 @@ from node.wire import NodeConfig
 CLUSTER_ID = "simulated"
 
 ELECTION_TIMEOUT_S = 1.0
-"""The longest that a simulated node waits for a leader."""
+"""The longest election timeout."""
 
 KEYS = (3, 6, 12)
+"""How many keys the clients use: a run draws one of these."""
 
 HOSTILE = 0.1
-"""In so many runs there is a hostile client."""
+"""The share of runs with a hostile client."""
 
 SESSIONS_END = 0.3
-"""In so many runs sessions end early: idle ones, or all but a few."""
+"""The share of runs in which sessions end early: idle ones, or all but a few."""
 
 SESSION_S = 3600.0
 SESSIONS = 10_000
-"""By these no session ends in a run."""
+"""A timeout and a number of sessions that no run reaches."""
 
 MOST_ADDED = 8
-"""So many nodes may be added in a run, one after the other or together."""
+"""How many nodes may be added in a run, one after another or together."""
 
 NEVER = 1 << 40
-"""So many entries no run has."""
+"""More entries than any run has."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be simulated.
 
-    nodes: how many servers
-    time_s: for how many simulated seconds faults happen; the liveness phase comes after them
-    faults: the kinds that are allowed, names of `FAULTS`
-    rate: operations a simulated second that all clients together begin, if they are not held up
-    clients: how many there are
-    only: of the seed's schedule only the faults with these numbers; None for all
+    nodes: how many servers there are
+    time_s: for how many simulated seconds faults happen, before the liveness phase
+    faults: the kinds of faults that are allowed, names of `FAULTS`
+    rate: how many operations all clients together begin in a simulated second, if nothing delays
+        them
+    clients: how many clients there are
+    only: the numbers of the faults of the seed's schedule that happen; None for all
     """
 
     nodes: int = 5
@@ -74,34 +76,34 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[int, ...] | None = None
 
 
-def _chance(seed: int, purpose: str) -> random.Random:
+def _rng(seed: int, purpose: str) -> random.Random:
     return random.Random(f"{seed}/{purpose}")
 
 
 @lru_cache(maxsize=2)
 def _schedule(options: Options, seed: int) -> tuple[Fault, ...]:
-    """Asked for at each start of each node."""
-    schedule = make_schedule(options.faults, options.time_s, partial(_chance, seed))
+    """Cached: every start of a node asks for it."""
+    schedule = make_schedule(options.faults, options.time_s, partial(_rng, seed))
     return tuple(schedule if options.only is None else only(schedule, options.only))
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
-    """One run's circumstances. Seconds and bytes.
+    """The circumstances of one run. Times in seconds, sizes in bytes.
 
-    latency_s: between these a message takes from one node to another
-    sync_s: between these an append takes
-    turn_s: how long a process gathers what comes before it acts
+    latency_s: the least and the most that a message takes from one node to another
+    sync_s: the least and the most that an append takes
+    turn_s: how long a process collects what arrives before it acts
     limits: the core's
-    max_apply_commands: so many a node applies, or queries it answers, before others get their turn
+    max_apply_commands: how many commands or queries a node handles before other work gets a turn
     session_timeout_s, most_sessions: when sessions end
-    keys: over how many keys the clients quarrel
-    padding: up to so many bytes are added to a value
-    followers: such a share of the reads is asked of a certain node, whether it leads or not
-    lease: leaders answer reads by leases; then no clock leaves the bound that they assume
-    readers: so many of the clients only read
-    one_shots: so many of the others begin anew for each call
-    hostile: there is a client besides that asks for what no client may
-    election_timeout_max_s: between the shortest timeout and this they are drawn
+    keys: how many keys the clients use
+    padding: at most so many bytes are added to a value
+    followers: the share of the reads that is sent to a certain node, whether it leads or not
+    lease: leaders serve reads by leases; then all clocks stay within the bound that leases assume
+    readers: how many of the clients only read
+    one_shots: how many of the other clients begin a new session for each call
+    hostile: whether there is also a hostile client
+    election_timeout_max_s: election timeouts are drawn between the shortest one and this
     """
 
     seed: int
@@ -128,12 +130,12 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nodes(self) -> list[NodeId]:
-        """Those that are on record when the run begins."""
+        """The nodes on record when the run begins."""
         return list(range(1, self.options.nodes + 1))
 
     @property
     def spares(self) -> list[NodeId]:
-        """Those that may be added. They do not run before."""
+        """The nodes that may be added during the run, and do not run before."""
         first = self.options.nodes + 1
         adds = any(fault.kind == ADD for fault in self.schedule())
         return list(range(first, first + MOST_ADDED)) if adds else []
@@ -154,48 +156,48 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reconfigures(self) -> bool:
-        """Whether the membership changes in this run, to whatever."""
+        """Whether the voters change at random in this run, without the supervisor's record."""
         return any(fault.kind == RECONFIGURE for fault in self.schedule())
 
     @property
     def rots(self) -> bool:
-        """Whether disks rot in this run."""
+        """Whether bits on disks flip in this run."""
         return any(fault.kind == FLIP_BIT for fault in self.schedule())
 
     @property
     def rebuilds(self) -> bool:
-        """Whether nodes are set aside and rebuilt in this run."""
+        """Whether nodes are rebuilt in this run."""
         return any(fault.kind == REBUILD for fault in self.schedule())
 
     @property
     def recovers(self) -> bool:
-        """Whether the cluster is given up, and begun anew from one node's data, in this run."""
+        """Whether the cluster is recovered from one node's data in this run."""
         return any(fault.kind == RECOVER for fault in self.schedule())
 
     @property
     def recorded_changes(self) -> bool:
-        """Whether nodes are added, removed or rebuilt in this run, as the supervisor does it."""
+        """Whether nodes are added, removed or rebuilt in this run, by the supervisor's record."""
         return any(fault.kind in (ADD, REMOVE, REBUILD) for fault in self.schedule())
 
     @property
     def sessions_end(self) -> bool:
-        """Whether a client that is at work may lose its session in this run."""
+        """Whether an active client may lose its session in this run."""
         return self.session_timeout_s < SESSION_S or self.most_sessions < SESSIONS
 
     @property
     def members(self) -> list[NodeId]:
-        """With whom the cluster begins: not always with all, where the membership changes."""
+        """The first voters: all nodes, or in some runs with `reconfigure` only half of them."""
         if not self.reconfigures:
             return self.nodes
-        size = self.chance("members").choice([len(self.nodes), (len(self.nodes) + 1) // 2])
+        size = self.rng("members").choice([len(self.nodes), (len(self.nodes) + 1) // 2])
         return self.nodes[:size]
 
-    def chance(self, purpose: str) -> random.Random:
-        """The randomness for one purpose. What one purpose draws never moves another."""
-        return _chance(self.seed, purpose)
+    def rng(self, purpose: str) -> random.Random:
+        """Returns a new random stream for one purpose, independent of all other purposes."""
+        return _rng(self.seed, purpose)
 
     def schedule(self) -> list[Fault]:
-        """The faults of this run: the seed's, or those of them that `Options.only` names.
+        """The faults of this run: those of the seed, or only those that `Options.only` names.
 
         Raises UsageError for a number that the seed's schedule does not have.
         """
@@ -210,10 +212,12 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         renewed: Floor | None = None,
         cluster_id: str = CLUSTER_ID,
     ) -> NodeConfig:
-        """What a node of this cluster is told when it starts; of the voters nothing, if it joins,
-        or has been `renewed` when so much was committed.
+        """What a node of this cluster is told when it starts.
+
+        A node that joins, or was rebuilt, is told no voters: it learns them from its peers.
 
         known: what its data is known to have held
+        renewed: what was committed when its data was removed; None if it never was
         """
         begins = node_id in self.members and renewed is None
         return NodeConfig(
@@ -254,11 +258,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def situation(options: Options, seed: int) -> Situation:
-    """What this seed makes of the options."""
-    chance, reads = random.Random(f"{seed}/situation"), random.Random(f"{seed}/reads")
-    latency_s = chance.choice([0.0001, 0.0001, 0.001, 0.005])
-    sync_s = chance.choice([0.0002, 0.0002, 0.002, 0.01])
-    narrow = chance.random() < 0.15  # what is sent and written piece by piece is there in part
+    """Draws the circumstances of this seed."""
+    rng, reads = random.Random(f"{seed}/situation"), random.Random(f"{seed}/reads")
+    latency_s = rng.choice([0.0001, 0.0001, 0.001, 0.005])
+    sync_s = rng.choice([0.0002, 0.0002, 0.002, 0.01])
+    narrow = rng.random() < 0.15  # slow, and in small pieces: so that often only a part arrives
     ends, haste = random.Random(f"{seed}/sessions"), random.Random(f"{seed}/haste")
     timeout_s, most = SESSION_S, SESSIONS
     if ends.random() < SESSIONS_END:
@@ -267,22 +271,22 @@ def situation(options: Options, seed: int) -> Situation:
     drawn = Situation(
         seed=seed,
         options=options,
-        latency_s=(latency_s, latency_s * chance.choice([1.5, 4.0])),
-        sync_s=(sync_s, sync_s * chance.choice([1.5, 5.0])),
-        turn_s=chance.choice([0.0001, 0.0005, 0.001]),
-        failure_hint=chance.random() < 0.5,
+        latency_s=(latency_s, latency_s * rng.choice([1.5, 4.0])),
+        sync_s=(sync_s, sync_s * rng.choice([1.5, 5.0])),
+        turn_s=rng.choice([0.0001, 0.0005, 0.001]),
+        failure_hint=rng.random() < 0.5,
         limits=Limits(
-            max_append_bytes=chance.choice([1, 500, 4000, 1 << 20]),
-            inflight_batches=chance.choice([1, 4, 64]),
-            max_uncommitted_bytes=chance.choice([400, 2000, 1 << 20]),
-            max_apply_bytes=chance.choice([2000, 1 << 20, 1 << 20]),
+            max_append_bytes=rng.choice([1, 500, 4000, 1 << 20]),
+            inflight_batches=rng.choice([1, 4, 64]),
+            max_uncommitted_bytes=rng.choice([400, 2000, 1 << 20]),
+            max_apply_bytes=rng.choice([2000, 1 << 20, 1 << 20]),
         ),
         max_apply_commands=random.Random(f"{seed}/stretch").choice([1, 20, 4096, 4096]),
-        segment_bytes=chance.choice([8 << 10, 32 << 10, 128 << 10]),
-        keys=chance.choice(KEYS),
-        padding=chance.choice([0, 0, 50, 200]),
-        snapshot_log_bytes=chance.choice([1000, 10_000, 1 << 30]),
-        snapshot_entries=chance.choice([10, 50, 300, NEVER]),
+        segment_bytes=rng.choice([8 << 10, 32 << 10, 128 << 10]),
+        keys=rng.choice(KEYS),
+        padding=rng.choice([0, 0, 50, 200]),
+        snapshot_log_bytes=rng.choice([1000, 10_000, 1 << 30]),
+        snapshot_entries=rng.choice([10, 50, 300, NEVER]),
         followers=reads.choice([0.0, 0.3, 0.7]),
         lease=reads.random() < 0.3,
         session_timeout_s=timeout_s,
@@ -294,13 +298,13 @@ def situation(options: Options, seed: int) -> Situation:
     )
     drawn = _limited(
         drawn,
-        max_trailing_bytes=chance.choice([0, 0, 500, 5000]),
-        max_chunk_bytes=chance.choice([300, 1500, 1 << 20]),
+        max_trailing_bytes=rng.choice([0, 0, 500, 5000]),
+        max_chunk_bytes=rng.choice([300, 1500, 1 << 20]),
         max_log_bytes=drawn.snapshot_log_bytes * LOG_BOUND,
     )
     if drawn.lease:
-        # A lease fails in the moments in which another leads already: who reads then, of the one,
-        # and who writes, of the other?
+        # A lease that is too long shows only while another leader exists already: then some client
+        # must read from the old leader, and another one write at the new leader.
         drawn = msgspec.structs.replace(
             drawn,
             readers=haste.choice([2, 4]),
@@ -324,21 +328,21 @@ def _limited(drawn: Situation, **changes: int) -> Situation:
 
 
 def _bearable(drawn: Situation, options: Options) -> Situation:
-    """Without what nobody could live with for long, and nobody would have together."""
+    """Replaces combinations of circumstances under which no cluster could make progress."""
     chunk_bytes = drawn.limits.max_chunk_bytes
     if drawn.one_shots:
-        # Each leaves a session behind, so the state grows with the run; and a snapshot has to be
-        # through before the next is due, and the log behind it gone (seed 562 of 60 s).
+        # Each one-shot call leaves a session behind, so the state grows with the run. A snapshot
+        # must arrive before the next one is due, and the log after it is gone (seed 562 of 60 s).
         chunk_bytes = max(int(25 * options.time_s), chunk_bytes)
     if drawn.sync_s[0] > 0.002:
-        # Each chunk takes a sync, and the last of a bare majority may need one snapshot and then,
-        # with nothing kept behind it, the next (seed 1132 of 60 s).
+        # Each chunk takes a sync. The last node of a bare majority may need one snapshot and then,
+        # because no entries are kept, the next one (seed 1132 of 60 s).
         chunk_bytes = max(1500, chunk_bytes)
     drawn = _limited(drawn, max_chunk_bytes=chunk_bytes)
     if drawn.latency_s[0] > 0.001 or drawn.sync_s[0] > 0.002:
-        # Who is slow, and in haste, splits one vote after the other.
+        # Slow nodes with short election timeouts split one vote after another.
         drawn = msgspec.structs.replace(drawn, election_timeout_max_s=ELECTION_TIMEOUT_S)
     if drawn.limits.max_append_bytes == drawn.limits.inflight_batches == 1:
-        # So slow that calls pile up: over few keys the checker would have too much to try.
+        # So slow that calls pile up: with few keys the checker would have too much to try.
         drawn = msgspec.structs.replace(drawn, keys=KEYS[-1])
     return drawn

@@ -1,7 +1,7 @@
-"""What waits in a simulated world: a deadline that mostly moves away before it comes.
+"""Deadlines in a simulated world. Most of them move away before they come.
 
-Who waits has one timer and not one for each deadline: when that fires early it only looks again. So
-what never comes, which is most, costs next to nothing.
+Something with a deadline has a single timer. When the timer fires before the deadline, it is only
+set again. So a deadline that never comes, and most never do, costs next to nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import math
 from launcher.simulation.network import Time
 
 SOON_S = 1e-6
-"""A deadline that has passed is acted on after so long. Were it at once, one that stays in the past
-would keep the world from going on."""
+"""How long after `arm_timer` a deadline that has already passed is acted on. Without this pause a
+deadline that stays in the past would stop the world's time."""
 
 
 class Waiting(abc.ABC):
-    """Something that has a deadline and acts when that has come."""
+    """Something with a deadline, which acts when the deadline comes."""
 
     __slots__ = (
         "_looks_at",
@@ -30,14 +30,14 @@ class Waiting(abc.ABC):
 
     @abc.abstractmethod
     def due_s(self) -> float:
-        """The deadline as it is now, in simulated seconds; infinite for none."""
+        """The deadline as it is now, in simulated seconds; infinite if there is none."""
 
     @abc.abstractmethod
     def act(self) -> None:
-        """The deadline has come. Whoever goes on waiting calls `arm_timer` again."""
+        """Called when the deadline has come. To wait for another one, call `arm_timer` again."""
 
     def arm_timer(self) -> None:
-        """Due whenever the deadline may have come nearer."""
+        """To be called whenever the deadline may have moved nearer."""
         due = self.due_s()
         if due < self._looks_at:
             now = self.time.now
@@ -46,7 +46,7 @@ class Waiting(abc.ABC):
 
     def _look(self, when: float) -> None:
         if when != self._looks_at:
-            return  # an earlier deadline came between, and has been looked at
+            return  # an earlier timer has replaced this one
         self._looks_at = math.inf
         if when >= self.due_s():
             self.act()

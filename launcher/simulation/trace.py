@@ -1,8 +1,8 @@
-"""The trace of a run: what every node did and said, as events of the very form that logs have.
+"""The trace of a run: all events and messages of all nodes, in the format of the event logs.
 
-`node` 0 is the world itself: faults, starts and ends. Messages between nodes are events of the
-sender, `message.sent`. One JSON object a line, in the order in which things happened; the same seed
-gives the same bytes.
+The trace has one JSON object a line, in the order in which things happened. `node` 0 is the world
+itself: faults, and starts and ends of nodes. A message between nodes is an event of its sender,
+`message.sent`. The same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class Trace:
     """Writes each event as a line.
 
-    write: called with each line, newline included
-    messages: whether messages are events too
+    write: called with each line, which ends with a newline
+    messages: whether the trace has messages too
     """
 
     def __init__(self, write: Callable[[str], object], *, messages: bool = True) -> None:
@@ -53,11 +53,11 @@ class Trace:
         commit: int,
         fields: dict[str, object],
     ) -> None:
-        """An event of a node's."""
+        """Writes an event of a node."""
         self._put(now, t, node.node_id, node.life, term, role, commit, level, event, fields)
 
     def message(self, now: float, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
-        """A message that leaves."""
+        """Writes a message that a node sends."""
         if not self._messages or node.server is None:
             return
         t, message = wire.decode_rpc(frame)
@@ -69,7 +69,7 @@ class Trace:
         )  # fmt: skip
 
     def world(self, now: float, level: str, event: str, fields: dict[str, object]) -> None:
-        """Something that nobody in the cluster did."""
+        """Writes an event of the world."""
         self._put(now, int(now * 1e9), 0, 0, 0, "", 0, level, event, fields)
 
     def _put(
@@ -101,7 +101,7 @@ class Trace:
 
 
 def describe(message: Message) -> str:
-    """A message in a few words."""
+    """Describes a message in a few words."""
     match message:
         case RequestVote():
             what = "RequestVote (pre-vote)" if message.pre_vote else "RequestVote"

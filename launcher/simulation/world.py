@@ -2,19 +2,18 @@
 
     outcome = World(situation(options, seed)).run()
 
-Nothing in it waits (`agenda.py`), and nothing is random but by the seed. So a run is some fifty
-times as fast as what it simulates, and the same seed is the same run, to the last byte of its
-trace.
+Nothing in a run waits for real time (`agenda.py`), and all randomness comes from the seed. So a run
+is about fifty times as fast as what it simulates, and the same seed gives the same run, to the last
+byte of its trace.
 
-A run has two parts. While there are faults (`nemesis.py`), clients quarrel over a few keys, and
-every step is watched (`watch.py`, `node/raft/invariants.py`). Then the faults stop, and the cluster
-has to show that it lives (`liveness.py`). In the end the clients' histories go to the checker
+A run has two parts. While there are faults (`faults/`), clients compete for a few keys, and every
+step is watched (`watch.py`, `node/raft/invariants.py`). Then the faults stop, and the cluster must
+show that it is live (`liveness.py`). In the end the checker looks at the clients' histories
 (`launcher/checker.py`).
 """
 
 from __future__ import annotations
 
-import itertools
 import zlib
 
 import msgspec
@@ -24,39 +23,41 @@ from launcher.checking.history import Operation
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.availability import check_take_down
 from launcher.simulation.clients import SimulatedClient
+from launcher.simulation.faults.nemesis import Nemesis
+from launcher.simulation.faults.schedule import Fault
+from launcher.simulation.faults.target_cluster import TargetCluster
 from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.hostile import HostileClient
 from launcher.simulation.liveness import Liveness
-from launcher.simulation.nemesis import Nemesis
-from launcher.simulation.network import Network
-from launcher.simulation.node import CRASH, SimulatedNode, link
+from launcher.simulation.network import SimulatedLinks
+from launcher.simulation.node import SimulatedNode, link
 from launcher.simulation.operator import Operator
-from launcher.simulation.schedule import Fault
+from launcher.simulation.properties import CRASH, LINEARIZABILITY
 from launcher.simulation.situation import Situation
 from launcher.simulation.trace import Trace
-from launcher.simulation.watch import TAG_AT, Watch, WatchedMachine
+from launcher.simulation.watch import TAG_AT, Watch
+from launcher.simulation.watched_machine import WatchedMachine
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import NodeId
 
-LINEARIZABILITY = "linearizability"
+_INVALID_INPUT = ("frame.skipped", "entries.skipped")
+"""Events of invalid input from a peer. The product skips it, to survive the bug of another program.
+In this world every peer is the product itself, so the bug is its own."""
 
-_NONSENSE = ("frame.skipped", "entries.skipped")
-"""What the product skips, so that it outlives another program's bug. Here the bug is ours."""
-
-CHECK_LOOKS = 5_000
-"""So often may the checker look at its clock for one run's history, and its clock counts just that:
-what it can decide is the same on any machine, however busy. It is some ten seconds at the most, and
-mostly a hundredth of that."""
+CHECK_STEPS = 1_280_000
+"""The checker's budget for the history of one run. It counts steps, not seconds, so that the
+verdict is the same on any machine, however busy. So many steps take about ten seconds; most
+histories need a hundredth of them."""
 
 
 class Failure(msgspec.Struct, frozen=True):
     """A property that does not hold.
 
-    broken: its name
-    belief: what was believed, and what was found instead
-    at_s: when, in simulated seconds
-    detail: more lines, for people
+    broken: the property's name
+    belief: what should hold, and what was found instead
+    at_s: when it was found, in simulated seconds
+    detail: more lines for the report
     """
 
     broken: str
@@ -66,14 +67,17 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run came to.
+    """The result of one run.
 
-    undecided: why the checker could not tell, if it could not
-    simulated_s: how long the run was, in its own time
-    operations: how many the clients began
-    faults: how many happened
+    undecided: why the checker could not decide; empty if it could
+    simulated_s: how long the run was, in simulated seconds
+    operations: how many operations the clients began
+    acknowledged: how many entries were acknowledged to clients
+    faults: how many faults began
+    crashes: how many lives of nodes ended
     elections: how many terms had a leader
-    fingerprint: a checksum of every frame that was delivered and when; the same for the same run
+    events: how many callbacks of the agenda ran
+    fingerprint: a checksum of all frames that nodes sent, in order; the same for the same run
     """
 
     seed: int
@@ -90,7 +94,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World:
-    """One simulated cluster. Observer of its nodes."""
+    """One simulated cluster: the `Observer` of its nodes, and the `Onlooker` of its operator."""
 
     def __init__(self, situation: Situation, *, trace: Trace | None = None) -> None:
         self.time = Agenda()
@@ -101,32 +105,30 @@ class World:
         self.crashes = 0
         self.fingerprint = 0
         self._trace = trace
-        self._watch = Watch(situation.chance("watch"), stable(situation.members))
+        self._watch = Watch(situation.rng("watch"), stable(situation.members))
         self._handovers = HandoverWatch()
         self._nodes = {
             node_id: SimulatedNode(node_id, situation, self.time, self)
             for node_id in (*situation.nodes, *situation.spares)
         }
         self._watch.begin(self._nodes.values())
-        self._network = Network(
-            self.time, self._nodes, situation.latency_s, situation.chance("network")
+        self._links = SimulatedLinks(
+            self.time, self._nodes, situation.latency_s, situation.rng("network")
         )
-        link(self._nodes.values(), self._network)
+        link(self._nodes.values(), self._links)
         self._operator = Operator(
-            self._nodes, situation.record, self.time, situation.chance("operator"), self
+            self._nodes, situation.record, self.time, situation.rng("operator"), self
         )
-        self._nemesis = Nemesis(
-            self._network, self.time, situation, self._operator, self._note_fault,
-            self._watch.recovered,
-        )  # fmt: skip
+        self._target = TargetCluster(self._links, self.time, situation, self._operator)
+        self._nemesis = Nemesis(self._target, self._note_fault, self._watch.recovered)
         self._clients: list[SimulatedClient] = []
         for _ in range(options.clients):
             self._new_client()
         self._hostile = HostileClient(
-            self._operator.nodes, self.time, situation.chance("hostile client")
+            self._operator.nodes, self.time, situation.rng("hostile client")
         )
         self._liveness = Liveness(
-            situation, self.time, self._network, self._operator, self._nemesis, self._clients,
+            situation, self.time, self._links, self._operator, self._nemesis, self._clients,
             self._new_client, self._note,
         )  # fmt: skip
 
@@ -138,12 +140,12 @@ class World:
             self._operator.nodes,
             self.time,
             self._watch,
-            self.situation.chance(f"client {number}"),
+            self.situation.rng(f"client {number}"),
             keys=self.situation.keys,
             rate=options.rate / options.clients,
             padding=self.situation.padding,
             followers=self.situation.followers,
-            whom=self.situation.chance(f"whom client {number} reads"),
+            target_rng=self.situation.rng(f"whom client {number} reads"),
             sessions_end=self.situation.sessions_end,
             only_reads=number <= self.situation.readers,
             one_shot=0 <= options.clients - number < self.situation.one_shots,
@@ -154,15 +156,15 @@ class World:
     # -- the run ---------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
-        """From the first start to the verdict."""
+        """Simulates the run, from the first start to the verdict."""
         failure: Failure | None = None
         undecided = ""
         try:
-            self._disturbed()
-            self._liveness.show()
+            self._run_with_faults()
+            self._liveness.examine()
         except InvariantBroken as error:
             failure = Failure(error.broken, error.belief, self.time.now)
-        except AssertionError as error:  # what the product itself believes impossible
+        except AssertionError as error:  # the product's own
             failure = Failure(CRASH, f"an assertion does not hold: {error}", self.time.now)
         if failure is None:
             failure, undecided = self._check_history()
@@ -180,7 +182,7 @@ class World:
             fingerprint=self.fingerprint,
         )
 
-    def _disturbed(self) -> None:
+    def _run_with_faults(self) -> None:
         time_s = self.situation.options.time_s
         self._nemesis.follow(self.schedule)
         for node in self._nodes.values():
@@ -196,7 +198,7 @@ class World:
         for client in self._clients:
             client.end()
             history += client.history
-        verdict = check(history, timeout_s=CHECK_LOOKS, clock=itertools.count().__next__)
+        verdict = check(history, max_steps=CHECK_STEPS)
         if verdict.validity is Validity.INVALID:
             at_s = max(
                 (one.completed_s or one.invoked_s for one in verdict.window), default=self.time.now
@@ -204,24 +206,24 @@ class World:
             return Failure(LINEARIZABILITY, verdict.reason, at_s, explain(verdict)), ""
         return None, verdict.reason if verdict.validity is Validity.UNKNOWN else ""
 
-    # -- the observer ----------------------------------------------------------------------------
+    # -- the Observer port -----------------------------------------------------------------------
 
     def machine(self, node: SimulatedNode) -> WatchedMachine:
-        """The Observer port."""
+        """The `Observer` port."""
         return WatchedMachine(node.node_id, self._watch.applied)
 
     def started(self, node: SimulatedNode) -> None:
-        """The Observer port."""
+        """The `Observer` port."""
         self._watch.started(node)
         self._note("node.spawned", target=node.node_id)
 
     def stepped(self, node: SimulatedNode) -> None:
-        """The Observer port."""
+        """The `Observer` port."""
         self._watch.stepped(node)
         self._handovers.stepped(node)
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
-        """The Observer port."""
+        """The `Observer` port."""
         self.fingerprint = zlib.crc32(frame, self.fingerprint)
         self._watch.sending(node, peer, frame)
         if frame[TAG_AT] in HANDOVERS:
@@ -230,7 +232,7 @@ class World:
             self._trace.message(self.time.now, node, peer, frame)
 
     def died(self, node: SimulatedNode, reason: str) -> None:
-        """The Observer port."""
+        """The `Observer` port."""
         self.crashes += 1
         self._watch.died(node)
         self._note("node.exited", level="warn", target=node.node_id, reason=reason)
@@ -245,11 +247,11 @@ class World:
         commit: int,
         fields: dict[str, object],
     ) -> None:
-        """The Observer port."""
+        """The `Observer` port."""
         t = node.tick()
         if event == "leader.elected":
             self._nemesis.elected(node)
-        elif event in _NONSENSE:
+        elif event in _INVALID_INPUT:
             belief = f"n{node.node_id} is sent what no correct peer sends: {fields['reason']}"
             raise InvariantBroken(CRASH, belief)
         elif event == "snapshot.rejected" and not self.situation.rots:
@@ -258,23 +260,23 @@ class World:
         if self._trace is not None:
             self._trace.event(self.time.now, t, node, level, event, term, role, commit, fields)
 
-    # -- the operator's onlooker ------------------------------------------------------------------
+    # -- the Onlooker port -----------------------------------------------------------------------
 
     def forgot(self, node: SimulatedNode) -> None:
-        """The Onlooker port."""
+        """The `Onlooker` port."""
         self._watch.forgot(node)
         self._note("node.renewed", level="warn", target=node.node_id)
 
     def dismissed(self, node: SimulatedNode) -> None:
-        """The Onlooker port."""
+        """The `Onlooker` port."""
         self._watch.dismissed(node)
 
     def operated(self, event: str, **fields: object) -> None:
-        """The Onlooker port."""
+        """The `Onlooker` port."""
         self._note(event, "info", **fields)
 
     def taken_down(self, node: SimulatedNode) -> None:
-        """The Onlooker port."""
+        """The `Onlooker` port."""
         check_take_down(node, list(self._operator.nodes.values()))
 
     def _note_fault(self, fault: Fault, targets: list[NodeId]) -> None:

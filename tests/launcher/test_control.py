@@ -15,7 +15,6 @@ import pytest
 from launcher import control
 from launcher.control import CONTROL_SOCKET
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
-from launcher.operations import cuts
 from node import wire
 from node.wire import LinkFault
 from tests.launcher.fake_cluster import FakeCluster, all_gone, fake_cluster, until
@@ -35,16 +34,6 @@ def test_a_signal_has_a_name_or_a_number(text: str) -> None:
 def test_what_is_no_signal_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="there is no signal"):
         control.parse_signal(text)
-
-
-def test_cuts_go_both_ways_between_the_groups_and_nowhere_within() -> None:
-    faults = cuts([[1, 2], [3], [4]])
-
-    assert {(fault.source, fault.target) for fault in faults} == {
-        *((1, 3), (3, 1), (2, 3), (3, 2), (1, 4), (4, 1), (2, 4), (4, 2), (3, 4), (4, 3))
-    }
-    assert len(faults) == 10
-    assert faults[0] == LinkFault(source=1, target=3, cut=True)
 
 
 def test_requests_are_what_the_module_says() -> None:

@@ -10,7 +10,7 @@ from launcher.disks import FAULT_WORDS, ailment, describe, parse_fault
 from launcher.errors import UsageError
 from launcher.output import status_table
 from launcher.repl import completer
-from launcher.simulation.schedule import FAULTS
+from launcher.simulation.faults.schedule import FAULTS
 from launcher.status import ClusterStatus, NodeStatus
 from node.wire import DiskFault
 

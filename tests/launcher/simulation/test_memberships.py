@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from launcher.simulation.cores import Network
 from launcher.simulation.memberships import MembershipWatch, is_quorum
+from launcher.simulation.stage.cores import Network
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import Configuration, stable
 from node.raft.messages import Membership
@@ -70,7 +70,7 @@ def test_a_server_that_began_from_a_snapshot_and_goes_by_another_membership() ->
     net.take_snapshot(3)
     state = net[3].state
     state.configurations = [(state.log.base_index, Configuration(stable((1, 2, 3))))]
-    with pytest.raises(InvariantBroken, match="n3: it goes by"):
+    with pytest.raises(InvariantBroken, match="n3: it uses"):
         watch.look(state)
 
 

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from launcher.records import Change
-from launcher.simulation.memberships import RECONCILED
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.network import cuts
 from launcher.simulation.node import SimulatedNode, link
 from launcher.simulation.operator import Work
+from launcher.simulation.properties import PROMISES, RECONCILED
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
-from launcher.simulation.watch import PROMISES
 from launcher.simulation.world import World
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
@@ -43,7 +42,7 @@ class Rebuilt(World):
         return next(node for node in self._nodes.values() if node.leads is leads)
 
     def rebuild(self, node: SimulatedNode) -> bool:
-        return self._operator.rebuild(node, self.situation.chance("rebuild"))
+        return self._operator.rebuild(node, self.situation.rng("rebuild"))
 
     def is_idle(self) -> bool:
         return self._operator.record.change is None
@@ -85,7 +84,7 @@ class Rebuilt(World):
         self._operator.come_back()
 
     def cut_off(self, *nodes: SimulatedNode) -> None:
-        self._network.disturb("cut", cuts(self._nemesis._links_of(list(nodes))))
+        self._links.disturb("cut", cuts(self._target.links_of(list(nodes))))
 
 
 @pytest.mark.parametrize("leads", [False, True])
@@ -98,12 +97,12 @@ def test_a_node_is_rebuilt_and_has_all_again(leads: bool, nodes: int) -> None:
     assert world.rebuild(node)
     world.until_idle()
     assert (node.life, node.withheld) == (before + 1, False)
-    assert node.renewed is not None
-    assert node.renewed >= Floor(1, 1), "it is told what was committed"
+    assert node.data.renewed is not None
+    assert node.data.renewed >= Floor(1, 1), "it is told what was committed"
     assert world.time.run_until(
         world.time.now + 10.0, lambda: node.server is not None and node.server.state.may_campaign
     )
-    world._liveness.show()
+    world._liveness.examine()
     assert world._check_history()[0] is None
 
 
@@ -113,14 +112,14 @@ def test_a_node_that_refuses_to_start_is_rebuilt() -> None:
     node.crash(power=False, reason="killed")
     for name in node.disk.names:
         node.disk.flip(name, 8 * 40)
-    node.flipped = True
+    node.data.flipped = True
     node.start()
-    assert node.lost
+    assert node.data.lost
 
     assert world.rebuild(node)
     world.until_idle()
-    assert not node.lost
-    world._liveness.show()
+    assert not node.data.lost
+    world._liveness.examine()
 
 
 def test_nobody_is_rebuilt_when_the_others_are_no_quorum_or_while_another_is() -> None:
@@ -141,10 +140,10 @@ def test_a_change_waits_for_as_long_as_its_leader_is_cut_off() -> None:
     assert world.rebuild(follower)
     world.time.run_until(world.time.now + 20.0)
     assert world.change.done == 0
-    assert not follower.renewed
-    world._network.heal()
+    assert not follower.data.renewed
+    world._links.heal()
     world.until_idle()
-    world._liveness.show()
+    world._liveness.examine()
 
 
 def test_the_data_of_a_voter_is_not_forgotten_unseen() -> None:
@@ -152,7 +151,7 @@ def test_the_data_of_a_voter_is_not_forgotten_unseen() -> None:
     world = Rebuilt(3)
     node = world.node(leads=False)
     node.crash(power=False, reason="killed")
-    node.forget(Floor())
+    node.data_at_rest.forget(Floor())
     world.forgot(node)
     with pytest.raises(InvariantBroken, match="its disk says 0") as broken:
         node.start()
@@ -222,8 +221,8 @@ def test_a_schedule_with_a_rebuild_is_followed() -> None:
     fault = Fault(1, 1.0, 10.0, "rebuild", "follower", 0.5)
     world = World(situation(Options(time_s=6.0, faults=()), 3))
     world.schedule = [fault]
-    world._disturbed()
-    assert [node.renewed is not None for node in world._nodes.values()].count(True) == 1
+    world._run_with_faults()
+    assert [node.data.renewed is not None for node in world._nodes.values()].count(True) == 1
 
 
 def test_who_is_rebuilt_after_another_has_its_time_too() -> None:
@@ -246,7 +245,7 @@ class Growing(Rebuilt):
         for node_id in range(len(self._nodes) + 1, len(self._nodes) + 5):
             self._nodes[node_id] = SimulatedNode(node_id, self.situation, self.time, self)
             self._nodes[node_id].withheld = True
-        link(self._nodes.values(), self._network)
+        link(self._nodes.values(), self._links)
         self._watch.begin(self._nodes.values())
 
 
@@ -267,19 +266,19 @@ def test_nodes_are_added_learn_and_vote_and_others_are_removed() -> None:
     world.until_idle()
     assert world.voters() == [*left, 6], "no id is given twice"
     world._liveness.make_all_voters()
-    world._liveness.show()
+    world._liveness.examine()
     assert world._check_history()[0] is None
 
 
 def test_to_remove_what_is_being_added_gives_that_up() -> None:
     world = Growing(5, nodes=3)
-    world._network.disturb("cut", cuts((a, b) for a in (1, 2, 3) for b in (4, 5)))
+    world._links.disturb("cut", cuts((a, b) for a in (1, 2, 3) for b in (4, 5)))
     assert world._operator.add(2)
     world.time.run_until(world.time.now + 3.0)
     assert world.change.kind == "add"
     assert world._operator.remove([5])
     world.until(lambda: world.change.kind == "add")
-    world._network.heal()
+    world._links.heal()
     world.until_idle()
     assert world.voters() == list(world._operator.nodes) == [1, 2, 3, 4]
 
@@ -300,11 +299,11 @@ def test_an_add_that_no_log_has_heard_of_is_undone() -> None:
 
 def test_an_add_that_the_log_has_heard_of_is_finished() -> None:
     world = Growing(3, nodes=3)
-    world._network.disturb("cut", cuts((a, 4) for a in (1, 2, 3)))
+    world._links.disturb("cut", cuts((a, 4) for a in (1, 2, 3)))
     assert world._operator.add(1)
     world.time.run_until(world.time.now + 2.0)
     world._operator.die()
-    world._network.heal()
+    world._links.heal()
     world._operator.come_back()
     world.until_idle()
     assert world.voters() == list(world._operator.nodes) == [1, 2, 3, 4]
@@ -315,16 +314,16 @@ def test_a_rebuild_is_finished_wherever_it_was_broken_off(step: int) -> None:
     """Every step, and every record of one; a node that has forgotten does not forget again."""
     world = Rebuilt(3, nodes=3)
     node = world.node(leads=False)
-    before = node.record.started
+    before = node.data.record.started
     assert world.rebuild(node)
     steps = iter(range(1, 100))
     world.killed_when(lambda: next(steps) == step)
     world.until_idle()
-    assert node.renewed is not None
-    assert node.record.started - before in (1, 2, 3)
+    assert node.data.renewed is not None
+    assert node.data.record.started - before in (1, 2, 3)
     assert world.voters() == [1, 2, 3]
     world._liveness.make_all_voters()
-    world._liveness.show()
+    world._liveness.examine()
     assert world._check_history()[0] is None
 
 
@@ -342,7 +341,7 @@ def test_a_remove_is_finished_wherever_it_was_broken_off(step: int) -> None:
     assert node.server is None
     assert not node.disk.names
     world._liveness.make_all_voters()
-    world._liveness.show()
+    world._liveness.examine()
 
 
 def test_what_is_on_record_and_what_the_log_says_are_compared_in_the_end() -> None:
@@ -396,7 +395,7 @@ def test_work_is_done_step_by_step_one_piece_for_each_lock() -> None:
     assert operator.begin("other", work("b"))
     time.run_until(2.0)
     assert operator.is_at("one")
-    operator.leave_off()
+    operator.stop_work()
     assert not operator.is_at("one")
     assert operator.begin("one", work("c"))
     time.run_until(9.0)

@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from launcher.simulation.availability import AVAILABILITY, check_take_down
+from launcher.simulation.availability import check_take_down
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.network import cuts
 from launcher.simulation.node import SimulatedNode
+from launcher.simulation.properties import AVAILABILITY
 from launcher.simulation.roll import ROLLING, roll
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import Fault
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.world import World
 from node.raft.invariants import InvariantBroken
@@ -47,7 +48,7 @@ class Calm(World):
 
     def roll(self, patience_s: float = 10.0) -> bool:
         return self._operator.begin(
-            ROLLING, roll(self._operator, patience_s, self.situation.chance("roll"))
+            ROLLING, roll(self._operator, patience_s, self.situation.rng("roll"))
         )
 
     def is_over(self) -> bool:
@@ -63,7 +64,7 @@ class Calm(World):
         check_take_down(node, list(self._nodes.values()))
 
     def cut_off(self, node: SimulatedNode) -> None:
-        self._network.disturb("cut", cuts(self._nemesis._links_of([node])))
+        self._links.disturb("cut", cuts(self._target.links_of([node])))
 
     def stay_joint(self) -> tuple[SimulatedNode, SimulatedNode]:
         """Five nodes, of which three are to be left, and stay in the joint configuration: of those
@@ -95,7 +96,7 @@ def test_every_node_is_restarted_once_one_at_a_time_the_leader_last(nodes: int) 
         assert len(world.down()) <= 1
     assert world.ended == [*(n for n in world._nodes if n != first), first]
     assert {node.life for node in world._nodes.values()} == {2}
-    world._liveness.show()
+    world._liveness.examine()
     assert world._check_history()[0] is None
 
 
@@ -113,7 +114,7 @@ def test_a_node_that_is_down_comes_first() -> None:
 def test_it_ends_when_a_restart_would_lose_the_quorum() -> None:
     world = Calm(3)
     away, other = world.others
-    away.lost = True
+    away.data.lost = True
     away.crash(power=False, reason="killed")
     assert world.roll()
     world.until_over()
@@ -132,7 +133,7 @@ def test_it_waits_for_a_node_that_follows_nobody_and_then_goes_on() -> None:
     world.time.run_until(world.time.now + 2.0)
     assert not world.is_over()
     assert world.ended == []
-    world._network.mend("cut")
+    world._links.mend("cut")
     world.until_over()
     assert len(world.ended) == 3
 
@@ -150,7 +151,7 @@ def test_it_ends_when_a_node_does_not_catch_up() -> None:
 def test_no_node_is_taken_down_that_half_of_a_joint_configuration_needs() -> None:
     world = Calm(5)
     away, hangs = world.stay_joint()
-    away.lost = True
+    away.data.lost = True
     world.ended.clear()
     assert world.roll()
     world.until_over()
@@ -160,7 +161,7 @@ def test_no_node_is_taken_down_that_half_of_a_joint_configuration_needs() -> Non
 def test_a_schedule_with_a_roll_is_followed() -> None:
     world = World(situation(Options(time_s=10.0, faults=()), 3))
     world.schedule = [Fault(100_001, 2.0, 5.0, "roll", "all", 0.5)]
-    world._disturbed()
+    world._run_with_faults()
     assert {node.life for node in world._nodes.values()} == {2}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from launcher.simulation.faults.schedule import FAULTS
 from launcher.simulation.runner import run_seed
-from launcher.simulation.schedule import FAULTS
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import World
@@ -216,7 +216,7 @@ def test_nothing_is_done_for_a_process_that_has_died_as_it_was_resumed() -> None
         node.disk.failing, node.disk.fails_once = {"sync": 5}, True
         node.pause()
         world.time.at(1.9, node._background.run, lambda: None, lambda _: reported.append("disk"))
-        world.time.at(1.9, node.run, lambda: b"", lambda *_: reported.append("fork"))
+        world.time.at(1.9, node._fork.run, lambda: b"", lambda *_: reported.append("fork"))
 
     def go_on() -> None:
         assert len(node._waiting) >= 3, "the failed sync, and what comes after it"

@@ -9,11 +9,13 @@ import pytest
 
 from launcher.checking.history import Kind
 from launcher.session import Query
-from launcher.simulation import clients, nemesis
+from launcher.simulation import clients
 from launcher.simulation.clock import Clock
+from launcher.simulation.faults import processes
+from launcher.simulation.properties import LINEARIZABILITY
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
-from launcher.simulation.world import LINEARIZABILITY, World
+from launcher.simulation.world import World
 from node.raft import lease, reads
 from node.raft.lease import CLOCK_DRIFT_BOUND
 from node.raft.state import RaftState
@@ -112,9 +114,9 @@ def test_leases_are_not_linearizable_where_clocks_leave_the_bound(
     """The assumption is needed: nothing else is changed here but how wrong clocks may be."""
     options = Options(time_s=20.0, faults=("clock", "isolate"))
     seeds = lease_seeds(options, 100)
-    monkeypatch.setattr(nemesis, "CLOCK_DRIFT_BOUND", 64.0)
+    monkeypatch.setattr(processes, "CLOCK_DRIFT_BOUND", 64.0)
     found = first_that_fails(options, seeds)
     assert found is not None
     assert found[1] == LINEARIZABILITY
-    monkeypatch.setattr(nemesis, "CLOCK_DRIFT_BOUND", CLOCK_DRIFT_BOUND)
+    monkeypatch.setattr(processes, "CLOCK_DRIFT_BOUND", CLOCK_DRIFT_BOUND)
     assert run_seed(options, found[0]).failure is None

@@ -2,8 +2,8 @@
 
 Messages are lost, doubled and reordered, links are cut, disks lag and hang, servers crash with what
 they had not persisted, leaders are asked to hand over, time jumps. Every step is followed by the
-invariants of `invariants.py` (the network of `launcher/simulation/cores.py` calls them); afterwards
-the faults stop and the cluster must agree.
+invariants of `invariants.py` (the network of `launcher/simulation/stage/cores.py` calls them);
+afterwards the faults stop and the cluster must agree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.errors import Busy, NotLeader, RaftError
 from node.raft.settings import Limits, Timing
 

@@ -5,7 +5,7 @@ The rules themselves are in `test_paper_elections.py`.
 
 from __future__ import annotations
 
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.raft.election import HINTED_RETRIES
 from node.raft.messages import AppendEntries, HardState, RequestVote, RequestVoteReply
 from node.raft.settings import Timing

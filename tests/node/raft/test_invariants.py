@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.raft.invariants import (
     BOUNDS,
     CONSISTENT,

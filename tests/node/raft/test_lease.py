@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.raft.lease import CLOCK_DRIFT_BOUND
 from node.raft.messages import (
     AppendEntries,

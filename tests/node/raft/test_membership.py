@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.errors import Busy, NotLeader
 from node.raft import membership as memberships
 from node.raft.membership import Configuration, stable

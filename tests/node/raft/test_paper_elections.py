@@ -14,7 +14,7 @@ import pytest
 
 from launcher.config import parse
 from launcher.errors import ConfigError
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import (
     AppendEntries,

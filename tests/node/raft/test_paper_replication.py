@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.simulation.cores import Network, batches
+from launcher.simulation.stage.cores import Network, batches
 from node.errors import Nonsense
 from node.raft import replication
 from node.raft.invariants import InvariantBroken, ServerWatch

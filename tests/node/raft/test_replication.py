@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.simulation.cores import Network, batches
+from launcher.simulation.stage.cores import Network, batches
 from node.errors import Busy, NotLeader
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind
 from node.raft.progress import REPLICATE

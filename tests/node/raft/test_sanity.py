@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.simulation.cores import Network, batches
+from launcher.simulation.stage.cores import Network, batches
 from node.errors import Nonsense
 from node.raft import membership
 from node.raft.invariants import ServerWatch

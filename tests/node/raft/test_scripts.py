@@ -1,8 +1,9 @@
 """Golden scripts: small stories played on real cores, with all that each line causes.
 
-Each file in `scripts/` is a transcript: a script in the language of `launcher/simulation/script.py`
-with what happened beneath each line, after a bar. Playing it must give it again, byte for byte.
-`figure7.txt` and `figure8.txt` are the transcripts of the scenarios that come with the launcher.
+Each file in `scripts/` is a transcript: a script in the language that
+`launcher/simulation/stage/script.py` documents, with what happened beneath each line, after a bar.
+Playing it must give it again, byte for byte. `figure7.txt` and `figure8.txt` are the transcripts of
+the scenarios that come with the launcher.
 
 A new story is a file with the script alone. To have the transcripts written, or written anew after
 a change that is meant to change them:
@@ -21,10 +22,11 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import UsageError
-from launcher.simulation import script
-from launcher.simulation.expectations import EXPECTATIONS
-from launcher.simulation.script import ScenarioFailed, run_script, scenario, scenarios
-from launcher.simulation.stage import KINDS
+from launcher.simulation.stage import script
+from launcher.simulation.stage.commands import COMMANDS
+from launcher.simulation.stage.expectations import EXPECTATIONS
+from launcher.simulation.stage.play import KINDS
+from launcher.simulation.stage.script import ScenarioFailed, run_script, scenario, scenarios
 from node.raft import replication
 from node.raft.state import RaftState
 
@@ -60,11 +62,11 @@ def test_there_are_a_few_dozen_and_each_expects_something() -> None:
 def test_every_word_of_the_language_is_spoken_and_told() -> None:
     """Some script uses each command, expectation and kind; the module's docstring has them all."""
     spoken = "\n".join(line for path in SCRIPTS for line in commands(path.read_text("utf-8")))
-    words = [*script.COMMANDS, *(f"expect {what}" for what in EXPECTATIONS), *KINDS]
+    words = [*COMMANDS, *(f"expect {what}" for what in EXPECTATIONS), *KINDS]
     unused = {word for word in words if not re.search(rf"\b{word}\b", spoken)}
     assert unused == set()
     told = str(script.__doc__)
-    for word in [*script.COMMANDS, *KINDS, *(" ".join(EXPECTATIONS).split())]:
+    for word in [*COMMANDS, *KINDS, *(" ".join(EXPECTATIONS).split())]:
         assert re.search(rf"\b{word}\b", told), word
 
 
@@ -93,10 +95,10 @@ WRONG = [
     ("start 3\nelect 4", "line 2: elect: no server '4'; there are S1, S2, S3; write: elect S"),
     ("start 3\nelect", "line 2: elect: there is a word missing"),
     ("start 3\nelect 1 2", "cannot make sense of '2'"),
-    ("start 3\nlog 1 2 1", "terms are 1 or more, and never fall along a log"),
-    ("start 3\nelect 1\nlog 1 1", "the stage is set before anything happens"),
-    ("start 3\nlog 1 3\nterm 1 2", "no entry is of a term to come"),
-    ("start 3\npropose 1", "nothing is proposed"),
+    ("start 3\nlog 1 2 1", "terms are 1 or more, and never decrease along a log"),
+    ("start 3\nelect 1\nlog 1 1", "log: it must come before the servers do anything"),
+    ("start 3\nlog 1 3\nterm 1 2", "the log has entries of a later term"),
+    ("start 3\npropose 1", "the commands are missing"),
     ("start 3\ncrash 1\ncrash 1", "line 3: crash: S1 is down"),
     ("start 3\nrestart 1", "S1 is up; crash it first"),
     ("start 3\nhint 1 died", "S1 is up; crash it first"),
@@ -104,15 +106,15 @@ WRONG = [
     ("start 3\ntime-out 1\ndeliver Vote", "cannot make sense of 'Vote'; KIND is RequestVote, "),
     ("start 3\nrun fast", "'fast' is not a duration such as 200ms or 1.5s"),
     ("start 3\nrun 61s", "61s is too long: at most 60s at a time"),
-    ("start 3\nexpect luck", "nothing is called 'luck'; there are leader, no leader, "),
+    ("start 3\nexpect luck", "no expectation 'luck'; there are leader, no leader, "),
     ("start 3\nexpect role 1 boss", "no role 'boss'; there are follower, candidate, leader, "),
     ("start 3\nexpect term 1", "there is a word missing, in: expect term S 2"),
     ("start 3 members 1,4", "start: no server '4'; there are S1, S2, S3"),
     ("start 3 lease maybe", "no option lease maybe; BOUND is "),
-    ("start 3\nreconfigure 1", "who is to vote?; write: reconfigure S to S,S"),
-    ("start 3\nreconfigure 1 to none", "somebody has to vote"),
+    ("start 3\nreconfigure 1", "the new voters are missing; write: reconfigure S to S,S"),
+    ("start 3\nreconfigure 1 to none", "there must be at least one voter"),
     ("start 3\nread 1 there", "cannot make sense of 'there'; write: read S [here]"),
-    ("start 3\nsnapshot 1 0", "a snapshot has some bytes; write: snapshot S [bytes]"),
+    ("start 3\nsnapshot 1 0", "a snapshot has at least one byte; write: snapshot S [bytes]"),
     ("start 3\nforget 1", "S1 is up; crash it first; write: forget S"),
     ("start 3\nexpect snapshot 1 2", "'2' is no snapshot such as 5@2"),
 ]
@@ -132,13 +134,13 @@ UNMET = [
     ("start 3\nexpect term all 4", "the term of S1 is '0', not '4'"),
     ("start 3\nlog 2 1 1\nexpect log 2 1 2", "the log of S2 is '1 1', not '1 2'"),
     ("start 3\nlog 2 1 1\nexpect log 2", "the log of S2 is '1 1', not ''"),
-    ("start 3\nlog 2 1 1\nexpect agreement", "S1 and S2 have not the same log"),
+    ("start 3\nlog 2 1 1\nexpect agreement", "S1 and S2 have different logs"),
     ("start 3\nexpect vote 1 2", "the vote of S1 is 'none', not 'S2'"),
     ("start 3\nexpect match 1 2 0", "S1 does not lead S2"),
     ("start 3\nelect 1\nexpect next 1 2 9", "next_index for S2 is 2, not 9"),
     ("start 3\nexpect read 1 at 3", "0 reads have been asked for"),
     ("start 1\nelect 1\nread 1\nexpect read 1 unanswered", "the answer to read 1 is 1, not None"),
-    ("start 3\nexpect refused Busy", "what it was told is None, not Busy"),
+    ("start 3\nexpect refused Busy", "the last refusal is None, not Busy"),
     ("start 3\nexpect event 1 vote.granted", "it has not happened"),
     ("start 3\nelect 1\nexpect no event 2 vote.granted", "it has happened"),
     ("start 3\nexpect in-flight 1", "the number in flight is 0, not 1"),
@@ -146,9 +148,9 @@ UNMET = [
     ("start 3\nelect 1\npropose 1 x\ndrop to 1", "but S1 -> S2 AppendEntries; S1 -> S3 Append"),
     ("start 3\npersist", "nothing waits to be written"),
     ("start 3\nrelease", "nothing is delayed"),
-    ("start 3\nelect 1\ntime-out 1", "it leads, and waits for no leader"),
+    ("start 3\nelect 1\ntime-out 1", "it leads, so it has no election timeout"),
     ("start 3\ncut 1|2,3\nelect 1", "line 3: elect 1: there is no leader"),
-    ("start 3\nsnapshot 1", "it has applied nothing since the last one"),
+    ("start 3\nsnapshot 1", "it has applied nothing since the last snapshot"),
     (
         "start 1\nelect 1\nsnapshot 1\nexpect snapshot 1 2@1",
         "the snapshot of S1 is '1@1', not '2@1'",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.simulation.cores import CHUNK_BYTES, Network
+from launcher.simulation.stage.cores import CHUNK_BYTES, Network
 from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.simulation.cores import Network
+from launcher.simulation.stage.cores import Network
 from node.errors import Busy, ImpossibleTransfer, NotLeader
 from node.raft.messages import AppendEntries, Message, NodeId, RequestVote, TimeoutNow
 from node.raft.settings import Limits

@@ -234,7 +234,7 @@ def _try_every_crash(what: object) -> None:
         finished = False
         for seed in range(6):
             disk = grown()
-            disk.chance = random.Random(f"{crash_at} {seed}")
+            disk.rng = random.Random(f"{crash_at} {seed}")
             store, _ = open_store(disk)
             disk.operations, disk.crash_at = 0, crash_at
             with contextlib.suppress(PowerCut):

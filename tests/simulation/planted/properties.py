@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from launcher.simulation.availability import AVAILABILITY
-from launcher.simulation.clients import EXACTLY_ONCE, READ_INDEX
-from launcher.simulation.handover import HANDOVER
-from launcher.simulation.liveness import LIVENESS, STABILITY
-from launcher.simulation.memberships import RECONCILED
-from launcher.simulation.node import CRASH, RECOVERY
-from launcher.simulation.watch import DURABILITY, PROMISES
-from launcher.simulation.world import LINEARIZABILITY
+from launcher.simulation.properties import (
+    AVAILABILITY,
+    CRASH,
+    DURABILITY,
+    EXACTLY_ONCE,
+    HANDOVER,
+    LINEARIZABILITY,
+    LIVENESS,
+    PROMISES,
+    READ_INDEX,
+    RECONCILED,
+    RECOVERY,
+    STABILITY,
+)
 from node.raft.invariants import (
     BOUNDS,
     COMMIT_RULE,

@@ -7,8 +7,7 @@ from random import Random
 import pytest
 
 from launcher.errors import UsageError
-from launcher.simulation.nemesis import _BEGIN
-from launcher.simulation.schedule import (
+from launcher.simulation.faults.schedule import (
     APART_NUMBERS,
     FAULTS,
     Fault,
@@ -18,6 +17,8 @@ from launcher.simulation.schedule import (
     parse_faults,
     shrink,
 )
+from launcher.simulation.situation import Options, situation
+from launcher.simulation.world import World
 
 
 def made(seed: int, time_s: float = 60.0, kinds: tuple[str, ...] | None = None) -> list[Fault]:
@@ -32,7 +33,8 @@ FORTY = made(3, 600.0, TOGETHER)[:40]
 
 
 def test_every_kind_of_fault_can_be_begun() -> None:
-    assert set(_BEGIN) == set(FAULTS)
+    world = World(situation(Options(), seed=1))
+    assert set(world._nemesis.begins) == set(FAULTS)
 
 
 def test_the_same_seed_makes_the_same_schedule() -> None:

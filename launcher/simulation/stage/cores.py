@@ -1,11 +1,11 @@
-"""A cluster of cores wired in memory, and moved by hand.
+"""A cluster of cores, wired in memory and moved by hand.
 
-Each server is a real `Raft` between two buffers: what it has sent, and what it has been told to
-make durable. Nothing moves by itself: who uses it delivers, persists, loses and crashes by name,
-or asks for `settle`, which does it all until nothing is left to do. Every call into a core is
-followed by its invariants, and the cluster's. A `Witness` is told of everything that happens.
+Each server is a real `Raft` between two buffers: the messages it has sent, and what it has to make
+durable. Nothing moves by itself. The caller delivers, persists, drops and crashes step by step, or
+calls `settle`, which delivers and persists until nothing is left to do. Every call into a core is
+followed by a check of its invariants and of the cluster's. A `Witness` is told of every step.
 
-What needs nothing from the disk leaves at once, as it does in `node/server.py`; all else waits for
+What does not depend on the disk is sent at once, as in `node/server.py`. Everything else waits for
 `persist`, in the order of the Readys.
 """
 
@@ -35,17 +35,17 @@ from node.raft.settings import Limits, Timing
 from node.raft.state import LEADER
 
 TIMING = Timing(0.1, 0.5, 1.0, failure_hint=False)
-"""Without the hint, an election begins when a test says so."""
+"""Without the failure hint, an election begins only when a test or a script asks for it."""
 
 CHUNK_BYTES = 100
-"""Of a snapshot in one InstallSnapshot."""
+"""The size of a snapshot's chunk in one InstallSnapshot."""
 
 MOST_STEPS = 100_000
-"""Longer than anything that settles."""
+"""More steps than any cluster needs to settle."""
 
 
 def batches(terms: Iterable[int], data: bytes = b"") -> list[Batch]:
-    """A log of single entries with these terms, from index 1 on."""
+    """A log of single entries with these terms, from index 1."""
     return [
         Batch(index, term, COMMANDS, 1, data or b"%d@%d" % (index, term))
         for index, term in enumerate(terms, 1)
@@ -53,22 +53,22 @@ def batches(terms: Iterable[int], data: bytes = b"") -> list[Batch]:
 
 
 class Witness:
-    """Is told of what happens, as it happens. This one forgets it all."""
+    """Receives what happens, step by step. This one ignores it."""
 
     def noted(self, node_id: NodeId, note: Note) -> None:
-        """A server's event."""
+        """A server has emitted an event."""
 
     def sent(self, sender: NodeId, to: NodeId, message: Message) -> None:
-        """A message is in flight."""
+        """A server has sent a message."""
 
     def delivered(self, sender: NodeId, to: NodeId, message: Message) -> None:
-        """A message has arrived, and is about to be acted on."""
+        """A message has arrived, and the receiver is about to handle it."""
 
     def lost(self, sender: NodeId, to: NodeId, message: Message, reason: str) -> None:
         """A message will never arrive."""
 
     def persisted(self, node_id: NodeId, ready: Ready, stored: Stored) -> None:
-        """A Ready is about to be written over what is `stored`."""
+        """A Ready is about to be written to a disk, which holds `stored`."""
 
     def applied(self, node_id: NodeId, batch: Batch) -> None:
         """A server has been told to apply a batch."""
@@ -77,19 +77,22 @@ class Witness:
         """A server may answer these reads from its state at `index`."""
 
     def elapsed(self, now: float) -> None:
-        """It is later now, in seconds, and a timer is due."""
+        """Time has passed, and a timer is due.
+
+        now: seconds
+        """
 
 
 @dataclass
 class Stored:
-    """What a server's disk holds."""
+    """The content of a server's disk."""
 
     hard_state: HardState = field(default_factory=HardState)
     batches: list[Batch] = field(default_factory=list)
     snapshot: Snapshot | None = None
 
     def write(self, ready: Ready) -> None:
-        """Takes what a Ready asks to be made durable."""
+        """Writes what a Ready asks to be made durable."""
         if ready.snapshot is not None:
             self.snapshot, self.batches = ready.snapshot, []
         if ready.hard_state is not None:
@@ -100,12 +103,12 @@ class Stored:
 
 
 @dataclass
-class Server:
-    """One life of one server.
+class RunningCore:
+    """One life of one server: its core, and the buffers around it.
 
     unsaved: the Readys that are not durable yet, oldest first
-    applied, reads, events: all that it has been told to apply, to answer, and has noted
-    received: of which snapshot it holds how many bytes
+    applied, reads, events: all batches it has applied, reads it has answered, events it has emitted
+    received: the snapshot that it is receiving, and how many bytes of it have arrived
     """
 
     raft: Raft
@@ -121,11 +124,11 @@ class Server:
 class Network:
     """Servers 1..n and the messages between them.
 
-    mail: (sender, receiver, message) in flight, in the order of sending
-    cut: the links, (sender, receiver), on which nothing arrives
-    disks: what each server finds when it starts again
-    renewed: whose disks have been emptied, and what was committed then, as their leader knew: they
-        learn everything, the voters too
+    mail: the messages in flight, (sender, receiver, message), in the order of sending
+    cut: the links, (sender, receiver), that lose everything
+    disks: what each server finds when it restarts
+    renewed: servers whose disks have been emptied, and what their leader knew to be committed then.
+        They learn everything from their peers, the voters too
     """
 
     def __init__(
@@ -140,9 +143,9 @@ class Network:
         witness: Witness | None = None,
         members: Collection[NodeId] | None = None,
     ) -> None:
-        """`logs` gives the terms of the entries that a server starts with, one by one.
+        """logs: the terms of the entries that a server starts with, one number for each entry
 
-        members: with whom the cluster begins; all, unless said otherwise
+        members: the first members; None for all
         """
         self.now = 0.0
         self.timing = timing
@@ -150,7 +153,7 @@ class Network:
         self.random = Random(seed)
         self.voters = tuple(range(1, size + 1))
         self.members = self.voters if members is None else tuple(members)
-        self.servers: dict[NodeId, Server] = {}
+        self.servers: dict[NodeId, RunningCore] = {}
         self.mail: deque[tuple[NodeId, NodeId, Message]] = deque()
         self.cut: set[tuple[NodeId, NodeId]] = set()
         self.cluster_watch = ClusterWatch()
@@ -181,14 +184,14 @@ class Network:
             random=self.random,
             now=self.now,
         )
-        self.servers[node_id] = Server(raft, disk, ServerWatch(raft.state))
+        self.servers[node_id] = RunningCore(raft, disk, ServerWatch(raft.state))
         for peer in self.servers:
             if peer != node_id:
                 self.servers[peer].raft.link_opened(node_id, self.now)
                 self.collect(peer)
 
     def crash(self, node_id: NodeId) -> None:
-        """What was not persisted is gone, and so is what was sent to it."""
+        """Ends a life: what was not persisted is lost, and so are the messages to the server."""
         del self.servers[node_id]
         for sender, to, message in self.mail:
             if to == node_id:
@@ -197,7 +200,7 @@ class Network:
 
     def forget(self, node_id: NodeId) -> None:
         """Empties the disk of a server that is down."""
-        assert node_id not in self.servers, "it is down"
+        assert node_id not in self.servers, "crash it first"
         self.disks[node_id] = Stored()
         leader = self.leader
         self.renewed[node_id] = Floor() if leader is None else self[leader].state.committed
@@ -208,7 +211,7 @@ class Network:
         return self.servers[node_id].raft
 
     def collect(self, node_id: NodeId) -> None:
-        """Takes the server's Readys: messages into the mail, the rest into its buffers."""
+        """Moves the server's Readys into the mail and into its buffers."""
         server = self.servers[node_id]
         server.watch.check()
         while (ready := server.raft.ready()) is not None:
@@ -220,12 +223,12 @@ class Network:
             self._send(node_id, server.unsaved.popleft().messages_after_persist)
 
     def persist(self, node_id: NodeId) -> bool:
-        """Makes the oldest unsaved Ready durable; whether there was one."""
+        """Makes the oldest unsaved Ready durable. Returns whether there was one."""
         server = self.servers[node_id]
         if not server.unsaved:
             return False
         ready = server.unsaved.popleft()
-        assert ready.must_persist, "all else has left already"
+        assert ready.must_persist, "everything else was sent at once"
         self.witness.persisted(node_id, ready, server.stored)
         server.stored.write(ready)
         server.raft.persisted(ready)
@@ -234,11 +237,14 @@ class Network:
         return True
 
     def persist_all(self) -> bool:
-        """`persist` for every server; whether there was anything."""
+        """Calls `persist` for every server. Returns whether there was anything to persist."""
         return sum(self.persist(node_id) for node_id in list(self.servers)) > 0
 
     def deliver(self, position: int = 0) -> bool:
-        """Delivers one message of the mail, unless its link is cut; whether there was one."""
+        """Delivers one message of the mail, or drops it if its link is cut or its receiver is down.
+
+        Returns whether there was one.
+        """
         if not self.mail:
             return False
         sender, to, message = self.mail[position]
@@ -254,7 +260,7 @@ class Network:
         return True
 
     def elapse(self, node_id: NodeId) -> None:
-        """Lets a server see the time."""
+        """Tells a server the time."""
         self.servers[node_id].raft.elapse(self.now)
         self.collect(node_id)
 
@@ -263,7 +269,7 @@ class Network:
     def settle(self, only: Collection[NodeId] | None = None) -> None:
         """Delivers and persists until there is nothing left to do.
 
-        only: the servers among whom it happens; the others neither send, receive, nor persist
+        only: the servers that take part; the others neither send, receive nor persist
         """
         group = self.voters if only is None else only
         for _ in range(MOST_STEPS):
@@ -275,19 +281,20 @@ class Network:
             ]
             if not delivered and not any(persisted):
                 return
-        raise AssertionError("the messages never end")
+        raise AssertionError(f"the cluster does not settle in {MOST_STEPS} steps")
 
     def until(self, holds: Callable[[], bool]) -> None:
-        """Delivers, and persists when there is no mail, one thing at a time, until it holds."""
+        """Delivers one message after another, and persists if there is none, until it holds."""
         while not holds():
             assert self.deliver() or self.persist_all(), "nothing is left to happen"
 
     def run(
         self, duration_s: float, settle: bool = True, only: Collection[NodeId] | None = None
     ) -> None:
-        """Lets time pass, timer by timer, everything settling in between.
+        """Lets time pass, timer by timer.
 
-        only: the servers that see it pass; the others seem to be paused
+        settle: everything settles after each timer
+        only: the servers for which time passes; the others are as if paused
         """
         end = self.now + duration_s
         while True:
@@ -305,19 +312,19 @@ class Network:
                 self.settle()
 
     def time_out(self, node_id: NodeId) -> None:
-        """Brings the moment at which this server has heard no leader for long enough."""
+        """Lets the longest election timeout pass, and this server's timer fire."""
         self.now += self.timing.election_timeout_max_s
         self[node_id].state.election_deadline = self.now
         self.elapse(node_id)
 
     def elect(self, node_id: NodeId) -> None:
-        """Has this server elected, everything settling."""
+        """Lets this server campaign, and settles. The server must win."""
         self.time_out(node_id)
         self.settle()
         assert self.leader == node_id, f"{node_id} was not elected"
 
     def propose(self, data: bytes = b"x", count: int = 1) -> int:
-        """Proposes to the leader; the index of the first entry."""
+        """Proposes to the leader. Returns the index of the first entry."""
         leader = self.leader
         assert leader is not None
         index = self[leader].propose(count, data, self.now)
@@ -325,13 +332,13 @@ class Network:
         return index
 
     def take_snapshot(self, node_id: NodeId, size: int = 3 * CHUNK_BYTES) -> Snapshot:
-        """Has a server take a snapshot of all that it has applied; it is durable at once."""
+        """Lets a server take a snapshot of all that it has applied. It is durable at once."""
         server = self.servers[node_id]
         state = server.raft.state
         index = state.last_applied
         term = state.log.term_at(index)
         assert term is not None
-        # The same on every node, as the bytes of a snapshot are.
+        # The same on every node, as a snapshot's bytes are.
         membership = state.configurations[0][1].membership
         snapshot = Snapshot(index, term, 0, membership, size, index)
         server.stored.snapshot = snapshot
@@ -351,7 +358,7 @@ class Network:
         """Mends every link."""
         self.cut.clear()
 
-    # -- what is true ----------------------------------------------------------------------------
+    # -- the state -------------------------------------------------------------------------------
 
     @property
     def leader(self) -> NodeId | None:
@@ -364,13 +371,13 @@ class Network:
         return max(leading)[1] if leading else None
 
     def log_terms(self, node_id: NodeId) -> list[int]:
-        """The terms of a server's entries, as far as its log goes back."""
+        """The terms of the entries in a server's log, one number for each entry."""
         log = self[node_id].state.log
         return terms_of(log.batches_from(log.first_index))
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _take(self, node_id: NodeId, server: Server, ready: Ready) -> None:
+    def _take(self, node_id: NodeId, server: RunningCore, ready: Ready) -> None:
         for note in ready.notes:
             server.events.append(note.event)
             self.witness.noted(node_id, note)
@@ -390,7 +397,7 @@ class Network:
             self.witness.read(node_id, index, contexts)
         server.unsaved.append(ready)
 
-    def _receive(self, server: Server, sender: NodeId, chunk: InstallSnapshot) -> None:
+    def _receive(self, server: RunningCore, sender: NodeId, chunk: InstallSnapshot) -> None:
         snapshot, held = server.received or (chunk.snapshot, 0)
         if snapshot != chunk.snapshot:
             snapshot, held = chunk.snapshot, 0
@@ -409,5 +416,5 @@ class Network:
 
 
 def terms_of(log: Iterable[Batch]) -> list[int]:
-    """The term of every entry, one by one."""
+    """The terms of the entries, one number for each entry."""
     return [batch.term for batch in log for _ in range(batch.count)]

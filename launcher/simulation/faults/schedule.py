@@ -1,18 +1,19 @@
-"""What goes wrong when: a seed's fault schedule, as plain data.
+"""The fault schedule of a seed, as plain data: which fault happens when.
 
-A schedule is made before the run and does not depend on it: a list of `Fault`s, each with a time, a
-duration, a target and an amount. So any part of it can be left out (`--only`, and the shrinking of
-a failure), and the rest still means the same. Who is meant by `leader` is decided when it happens.
+A schedule is made before the run and does not depend on it. It is a list of `Fault`s, each with a
+time, a duration, a target and an amount. So any part of it can be left out (`--only`, and the
+shrinking of a failure), and the other faults stay the same. Which node is the `leader` is decided
+when the fault begins.
 
-Not every seed uses every fault: each draws a subset of those that are allowed, and how often they
-come ("swarm testing", Groce et al., ISSTA 2012). What always happens at once hides what needs
-quiet.
+Not every seed uses every kind of fault: each draws a subset of those that are allowed, and how
+often they happen ("swarm testing", Groce et al., ISSTA 2012). Some bugs show only while little else
+goes wrong.
 
 The oldest kinds are drawn together, from one random stream. A new kind would change all of those
 draws, and with them what every known seed does. So each newer kind is *apart*: it has a random
 stream of its own and numbers of its own, and half of all seeds have no fault of such a kind. To add
-a kind is to add one entry to `FAULTS`, with the next free number as `apart`, and the function that
-begins it (`nemesis.py`).
+a kind, add one entry to `FAULTS`, with the next free number as `apart`, and the method that begins
+it, to one of the modules that `nemesis.py` puts together.
 """
 
 from __future__ import annotations
@@ -43,31 +44,31 @@ SUPERVISOR = "supervisor"
 ROLL = "roll"
 
 APART_NUMBERS = 100_000
-"""The faults of the kind that is `apart` with number k are numbered from k times this, plus 1. No
-run is so long that it has as many faults of one kind."""
+"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. No run has
+so many faults of one kind."""
 
 _GAPS_S = (0.4, 1.0, 3.0)
 _GAPS_APART_S = (1.0, 3.0, 10.0)
-"""A seed draws one of these: how many seconds there are between two faults, on average. Faults of a
-kind that is apart are on their own, and an operator is not always at it."""
+"""A seed draws one of these: the average time between two faults, in seconds. The faults of a kind
+that is apart are rarer, because no other kinds share their gaps."""
 
 _APART_SHARES = (0.0, 0.0, 0.5, 1.0)
-"""A seed draws one of these: how likely each kind that is apart takes part in it."""
+"""A seed draws one of these: the probability with which each kind that is apart takes part."""
 
 RandomFor: TypeAlias = Callable[[str], random.Random]
-"""The random stream of one seed for one purpose; another stream for each purpose."""
+"""Returns the random stream of one seed for one purpose. Each purpose has a stream of its own."""
 
 
 class Fault(msgspec.Struct, frozen=True):
     """Something that goes wrong.
 
-    number: names it in the seed's schedule. The kinds that are drawn together count from 1, each
-        kind that is apart from `APART_NUMBERS` times its own number plus 1; so in a shorter run, or
-        with more kinds that are apart, the same fault has the same number
+    number: identifies it in the seed's schedule. The kinds that are drawn together count from 1,
+        each kind that is apart from `APART_NUMBERS` times its `apart`, plus 1. So the same fault
+        has the same number in a shorter run, and with more kinds that are apart
     at_s, duration_s: when it begins, and how long it lasts; simulated seconds
     kind: one of `FAULTS`
-    target: leader, follower, any or all; who that is, is decided at `at_s`
-    amount: how much, from 0 to 1; what of is the kind's matter
+    target: leader, follower, any or all; which nodes these are is decided at `at_s`
+    amount: from 0 to 1; its meaning depends on the kind
     """
 
     number: int
@@ -87,10 +88,11 @@ class Fault(msgspec.Struct, frozen=True):
 class FaultKind(msgspec.Struct, frozen=True):
     """One kind of fault.
 
-    targets: what it may be aimed at, each as likely
-    weight: how often it is chosen, beside the others
-    lasts_s: between these it lasts
-    apart: 0 for the kinds that are drawn together; any other kind has a number of its own here
+    text: what it does, for people
+    targets: what it may be aimed at, each equally likely
+    weight: how often it is chosen, relative to the other kinds
+    lasts_s: the least and the most that it lasts, in seconds
+    apart: 0 for the kinds that are drawn together; a number of its own for any other kind
     """
 
     text: str
@@ -103,36 +105,38 @@ class FaultKind(msgspec.Struct, frozen=True):
 _ONE = (LEADER, FOLLOWER, ANY)
 
 FAULTS: dict[str, FaultKind] = {
-    "partition": FaultKind("the nodes fall into two or three groups", (ALL,), 2.0),
-    "isolate": FaultKind("one node hears nobody and is not heard", _ONE),
-    "deafen": FaultKind("one node is heard but hears nobody", _ONE),
-    "mute": FaultKind("one node hears but is not heard", _ONE),
+    "partition": FaultKind("the nodes are split into two or three groups", (ALL,), 2.0),
+    "isolate": FaultKind("one node neither sends nor receives", _ONE),
+    "deafen": FaultKind("one node sends but receives nothing", _ONE),
+    "mute": FaultKind("one node receives but sends nothing", _ONE),
     "cut": FaultKind("some directed links lose everything", (ALL,)),
-    "flaky": FaultKind("messages are lost and doubled", (ALL,)),
+    "flaky": FaultKind("messages are lost and duplicated", (ALL,)),
     "reorder": FaultKind("messages overtake each other", (ALL,)),
-    "slow-link": FaultKind("the messages of one node take long", _ONE),
-    "kill": FaultKind("SIGKILL; what was written and not synced survives", _ONE, 2.0),
+    "slow-link": FaultKind("the messages of one node are late", _ONE),
+    "kill": FaultKind("SIGKILL; unsynced writes survive", _ONE, 2.0),
     "kill-twice": FaultKind("SIGKILL, and again during the recovery", _ONE, 0.5),
     "kill-all": FaultKind("SIGKILL of every node", (ALL,), 0.3, (0.1, 1.5)),
-    "power": FaultKind("the power goes; what was not synced is lost, or torn", _ONE, 2.0),
-    "blackout": FaultKind("the power of every node goes", (ALL,), 0.5, (0.1, 1.5)),
+    "power": FaultKind("the power fails; unsynced writes are lost, or torn", _ONE, 2.0),
+    "blackout": FaultKind("the power of every node fails", (ALL,), 0.5, (0.1, 1.5)),
     "hunt": FaultKind(
         "each new leader is killed or cut off within moments", (ALL,), 1.5, (1.0, 6.0)
     ),
     "ambush": FaultKind(
-        "who has just voted, changed, handed over or snapshotted is struck", (ALL,), 0.5, (1.0, 6.0)
+        "a node is struck just after a vote, a snapshot or the like", (ALL,), 0.5, (1.0, 6.0)
     ),
     "pause": FaultKind("SIGSTOP, then SIGCONT", _ONE, 1.5),
-    "clock": FaultKind("clocks run fast or slow, each as it likes", (ANY, ALL), 0.7, (0.5, 5.0)),
-    "slow-disk": FaultKind("syncs take long", (*_ONE, ALL), 1.5),
-    "hang-disk": FaultKind("the disk does nothing, then goes on", _ONE),
+    "clock": FaultKind(
+        "clocks run fast or slow, each at its own rate", (ANY, ALL), 0.7, (0.5, 5.0)
+    ),
+    "slow-disk": FaultKind("syncs are slow", (*_ONE, ALL), 1.5),
+    "hang-disk": FaultKind("the disk hangs, then continues", _ONE),
     "full-disk": FaultKind("no write finds space", _ONE, 0.5),
     "fail-write": FaultKind("the next write fails", _ONE, 0.5),
-    "fail-sync": FaultKind("the next sync fails, and its pages are called clean", _ONE, 0.5),
+    "fail-sync": FaultKind("the next sync fails, and its pages are marked clean", _ONE, 0.5),
     "snapshot": FaultKind("a node is told to take a snapshot", (*_ONE, ALL), 1.0, (0.0, 0.0)),
-    RECONFIGURE: FaultKind("some other nodes are to be the voters", (ALL,), 1.0, (0.0, 0.0)),
+    RECONFIGURE: FaultKind("the voters are replaced by others", (ALL,), 1.0, (0.0, 0.0)),
     REBUILD: FaultKind(
-        "a node is set aside, loses its data, and is added again", _ONE, 1.0, (0.5, 10.0)
+        "a node is rebuilt: it leaves, loses its data, and is added again", _ONE, 1.0, (0.5, 10.0)
     ),
     FLIP_BIT: FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
     "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
@@ -141,7 +145,7 @@ FAULTS: dict[str, FaultKind] = {
         "SIGKILL, and an older copy of the node's folder is put back", _ONE, 1.0, (0.1, 10.0), 12
     ),
     RECOVER: FaultKind(
-        "the cluster is given up, and begun anew from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
+        "the cluster is recovered from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
     ),
     ADD: FaultKind("one or two new nodes are added", (ALL,), 1.0, (0.0, 0.0), 21),
     REMOVE: FaultKind(
@@ -156,7 +160,7 @@ FAULTS: dict[str, FaultKind] = {
 
 
 def parse_faults(text: str) -> tuple[str, ...]:
-    """The kinds that `all`, `none` or a list with commas names. Raises UsageError."""
+    """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
     if text == "all":
         return tuple(FAULTS)
     if text == "none":
@@ -185,31 +189,32 @@ def _draw(
     number: int,
     gaps_s: Sequence[float],
     time_s: float,
-    chance: random.Random,
+    rng: random.Random,
 ) -> list[Fault]:
-    """Faults of these kinds, the first of which bears the number after `number`."""
+    """Draws faults of these kinds, with numbers from `number` plus 1."""
     if not kinds:
         return []
     weights = [FAULTS[kind].weight for kind in kinds]
-    gap_s = chance.choice(gaps_s)
+    gap_s = rng.choice(gaps_s)
     faults: list[Fault] = []
-    at_s = 0.5 + chance.expovariate(1 / gap_s)
+    at_s = 0.5 + rng.expovariate(1 / gap_s)
     while at_s < time_s:
-        kind = chance.choices(kinds, weights)[0]
+        kind = rng.choices(kinds, weights)[0]
         traits = FAULTS[kind]
-        duration_s = chance.uniform(*traits.lasts_s) * chance.choice([0.2, 1.0, 1.0])
-        target = chance.choice(traits.targets)
+        duration_s = rng.uniform(*traits.lasts_s) * rng.choice([0.2, 1.0, 1.0])
+        target = rng.choice(traits.targets)
         number += 1
-        faults.append(Fault(number, at_s, duration_s, kind, target, chance.random()))
-        # What goes wrong often goes wrong together.
-        at_s += chance.expovariate(1 / (gap_s if chance.random() < 0.7 else 0.03))
+        faults.append(Fault(number, at_s, duration_s, kind, target, rng.random()))
+        # Often several faults come close together.
+        at_s += rng.expovariate(1 / (gap_s if rng.random() < 0.7 else 0.03))
     return faults
 
 
 def _kinds_apart(kinds: Sequence[str], random_for: RandomFor) -> list[tuple[str, random.Random]]:
     """The kinds that are apart and take part in this seed, each with its random stream.
 
-    Where nothing else is allowed, all of them do: a seed without any fault shows little.
+    If none is drawn and no other kind is allowed, all of them take part: a run without any fault
+    shows little.
     """
     share = random_for("schedule: kinds apart").choice(_APART_SHARES)
     apart = [(kind, random_for(f"schedule: {kind}")) for kind in kinds if FAULTS[kind].apart]
@@ -218,7 +223,7 @@ def _kinds_apart(kinds: Sequence[str], random_for: RandomFor) -> list[tuple[str,
 
 
 def only(schedule: Sequence[Fault], numbers: Sequence[int]) -> list[Fault]:
-    """The part of a schedule that bears these numbers. Raises UsageError for one that is not."""
+    """The faults of a schedule with these numbers. Raises UsageError for an unknown number."""
     known = {fault.number for fault in schedule}
     if unknown := [number for number in numbers if number not in known]:
         raise UsageError(f"--only {unknown[0]}: this seed's schedule has {len(known)} faults")
@@ -226,9 +231,9 @@ def only(schedule: Sequence[Fault], numbers: Sequence[int]) -> list[Fault]:
     return [fault for fault in schedule if fault.number in wanted]
 
 
-def _subset(kinds: Sequence[str], chance: random.Random) -> list[str]:
-    share = chance.choice([0.25, 0.5, 1.0])
-    chosen = [kind for kind in kinds if chance.random() < share]
+def _subset(kinds: Sequence[str], rng: random.Random) -> list[str]:
+    share = rng.choice([0.25, 0.5, 1.0])
+    chosen = [kind for kind in kinds if rng.random() < share]
     return chosen or list(kinds)
 
 
@@ -237,8 +242,9 @@ def shrink(
 ) -> list[Fault]:
     """The smallest part found that still fails (`ddmin`, Zeller and Hildebrandt, TSE 2002).
 
-    fails: whether a run with this part of the schedule fails as the whole does; it is asked at most
-        `most_runs` times. A part without any one of its faults passes, if the runs sufficed.
+    fails: whether a run with this part of the schedule fails as the whole does. It is called at
+    most
+        `most_runs` times. If that is enough, a run without any single fault of the result passes.
     """
     runs = 0
 

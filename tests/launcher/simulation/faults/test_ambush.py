@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from launcher.checking.history import Kind
-from launcher.simulation.nemesis import AMBUSHED
+from launcher.simulation.faults.strikes import AMBUSHED
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import ELECTION_TIMEOUT_S, Options, situation
 from launcher.simulation.trace import Trace

@@ -1,6 +1,7 @@
-"""What a script says must be so: `expect leader 1`, `expect log 3 1 1 4`, and the rest.
+"""The expectations of a script: `expect leader 1`, `expect log 3 1 1 4`, and the others.
 
-Each is a function that says nothing when it is so, and raises `Unmet` with what was found.
+Each is a function that returns if the expectation is met, and raises `Unmet` with what was found if
+it is not.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from launcher.simulation.cores import terms_of
-from launcher.simulation.stage import Play, Unmet, Words, Wrong, alone, first, nothing, number
+from launcher.simulation.stage.cores import terms_of
+from launcher.simulation.stage.play import Play
+from launcher.simulation.stage.words import Unmet, Words, Wrong, alone, first, nothing, number
 from node.raft.membership import Configuration
 from node.raft.messages import COMMANDS, NodeId
 from node.raft.state import Role
@@ -21,12 +23,12 @@ Expectation: TypeAlias = Callable[[Play, Words], None]
 
 
 def expect(play: Play, words: Words) -> None:
-    """One expectation. Raises Wrong where it makes no sense, Unmet where it is not so."""
+    """Checks one expectation. Raises Wrong if it is invalid, Unmet if it is not met."""
     what, rest = first(words), words[1:]
     if what == "no":
         what, rest = f"no {first(rest)}", rest[1:]
     if what not in EXPECTATIONS:
-        raise Wrong(f"nothing is called {what!r}; there are {', '.join(EXPECTATIONS)}")
+        raise Wrong(f"no expectation {what!r}; there are {', '.join(EXPECTATIONS)}")
     usage, expectation = EXPECTATIONS[what]
     try:
         expectation(play, rest)
@@ -36,7 +38,7 @@ def expect(play: Play, words: Words) -> None:
 
 
 def expect_leader(play: Play, words: Words) -> None:
-    """The leader of the newest term that has one."""
+    """Expects a server to be the leader of the newest term that has one."""
     wanted, leader = play.server(alone(words)), play.net.leader
     if leader is None:
         raise Unmet("there is no leader")
@@ -56,7 +58,7 @@ def _same(what: str, found: object, wanted: object) -> None:
 
 
 def _each(play: Play, words: Words, value: Callable[[NodeId], str], what: str) -> None:
-    """Every server named has the value named."""
+    """Expects each server of the first word to have the value in the other words."""
     wanted = " ".join(words[1:])
     for node_id in play.servers(first(words)):
         found = value(node_id)
@@ -128,7 +130,7 @@ def _learners(play: Play, words: Words) -> None:
 def _members(
     play: Play, words: Words, those: Callable[[Configuration], Iterable[NodeId]], what: str
 ) -> None:
-    """By the configuration that a server goes by."""
+    """Expects some members of the configuration that a server uses."""
     wanted = play.listed(play.node_ids(alone(words[1:])))
 
     def found(node_id: NodeId) -> str:
@@ -148,9 +150,9 @@ def _applied(play: Play, words: Words) -> None:
 
 
 def _progress(play: Play, words: Words) -> tuple[int, int, int, str]:
-    """A leader's next_index and match_index for a peer, what is wanted, and how to call it."""
+    """A leader's next_index and match_index for a peer, the expected index, and the peer's name."""
     if len(words) != 3:
-        raise Wrong("two servers and an index are wanted")
+        raise Wrong("it needs two servers and an index")
     leader, peer = play.running(words[0]), play.server(words[1])
     progress = play.net[leader].state.progress
     if peer not in progress:
@@ -179,13 +181,13 @@ def _read(play: Play, words: Words) -> None:
     elif rest[:1] == ["at"]:
         _same(f"the index of read {context}", found, number(alone(rest[1:])))
     else:
-        raise Wrong("its answer is `at` an index, or it is `unanswered`")
+        raise Wrong("write `at` and an index, or `unanswered`")
 
 
 def _refused(play: Play, words: Words) -> None:
     if alone(words) not in REFUSALS:
         raise Wrong(f"no refusal {words[0]!r}; there are {', '.join(REFUSALS)}")
-    _same("what it was told", play.refusal, words[0])
+    _same("the last refusal", play.refusal, words[0])
 
 
 def _events(play: Play, words: Words) -> int:
@@ -216,7 +218,7 @@ def _agreement(play: Play, words: Words) -> None:
         base_index = max(log.base_index for log in logs)
         ours, theirs = (log.batches_from(base_index + 1) for log in logs)
         if ours != theirs or logs[0].term_at(base_index) != logs[1].term_at(base_index):
-            raise Unmet(f"{play.names[one]} and {play.names[other]} have not the same log")
+            raise Unmet(f"{play.names[one]} and {play.names[other]} have different logs")
 
 
 EXPECTATIONS: dict[str, tuple[str, Expectation]] = {
@@ -242,4 +244,4 @@ EXPECTATIONS: dict[str, tuple[str, Expectation]] = {
     "in-flight": ("in-flight 2 [KIND] [from S] [to S]", _in_flight),
     "agreement": ("agreement", _agreement),
 }
-"""What can be expected, how it is written, and how it is looked at."""
+"""Of each expectation, by name: how it is written, and the function that checks it."""

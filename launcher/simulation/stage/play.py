@@ -1,18 +1,17 @@
-"""A script's servers, what has been told of them, and the words that name them.
+"""The state of a script: its servers, its transcript, and the words that name servers and messages.
 
-`script.py` has the commands, `expectations.py` what must be so; both read their words here, and
-both say what is wrong with them by `Wrong` and `Unmet`.
+`commands.py` and `expectations.py` work on a `Play`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from launcher.simulation import notation
-from launcher.simulation.cores import Network, Stored, Witness, terms_of
+from launcher.simulation.stage import notation
+from launcher.simulation.stage.cores import Network, Stored, Witness, terms_of
+from launcher.simulation.stage.words import Unmet, Words, Wrong
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -29,7 +28,6 @@ from node.raft.messages import (
 )
 from node.raft.ready import Note, Ready
 
-Words: TypeAlias = list[str]
 Mail: TypeAlias = tuple[NodeId, NodeId, Message]
 
 KINDS: dict[str, Callable[[Message], bool]] = {
@@ -46,24 +44,17 @@ KINDS: dict[str, Callable[[Message], bool]] = {
     "PreVoteReply": lambda message: isinstance(message, RequestVoteReply) and message.pre_vote,
     "Heartbeat": lambda message: isinstance(message, AppendEntries) and not message.batches,
 }
-"""The words for what is in flight; the last three are uses of the first ones."""
-
-
-MOST_SECONDS = 60
-"""Longer than any story; it bounds what a slip of the pen costs."""
-
-
-class Wrong(Exception):
-    """A command makes no sense: why not."""
-
-
-class Unmet(Exception):
-    """A command makes sense, but the servers do not bear it out: what was found."""
+"""The words for messages in flight. The last three are special cases of the others."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which messages: of `kind`, on some links, and how many of them."""
+    """Some messages in flight.
+
+    which: all, or only one: the first (`one`) or the last one
+    kind: one of `KINDS`; None for any
+    sender, to: None for any server
+    """
 
     which: str
     kind: str | None
@@ -71,7 +62,7 @@ class Selection:
     to: NodeId | None
 
     def holds(self, mail: Mail) -> bool:
-        """Whether this message in flight is one."""
+        """Whether a message in flight is selected, apart from `which`."""
         sender, to, message = mail
         return (
             (self.sender is None or self.sender == sender)
@@ -81,13 +72,14 @@ class Selection:
 
 
 class Play(Witness):
-    """A script's servers, and what is told of them.
+    """The servers of a script, as the `Witness` that writes its transcript.
 
-    told: the lines that the command has caused so far
-    moved: whether anything has happened; before that the stage may be set
-    delayed: messages that are in flight but out of reach
-    reads: how many have been asked for; `answers` has the index that each was answered at
-    refusal: what the last request was refused with
+    told: the lines that the current command has caused so far
+    moved: a command has done more than set the stage
+    delayed: messages that wait for `release`
+    reads: how many reads have been asked for
+    answers: the index at which each read was answered, by its number
+    refusal: the class of the last refusal
     """
 
     def __init__(self, seed: int) -> None:
@@ -103,15 +95,15 @@ class Play(Witness):
 
     @property
     def net(self) -> Network:
-        """The servers; there are some since `start`."""
+        """The servers, once `start` has made some."""
         assert self.network is not None
         return self.network
 
     def tell(self, text: str) -> None:
-        """One more line of the transcript."""
+        """Adds a line to the transcript."""
         self.told.append(text)
 
-    # -- what the network tells ------------------------------------------------------------------
+    # -- the Witness port ------------------------------------------------------------------------
 
     def noted(self, node_id: NodeId, note: Note) -> None:
         self.tell(f"{self.names[node_id]} {notation.of_note(note, self.names)}")
@@ -145,29 +137,29 @@ class Play(Witness):
     # -- words -----------------------------------------------------------------------------------
 
     def server(self, word: str) -> NodeId:
-        """A server that there is."""
+        """The server with this name. Raises Wrong if there is none."""
         for node_id, name in self.names.items():
             if word in (name, str(node_id), f"S{node_id}"):
                 return node_id
         raise Wrong(f"no server {word!r}; there are {', '.join(self.names.values())}")
 
     def servers(self, word: str) -> list[NodeId]:
-        """Some servers, or `all` that run."""
+        """The servers of a list with commas, or all running ones for `all`."""
         if word == "all":
             if not self.net.servers:
-                raise Wrong("none runs")
+                raise Wrong("no server runs")
             return list(self.net.servers)
         return [self.server(one) for one in word.split(",")]
 
     def running(self, word: str) -> NodeId:
-        """A server that is up."""
+        """The server with this name. Raises Wrong if it is down."""
         node_id = self.server(word)
         if node_id not in self.net.servers:
             raise Wrong(f"{self.names[node_id]} is down")
         return node_id
 
     def links(self, words: Words) -> set[tuple[NodeId, NodeId]]:
-        """`1|2,3` is both ways, `1->2` one."""
+        """The directed links that words name: `1|2,3` means both directions, `1->2` one."""
         links: set[tuple[NodeId, NodeId]] = set()
         for word in words:
             if "->" in word:
@@ -184,7 +176,7 @@ class Play(Witness):
         return {(a, b) for a, b in links if a != b}
 
     def selection(self, words: Words) -> Selection:
-        """Of the messages in flight."""
+        """The selection that words describe: `[one|last] [KIND] [from S] [to S]`."""
         rest = list(words)
         which = rest.pop(0) if rest and rest[0] in {"one", "last"} else "all"
         kind = rest.pop(0) if rest and rest[0] in KINDS else None
@@ -197,7 +189,7 @@ class Play(Witness):
         return Selection(which, kind, ends.get("from"), ends.get("to"))
 
     def positions(self, words: Words) -> list[int]:
-        """Where in the mail the chosen messages are; there must be one."""
+        """The positions of the selected messages in the mail. Raises Unmet if there are none."""
         chosen = self.selection(words)
         found = [at for at, mail in enumerate(self.net.mail) if chosen.holds(mail)]
         if not found:
@@ -207,21 +199,21 @@ class Play(Witness):
         return {"all": found, "one": found[:1], "last": found[-1:]}[chosen.which]
 
     def node_ids(self, word: str) -> tuple[NodeId, ...]:
-        """Some servers, or `none`, in the order of their numbers."""
+        """The servers of a list with commas, sorted; none for `none`."""
         return () if word == "none" else tuple(sorted(set(self.servers(word))))
 
     def listed(self, node_ids: Iterable[NodeId]) -> str:
-        """Their names with commas; `none` when there are none."""
+        """The names of servers with commas; `none` when there are none."""
         return ",".join(self.names[node_id] for node_id in node_ids) or "none"
 
-    # -- what is so ------------------------------------------------------------------------------
+    # -- the state of a server -------------------------------------------------------------------
 
     def vote_of(self, voted_for: NodeId | None) -> str:
-        """Whom a vote went to."""
+        """The name of the server that a vote went to, or `none`."""
         return "none" if voted_for is None else self.names[voted_for]
 
     def row(self, node_id: NodeId) -> notation.Row:
-        """One server, for the table of all logs."""
+        """The row of a server in the table of all logs."""
         server, disk = self.net.servers.get(node_id), self.net.disks[node_id]
         name = self.names[node_id]
         if server is None:
@@ -235,49 +227,3 @@ class Play(Witness):
         vote, terms = self.vote_of(state.voted_for), self.net.log_terms(node_id)
         base, term = state.log.base_index, state.current_term
         return notation.Row(name, role, term, vote, state.commit_index, terms, base)
-
-
-# -- more words ----------------------------------------------------------------------------------
-
-
-def first(words: Words) -> str:
-    """The first word; there must be one."""
-    if not words:
-        raise Wrong("there is a word missing")
-    return words[0]
-
-
-def alone(words: Words) -> str:
-    """The only word."""
-    if len(words) > 1:
-        raise Wrong(f"cannot make sense of {words[1]!r}")
-    return first(words)
-
-
-def nothing(words: Words) -> None:
-    """No further words."""
-    if words:
-        raise Wrong(f"cannot make sense of {words[0]!r}")
-
-
-def number(word: str) -> int:
-    """A count, an index or a term."""
-    if not re.fullmatch("[0-9]{1,9}", word):
-        raise Wrong(f"{word!r} is not a number")
-    return int(word)
-
-
-def numbers(words: Words) -> list[int]:
-    """Any number of them."""
-    return [number(word) for word in words]
-
-
-def duration(word: str) -> float:
-    """Seconds, out of `200ms` or `1.5s`."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:[.][0-9]{1,9})?)(ms|s)", word)
-    if not found:
-        raise Wrong(f"{word!r} is not a duration such as 200ms or 1.5s")
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    if seconds > MOST_SECONDS:
-        raise Wrong(f"{word} is too long: at most {MOST_SECONDS}s at a time")
-    return seconds

@@ -1,10 +1,10 @@
-"""How a transcript writes messages, entries, events and logs: compact, and the same every time.
+"""How a transcript writes messages, entries, events and logs: short, and the same every time.
 
-`3@2` is the entry at index 3, of term 2; `3@2:x` says that its command is `x`; `3..5@2:x,y,z` is a
-batch of three. `4@2:voters=1,2,3` is a configuration, perhaps with `target=` while others learn, or
-with `outgoing=` while it is joint. In a table of logs, as in the paper's Figure 7, each number is
-an entry's term, and a dot an entry that a snapshot stands for; what stands left of the bar is known
-to be committed.
+`3@2` is the entry at index 3, of term 2. `3@2:x` adds its command, `x`. `3..5@2:x,y,z` is a batch
+of three entries. `4@2:voters=1,2,3` is a configuration, with `target=` while there are learners,
+and with `outgoing=` while it is joint. In a table of logs, as in the paper's Figure 7, each number
+is the term of an entry, and each dot an entry that a snapshot covers. The entries left of the bar
+are known to be committed.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from node.raft.messages import (
 from node.raft.ready import Note, Ready
 
 ROUNDS = (AppendEntries, AppendEntriesReply, InstallSnapshot, InstallSnapshotReply)
-"""The messages that bear a round."""
+"""The messages with a round."""
 
-PEOPLE = {"candidate", "leader", "target", "votes", "peer", "voters", "outgoing", "learners"}
+SERVER_FIELDS = {"candidate", "leader", "target", "votes", "peer", "voters", "outgoing", "learners"}
 """The fields of events that name servers."""
 
 
@@ -65,7 +65,7 @@ def _of_membership(membership: Membership) -> str:
 
 
 def of_batches(batches: Iterable[Batch]) -> str:
-    """All of them, in brackets."""
+    """Batches, in brackets."""
     return f"[{' '.join(of_batch(batch) for batch in batches)}]"
 
 
@@ -107,7 +107,7 @@ def of_message(message: Message) -> str:
 
 
 def of_snapshot(snapshot: Snapshot) -> str:
-    """What it stands for: `snapshot=5@2`."""
+    """The last entry that it covers: `snapshot=5@2`."""
     return f"snapshot={snapshot.last_included_index}@{snapshot.last_included_term}"
 
 
@@ -125,9 +125,9 @@ def of_note(note: Note, names: Mapping[NodeId, str]) -> str:
             case bool():
                 text = "yes" if value else "no"
             case list():
-                people = (names[one] if key in PEOPLE else str(one) for one in value)
-                text = ",".join(people) or "none"
-            case int() if key in PEOPLE:
+                named = (names[one] if key in SERVER_FIELDS else str(one) for one in value)
+                text = ",".join(named) or "none"
+            case int() if key in SERVER_FIELDS:
                 text = names[value]
             case str() if " " in value:
                 text = f'"{value}"'
@@ -156,7 +156,7 @@ def of_write(ready: Ready, last_index: int, names: Mapping[NodeId, str]) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One server in a table of logs; `terms` is one number for each entry behind `base_index`."""
+    """One server in a table of logs; `terms` has one number for each entry after `base_index`."""
 
     name: str
     role: str
@@ -168,7 +168,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """The servers below each other, their entries under their indexes."""
+    """Returns the lines: one for each server, with its entries below their indexes."""
     length = max((row.base_index + len(row.terms) for row in rows), default=0)
     widest = max([length, *(term for row in rows for term in row.terms)])
     width = len(str(widest)) + 1

@@ -1,72 +1,8 @@
-"""A small language for scenarios, played on real cores: what the tests and the students read.
+"""The commands of a script: what each is called, how it is written, and what it does.
 
-A script is lines. Each is a command, a comment (`#`) or empty. Its *transcript* is the script with
-what each line caused beneath it, on lines that begin with a bar. A script's own such lines are
-ignored, so a transcript is a script too, and playing it gives itself again.
-
-`quietly` before a command hides what it caused. Setting the stage, before anything has happened:
-
-    start N [named A B ..] [failure_hint on] [lease on] [members S,S] [BOUND n ..]
-                                            BOUND: a field of `Limits`, in bytes or messages;
-                                            members: with whom the cluster begins, if not with all.
-                                            Servers are 1..N, written S1..SN; a second `start`
-                                            begins another story
-    log S 1 1 4                             the terms of the entries that S starts with
-    term S 7                                the term in which S starts
-
-What a server does:
-
-    time-out S [early]                      it has heard no leader for long enough; early: only its
-                                            own clock says so, no time passes for the others
-    elect S                                 time-out, then settle; it must win
-    propose S x [y z]                       one batch of commands
-    read S [here]                           a linearizable read, of the leader; here: S answers it,
-                                            whoever leads. They are numbered 1, 2, ..
-    transfer S [to S]                       it leads, and is asked to hand over
-    reconfigure S to S,S                    it leads, and is asked to make these the voters
-    snapshot S [bytes]                      it takes one of all that it has applied, which is
-                                            durable at once; it is sent in chunks of 100 bytes
-    persist [S] [once]                      its disk writes all that waits, or only the oldest write
-    crash S, restart S                      what was not persisted is lost
-    forget S                                it is down, and all that its disk holds is removed
-    hint S died [at S,S]                    the others are told, over links that are not cut
-
-What happens in between:
-
-    deliver [one|last] [KIND] [from S] [to S]   what is in flight now; without words, all of it
-    drop .., duplicate .., delay ..         the same words; a duplicate is a second copy, in flight;
-                                            what is delayed is out of reach until `release`
-    release                                 all that was delayed is in flight again
-    settle [S,S]                            deliver and persist until nothing is left to do;
-                                            with servers, only among these
-    cut S|S,S, cut S->S                     both ways between the sides, or one way
-    heal [S|S, S->S]                        all links, or some
-    elapse 200ms [S,S]                      time passes: timers fire, nothing is delivered;
-                                            with servers, only they see it pass
-    run 2s                                  time passes, and everything settles in between
-
-What must be so (`all` and `S,S` name many servers):
-
-    expect leader S, expect no leader
-    expect role|term|commit|vote S ..       of one server or many
-    expect log|disk S 1 1 4                 the terms in its memory, or on its disk: what stands
-                                            behind a snapshot
-    expect snapshot S 5@2                   the newest on its disk, or `none`
-    expect voters|outgoing|learners S S,S   the configuration that it goes by, or `none`
-    expect applied S x y                    the commands that it has applied since it started
-    expect next|match S S 4                 what a leader believes of another server
-    expect read 1 at 3, expect read 1 unanswered
-    expect refused NotLeader|Busy|ImpossibleTransfer    what the last `propose`, `read`,
-                                            `transfer` or `reconfigure` was told
-    expect event S NAME, expect no event S NAME     since it started
-    expect in-flight 2 [KIND] [from S] [to S]
-    expect agreement                        all that run have the same log, as far as it is there
-    show                                    every server's term, vote and log, as in Figure 7
-
-KIND is RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, TimeoutNow,
-InstallSnapshot, InstallSnapshotReply, ReadIndex, ReadIndexReply, or a use: PreVote, PreVoteReply,
-Heartbeat. After every step the invariants of `node/raft/invariants.py` are
-checked; one that is broken fails the script.
+Each is a function of the `Play` and of the words after the command's name. It raises `Wrong` for
+invalid words, and `Unmet` when the state of the servers does not allow the command. `script.py`
+documents the language, and reads the lines.
 """
 
 from __future__ import annotations
@@ -75,16 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from importlib.resources import files
 from typing import TypeAlias
 
-from launcher.errors import LauncherError, UsageError
-from launcher.simulation import notation
-from launcher.simulation.cores import CHUNK_BYTES, TIMING, Network, Stored, batches, terms_of
-from launcher.simulation.expectations import expect, expect_leader
-from launcher.simulation.stage import (
-    Mail,
-    Play,
+from launcher.simulation.stage import notation
+from launcher.simulation.stage.cores import CHUNK_BYTES, TIMING, Network, Stored, batches, terms_of
+from launcher.simulation.stage.expectations import expect, expect_leader
+from launcher.simulation.stage.play import Mail, Play
+from launcher.simulation.stage.words import (
     Unmet,
     Words,
     Wrong,
@@ -100,80 +33,12 @@ from node.raft.messages import HardState, NodeId
 from node.raft.settings import Limits
 from node.raft.state import LEADER
 
-MARGIN = "  | "
-"""Begins the lines that tell what a command caused."""
-
 MOST_SERVERS = 25
 NAME = r"(?!all$|S\d+$)[A-Za-z]\w*"
 BOUNDS = [bound.name for bound in fields(Limits)]
 SETTING = {"start", "log", "term", "show", "expect"}
-"""The commands that move nothing."""
-
-
-class ScenarioFailed(LauncherError):
-    """Something is not as the script expects: the line, and what was found."""
-
-
-def run_script(text: str, *, seed: int = 1) -> Iterator[str]:
-    """The transcript, line by line; the same for the same text and seed (of the timeouts drawn).
-
-    Raises UsageError for a line that makes no sense, and ScenarioFailed for an expectation that is
-    not met or an invariant that is broken, after having yielded what went before.
-    """
-    play = Play(seed)
-    for at, line in enumerate(text.splitlines(), 1):
-        if line.lstrip().startswith(MARGIN.strip()):
-            continue
-        yield line.rstrip()
-        words = re.sub(r"(^|\s)#.*", "", line).split()
-        if not words:
-            continue
-        failure = _perform(play, words)
-        yield from (f"{MARGIN}{told}".rstrip() for told in play.told)
-        play.told.clear()
-        if isinstance(failure, Wrong):
-            raise UsageError(f"line {at}: {failure}") from failure
-        if failure is not None:
-            raise ScenarioFailed(f"line {at}: {' '.join(words)}: {failure}") from failure
-
-
-def scenarios() -> list[str]:
-    """The names of the scenarios that come with the launcher."""
-    folder = files("launcher.simulation") / "scenarios"
-    found = (entry.name for entry in folder.iterdir())
-    return sorted(name.removesuffix(".txt") for name in found if name.endswith(".txt"))
-
-
-def scenario(name: str) -> str:
-    """The script of one of `scenarios`. Raises UsageError where there is none of that name."""
-    if name not in scenarios():
-        raise UsageError(f"no scenario {name!r}; there are {', '.join(scenarios())}")
-    return (files("launcher.simulation") / "scenarios" / f"{name}.txt").read_text("utf-8")
-
-
-def _perform(play: Play, words: Words) -> Exception | None:
-    """Obeys one line; the reason why it could not."""
-    quietly = words[0] == "quietly" and len(words) > 1
-    name, *rest = words[1:] if quietly else words
-    if name not in COMMANDS:
-        return Wrong(f"no command {name!r}; there are {', '.join(COMMANDS)}")
-    usage, command = COMMANDS[name]
-    if play.network is None and name != "start":
-        return Wrong("a script begins with: start N")
-    play.moved = play.moved or name not in SETTING
-    try:
-        command(play, rest)
-    except Wrong as error:
-        return Wrong(f"{name}: {error}; write: {usage}")
-    except Unmet as error:
-        return error
-    except AssertionError as error:
-        broken = Unmet(f"an invariant is broken: {error}")
-        broken.__cause__ = error
-        return broken
-    if quietly:
-        play.told.clear()
-    return None
+"""The commands that set the stage, or only look at the servers. After any other one, `log` and
+`term` are refused."""
 
 
 # -- setting the stage ---------------------------------------------------------------------------
@@ -217,7 +82,7 @@ def _start(play: Play, words: Words) -> None:
 def _log(play: Play, words: Words) -> None:
     node_id, terms = _set_up(play, words), numbers(words[1:])
     if terms != sorted(terms) or 0 in terms:
-        raise Wrong("terms are 1 or more, and never fall along a log")
+        raise Wrong("terms are 1 or more, and never decrease along a log")
     term = max([play.net.disks[node_id].hard_state.current_term, *terms])
     play.net.disks[node_id] = Stored(HardState(term), batches(terms))
     play.net.start(node_id)
@@ -227,14 +92,14 @@ def _term(play: Play, words: Words) -> None:
     node_id, term = _set_up(play, words), number(alone(words[1:]))
     disk = play.net.disks[node_id]
     if term < max(terms_of(disk.batches), default=0):
-        raise Wrong("no entry is of a term to come")
+        raise Wrong("the log has entries of a later term")
     disk.hard_state = HardState(term)
     play.net.start(node_id)
 
 
 def _set_up(play: Play, words: Words) -> NodeId:
     if play.moved:
-        raise Wrong("the stage is set before anything happens")
+        raise Wrong("it must come before the servers do anything")
     return play.server(first(words))
 
 
@@ -247,7 +112,7 @@ def _time_out(play: Play, words: Words) -> None:
         raise Wrong(f"cannot make sense of {words[1]!r}")
     state = play.net[node_id].state
     if state.role is LEADER:
-        raise Unmet("it leads, and waits for no leader")
+        raise Unmet("it leads, so it has no election timeout")
     if words[1:]:
         state.election_deadline = play.net.now
         play.net.elapse(node_id)
@@ -265,7 +130,7 @@ def _elect(play: Play, words: Words) -> None:
 def _propose(play: Play, words: Words) -> None:
     node_id, commands = play.running(first(words)), words[1:]
     if not commands:
-        raise Wrong("nothing is proposed")
+        raise Wrong("the commands are missing")
     raft = play.net[node_id]
     with _asked(play, node_id):
         index = raft.propose(len(commands), " ".join(commands).encode(), play.net.now)
@@ -295,10 +160,10 @@ def _transfer(play: Play, words: Words) -> None:
 def _reconfigure(play: Play, words: Words) -> None:
     node_id, rest = play.running(first(words)), words[1:]
     if rest[:1] != ["to"]:
-        raise Wrong("who is to vote?")
+        raise Wrong("the new voters are missing")
     target = play.node_ids(alone(rest[1:]))
     if not target:
-        raise Wrong("somebody has to vote")
+        raise Wrong("there must be at least one voter")
     with _asked(play, node_id):
         play.net[node_id].change_membership(target, play.net.now)
 
@@ -307,10 +172,10 @@ def _snapshot(play: Play, words: Words) -> None:
     node_id, rest = play.running(first(words)), words[1:]
     size = number(alone(rest)) if rest else 3 * CHUNK_BYTES
     if not size:
-        raise Wrong("a snapshot has some bytes")
+        raise Wrong("a snapshot has at least one byte")
     state, held = play.net[node_id].state, play.net.disks[node_id].snapshot
     if state.last_applied <= (held.last_included_index if held else 0):
-        raise Unmet("it has applied nothing since the last one")
+        raise Unmet("it has applied nothing since the last snapshot")
     snapshot = notation.of_snapshot(play.net.take_snapshot(node_id, size))
     play.tell(f"{play.names[node_id]} takes {snapshot}, and its log begins at "
               f"{state.log.first_index}")  # fmt: skip
@@ -318,7 +183,7 @@ def _snapshot(play: Play, words: Words) -> None:
 
 @contextmanager
 def _asked(play: Play, node_id: NodeId) -> Iterator[None]:
-    """Something is asked of a server, which may refuse; what comes of it otherwise is taken."""
+    """For a block that asks a server: records a refusal, or else collects what the server does."""
     play.refusal = None
     try:
         yield
@@ -375,7 +240,7 @@ def _forget(play: Play, words: Words) -> None:
 
 def _hint(play: Play, words: Words) -> None:
     if len(words) not in (2, 4) or words[1] != "died" or words[2:3] not in ([], ["at"]):
-        raise Wrong("cannot make sense of it")
+        raise Wrong("cannot make sense of this")
     dead = play.server(words[0])
     if dead in play.net.servers:
         raise Wrong(f"{play.names[dead]} is up; crash it first")
@@ -497,4 +362,4 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "expect": ("expect WHAT ..", expect),
     "show": ("show", _show),
 }
-"""What each command is called, how it is written, and what it does."""
+"""Of each command, by name: how it is written, and the function that executes it."""
