@@ -8,7 +8,7 @@ import pytest
 
 from node.raft.membership import stable
 from node.raft.messages import Snapshot
-from node.raft.progress import PROBE, SNAPSHOT, Progress
+from node.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 
 SENT = Snapshot(40, 3, 0, stable((1, 2, 3)), 100, 7)
 
