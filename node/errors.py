@@ -10,6 +10,7 @@
     │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
     │   ├── LostData             missing, or older than what it has promised; nothing was changed
     │   ├── WrongDirectory       another node's, another cluster's, or a newer format
+    │   ├── FolderInUse          another process runs on it
     │   └── DiskFailed           a write, a sync or an open failed; never retried on the same file
     ├── WireError                bytes that are no message of ours
     ├── MachineError             the state machine cannot be loaded
@@ -92,6 +93,10 @@ class LostData(StorageError):
 
 class WrongDirectory(StorageError):
     """The directory belongs to another node or cluster, or to a newer format."""
+
+
+class FolderInUse(StorageError):
+    """Another process runs on this directory."""
 
 
 class DiskFailed(StorageError):

@@ -33,6 +33,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVarTuple
@@ -61,7 +62,7 @@ from node.machines.registry import load
 from node.raft.messages import NodeId
 from node.raft.state import Role
 from node.server import Server
-from node.storage.disk import OsDisk
+from node.storage.disk import OsDisk, held
 from node.transport import ControlChannel, PipeLinks
 from node.wire import (
     ChangeMembership,
@@ -152,6 +153,8 @@ class Node:
         self._links = PipeLinks(
             config.node_id, self._faults, self._on_frame, self._on_lost, self._ask_for_link
         )
+        self._held = ExitStack()
+        """the data folder: no other process runs on it"""
         self._peer_lives: dict[NodeId, int] = {}
         self._recorded: asyncio.Future[None] = self._loop.create_future()
         """done when the supervisor has this life on record"""
@@ -173,7 +176,8 @@ class Node:
             await self._start()
         except Exception as error:
             self._fail(error)
-        status = await self._exit_status
+        with self._held:
+            status = await self._exit_status
         self._events.close()
         return status
 
@@ -186,10 +190,12 @@ class Node:
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
         sys.path[:0] = [path for path in config.python_path if path not in sys.path]
+        disk = OsDisk(Path(config.data_dir))
+        self._held.enter_context(held(Path(config.data_dir)))
         server = Server(
             config,
             machine=lambda: load(config.machine),
-            disk=FaultyDisk(OsDisk(Path(config.data_dir)), self._disk_faults),
+            disk=FaultyDisk(disk, self._disk_faults),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),

@@ -247,7 +247,12 @@ def on_append_entries(raft: RaftState, message: AppendEntries) -> None:
 def refuse(
     raft: RaftState, message: AppendEntries, hint: tuple[int, int] = (0, 0)
 ) -> AppendEntriesReply:
-    """The refusal: the term is stale, or our log lacks the entry before the new ones."""
+    """The refusal: the term is stale, or our log lacks the entry before the new ones.
+
+    The refused sender of an earlier term may lead the present one by now. If it has restarted, it
+    counts its rounds from the beginning again. So this refusal bears no round: it must not confirm
+    one of this term.
+    """
     return AppendEntriesReply(
         term=raft.current_term,
         success=False,
@@ -255,7 +260,7 @@ def refuse(
         prev_log_index=message.prev_log_index,
         hint_index=hint[0],
         hint_term=hint[1],
-        round=message.round,
+        round=message.round if message.term == raft.current_term else 0,
     )
 
 

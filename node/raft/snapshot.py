@@ -209,5 +209,7 @@ def _has_all(raft: RaftState, snapshot: Snapshot) -> bool:
 def _reply(
     raft: RaftState, message: InstallSnapshot, offset: int, *, installed: bool
 ) -> InstallSnapshotReply:
+    """The round is the message's, or none if its term is stale (`replication.py: refuse`)."""
     index = message.snapshot.last_included_index
-    return InstallSnapshotReply(raft.current_term, index, offset, installed, message.round)
+    number = message.round if message.term == raft.current_term else 0
+    return InstallSnapshotReply(raft.current_term, index, offset, installed, number)

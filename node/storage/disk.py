@@ -13,15 +13,17 @@ it fall back to fsync.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from node.errors import DiskFailed
+from node.errors import DiskFailed, FolderInUse
 from node.ports import DiskFile
 
 if sys.platform == "darwin":
-    import fcntl
 
     def _sync_file(descriptor: int) -> None:
         try:
@@ -34,6 +36,7 @@ else:
 
 
 _UNKNOWN_TO_THE_SYSTEM = {errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM}
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK}
 
 
 class failing_as:  # noqa: N801 (a word of a `with` statement; a function made into one is slower)
@@ -144,5 +147,32 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Has this process, and no other, run on a folder, for as long as the context lasts.
+
+    The kernel ends the hold with the process, and a fork that closes its descriptors has no part in
+    it. It is a lock on the folder itself (flock): it leaves no file behind, and follows the folder
+    when that is moved. A file system without such locks is used without a hold.
+
+    Raises FolderInUse, and DiskFailed when there is no such folder.
+    """
+    with failing_as("opening", str(folder)):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
+                raise FolderInUse(
+                    f"another process runs on {folder}: end it first (`fuser {folder}` names it)"
+                ) from error
+            if error.errno not in _WITHOUT_LOCKS:
+                raise DiskFailed("locking", str(folder), error) from error
+        yield
     finally:
         os.close(descriptor)

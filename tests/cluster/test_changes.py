@@ -412,6 +412,28 @@ def test_a_removed_node_that_had_not_stopped_yet_is_not_started_again(lab: Lab) 
     assert spawned.count(goes) == 1
 
 
+def test_a_rebuild_beside_a_restart_of_the_same_node_begins_when_it_has_stopped(lab: Lab) -> None:
+    """Its disk hangs, so the restart takes seconds to stop it, and would start it after that. The
+    outcome is the same whichever of the two the supervisor hears first."""
+    lab.up(3)
+    names = written(lab)
+    lab.converge()
+    leader = lab.leader()
+    goes = next(node for node in (1, 2, 3) if node != leader)
+    lab.launcher("disk", str(goes), "hang", check=True)
+    lab.launcher("submit", "ADD z", check=True)
+    with asked(lab, "restart", str(goes)) as restart:
+        with asked(lab, "rebuild", str(goes)) as rebuild:
+            eventually(lambda: lab.events("node.renewed"), "its data is removed")
+            lab.launcher("disk", str(goes), "ok", check=True)
+            assert rebuild.wait(PATIENCE_S) == 0
+        restart.wait(PATIENCE_S)
+    is_clean(lab, [1, 2, 3])
+    lab.converge()
+    stale = lab.launcher("read", "LS", "--stale", "--node", str(goes), check=True)
+    assert stale.lines == [*names, "z"]
+
+
 @pytest.mark.parametrize("command", ["rebuild", "remove"])
 def test_a_node_whose_data_cannot_be_removed_keeps_its_vote(lab: Lab, command: str) -> None:
     lab.up(3)

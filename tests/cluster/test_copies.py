@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from node.storage.disk import held
 from tests.cluster.lab import Lab, eventually
 
 pytestmark = pytest.mark.cluster
@@ -135,3 +136,16 @@ def test_sockets_that_were_cleaned_away(original: Lab) -> None:
 
     original.up(3)
     assert original.launcher("read", "LS", check=True).lines == ["ours"]
+
+
+def test_a_folder_that_another_process_runs_on_is_not_started_on(original: Lab) -> None:
+    """Such as a node that is on nobody's record any more, with its supervisor and its sockets gone.
+    Two processes that write one log would destroy it."""
+    original.launcher("stop", "2", check=True)
+    with held(original.folder / "data" / "node-2"):
+        refused = original.launcher("start", "2")
+        assert refused.status == 1
+        folder = original.folder / "data" / "node-2"
+        assert f"another process runs on {folder}: end it first" in refused.last_error
+    original.launcher("start", "2", check=True)
+    original.converge()

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from launcher import reconfiguration
+from launcher.changes import Act, Deed
 from launcher.claim import Claim
 from launcher.config import load
 from launcher.errors import LauncherError, TimedOut
@@ -300,6 +301,32 @@ def test_nothing_is_begun_while_the_cluster_is_taken_down(tmp_path: Path) -> Non
         with pytest.raises(LauncherError, match="the cluster is being taken down"):
             await bed.membership.add(1)
         assert bed.claim.cluster.members == [1, 2, 3]
+
+    play(tmp_path, story)
+
+
+def test_a_node_that_somebody_starts_again_is_stopped_again_before_its_data_goes(
+    tmp_path: Path,
+) -> None:
+    """As a `restart` does that was under way when the rebuild began."""
+    stopped: list[int] = []
+
+    async def story(bed: Bed) -> None:
+        asked_to_stop = bed.stop
+
+        async def stop(node: int) -> str:
+            stopped.append(node)
+            await asked_to_stop(node)
+            if len(stopped) == 1:  # whoever restarts it has waited for the same end
+                bed._run(node)
+            return ""
+
+        bed.leader = said(stable([1, 3]))
+        bed.membership._stop = stop
+        await bed.membership._act(Act(Deed.FORGET, 2))
+        assert stopped == [2, 2]
+        assert bed.nodes.all[2].process is None
+        assert "node.renewed" in bed.emitted
 
     play(tmp_path, story)
 

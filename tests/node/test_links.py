@@ -137,6 +137,27 @@ def test_a_link_that_is_replaced_is_a_death_if_its_process_was(renewed: bool) ->
     run(scenario)
 
 
+def test_what_is_unsent_to_a_peer_that_does_not_read_is_bounded() -> None:
+    """The socket of a stopped process fills, then this end's buffer; further frames are lost."""
+
+    async def scenario() -> None:
+        one = End(1)
+        near, far = socket.socketpair()
+        await one.links.attach(2, near)
+        link = one.links._links[2]
+        assert link._transport is not None
+        for _ in range(2 * MAX_BUFFERED_BYTES // (1 << 20)):
+            one.links.send(2, b"x" * (1 << 20))
+            one.links.flush()
+        unsent = link._transport.get_write_buffer_size()
+        assert MAX_BUFFERED_BYTES < unsent <= MAX_BUFFERED_BYTES + (2 << 20)
+        assert link.dropped > 0
+        link.close()
+        far.close()
+
+    run(scenario)
+
+
 def test_frames_that_are_delayed_are_bounded_and_go_with_their_link() -> None:
     """A link may be asked to delay for an hour, and a leader goes on sending."""
 

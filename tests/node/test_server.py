@@ -287,6 +287,22 @@ def test_all_that_waits_becomes_one_batch_and_one_sync(tmp_path: Path) -> None:
     assert [a.first_index for a in answers if isinstance(a, Answers)] == [2, 3, 4, 5, 6]
 
 
+def test_a_batch_is_about_as_long_as_one_message_at_most(tmp_path: Path) -> None:
+    world = World(tmp_path, 1, max_append_bytes=1000, max_uncommitted_bytes=1 << 20)
+    world.elect()
+    clients = [Connection() for _ in range(20)]
+    for number, client in enumerate(clients):
+        submit(world.servers[1], client, 1, b"x" * 300, session=b"%d" % number)
+    world.settle()
+    log = world.servers[1].state.log
+    lengths = [len(batch.data) for batch in log.batches_from(2)]
+    assert sum(lengths) > 20 * 300
+    assert max(lengths) <= 1000
+    submit(world.servers[1], clients[0], 2, *[b"y" * 300] * 10, session=b"0")
+    world.settle()
+    assert len(log.batches_from(22)) == 1, "one request is never cut"
+
+
 def test_what_gathers_during_a_sync_shares_the_next(tmp_path: Path) -> None:
     world = World(tmp_path, 1)
     world.elect()

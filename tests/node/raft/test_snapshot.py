@@ -253,10 +253,12 @@ def replies_of_3(net: Network) -> list[InstallSnapshotReply]:
 
 def test_a_stale_leader_s_snapshot_is_answered_with_the_term() -> None:
     net = Network(3, terms={1: 1, 2: 5, 3: 5})
-    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, ALL, 300, 3), 0, b""), net.now)
+    net[2].step(1, InstallSnapshot(1, 1, Snapshot(3, 1, 0, ALL, 300, 3), 0, b"", 9), net.now)
     net.collect(2)
     (reply,) = sent(net, InstallSnapshotReply, 1)
+    assert isinstance(reply, InstallSnapshotReply)
     assert reply.term == 5
+    assert reply.round == 0, "its rounds are not those of the term that this reply names"
     assert net.servers[2].received is None
 
 

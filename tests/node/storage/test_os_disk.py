@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from node.errors import DamagedLog, DiskFailed
+from node.errors import DamagedLog, DiskFailed, FolderInUse
 from node.raft.messages import HardState
-from node.storage.disk import OsDisk, OsFile
+from node.storage.disk import OsDisk, OsFile, held
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
@@ -166,3 +167,58 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(DiskFailed, match=r"creation of .*/file/node-1 failed: Not a directory"):
         OsDisk(tmp_path / "file" / "node-1")
+
+
+# -- one process on a folder ---------------------------------------------------------------------
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    with held(tmp_path), pytest.raises(FolderInUse, match=r"another process runs on .*: end it"):
+        held(tmp_path).__enter__()
+    with held(tmp_path):
+        pass
+
+
+def test_the_hold_follows_a_folder_that_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "node-1").mkdir()
+    with held(tmp_path / "node-1"):
+        (tmp_path / "node-1").rename(tmp_path / "moved")
+        (tmp_path / "node-1").mkdir()
+        with held(tmp_path / "node-1"), pytest.raises(FolderInUse):
+            held(tmp_path / "moved").__enter__()
+
+
+def test_a_fork_that_outlives_its_node_holds_nothing(tmp_path: Path) -> None:
+    hold = held(tmp_path)
+    hold.__enter__()
+    near, far = socket.socketpair()
+    child = os.fork()
+    if not child:
+        os.closerange(3, far.fileno())
+        os.closerange(far.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        far.send(b"closed")
+        far.recv(1)
+        os._exit(0)
+    assert near.recv(10) == b"closed"
+    hold.__exit__(None, None, None)
+    with held(tmp_path):
+        near.send(b"x")
+        os.waitpid(child, 0)
+    near.close()
+    far.close()
+
+
+def test_a_file_system_without_locks_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with held(tmp_path), held(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(DiskFailed, match=r"opening of .*gone failed: No such file"):
+        held(tmp_path / "gone").__enter__()
