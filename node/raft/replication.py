@@ -249,8 +249,9 @@ def refuse(
 ) -> AppendEntriesReply:
     """The refusal: the term is stale, or our log lacks the entry before the new ones.
 
-    A refused sender of an earlier term may lead the present one by now. If it has restarted, it
-    counts its rounds anew. So the refusal bears no round: it must not confirm one of this term.
+    The refused sender of an earlier term may lead the present one by now. If it has restarted, it
+    counts its rounds from the beginning again. So this refusal bears no round: it must not confirm
+    one of this term.
     """
     return AppendEntriesReply(
         term=raft.current_term,
