@@ -24,10 +24,21 @@ import click
 
 from launcher.commands import Context, launcher
 from launcher.errors import LauncherError
+from node import signals
 from node.errors import LeekyError
 
 if TYPE_CHECKING:
     from launcher.cluster import Cluster
+
+
+_MEANT_WHEN_IGNORED = frozenset(
+    {
+        signal.SIGHUP,  # nohup: it is to go on when the terminal is gone
+        *(signal.SIGINT, signal.SIGQUIT),  # a script's `&`: Ctrl-C is for what is in front
+        *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),  # a shell without job control
+    }
+)
+"""What a parent that has these ignored wants. Any other signal is ignored by accident."""
 
 
 class Terminated(BaseException):
@@ -46,8 +57,9 @@ def main(argv: Sequence[str], open_prompt: Callable[[Cluster], int]) -> int:
 
     open_prompt: see `commands.Context`
     """
+    signals.begin(keep_ignored=_MEANT_WHEN_IGNORED)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Whoever reads the other end of a pipe sees each line when it happens.

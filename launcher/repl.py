@@ -192,7 +192,8 @@ def _signals_end(session: PromptSession[str]) -> Iterator[None]:
             app.loop.call_soon_threadsafe(ended)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, end)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, end)
     try:
         yield
     finally:

@@ -39,7 +39,7 @@ from typing import Any, TypeVarTuple
 
 import msgspec
 
-from node import wire
+from node import signals, wire
 from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.disk_thread import DiskThread, Done
@@ -102,6 +102,7 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     pipes: this node's ends of the pipes to the peers that `NodeConfig.peers` names
     """
     os.setpgid(0, 0)
+    signals.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _let_go_of_fork_server()
     # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
