@@ -20,6 +20,9 @@ def main() -> int:
 
         return supervise(sys.argv[2:])
 
+    from launcher import streams
+
+    streams.open_closed()
     from launcher.cli import main as run
 
     return run(sys.argv[1:], _open_prompt)

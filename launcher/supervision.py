@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from launcher import forked
+from launcher import forked, streams
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
@@ -127,8 +127,8 @@ class OwnSupervisor:
 
     def _spawn(self, spec: Spec, entry: str, printed: BinaryIO) -> int:
         """Starts the process; returns the pipe on which it will report."""
-        report, report_theirs = os.pipe()
-        lifeline_theirs, lifeline = os.pipe()
+        report, report_theirs = streams.pipe()
+        lifeline_theirs, lifeline = streams.pipe()
         try:
             self._process = subprocess.Popen(
                 [
