@@ -39,7 +39,7 @@ from typing import Any, TypeVarTuple
 
 import msgspec
 
-from node import signals, wire
+from node import module_path, signals, wire
 from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.disk_thread import DiskThread, Done
@@ -186,7 +186,7 @@ class Node:
         # The kernel's word that the supervisor is gone: peers may be gone too, nothing is awaited.
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
-        sys.path[:0] = [path for path in config.python_path if path not in sys.path]
+        module_path.use(config.python_path)
         server = Server(
             config,
             machine=lambda: load(config.machine),
