@@ -81,15 +81,19 @@ def check_resolved(name: str, module_name: str) -> None:
     name: of the machine, for the message; module_name: imported already
     """
     here = current_folder()
-    top = module_name.partition(".")[0]
+    top, *rest = module_name.split(".")
     if here is None:
         return
-    own = [path for path in (Path(here, f"{top}.py"), Path(here, top)) if path.exists()]
-    places = list(_places(sys.modules[top]))
-    if own and not any(Path(place).is_relative_to(os.path.realpath(here)) for place in places):
+    file, folder = Path(here, f"{top}.py"), Path(here, top)
+    within = folder.joinpath(*rest)
+    signs = (file, folder / "__init__.py", within.with_suffix(".py"), within / "__init__.py")
+    own = next((path for path in signs if path.is_file()), None)
+    places = [Path(place) for place in _places(sys.modules[top])]
+    meant = os.path.realpath(file), os.path.realpath(folder)
+    if own and not any(place.is_relative_to(path) for place in places for path in meant):
         where = places[0] if places else "part of Python itself"
         raise MachineError(
-            f"machine {name}: the module {top} is {where}, which comes first, and not {own[0]}: "
+            f"machine {name}: the module {top} is {where}, which comes first, and not {own}: "
             "give yours another name"
         )
 

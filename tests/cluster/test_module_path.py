@@ -133,11 +133,10 @@ def test_a_machine_whose_module_is_another_is_refused_before_anything_starts(lab
         file.write_text(MACHINE)
         done = lab.launcher("up", "3", "-d", "--machine", f"{name}:Machine", stdin="")
         top = name.partition(".")[0]
-        own = lab.folder / (f"{top}.py" if top == name else top)
         assert done.status == 2
         assert done.err.startswith(f"launcher: machine {name}:Machine: the module {top} is ")
         assert done.err.endswith(
-            f", which comes first, and not {own}: give yours another name\n"
+            f", which comes first, and not {file}: give yours another name\n"
         ), done.err
     assert not (lab.folder / "data").exists()
 
