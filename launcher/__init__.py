@@ -11,9 +11,9 @@ Names are loaded when they are first used: the supervisor and the node processes
 module too, and have no use for most of what hangs below it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+# This imports nothing, for `python -m launcher` and PYTHONPATH put the current folder in front of
+# the standard library, and a file there may be called like one of its modules: see `__main__.py`.
+TYPE_CHECKING = False  # what type checkers take for true
 
 if TYPE_CHECKING:
     from launcher.answers import ReadAnswer, Submitted

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from launcher import control, lock
 from launcher.config import ClusterConfig
 from launcher.control import Reply, Request
@@ -57,7 +55,7 @@ def ask(config: ClusterConfig, request: Request, timeout_s: float) -> Reply:
     while True:
         found = running(config)
         path = found.runtime_dir / control.CONTROL_SOCKET
-        if _is_stopped(found):
+        if found.process.is_stopped():
             raise LauncherError(_stopped(found))
         try:
             return control.call(path, request, timeout_s, _watch(found, path))
@@ -78,7 +76,7 @@ def _watch(found: Running, path: Path) -> Callable[[], None]:
 
     def look() -> None:
         nonlocal ping_at
-        if _is_stopped(found):
+        if found.process.is_stopped():
             raise TimedOut(f"{_stopped(found)}; what was asked of it may be done then")
         if time.monotonic() >= ping_at:
             try:
@@ -93,14 +91,6 @@ def _watch(found: Running, path: Path) -> Callable[[], None]:
             ping_at = time.monotonic() + PING_INTERVAL_S
 
     return look
-
-
-def _is_stopped(found: Running) -> bool:
-    process = found.process.find()
-    try:
-        return process is not None and process.status() == psutil.STATUS_STOPPED
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _stopped(found: Running) -> str:

@@ -21,6 +21,7 @@ import os
 import sys
 
 from launcher.runtime import RuntimeFolder
+from node import signals
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 """For glibc, elsewhere nobody reads it. By default a buffer for a frame is asked of the system each
@@ -34,6 +35,7 @@ def supervise(arguments: list[str]) -> int:
     import tempfile
     from multiprocessing import forkserver
 
+    signals.begin()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     report, lifeline = int(arguments[0]), int(arguments[1])

@@ -5,13 +5,14 @@ Results go to standard output, diagnostics to standard error; what failed is the
     0 done    1 it failed    2 usage, or a bad config    3 no such cluster is running
     4 timed out    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
 
+A reader of standard output that leaves (`| head -1`) is no error, unless what was asked for is not
+all done: `submit`, a script of `repl` and `simulate` say so, with status 1.
+
 Nothing that goes wrong shows a traceback, unless LAUNCHER_TRACEBACK is set.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import signal
 import sys
@@ -22,12 +23,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from launcher import streams
 from launcher.commands import Context, launcher
 from launcher.errors import LauncherError
+from node import signals
 from node.errors import LeekyError
 
 if TYPE_CHECKING:
     from launcher.cluster import Cluster
+
+
+_MEANT_WHEN_IGNORED = frozenset(
+    {
+        signal.SIGHUP,  # nohup: it is to go on when the terminal is gone
+        *(signal.SIGINT, signal.SIGQUIT),  # a script's `&`: Ctrl-C is for what is in front
+        *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),  # a shell without job control
+    }
+)
+"""What a parent that has these ignored wants. Any other signal is ignored by accident."""
 
 
 class Terminated(BaseException):
@@ -46,25 +59,36 @@ def main(argv: Sequence[str], open_prompt: Callable[[Cluster], int]) -> int:
 
     open_prompt: see `commands.Context`
     """
+    signals.begin(keep_ignored=_MEANT_WHEN_IGNORED)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whoever reads the other end of a pipe sees each line when it happens.
-        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    streams.begin()
+    status = 0
     try:
         status = run(argv, Context(open_prompt=open_prompt))
         sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        # The reader has seen enough. What is still buffered must not complain at exit.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except streams.ReaderGone:
+        status = 0
+    except streams.OutputFailed as error:
+        if not status:
+            report(str(error))
+        status = error.exit_status
     except KeyboardInterrupt:
-        return 130
+        status = 130
     except Terminated as ended:
-        return 128 + ended.number
+        status = 128 + ended.number
+    finally:
+        _flush()
+    return status
+
+
+def _flush() -> None:
+    """What is still buffered is written now, or dropped: it must not complain at exit."""
+    try:
+        sys.stdout.flush()
+    except (streams.ReaderGone, streams.OutputFailed):
+        streams.silence()
 
 
 def run(argv: Sequence[str], context: Context) -> int:
@@ -92,7 +116,7 @@ def run(argv: Sequence[str], context: Context) -> int:
     except LeekyError as error:
         report(str(error))
         return 1
-    except BrokenPipeError:
+    except streams.ReaderGone:
         raise
     except OSError as error:
         report(f"{error.filename}: {error.strerror}" if error.filename else str(error))

@@ -57,8 +57,8 @@ _T = TypeVar("_T")
 class DownReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `down` did.
 
-    was_running: there was a supervisor, and it has taken the cluster down
-    healed: what a dead supervisor had left behind, a phrase each
+    was_running: there was a supervisor, and it has taken the cluster down, or was made to end
+    healed: that it was made to end, and what a dead supervisor had left behind, a phrase each
     removed_data: the cluster's data is gone
     """
 
@@ -169,13 +169,13 @@ class Cluster:
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
         holder = lock.look(self.config)
-        if holder is not None:
-            ending.end(self.config, self._own_cluster(holder))
         healed: list[str] = []
+        if holder is not None:
+            healed += ending.end(self.config, self._own_cluster(holder))
         known = claim.exists(self.config)
         if known:
             with lock.locked(self.config):
-                healed = lock.heal(self.config)
+                healed += lock.heal(self.config)
                 if volumes:
                     claim.remove_data(self.config)
                     claim.remove_folder(self.config)

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from launcher import bench_life, entries
+from launcher import bench_life, entries, streams
 from launcher.errors import UsageError
 from launcher.recover_command import recover
 from launcher.table import (
@@ -451,9 +451,8 @@ def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
     from launcher.simulate import Request, play
     from launcher.simulate import simulate as run
 
-    if scenario is not None:
-        return play(scenario)
-    return run(Request(**asked))
+    with streams.all_or_error("not all was simulated, or not all of it was told"):
+        return play(scenario) if scenario is not None else run(Request(**asked))
 
 
 launcher.add_command(bench_life.bench)

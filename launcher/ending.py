@@ -6,11 +6,9 @@ The nodes end with their supervisor, however it ends. A signal goes only to a pr
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
-
-import psutil
+from collections.abc import Callable
 
 from launcher import control, lock
 from launcher.config import ClusterConfig
@@ -25,23 +23,24 @@ _FORCE_PATIENCE_S = 0.5
 _POLL_S = 0.01
 
 
-def end(config: ClusterConfig, found: Running | CutOff) -> None:
+class _Stopped(Exception):
+    """The supervisor is stopped by a signal: it answers nobody, and ends at no other signal."""
+
+
+def end(config: ClusterConfig, found: Running | CutOff) -> list[str]:
     """Asks the supervisor to end; makes it, when it does not. Returns when nobody has the lock.
 
-    Raises LauncherError when it cannot be ended.
+    Returns what else had to be done, a phrase each. Raises LauncherError when it cannot be ended.
     """
-    patience_s = _UNLOCK_PATIENCE_S
+    supervisor = found.process
     try:
-        control.call(found.runtime_dir / control.CONTROL_SOCKET, control.Down(), DOWN_TIMEOUT_S)
-    except NotRunning:  # it is ending already, or its socket was removed
-        if _is_unlocked(config, _LISTEN_PATIENCE_S):
-            return
-        _signal(found.process, signal.SIGTERM)
-        patience_s = DOWN_TIMEOUT_S
-    except TimedOut:
-        pass
-    if not _is_unlocked(config, patience_s):
-        _kill(config, found.process)
+        if not _ends_when_asked(config, found):
+            _kill(config, supervisor)
+            return [f"killed the supervisor (pid {supervisor.pid}), which did not react"]
+    except _Stopped:
+        _kill(config, supervisor)
+        return [f"killed the supervisor (pid {supervisor.pid}), which was stopped by a signal"]
+    return []
 
 
 def force(config: ClusterConfig, found: Running | CutOff) -> None:
@@ -50,29 +49,51 @@ def force(config: ClusterConfig, found: Running | CutOff) -> None:
     Raises LauncherError when it cannot be ended.
     """
     for _ in range(2):  # the first may begin the end, the second forces it
-        _signal(found.process, signal.SIGTERM)
+        found.process.send_signal(signal.SIGTERM)
         if _is_unlocked(config, _FORCE_PATIENCE_S):
             return
     _kill(config, found.process)
 
 
+def _ends_when_asked(config: ClusterConfig, found: Running | CutOff) -> bool:
+    """Whether nobody has the lock any more. Raises _Stopped."""
+
+    def look() -> None:
+        if found.process.is_stopped():
+            raise _Stopped
+
+    look()
+    patience_s = _UNLOCK_PATIENCE_S
+    socket = found.runtime_dir / control.CONTROL_SOCKET
+    try:
+        control.call(socket, control.Down(), DOWN_TIMEOUT_S, look)
+    except NotRunning:  # it is ending already, or its socket was removed
+        if _is_unlocked(config, _LISTEN_PATIENCE_S, look):
+            return True
+        found.process.send_signal(signal.SIGTERM)
+        patience_s = DOWN_TIMEOUT_S
+    except TimedOut:
+        pass
+    return _is_unlocked(config, patience_s, look)
+
+
 def _kill(config: ClusterConfig, supervisor: ProcessRecord) -> None:
-    _signal(supervisor, signal.SIGKILL)
+    supervisor.send_signal(signal.SIGKILL)
     if not _is_unlocked(config, _UNLOCK_PATIENCE_S):
         raise LauncherError(f"the supervisor (pid {supervisor.pid}) cannot be ended")
 
 
-def _signal(record: ProcessRecord, number: signal.Signals) -> None:
-    """Sends a signal to this process, unless it has ended."""
-    process = record.find()
-    if process is not None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
+def _is_unlocked(
+    config: ClusterConfig, patience_s: float, look: Callable[[], None] | None = None
+) -> bool:
+    """Whether nobody has the lock, or has it no more within this time.
 
-
-def _is_unlocked(config: ClusterConfig, patience_s: float) -> bool:
+    look: called now and then meanwhile; what it raises ends the wait
+    """
     deadline = time.monotonic() + patience_s
     while lock.is_locked(config):
+        if look is not None:
+            look()
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)

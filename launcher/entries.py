@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
-from launcher.errors import LauncherError
+from launcher import streams
+from launcher.errors import LauncherError, UsageError
 from launcher.table import Context, as_json, positive_timeout, row, timeout
 
 if TYPE_CHECKING:
@@ -29,18 +30,13 @@ def submit(
     context: Context, entries: tuple[str, ...], timeout: float | None, as_json: bool
 ) -> None:
     """`launcher submit`."""
-    import os
-
     cluster = context.cluster()
     timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
     if entries == ("-",):
-        source = sys.stdin.buffer
-        lines = _lines(source, cluster.config.entry_limit_bytes)
-        refusals = _print_with_progress(
-            cluster.submit_many(lines, timeout_s=timeout_s), source, as_json
-        )
+        lines = _lines(0, cluster.config.entry_limit_bytes)
+        refusals = _print_with_progress(cluster.submit_many(lines, timeout_s=timeout_s), as_json)
     else:
-        encoded = [os.fsencode(entry) for entry in entries]
+        encoded = [encode(entry) for entry in entries]
         refusals = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
     if refusals.first is not None:
         raise LauncherError(refusals.first + _hint("entry", entries, refusals.count))
@@ -65,15 +61,13 @@ def read(
     as_json: bool,
 ) -> None:
     """`launcher read`."""
-    import os
-
     from launcher.client import NoAnswer
     from launcher.output import answer_json, print_bytes, print_json, unanswered_json
 
     cluster = context.cluster()
     refusals = _Refusals()
     timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
-    asked = [os.fsencode(query) for query in queries]
+    asked = [encode(query) for query in queries]
     try:
         answers = cluster.read_many(asked, stale=stale, node=node, timeout_s=timeout_s)
     except NoAnswer as error:
@@ -127,11 +121,24 @@ def _hint(kind: str, words: Sequence[str], refused: int) -> str:
     return ""
 
 
-def _lines(source: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+def encode(argument: str) -> bytes:
+    """An argument of the command line, as the bytes that it was. Raises UsageError."""
+    import os
+
+    try:
+        return os.fsencode(argument)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{argument!a} cannot be written in this locale's encoding ({error.encoding}): "
+            "choose one of UTF-8 (LC_ALL=C.UTF-8)"
+        ) from error
+
+
+def _lines(descriptor: int, most_bytes: int) -> Iterator[bytes]:
     """The lines of a stream, as they come, without their ends; empty ones are none."""
     from launcher.intake import lines
 
-    return filter(None, lines(source.fileno(), most_bytes))
+    return filter(None, lines(descriptor, most_bytes))
 
 
 def _print_submitted(done: Iterator[Submitted], as_json: bool) -> _Refusals:
@@ -140,15 +147,19 @@ def _print_submitted(done: Iterator[Submitted], as_json: bool) -> _Refusals:
     from launcher.output import print_bytes, print_json, submitted_json, unanswered_json
 
     refusals = _Refusals()
+    acknowledged = 0
     try:
         for one in done:
+            acknowledged += 1
+            refusals.add(one.error)
             if as_json:
                 print_json(submitted_json(one))
             elif one.ok:
                 print_bytes(b"%d\t%s" % (one.index, one.result))
             else:
                 print_bytes(b"%d\terror: %s" % (one.index, one.raw))
-            refusals.add(one.error)
+    except streams.ReaderGone:
+        _check_all_done(done, acknowledged)
     except NoAnswer as error:
         if as_json:
             for entry in error.unanswered:
@@ -157,10 +168,20 @@ def _print_submitted(done: Iterator[Submitted], as_json: bool) -> _Refusals:
     return refusals
 
 
-def _print_with_progress(done: Iterator[Submitted], source: IO[bytes], as_json: bool) -> _Refusals:
+def _check_all_done(done: Iterator[Submitted], acknowledged: int) -> None:
+    """Nobody reads the answers any more. Raises LauncherError unless there are no more entries."""
+    streams.silence()
+    if next(done, None) is not None:
+        raise LauncherError(
+            f"nobody reads the output any more: the first {acknowledged} entries are answered; "
+            "some behind them may have been submitted"
+        )
+
+
+def _print_with_progress(done: Iterator[Submitted], as_json: bool) -> _Refusals:
     from launcher.progress import counting
 
-    if sys.stderr.isatty() and not source.isatty():
-        with counting(done, source, quiet=sys.stdout.isatty()) as counted:
+    if sys.stderr.isatty() and not sys.stdin.isatty():
+        with counting(done, 0, quiet=sys.stdout.isatty()) as counted:
             return _print_submitted(counted, as_json)
     return _print_submitted(done, as_json)

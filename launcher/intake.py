@@ -8,21 +8,24 @@ a system call.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from launcher import forked
+from launcher import forked, streams
 from launcher.errors import UsageError
 
 _READ_BYTES = 64 << 10
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some editors write before the first line of a UTF-8 file."""
 
 
 def lines(descriptor: int, most_bytes: int | None = None) -> Iterator[bytes]:
     """The lines that come in over a file descriptor, as they come, without their ends.
+
+    A byte order mark at the beginning belongs to no line.
 
     most_bytes: a line that turns out to be longer than this raises UsageError before all of it has
         been read; how much memory a line takes is not for its writer to say
@@ -32,12 +35,15 @@ def lines(descriptor: int, most_bytes: int | None = None) -> Iterator[bytes]:
     """
     begun: list[bytes] = []
     held = 0
-    while data := os.read(descriptor, _READ_BYTES):
+    mark = _BYTE_ORDER_MARK
+    while data := streams.read(descriptor, _READ_BYTES):
         *whole, rest = data.split(b"\n")
         if whole:
             held = 0
             whole[0] = b"".join([*begun, whole[0]])
             begun.clear()
+            whole[0] = whole[0].removeprefix(mark)
+            mark = b""
             for line in whole:
                 yield line.removesuffix(b"\r")
         begun.append(rest)
@@ -46,7 +52,7 @@ def lines(descriptor: int, most_bytes: int | None = None) -> Iterator[bytes]:
             raise UsageError(
                 f"an entry of more than {most_bytes} bytes is over the limit (limits.entry)"
             )
-    if last := b"".join(begun):
+    if last := b"".join(begun).removeprefix(mark):
         yield last.removesuffix(b"\r")
 
 

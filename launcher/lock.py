@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import stat
 import sys
 import time
@@ -393,15 +394,10 @@ def _dead_runtime_folders(config: ClusterConfig, folder: FolderId) -> list[owner
 
 def _kill_outlived(dead: ownership.RuntimeSeen) -> list[str]:
     """Kills the nodes of a dead supervisor. Raises LauncherError when one does not end."""
-    killed = {}
-    for node, record in ownership.outlived(runtime_files.listed_in(dead), start_of).items():
-        process = record.find()
-        with suppress(psutil.NoSuchProcess):
-            if process is not None:
-                process.kill()  # psutil compares the start once more
-                killed[node] = record
+    listed = ownership.outlived(runtime_files.listed_in(dead), start_of)
+    killed = {node: one for node, one in listed.items() if one.send_signal(signal.SIGKILL)}
     give_up = time.monotonic() + _KILL_PATIENCE_S
-    while alive := [record for record in killed.values() if record.find() is not None]:
+    while alive := [record for record in killed.values() if record.lives()]:
         if time.monotonic() > give_up:
             raise LauncherError(
                 f"a node that outlived its supervisor (pid {alive[0].pid}) was killed and has not "

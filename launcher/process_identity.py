@@ -8,12 +8,15 @@ that pid shares:
     elsewhere   the time at which it started
 
 On Linux no wall clock takes part: that clock may step, and psutil derives its start times from it.
+So signals are not sent through psutil either: before each, some versions of it compare the start
+time with an earlier one, and take the process for another one when the clock was set meanwhile.
 A record from before a reboot, or from another container or machine, names nobody here.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from functools import cache
 from pathlib import Path
@@ -43,13 +46,54 @@ class ProcessRecord(msgspec.Struct, frozen=True):
         return cls(pid, start)
 
     def find(self) -> psutil.Process | None:
-        """The process, if it is still this one and not a zombie."""
+        """The process, if it is still this one and not a zombie. To look at; see `send_signal`."""
         try:
             process = psutil.Process(self.pid)
         except (psutil.Error, ValueError, OverflowError):
             return None
-        # Asked second: psutil compares its own idea of the start before it sends a signal.
-        return process if start_of(self.pid) == self.start else None
+        return process if self.lives() else None
+
+    def lives(self) -> bool:
+        """The process is still this one and not a zombie."""
+        return start_of(self.pid) == self.start
+
+    def is_stopped(self) -> bool:
+        """It lives and is stopped by a signal (SIGSTOP, say), so that it does nothing."""
+        process = self.find()
+        try:
+            return process is not None and process.status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
+
+    def send_signal(self, number: int) -> bool:
+        """Sends a signal to this process, and to no other; returns whether it was there.
+
+        Raises PermissionError.
+        """
+        handle = _open_handle(self.pid)
+        try:
+            if not self.lives():
+                return False
+            if handle is None:
+                os.kill(self.pid, number)
+            else:  # it stays with this process, also if its pid is given to another now
+                signal.pidfd_send_signal(handle, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            if handle is not None:
+                os.close(handle)
+        return True
+
+
+def _open_handle(pid: int) -> int | None:
+    """A descriptor of the process that has this pid now; None where the system has none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # there is no such process; or an old kernel, or a sandbox
+        return None
 
 
 def start_of(pid: int) -> str | None:

@@ -140,10 +140,9 @@ class NodeProcess:
         self._enqueue(wire.NewLink(peer, life), fd, peer)
 
     def signal(self, number: int) -> None:
-        """Sends a signal, unless the process is gone; psutil compares the start time first."""
-        if self._psutil is not None and not self.gone.is_set():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self._psutil.send_signal(number)
+        """Sends a signal, unless the process is gone."""
+        if self.record is not None and not self.gone.is_set():
+            self.record.send_signal(number)
 
     # -- what the kernel says ----------------------------------------------------------------
 
@@ -227,7 +226,7 @@ class NodeProcess:
             self._finish(status)
 
     def _watch(self) -> None:
-        if self.record is not None and self.record.find() is not None:
+        if self.record is not None and self.record.lives():
             self._loop.call_later(_WATCH_S, self._watch)
         else:
             self._finish(None)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import IO, Protocol
+from typing import Protocol
 
 import click
 
@@ -40,12 +40,13 @@ def progress_bar(label: str, length: int | None) -> AbstractContextManager[Bar]:
 
 @contextmanager
 def counting(
-    done: Iterator[Submitted], source: IO[bytes], *, quiet: bool
+    done: Iterator[Submitted], source: int, *, quiet: bool
 ) -> Iterator[Iterator[Submitted]]:
     """`done` as it was, with a bar that counts it.
 
-    When `source` is a file, its size says how far along we are; a pipe has no length. When what is
-    yielded goes to the same terminal (`quiet`), the bar's line is cleared before each line.
+    When `source`, a descriptor, is a file, its size says how far along we are; a pipe has no
+    length. When what is yielded goes to the same terminal (`quiet`), the bar's line is cleared
+    before each line.
     """
     size = _size(source)
     with progress_bar("submitting", size) as bar:
@@ -67,9 +68,9 @@ def counting(
         yield count()
 
 
-def _size(source: IO[bytes]) -> int | None:
+def _size(source: int) -> int | None:
     try:
-        status = os.fstat(source.fileno())
+        status = os.fstat(source)
     except OSError:
         return None
     return status.st_size or None if stat.S_ISREG(status.st_mode) else None

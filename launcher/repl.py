@@ -9,7 +9,9 @@ thread asks the supervisor twice a second, so an election shows while nothing is
 kept with the logs; completion offers commands, their options, targets, what the machine
 understands, and the words of earlier entries.
 
-Ctrl-C gives up the line, or the command that is running. Ctrl-D leaves. From a pipe there is no
+Ctrl-C gives up the line, or the command that is running. Ctrl-D leaves. Ctrl-Z stops the prompt, as
+it does any program; the cluster runs on. A line with other control characters is not run, for
+nobody would see what is in its entry. From a pipe there is no
 prompt: each line is run, and the status is that of the last that failed.
 """
 
@@ -25,13 +27,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 import click
 
-from launcher import cli
+from launcher import cli, streams
 from launcher.commands import Context, launcher
 from launcher.disks import FAULT_WORDS
 from launcher.errors import LauncherError, NotRunning
+from launcher.intake import lines
 from launcher.status import ClusterStatus
 from launcher.targets import WORDS as TARGET_WORDS
 from node.errors import LeekyError
@@ -56,10 +60,20 @@ def run(cluster: Cluster) -> int:
         return _run_prompt(context)
 
 
-def run_line(context: Context, line: str) -> int | None:
-    """Runs one line; its exit status, or None when it asks to leave."""
+def run_line(context: Context, line: str, called: str = "this line") -> int | None:
+    """Runs one line; its exit status, or None when it asks to leave.
+
+    called: which line it is, for messages
+    """
     if not line.strip():
         return 0
+    unseen = next((letter for letter in line if category(letter) == "Cc" and letter != "\t"), None)
+    if unseen is not None:
+        cli.report(
+            f"{called} has a control character in it, {_shown(unseen)}, and was not run; "
+            "`launcher submit -` takes entries of any bytes"
+        )
+        return 2
     if not line.startswith(":"):
         return cli.run(["submit", "--", line], context)
     try:
@@ -74,6 +88,11 @@ def run_line(context: Context, line: str) -> int | None:
     if words[0] == "help":
         return _help(context, words[1:])
     return cli.run(words, context)
+
+
+def _shown(control: str) -> str:
+    """As a keyboard has it: ^Z."""
+    return f"^{chr(ord(control) ^ 0x40)}" if ord(control) < 0x80 else ascii(control)[1:-1]
 
 
 def _help(context: Context, words: list[str]) -> int:
@@ -98,13 +117,36 @@ def _names() -> list[str]:
 
 def _run_script(context: Context) -> int:
     worst = 0
-    for line in sys.stdin:
-        status = run_line(context, line.rstrip("\n"))
+    numbered = enumerate(lines(0, context.cluster().config.entry_limit_bytes), 1)
+    for number, data in numbered:
+        try:
+            status = _run_bytes(context, data, number)
+            sys.stdout.flush()
+        except streams.ReaderGone:
+            streams.silence()
+            status = 0
         if status is None:
             break
         worst = status or worst
-        sys.stdout.flush()
+        if streams.is_silent() and next(numbered, None) is not None:
+            raise LauncherError(
+                f"nobody reads the output any more: line {number} was the last that was run"
+            )
     return worst
+
+
+def _run_bytes(context: Context, data: bytes, number: int) -> int | None:
+    """Runs one line of a script, as `run_line`."""
+    encoding = sys.stdin.encoding
+    try:
+        line = data.decode(encoding)
+    except UnicodeDecodeError:
+        cli.report(
+            f"line {number} is not {encoding.upper()} text, and was not run; `launcher submit -` "
+            "takes entries of any bytes"
+        )
+        return 2
+    return run_line(context, line, f"line {number}")
 
 
 # -- on a terminal --------------------------------------------------------------------------------
@@ -170,7 +212,9 @@ def _run_prompt(context: Context) -> int:
             except EOFError:
                 return 0
             try:
-                if run_line(context, line) is None or _is_over(cluster):
+                # What was pasted may be several lines.
+                ended = any(run_line(context, one) is None for one in line.split("\n"))
+                if ended or _is_over(cluster):
                     return 0
             except KeyboardInterrupt:
                 click.echo("^C", err=True)
@@ -192,7 +236,8 @@ def _signals_end(session: PromptSession[str]) -> Iterator[None]:
             app.loop.call_soon_threadsafe(ended)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, end)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, end)
     try:
         yield
     finally:
@@ -227,6 +272,7 @@ def _session(cluster: Cluster) -> PromptSession[str]:
         complete_style=CompleteStyle.READLINE_LIKE,
         reserve_space_for_menu=0,
         enable_history_search=True,
+        enable_suspend=True,
     )
 
 

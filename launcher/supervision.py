@@ -18,18 +18,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from launcher import forked
+from launcher import forked, streams
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
 from launcher.lock import disk_errors
 from launcher.spec import Report, Spec, encode_spec
+from node import module_path
 from node.errors import MachineError
 
 REPORT_TIMEOUT_S = 20.0
@@ -45,14 +44,16 @@ def check_machine(name: str) -> None:
     """Raises UsageError before anything is started for a machine that is none."""
     from node.machines.registry import load as load_machine
 
-    here = os.getcwd()
-    sys.path.append(here)
+    before = sys.path[:]
+    folders = list(module_path.users())
+    module_path.leave_out(filter(None, [module_path.current_folder()]))
+    module_path.use(folders)
     try:
         load_machine(name)
     except MachineError as error:
         raise UsageError(str(error)) from error
     finally:
-        sys.path.remove(here)
+        sys.path[:] = before
 
 
 class OwnSupervisor:
@@ -66,7 +67,7 @@ class OwnSupervisor:
         with disk_errors(config.log_dir, "logs"):
             config.log_dir.mkdir(parents=True, exist_ok=True)
             printed = config.supervisor_stderr.open("ab")
-        spec = Spec(config=config, fresh=fresh, python_path=list(_python_path()))
+        spec = Spec(config=config, fresh=fresh, python_path=list(module_path.users()))
         self._lifeline: int | None = None
         with printed, _no_fork:
             said_before = printed.seek(0, os.SEEK_END)
@@ -127,8 +128,8 @@ class OwnSupervisor:
 
     def _spawn(self, spec: Spec, entry: str, printed: BinaryIO) -> int:
         """Starts the process; returns the pipe on which it will report."""
-        report, report_theirs = os.pipe()
-        lifeline_theirs, lifeline = os.pipe()
+        report, report_theirs = streams.pipe()
+        lifeline_theirs, lifeline = streams.pipe()
         try:
             self._process = subprocess.Popen(
                 [
@@ -140,7 +141,7 @@ class OwnSupervisor:
                 stderr=printed,
                 pass_fds=(report_theirs, lifeline_theirs),
                 start_new_session=True,
-                env=_environment(),
+                env=module_path.environment(),
             )
         except OSError as error:
             os.close(report)
@@ -165,23 +166,6 @@ def _await_report(report: int, config: ClusterConfig, said_before: int) -> list[
     if not said.ok:
         raise LauncherError(said.error)
     return said.healed
-
-
-def _python_path() -> Iterator[str]:
-    """Where this process finds modules, the current folder first: there are the user's machines."""
-    seen = set()
-    for path in ("", *sys.path):
-        absolute = os.path.abspath(path)
-        if absolute not in seen:
-            seen.add(absolute)
-            yield absolute
-
-
-def _environment() -> dict[str, str]:
-    """The supervisor finds our own packages first, whatever the current folder is called."""
-    ours = str(Path(__file__).resolve().parent.parent)
-    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _read_line(fd: int, timeout_s: float) -> bytes:

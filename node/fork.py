@@ -15,12 +15,15 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
+from node import signals
 from node.errors import LeekyError
 
 _LOOK_S = 0.2
 """How often a fork looks whether its node still lives."""
 
 _DONE, _FAILED = b"+", b"-"
+_HEAD_BYTES = 9
+"""A fork says one of the two, how many bytes follow, and then those."""
 
 Done = Callable[[bytes | None, BaseException | None], None]
 
@@ -69,13 +72,24 @@ class Forks:
             return
         self._loop.remove_reader(inlet)
         os.close(inlet)
-        _, status = os.waitpid(child, 0)  # it has closed its end by ending
-        if said[:1] == _DONE:
-            self._report(done, bytes(said[1:]), None)
-            return
-        how = os.waitstatus_to_exitcode(status)
-        reason = bytes(said[1:]).decode("utf-8", "replace") or f"its process ended ({how})"
-        self._report(done, None, ForkFailed(reason))
+        how = _reap(child)
+        mark, size = said[:1], int.from_bytes(said[1:_HEAD_BYTES])
+        text = bytes(said[_HEAD_BYTES:])
+        if len(said) < _HEAD_BYTES or len(text) != size:  # it ended before it had said all
+            self._report(done, None, ForkFailed(f"its process ended ({how})"))
+        elif mark == _DONE:
+            self._report(done, text, None)
+        else:
+            self._report(done, None, ForkFailed(text.decode("utf-8", "replace")))
+
+
+def _reap(child: int) -> str:
+    """How a fork has ended that has closed its pipe."""
+    try:
+        _, status = os.waitpid(child, 0)
+    except ChildProcessError:  # whatever the machine has loaded ignores SIGCHLD, or waits itself
+        return "how is not known"
+    return str(os.waitstatus_to_exitcode(status))
 
 
 def _work(work: Callable[[], bytes], parent: int, outlet: int) -> NoReturn:
@@ -84,6 +98,7 @@ def _work(work: Callable[[], bytes], parent: int, outlet: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
+        signals.begin(keep_ignored={signal.SIGINT})
         os.closerange(3, outlet)
         os.closerange(outlet + 1, os.sysconf("SC_OPEN_MAX"))
         gc.disable()  # it would write to every page
@@ -91,12 +106,13 @@ def _work(work: Callable[[], bytes], parent: int, outlet: int) -> NoReturn:
         signal.signal(signal.SIGALRM, lambda *_: os.getppid() == parent or os._exit(1))
         signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
         try:
-            said = _DONE + work()
+            mark, said = _DONE, work()
         except BaseException as error:
             text = (
                 str(error) if isinstance(error, LeekyError) else f"{type(error).__name__}: {error}"
             )
-            said = _FAILED + text.encode("utf-8", "replace")
+            mark, said = _FAILED, text.encode("utf-8", "replace")
+        said = mark + len(said).to_bytes(_HEAD_BYTES - 1) + said
         while said:
             said = said[os.write(outlet, said) :]
     finally:

@@ -40,7 +40,7 @@ from typing import Any, TypeVarTuple
 
 import msgspec
 
-from node import wire
+from node import module_path, signals, wire
 from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.disk_thread import DiskThread, Done
@@ -103,6 +103,7 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     pipes: this node's ends of the pipes to the peers that `NodeConfig.peers` names
     """
     os.setpgid(0, 0)
+    signals.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _let_go_of_fork_server()
     # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
@@ -189,7 +190,7 @@ class Node:
         # The kernel's word that the supervisor is gone: peers may be gone too, nothing is awaited.
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
-        sys.path[:0] = [path for path in config.python_path if path not in sys.path]
+        module_path.use(config.python_path)
         disk = OsDisk(Path(config.data_dir))
         self._held.enter_context(held(Path(config.data_dir)))
         server = Server(

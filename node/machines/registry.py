@@ -1,7 +1,8 @@
 """Which machines there are, and how a name becomes one.
 
 A name is one of the shipped machines', or `package.module:Class` for the user's own, which is
-imported from `sys.path`; whoever starts the node puts the user's folder there. Importing runs the
+imported from `sys.path`; whoever starts the node puts the user's folder there, behind all others
+(`node/module_path.py`). Importing runs the
 module's code: a machine is trusted as the node itself is.
 """
 
@@ -9,8 +10,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from types import ModuleType
 
+from node import module_path
 from node.errors import MachineError
 from node.machines.election import Election
 from node.machines.files import Files
@@ -64,9 +67,11 @@ def load(name: str) -> Machine:
 
 def _import(name: str, module_name: str) -> ModuleType:
     try:
-        return importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
+        if module_name.partition(".")[0] in sys.modules:
+            module_path.check_resolved(name, module_name)
         if module_name == missing or module_name.startswith(missing + "."):
             raise MachineError(
                 f"machine {name}: no module {missing!r} here or on PYTHONPATH; "
@@ -77,6 +82,8 @@ def _import(name: str, module_name: str) -> ModuleType:
         ) from error
     except (Exception, SystemExit) as error:  # whatever the user's module does when it is run
         raise MachineError(f"machine {name}: importing it failed: {_one_line(error)}") from error
+    module_path.check_resolved(name, module_name)
+    return module
 
 
 def _find_class(name: str, module: ModuleType, class_name: str) -> type[object]:

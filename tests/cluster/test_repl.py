@@ -205,3 +205,16 @@ def test_a_progress_bar_on_a_terminal(lab: Lab) -> None:
         assert len((lab.folder / "output").read_text().splitlines()) == 5000
     finally:
         terminal.close()
+
+
+def test_keys_that_nobody_sees_get_into_no_entry(lab: Lab, terminal: Terminal) -> None:
+    """Ctrl-Z is for the shell, which this terminal has not; what is pasted may hold anything."""
+    terminal.type("ADD a\x1ab\r")
+    terminal.expect(r"\d+\s+added")
+    terminal.type("\x1b[200~ADD c\x07d\x1b[201~\r")
+    terminal.expect(
+        r"this line has a control character in it, \^G, and was not run(?s:.*)" + PROMPT
+    )
+    terminal.type("\x1b[200~ADD e\nADD f\x1b[201~\r")
+    terminal.expect(r"\d+\s+added(?s:.*)\d+\s+added(?s:.*)" + PROMPT)
+    assert sorted(lab.launcher("read", "LS").lines) == ["ab", "e", "f"]

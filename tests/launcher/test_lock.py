@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -342,6 +343,22 @@ def test_only_its_own_data_folder_cleans_up(config: ClusterConfig, tmp_path: Pat
     finally:
         survivor.kill()
         survivor.wait(5)
+
+
+def test_a_file_of_an_older_version_names_nobody(config: ClusterConfig) -> None:
+    """It had the start time by the wall clock. Its process is neither signalled nor asked."""
+    front = f'{{"pid":{os.getpid()},"create_time":1700000000.25,"runtime_dir":"/tmp/x","name":"c"'
+    sum_of = zlib.crc32(front.encode())
+    config.supervisor_file.write_text(f'{front},"checksum":"{sum_of:08x}"}}\n')
+    held = lock.take(config)
+
+    assert lock.read_supervisor(config) is None
+    with pytest.raises(LauncherError, match=r"fuser .* names the process that holds the lock"):
+        lock.running(config)
+    held.release()
+    with lock.locked(config):
+        assert lock.heal(config) == []
+    assert not config.supervisor_file.exists()
 
 
 def test_what_was_left_is_found_after_an_old_copy_was_put_back(

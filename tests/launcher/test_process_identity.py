@@ -85,11 +85,68 @@ def test_a_name_with_parentheses_and_spaces(tmp_path: Path) -> None:
 def test_a_clock_that_steps_makes_nobody_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """psutil counts from the time of the boot, which moves when the clock is set."""
     me = ProcessRecord.of(os.getpid())
-    boot = psutil.boot_time()
-    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3600)
-    monkeypatch.setattr("psutil._pslinux.BOOT_TIME", boot + 3600, raising=False)
+    set_clock_forward(monkeypatch)
 
     assert me.find() is not None
+
+
+@on_linux
+@pytest.mark.parametrize("has_handles", [True, False])
+def test_a_signal_arrives_after_the_clock_was_set(
+    has_handles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psutil before 7.1 compares start times by the wall clock before it sends a signal."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        record = ProcessRecord.of(child.pid)
+        set_clock_forward(monkeypatch)
+        if not has_handles:  # an old kernel, or a sandbox
+            monkeypatch.setattr(os, "pidfd_open", refuse)
+
+        assert record.send_signal(signal.SIGTERM)
+        assert child.wait(10) == -signal.SIGTERM
+        assert not record.send_signal(signal.SIGTERM)
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_no_signal_reaches_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse, raising=False)
+
+    assert not ProcessRecord(os.getpid(), "earlier").send_signal(signal.SIGKILL)
+
+
+@on_linux
+def test_whether_a_process_is_stopped() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    record = ProcessRecord.of(child.pid)
+    try:
+        assert not record.is_stopped()
+        record.send_signal(signal.SIGSTOP)
+        until(record.is_stopped, "it to be stopped")
+    finally:
+        record.send_signal(signal.SIGKILL)
+        child.communicate()
+    assert not record.is_stopped()
+
+
+def refuse(*arguments: object) -> int:
+    raise OSError(f"not now: {arguments}")
+
+
+def set_clock_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an old psutil sees it; the machine's clock stays as it is."""
+    boot = psutil.boot_time() + 3600
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot)
+    monkeypatch.setattr("psutil._pslinux.BOOT_TIME", boot, raising=False)
+    monkeypatch.setattr(psutil.Process, "_get_ident", ident_by_wall_clock)
+
+
+def ident_by_wall_clock(process: psutil.Process) -> tuple[int, float]:
+    """What psutil before 7.1 tells processes by."""
+    return process.pid, process.create_time()
 
 
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:

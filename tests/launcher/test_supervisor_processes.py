@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,11 +15,13 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 import psutil
+import pytest
 
 from launcher.lifecycle import End
 from launcher.processes import NodeProcess
 from node import wire
 from node.events import HybridClock
+from tests.launcher.test_process_identity import ident_by_wall_clock, set_clock_forward
 
 
 class Recorder:
@@ -34,22 +39,22 @@ class Recorder:
 
 
 class Ourselves:
-    """This process, in the role of a node's; `exitcode` is what the forkserver would say."""
+    """A process in the role of a node's; `exitcode` is what the forkserver would say."""
 
-    def __init__(self, sentinel: int) -> None:
-        self.pid = os.getpid()
+    def __init__(self, sentinel: int, pid: int) -> None:
+        self.pid = pid
         self.sentinel = sentinel
         self.exitcode: int | None = None
 
 
 class World:
-    def __init__(self, starter: ThreadPoolExecutor) -> None:
+    def __init__(self, starter: ThreadPoolExecutor, pid: int) -> None:
         self.owner = Recorder()
         ours, self.theirs = socket.socketpair()
         for end in (ours, self.theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         self.sentinel, self.death = os.pipe()
-        self.process = Ourselves(self.sentinel)
+        self.process = Ourselves(self.sentinel, pid)
         clock = HybridClock()
         self.node = NodeProcess(7, 1, self.process, ours, clock, self.owner, starter)
 
@@ -77,9 +82,9 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world(pid: int | None = None) -> AsyncIterator[World]:
     with ThreadPoolExecutor(1) as starter:
-        made = World(starter)
+        made = World(starter, os.getpid() if pid is None else pid)
         try:
             yield made
         finally:
@@ -139,6 +144,25 @@ def test_messages_keep_their_order_around_links() -> None:
             received.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are only wall clocks")
+def test_a_node_gets_its_signal_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`launcher kill` did nothing, and said that the node had survived SIGKILL."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+    async def run() -> None:
+        async with world(child.pid) as it:
+            set_clock_forward(monkeypatch)
+            it.node.signal(signal.SIGKILL)
+            assert child.wait(10) == -signal.SIGKILL
+
+    try:
+        monkeypatch.setattr(psutil.Process, "_get_ident", ident_by_wall_clock)
+        asyncio.run(run())
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def test_the_last_words_of_a_node_that_never_read_are_heard() -> None:

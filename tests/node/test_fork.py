@@ -11,8 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
 from node.fork import Forks
 
@@ -66,6 +68,35 @@ def test_a_fork_that_is_killed_is_told() -> None:
     assert run_one(work, lambda: None) == (None, "its process ended (-9)")
 
 
+def test_a_fork_that_ends_while_it_speaks_is_told() -> None:
+    """What it has said by then may look like the whole."""
+
+    def work() -> bytes:
+        write = os.write
+
+        def begin_and_end(descriptor: int, data: Any) -> int:
+            write(descriptor, data[:20])
+            os._exit(0)
+
+        os.write = begin_and_end
+        return b"x" * 100
+
+    assert run_one(work, lambda: None) == (None, "its process ended (0)")
+
+
+def test_a_fork_is_heard_where_its_exit_status_is_not() -> None:
+    """A module of the user's may ignore SIGCHLD: the kernel then keeps no exit status."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert run_one(lambda: b"done", lambda: None) == (b"done", "")
+        assert run_one(lambda: os._exit(1), lambda: None) == (
+            None,
+            "its process ended (how is not known)",
+        )
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_long_result_comes_whole() -> None:
     result, _ = run_one(lambda: b"x" * 3_000_000, lambda: None)
     assert result == b"x" * 3_000_000
@@ -107,8 +138,13 @@ asyncio.run(main())
 """
 
 
-def test_it_does_not_outlive_its_node() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+@pytest.mark.parametrize("blocked", [(), (signal.SIGALRM, signal.SIGTERM)])
+def test_it_does_not_outlive_its_node(blocked: tuple[signal.Signals, ...]) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, blocked),
+    )
     assert parent.stdout is not None
     fork = psutil.Process(int(parent.stdout.readline()))
     parent.kill()

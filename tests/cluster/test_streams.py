@@ -1,0 +1,247 @@
+"""Standard streams that are closed, full, left by their reader, slow, or hold odd bytes."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import subprocess
+import sys
+import termios
+from typing import Any
+
+import pytest
+
+from launcher.commands import launcher
+from tests.cluster.lab import PATIENCE_S, Lab, eventually
+
+pytestmark = pytest.mark.cluster
+
+WORDS = {
+    "up": "up 3 -d",
+    "wait": "wait --leader",
+    "ps": "ps",
+    "config": "config",
+    "submit": "submit ENTRY",
+    "read": "read LS",
+    "watch": "watch --help",
+    "repl": "repl",
+    "timeline": "timeline",
+    "snapshot": "snapshot all",
+    "partition": "partition 1,2|3",
+    "heal": "heal",
+    "disk": "disk all ok",
+    "pause": "pause n3",
+    "resume": "resume n3",
+    "transfer": "transfer random",
+    "kill": "kill n1",
+    "start": "start n1",
+    "stop": "stop n2",
+    "restart": "restart n2",
+    "add": "add",
+    "remove": "remove n4",
+    "rebuild": "rebuild n1",
+    "down": "down",
+    "recover": "recover --help",
+    "simulate": "simulate --seed 1 --time 1s --workers 1",
+    "bench": "bench --help",
+}
+"""A way to run each command of the table that succeeds after those before it."""
+
+
+def run(lab: Lab, command: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Runs it to its end; its standard error is kept unless that is closed."""
+    words = command.split(" ")
+    if command == WORDS["submit"]:
+        words = ["submit", f"ADD {os.urandom(4).hex()}"]
+    options.setdefault("input", b":ps\n")
+    done = subprocess.run(
+        lab.command(*words),
+        cwd=lab.folder,
+        env=lab.environment(None),
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE_S * 2,
+        check=False,
+        **options,
+    )
+    assert b"Traceback" not in done.stderr, done.stderr
+    assert b"internal error" not in done.stderr, done.stderr
+    lab.remember()
+    return done
+
+
+def test_every_command_is_run_here() -> None:
+    assert sorted(WORDS) == sorted(launcher.commands)
+
+
+@pytest.mark.timeout(300)
+def test_every_command_works_with_its_streams_closed(lab: Lab) -> None:
+    """Otherwise a socket or a log is opened in their place, and is written to as output."""
+    for command in WORDS.values():
+        done = run(lab, command, preexec_fn=lambda: os.closerange(0, 3), input=None)
+        assert done.returncode == 0, command
+    assert lab.launcher("ps").status == 3
+    eventually(lambda: not lab.left(), "every process to end")
+
+
+@pytest.mark.timeout(300)
+def test_a_reader_that_leaves_is_no_error_of_any_command(lab: Lab) -> None:
+    """`launcher ps | true`"""
+    for command in WORDS.values():
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = run(lab, command, stdout=writer)
+        os.close(writer)
+        if command == WORDS["simulate"]:  # its status tells that all was simulated
+            assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
+        else:
+            assert (command, done.returncode) == (command, 0), done.stderr
+            assert b"standard output" not in done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_no_command_succeeds_when_its_output_cannot_be_written(lab: Lab) -> None:
+    for command in WORDS.values():
+        with open("/dev/full", "wb") as full:
+            done = run(lab, command, stdout=full)
+        last = done.stderr.decode().splitlines()[-1]
+        said = "launcher: standard output cannot be written: No space left on device"
+        assert (command, done.returncode, last) == (command, 1, said)
+
+
+def test_a_failure_is_one_though_nobody_hears_of_it(lab: Lab) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        lab.command("ps"),
+        cwd=lab.folder,
+        env=lab.environment(None),
+        stdout=writer,
+        stderr=writer,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 3
+
+
+def test_what_is_not_all_submitted_is_said(lab: Lab) -> None:
+    """`launcher submit - | head -1`"""
+    lab.up(3)
+    for count, status in ((1, 0), (20_000, 1)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        entries = b"".join(b"ADD %d-%d\n" % (count, number) for number in range(count))
+        done = run(lab, "submit -", stdout=writer, input=entries)
+        os.close(writer)
+        assert done.returncode == status
+        assert done.stderr.startswith(b"launcher: nobody reads the output any more") == bool(status)
+
+
+def test_a_script_that_nobody_reads_says_how_far_it_came(lab: Lab) -> None:
+    lab.up(3)
+    for script, status in ((b":ps\n", 0), (b":ps\nADD a\n", 1), (b"ADD b\nADD c\n", 1)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = run(lab, "repl", stdout=writer, input=script)
+        os.close(writer)
+        assert (script, done.returncode) == (script, status)
+        assert (b"line 1 was the last that was run" in done.stderr) == bool(status)
+    assert lab.launcher("read", "LS").lines == ["b"]
+
+
+# -- pipes that do not block -------------------------------------------------------------------
+
+
+def waiting(pipe: int) -> int:
+    """How many bytes are in it."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
+def test_a_slow_pipe_that_does_not_block_loses_no_answers(lab: Lab) -> None:
+    lab.up(3)
+    count = 20_000
+    entries = b"".join(b"ADD %d\n" % number for number in range(count))
+    (lab.folder / "entries").write_bytes(entries)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with (lab.folder / "entries").open("rb") as source:
+        running = lab.spawn("submit", "-", stdin=source, stdout=writer)
+    os.close(writer)
+
+    eventually(lambda: waiting(reader) > 60_000, "a full pipe")
+    with open(reader, "rb") as answers:
+        assert sum(line.endswith(b"\tadded\n") for line in answers) == count
+    _, said = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, said) == (0, b"")
+
+
+@pytest.mark.parametrize("command", [["submit", "-"], ["repl"]])
+def test_an_input_that_does_not_block_is_waited_for(lab: Lab, command: list[str]) -> None:
+    lab.up(3)
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    running = lab.spawn(*command, stdin=reader)
+    os.close(reader)
+    assert running.stdout is not None
+    for entry in (b"ADD a\n", b"ADD b\n"):
+        os.write(writer, entry)
+        assert running.stdout.readline().endswith(b"\tadded\n")
+    os.close(writer)
+    _, said = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, said) == (0, b"")
+
+
+# -- bytes ---------------------------------------------------------------------------------------
+
+MARK = b"\xef\xbb\xbf"
+UTF_8 = {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
+
+
+def test_a_line_that_is_no_text_is_told_and_the_others_run(lab: Lab) -> None:
+    lab.up(3)
+    script = MARK + b"ADD first\r\nADD caf\xe9\nADD x\x1a\n:kill \x1b[31m\nADD \xc3\xa9\tt\n"
+    done = lab.launcher("repl", stdin=script, env=UTF_8)
+    assert done.status == 2
+    assert [line.partition("\t")[2] for line in done.lines] == ["added", "added"]
+    tail = "and was not run; `launcher submit -` takes entries of any bytes"
+    assert done.err.splitlines() == [
+        f"launcher: line 2 is not UTF-8 text, {tail}",
+        f"launcher: line 3 has a control character in it, ^Z, {tail}",
+        f"launcher: line 4 has a control character in it, ^[, {tail}",
+    ]
+    assert sorted(lab.launcher("read", "LS").lines) == ["first", "é\tt"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_entry(lab: Lab) -> None:
+    lab.up(3)
+    done = lab.launcher("submit", "-", stdin=MARK + b"ADD a\nADD b\xff", check=True)
+    assert len(done.lines) == 2
+    assert lab.launcher("read", "LS").out.encode("utf-8", "surrogateescape") == b"a\nb\xff\n"
+
+
+# -- the Python API ------------------------------------------------------------------------------
+
+DAEMON = """\
+import os, sys
+os.closerange(0, 3)
+from launcher import Cluster
+
+with Cluster(3) as cluster:
+    answer = cluster.submit("ADD a").text
+open("answer", "w").write(answer)
+"""
+
+
+def test_a_daemon_with_its_streams_closed_starts_a_cluster(lab: Lab) -> None:
+    (lab.folder / "daemon.py").write_text(DAEMON)
+    subprocess.run(
+        [sys.executable, "daemon.py"],
+        cwd=lab.folder,
+        env=lab.environment(None),
+        timeout=PATIENCE_S * 2,
+        check=True,
+    )
+    assert (lab.folder / "answer").read_text() == "added"
