@@ -4,7 +4,7 @@ Whoever starts it passes two pipes and the nodes' entry point:
 
     _supervise REPORT LIFELINE ENTRY
 
-    stdin       the spec: a `launcher.spec.Spec` as JSON
+    stdin       the spec: a `launcher.spec.Spec`, encoded
     REPORT      here we write one line of JSON: a `launcher.spec.Report`, ready or why not
     LIFELINE    end-of-file on it: whoever started us is gone, so take the cluster down;
                 a byte on it: we have been let go of, go on alone

@@ -18,13 +18,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from launcher.plain import plain
 from node.errors import LeekyError
 
 
 class LauncherError(LeekyError):
-    """What was asked for failed."""
+    """What was asked for failed. Its text is one line, whatever it quotes."""
 
     exit_status: ClassVar[int] = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(plain(text))
 
 
 class UsageError(LauncherError):

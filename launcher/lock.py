@@ -27,6 +27,7 @@ from launcher import ownership, runtime, runtime_files, sealed
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning
 from launcher.ownership import CutOff, FolderId, Holder, Linked, Running, SupervisorRecord
+from launcher.plain import plain
 from launcher.process_identity import ProcessRecord, start_of
 
 _LOCK_PATIENCE_S = 0.3
@@ -241,7 +242,7 @@ def take_logs(config: ClusterConfig) -> int:
         time.sleep(_POLL_S)
     with suppress(OSError):  # only a message would say less
         os.ftruncate(lock, 0)
-        os.write(lock, f"{runtime_files.printable(config.data_dir)}\n".encode())
+        os.write(lock, f"{plain(config.data_dir)}\n".encode())
     return lock
 
 

@@ -20,7 +20,7 @@ def node_config(
     *,
     peers: dict[NodeId, int],
     socket: Path,
-    python_path: list[str],
+    python_path: list[Path],
     faults: list[LinkFault],
 ) -> NodeConfig:
     """For this start of `node`.
@@ -40,9 +40,9 @@ def node_config(
         voters=cluster.voters_of(node),
         floor=cluster.floor_of(node),
         peers=peers,
-        data_dir=str(config.node_data_dir(node)),
-        event_log=str(config.event_log(node)),
-        socket=str(socket),
+        data_dir=config.node_data_dir(node),
+        event_log=config.event_log(node),
+        socket=socket,
         machine=config.machine,
         python_path=python_path,
         heartbeat_interval_s=config.heartbeat_interval_s,

@@ -69,7 +69,7 @@ class Nodes:
         events: EventLog,
         *,
         entry: str,
-        python_path: list[str],
+        python_path: list[Path],
     ) -> None:
         self._policy = RestartPolicy(
             restart=config.restart_policy == "on-failure",
@@ -234,7 +234,7 @@ class Nodes:
                 launch,
                 self._entry,
                 f"{self._config.name} n{node.id}",
-                msgspec.msgpack.encode(told),
+                wire.encode_config(told),
                 Connection(theirs.detach()),
                 near,
             )

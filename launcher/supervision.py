@@ -167,14 +167,14 @@ def _await_report(report: int, config: ClusterConfig, said_before: int) -> list[
     return said.healed
 
 
-def _python_path() -> Iterator[str]:
+def _python_path() -> Iterator[Path]:
     """Where this process finds modules, the current folder first: there are the user's machines."""
     seen = set()
     for path in ("", *sys.path):
         absolute = os.path.abspath(path)
         if absolute not in seen:
             seen.add(absolute)
-            yield absolute
+            yield Path(absolute)
 
 
 def _environment() -> dict[str, str]:

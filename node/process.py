@@ -34,7 +34,6 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, TypeVarTuple
 
 import msgspec
@@ -97,7 +96,7 @@ _Arguments = TypeVarTuple("_Arguments")
 def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
     """The body of a node process: never returns, but exits with the status told above.
 
-    config_bytes: a `NodeConfig`, encoded by msgspec.msgpack
+    config_bytes: a `NodeConfig`, by `wire.encode_config`
     control: the pipe to the supervisor
     pipes: this node's ends of the pipes to the peers that `NodeConfig.peers` names
     """
@@ -106,7 +105,7 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     _let_go_of_fork_server()
     # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
     sys.setswitchinterval(0.0005)
-    config = msgspec.msgpack.decode(config_bytes, type=NodeConfig)
+    config = wire.decode_config(config_bytes)
     _allow_descriptors(config.most_clients + OTHER_DESCRIPTORS)
     sockets = {peer: _socket_of(pipe) for peer, pipe in pipes.items()}
     status = asyncio.run(_run(config, _socket_of(control), sockets))
@@ -135,7 +134,7 @@ class Node:
             self._note,
         )
 
-        log = Path(config.event_log)
+        log = config.event_log
         self._clock = HybridClock(after=last_time(log))
         self._events = EventLog(
             log,
@@ -185,11 +184,11 @@ class Node:
         # The kernel's word that the supervisor is gone: peers may be gone too, nothing is awaited.
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
-        sys.path[:0] = [path for path in config.python_path if path not in sys.path]
+        sys.path[:0] = [path for path in map(str, config.python_path) if path not in sys.path]
         server = Server(
             config,
             machine=lambda: load(config.machine),
-            disk=FaultyDisk(OsDisk(Path(config.data_dir)), self._disk_faults),
+            disk=FaultyDisk(OsDisk(config.data_dir), self._disk_faults),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),
@@ -209,7 +208,7 @@ class Node:
         self._server = server
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
-        Path(config.socket).unlink(missing_ok=True)
+        config.socket.unlink(missing_ok=True)
         await self._loop.create_unix_server(
             lambda: Client(self.connections), config.socket, backlog=1024
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache, partial
+from pathlib import Path
 
 import msgspec
 
@@ -228,9 +229,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             voters=self.members if begins else [],
             floor=renewed or Floor(),
             peers={},
-            data_dir="",
-            event_log="",
-            socket="",
+            data_dir=Path(),
+            event_log=Path(),
+            socket=Path(),
             machine="kv",
             python_path=[],
             heartbeat_interval_s=0.1,
