@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from launcher import asking, claim, control, ending, forked, lock, readiness, records, recovery
+from launcher import asking, control, ending, forked, lock, readiness, records, recovery
 from launcher.answers import ReadAnswer, Submitted
 from launcher.client import Client, NoAnswer
 from launcher.config import MAX_NODES, ClusterConfig, load
@@ -164,21 +164,17 @@ class Cluster:
     def down(self, *, volumes: bool = False) -> DownReport:
         """Takes the cluster down, whatever state it is in, and cleans up after a dead supervisor.
 
-        volumes: removes its data as well; the logs stay until the next `up`
+        volumes: removes its data as well; the logs stay until the next `up`. When the data cannot
+            be removed, nothing is done.
 
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
         holder = lock.look(self.config)
+        if volumes:
+            ending.check_removable(self.config)
         if holder is not None:
             ending.end(self.config, self._own_cluster(holder))
-        healed: list[str] = []
-        known = claim.exists(self.config)
-        if known:
-            with lock.locked(self.config):
-                healed = lock.heal(self.config)
-                if volumes:
-                    claim.remove_data(self.config)
-                    claim.remove_folder(self.config)
+        known, healed = ending.clean_up(self.config, volumes=volumes)
         self._forget()
         if holder is None and not healed and not (volumes and known):
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")

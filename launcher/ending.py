@@ -12,7 +12,7 @@ import time
 
 import psutil
 
-from launcher import control, lock
+from launcher import claim, control, emptying, lock
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.ownership import CutOff, Running
@@ -54,6 +54,28 @@ def force(config: ClusterConfig, found: Running | CutOff) -> None:
         if _is_unlocked(config, _FORCE_PATIENCE_S):
             return
     _kill(config, found.process)
+
+
+def check_removable(config: ClusterConfig) -> None:
+    """Raises LauncherError when the data of this cluster could not be removed now."""
+    with lock.disk_errors(config.data_dir):
+        emptying.check_removable(config)
+
+
+def clean_up(config: ClusterConfig, *, volumes: bool) -> tuple[bool, list[str]]:
+    """Cleans up after a dead supervisor. volumes: removes the data as well.
+
+    Returns whether there has been a cluster, and what was left behind, a phrase each. Raises
+    LauncherError.
+    """
+    if not claim.exists(config):
+        return False, []
+    with lock.locked(config), lock.disk_errors(config.data_dir):
+        healed = lock.heal(config)
+        if volumes:
+            emptying.remove_data(config)
+            claim.remove_folder(config)
+    return True, healed
 
 
 def _kill(config: ClusterConfig, supervisor: ProcessRecord) -> None:

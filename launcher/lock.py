@@ -289,6 +289,11 @@ def disk_errors(folder: Path, key: str = "data") -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if folder.is_symlink() and not folder.exists():
+            raise LauncherError(
+                f"the {key} folder {folder} is a link to a folder that is not there: make that, "
+                "or remove the link"
+            ) from error
         what = error.strerror or str(error)
         raise LauncherError(
             f"the {key} folder {folder} cannot be used: {what} ({error.filename or folder}); "

@@ -20,7 +20,6 @@ them.
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -29,6 +28,7 @@ import msgspec
 
 from launcher import lives, records, sealed
 from launcher.config import ClusterConfig
+from launcher.emptying import is_mount_point
 from launcher.errors import LauncherError, UsageError
 from launcher.lives import Lives, NodeRecord
 from launcher.records import ClusterRecord
@@ -154,7 +154,7 @@ def recover(config: ClusterConfig, node: NodeId) -> ClusterRecord:
     """
     look(config, node)
     folder, beside = config.node_data_dir(node), _beside(config, node)
-    if os.path.ismount(folder):
+    if is_mount_point(folder):
         raise LauncherError(
             f"{folder} is a mount point and cannot be replaced: copy what is in it into a folder "
             "of that name"
