@@ -38,6 +38,7 @@ def supervise(arguments: list[str]) -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     report, lifeline = int(arguments[0]), int(arguments[1])
     entry = arguments[2]
+    os.umask(0o077)  # nothing that the cluster's processes make is for anybody else
     folder = RuntimeFolder.make()
     try:
         tempfile.tempdir = str(folder.path)

@@ -16,7 +16,7 @@ import os
 import secrets
 from contextlib import suppress
 
-from launcher import emptying, lives, lock, records, recovery, runtime_files
+from launcher import emptying, lives, lock, private, records, recovery, runtime_files
 from launcher.config import ClusterConfig
 from launcher.lives import Lives, NodeRecord
 from launcher.lock import DataLock, disk_errors, heal
@@ -33,6 +33,7 @@ class Claim:
 
     healed: what was left behind and has been cleaned up, a phrase each
     warnings: what is on record is not as it should be, a sentence each
+    remarks: what is not well with the folders, for whoever starts the cluster, a sentence each
     """
 
     def __init__(self, config: ClusterConfig, held: DataLock, runtime: RuntimeFolder) -> None:
@@ -44,6 +45,7 @@ class Claim:
         self.runtime_dir = runtime.path
         self.healed: list[str] = []
         self.warnings: list[str] = []
+        self.remarks: list[str] = []
         self.cluster: ClusterRecord
         self._lives: Lives
 
@@ -54,11 +56,14 @@ class Claim:
         Raises LauncherError with one line for the user; then nothing is held.
         """
         with disk_errors(config.log_dir, "logs"):
-            config.log_dir.mkdir(parents=True, exist_ok=True)
+            private.make_folder(config.log_dir)
         with disk_errors(config.data_dir):
-            config.data_dir.mkdir(parents=True, exist_ok=True)
+            private.make_folder(config.data_dir)
+            remarks = private.close_to_others("data", config.data_dir)
+            remarks += private.close_to_others("logs", config.log_dir)
             held = lock.take(config)
         claim = cls(config, held, runtime)
+        claim.remarks = remarks
         try:
             lock.check_unshared(config)
             with disk_errors(config.log_dir, "logs"):

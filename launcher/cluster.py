@@ -153,10 +153,11 @@ class Cluster:
         self.healed = self._own.healed
         self._fresh = False
         try:
-            status, self.remarks = readiness.wait_until_up(self._status, timeout_s)
+            status, remarks = readiness.wait_until_up(self._status, timeout_s)
         except BaseException:
             self._abandon()
             raise
+        self.remarks = [*self._own.remarks, *remarks]
         if detached:
             self._own.let_go()
         return status

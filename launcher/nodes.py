@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from launcher import private
 from launcher.changes import with_reasons
 from launcher.claim import Claim
 from launcher.config import ClusterConfig
@@ -208,7 +209,7 @@ class Nodes:
     async def _start(self, node: Node) -> None:
         loop = asyncio.get_running_loop()
         known, life = self._claim.known_of(node.id), self._claim.next_life(node.id)
-        self._config.node_data_dir(node.id).mkdir(exist_ok=True)
+        private.make_folder(self._config.node_data_dir(node.id))
         self._socket(node.id).unlink(missing_ok=True)
         peers = {peer: process for peer, process in self._running() if peer != node.id}
         lives = {peer: process.life for peer, process in peers.items()}

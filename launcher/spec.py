@@ -31,6 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     exit_status: int = 0
     runtime_dir: str = ""
     healed: list[str] = []
+    remarks: list[str] = []
 
 
 def encode_spec(spec: Spec) -> bytes:

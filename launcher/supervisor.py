@@ -35,6 +35,7 @@ from launcher.errors import LauncherError
 from launcher.lives import SUPERVISOR
 from launcher.nodes import Nodes
 from launcher.operations import Operations
+from launcher.plain import plain
 from launcher.runtime import RuntimeFolder
 from launcher.spec import Report, Spec, decode_spec
 from launcher.tail import Combiner
@@ -73,7 +74,12 @@ async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int,
         return 1
     supervisor.watch_signals()
     supervisor.watch_lifeline(lifeline_fd)
-    ready = Report(ok=True, runtime_dir=str(claim.runtime_dir), healed=claim.healed)
+    ready = Report(
+        ok=True,
+        runtime_dir=str(claim.runtime_dir),
+        healed=claim.healed,
+        remarks=list(map(plain, claim.remarks)),
+    )
     _report(report_fd, ready)
     async with server:
         await supervisor.run()

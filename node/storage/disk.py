@@ -112,13 +112,16 @@ class OsFile:
 
 
 class OsDisk:
-    """A folder: the real `Disk`. Makes the folder when it does not exist; raises DiskFailed."""
+    """A folder: the real `Disk`. Makes the folder when it does not exist; raises DiskFailed.
+
+    What it makes is its user's alone.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         with failing_as("creation", str(folder)):
             if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(0o700, parents=True, exist_ok=True)
                 _sync_folder(folder.parent)
 
     def list(self) -> list[str]:
@@ -128,7 +131,7 @@ class OsDisk:
         flags = os.O_RDWR | os.O_CLOEXEC
         if create:
             flags |= os.O_CREAT | os.O_EXCL
-        return OsFile(os.open(self._folder / name, flags, 0o644))
+        return OsFile(os.open(self._folder / name, flags, 0o600))
 
     def rename(self, old: str, new: str) -> None:
         os.replace(self._folder / old, self._folder / new)

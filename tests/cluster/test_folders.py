@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from launcher import lock
+from launcher.config import load
 from tests.cluster.lab import Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -184,3 +188,130 @@ def test_a_cluster_runs_on_when_its_data_cannot_be_removed(lab: Lab) -> None:
         lab.launcher("submit", "ADD a", check=True)
     finally:
         subprocess.run(["umount", lab.folder / "data/node-2/inside"], check=True)
+
+
+# -- another user ----------------------------------------------------------------------------------
+
+AS_ANOTHER_USER = """
+import codecs, importlib, os, pkgutil, sys
+import launcher, node
+for package in (launcher, node):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if "__main__" not in found.name and "benchmark" not in found.name:
+            importlib.import_module(found.name)
+codecs.lookup("utf-8-sig")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+from launcher.cli import main
+sys.exit(main(sys.argv[1:], lambda cluster: 0))
+"""
+"""Everything is imported before: the interpreter's own files may be closed to that user."""
+
+
+@pytest.fixture
+def open_lab() -> Iterator[Lab]:
+    """A lab in a folder that any user can enter, with the usual umask."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        lab = Lab(folder, SETTINGS)
+        before = os.umask(0o022)
+        try:
+            yield lab
+        finally:
+            os.umask(before)
+            lab.close()
+
+
+def as_another_user(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", AS_ANOTHER_USER, *words],
+        cwd=lab.folder,
+        env=lab.environment(None),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def open_to_others(folder: Path) -> list[str]:
+    found = [folder, *folder.rglob("*")]
+    return [str(path) for path in found if path.lstat().st_mode & 0o077]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids=oct)
+def test_all_that_a_cluster_makes_is_its_users_alone(lab: Lab, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        lab.up(3)
+        for words in (("submit", "ADD a"), ("snapshot", "all"), ("restart", "all"), ("kill", "1")):
+            lab.launcher(*words, check=True)
+        running = lock.running(load(lab.folder / "cluster.yaml"))
+        assert running is not None
+        for folder in (lab.folder / "data", lab.folder / "logs", running.runtime_dir):
+            assert open_to_others(folder) == []
+        lab.launcher("down", check=True)
+        lab.launcher("recover", "1", "--yes", check=True)
+        assert open_to_others(lab.folder / "data") == []
+    finally:
+        os.umask(before)
+
+
+def test_what_an_earlier_version_left_open_is_closed(lab: Lab) -> None:
+    begun(lab)
+    for folder in (lab.folder / "data", lab.folder / "logs"):
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+
+    lab.up(3)
+
+    assert open_to_others(lab.folder / "data") + open_to_others(lab.folder / "logs") == []
+
+
+def test_a_folder_that_holds_more_than_the_cluster_stays_open_with_a_warning(lab: Lab) -> None:
+    data = lab.folder / "data"
+    data.mkdir()
+    (data / "another's").write_text("")
+    data.chmod(0o777)
+
+    up = lab.launcher("up", "3", "-d", stdin="", check=True)
+
+    assert f"lab: other users can write to the data folder {data}" in up.err
+    assert data.stat().st_mode & 0o777 == 0o777
+    assert open_to_others(data / "node-1") == []
+
+
+def test_another_user_is_told_whose_the_cluster_is(open_lab: Lab) -> None:
+    open_lab.up(3)
+    commands = [
+        *(("ps",), ("up", "3", "-d"), ("up", "3", "-d", "--fresh"), ("down",), ("down", "-v")),
+        *(("submit", "ADD a"), ("read", "LS"), ("timeline",), ("wait",), ("recover", "1")),
+    ]
+    for running in (True, False):
+        for words in commands:
+            done = as_another_user(open_lab, *words)
+            assert done.returncode == 1, (words, done)
+            assert len(done.stderr.splitlines()) == 1, (words, done)
+            assert "belongs to the user root, and you are" in done.stderr, (words, done)
+        if running:
+            assert {node["state"] for node in open_lab.ps()["nodes"]} == {"up"}
+            open_lab.launcher("down", check=True)
+
+
+def test_root_is_told_whose_the_cluster_is_that_runs(open_lab: Lab) -> None:
+    open_lab.up(3)
+    running = lock.running(load(open_lab.folder / "cluster.yaml"))
+    assert running is not None
+    os.chown(running.runtime_dir, 65534, 65534)
+    try:
+        for words in (("ps",), ("up", "3", "-d")):
+            done = open_lab.launcher(*words)
+            assert done.status == 1
+            assert "belongs to the user" in done.last_error
+    finally:
+        os.chown(running.runtime_dir, 0, 0)
