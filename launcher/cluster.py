@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from launcher import asking, control, ending, forked, lock, readiness, records, recovery
+from launcher import asking, control, ending, forked, limits, lock, readiness, records, recovery
 from launcher.answers import ReadAnswer, Submitted
 from launcher.client import Client, NoAnswer
 from launcher.config import MAX_NODES, ClusterConfig, load
@@ -148,6 +148,7 @@ class Cluster:
         if not self._fresh:
             with lock.disk_errors(self.config.data_dir):
                 self.config = records.as_known(self.config, count_given=self._count_given)
+        limits.check(self.config, self.config.nodes)
         check_machine(self.config.machine)
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed

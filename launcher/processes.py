@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import signal
 import socket
 import time
@@ -73,7 +72,7 @@ class Started(Protocol):
 @dataclass(slots=True)
 class _Queued:
     data: memoryview
-    fd: int | None
+    end: Connection | None
     peer: NodeId | None
     """the peer of a `NewLink` of which no byte has been sent yet"""
 
@@ -116,7 +115,8 @@ class NodeProcess:
         self._linger: asyncio.TimerHandle | None = None
         self._measured = (self.started_at, 0.0)
         self._psutil: psutil.Process | None = None
-        with contextlib.suppress(psutil.NoSuchProcess):  # then the sentinel is about to say so
+        # It has ended, as the sentinel is about to say; or there are too many open files to look.
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
             self._psutil = psutil.Process(self.pid)
             self.record = ProcessRecord.of(self.pid)
         control.setblocking(False)
@@ -132,12 +132,10 @@ class NodeProcess:
 
     def send_link(self, peer: NodeId, life: int, end: Connection) -> None:
         """Queues this node's end of a fresh pipe to `peer`, and closes our copy once it is sent."""
-        fd = os.dup(end.fileno())
-        end.close()
         for queued in [queued for queued in self._queue if queued.peer == peer]:
-            _close(queued.fd)
+            _close(queued.end)
             self._queue.remove(queued)
-        self._enqueue(wire.NewLink(peer, life), fd, peer)
+        self._enqueue(wire.NewLink(peer, life), end, peer)
 
     def signal(self, number: int) -> None:
         """Sends a signal, unless the process is gone; psutil compares the start time first."""
@@ -153,7 +151,7 @@ class NodeProcess:
             return False
         try:
             return self._psutil.status() == psutil.STATUS_STOPPED
-        except psutil.Error:
+        except (psutil.Error, OSError):  # OSError: too many open files
             return False
 
     def measure(self) -> tuple[float, int] | None:
@@ -164,7 +162,7 @@ class NodeProcess:
             with self._psutil.oneshot():
                 times = self._psutil.cpu_times()
                 rss: int = self._psutil.memory_info().rss
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return None
         now, used = time.monotonic(), times.user + times.system
         before, used_before = self._measured
@@ -245,18 +243,18 @@ class NodeProcess:
 
     # -- the queue ---------------------------------------------------------------------------
 
-    def _enqueue(self, message: wire.ToNode, fd: int | None, peer: NodeId | None) -> None:
+    def _enqueue(self, message: wire.ToNode, end: Connection | None, peer: NodeId | None) -> None:
         if self._control is None:
-            _close(fd)
+            _close(end)
             return
         data = wire.frame(wire.encode(self._clock.tick(), message))
-        self._queue.append(_Queued(memoryview(data), fd, peer))
+        self._queue.append(_Queued(memoryview(data), end, peer))
         if len(self._queue) == 1:
             self._flush()
 
     def _drop_queue(self) -> None:
         for queued in self._queue:
-            _close(queued.fd)
+            _close(queued.end)
         self._queue.clear()
         if self._control is not None:
             self._loop.remove_writer(self._control)
@@ -266,10 +264,10 @@ class NodeProcess:
         while self._queue and self._control is not None:
             head = self._queue[0]
             try:
-                if head.fd is None:
+                if head.end is None:
                     sent = self._control.send(head.data)
                 else:
-                    sent = socket.send_fds(self._control, [head.data], [head.fd])
+                    sent = socket.send_fds(self._control, [head.data], [head.end.fileno()])
             except BlockingIOError:
                 self._loop.add_writer(self._control, self._flush)
                 return
@@ -280,8 +278,8 @@ class NodeProcess:
                     return
                 self._drop_queue()  # it has gone; what it said before is still to be read
                 return
-            _close(head.fd)
-            head.fd, head.peer, head.data = None, None, head.data[sent:]
+            _close(head.end)
+            head.end, head.peer, head.data = None, None, head.data[sent:]
             if not head.data:
                 self._queue.popleft()
         if self._control is not None:
@@ -325,9 +323,9 @@ def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> boo
     return True
 
 
-def _close(fd: int | None) -> None:
-    if fd is not None:
-        os.close(fd)
+def _close(end: Connection | None) -> None:
+    if end is not None:
+        end.close()
 
 
 def launch(

@@ -27,7 +27,7 @@ from random import Random
 
 import msgspec
 
-from launcher import control, listener, printed
+from launcher import control, limits, listener, printed
 from launcher.changes import stay_down
 from launcher.claim import Claim
 from launcher.control import CONTROL_SOCKET, Reply, Request
@@ -67,7 +67,9 @@ def run(
 async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int, entry: str) -> int:
     try:
         supervisor = Supervisor(spec, claim, entry)
-        server = await listener.serve(claim.runtime_dir / CONTROL_SOCKET, supervisor.answer)
+        room = limits.allow_files(len(claim.cluster.members))
+        path = claim.runtime_dir / CONTROL_SOCKET
+        server = await listener.serve(path, supervisor.answer, room)
     except OSError as error:
         said = f"the supervisor cannot start: {error}"
         _report(report_fd, Report(ok=False, error=said, exit_status=1))

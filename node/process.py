@@ -27,7 +27,6 @@ import gc
 import multiprocessing.forkserver
 import os
 import random
-import resource
 import signal
 import socket
 import sys
@@ -38,7 +37,7 @@ from typing import Any, TypeVarTuple
 
 import msgspec
 
-from node import wire
+from node import descriptors, wire
 from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.disk_thread import DiskThread, Done
@@ -81,9 +80,6 @@ from node.wire import (
     TransferLeadership,
 )
 
-OTHER_DESCRIPTORS = 256
-"""A node's files, pipes and sockets besides its clients' connections; fewer than so many."""
-
 ASK_FOR_LINK_AGAIN_S = 1.0
 """The supervisor may have missed what it was asked for."""
 
@@ -106,7 +102,8 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
     sys.setswitchinterval(0.0005)
     config = wire.decode_config(config_bytes)
-    _allow_descriptors(config.most_clients + OTHER_DESCRIPTORS)
+    most_clients = descriptors.room_for_clients(config.most_clients)
+    config = msgspec.structs.replace(config, most_clients=most_clients)
     sockets = {peer: _socket_of(pipe) for peer, pipe in pipes.items()}
     status = asyncio.run(_run(config, _socket_of(control), sockets))
     sys.stderr.flush()
@@ -209,9 +206,10 @@ class Node:
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
         config.socket.unlink(missing_ok=True)
-        await self._loop.create_unix_server(
-            lambda: Client(self.connections), config.socket, backlog=1024
+        listening = await self._loop.create_unix_server(
+            lambda: Client(self.connections), config.socket, backlog=descriptors.ACCEPTED_AT_ONCE
         )
+        descriptors.let_many_wait(listening)
         if self._ends:
             return  # it has been told to stop, or has failed, while links were opened
         gc.collect()
@@ -401,6 +399,15 @@ class Node:
             self._tell(Server.peer_died, peer, self._loop.time())
             self._schedule_pump()
 
+    def _take_link(self, message: NewLink) -> None:
+        pipe = self._control.take_descriptor()
+        if pipe is not None:
+            self._run_task(self._attach(message.peer, message.life, pipe))
+            return
+        self._note("warn", "link.closed", peer=message.peer, reason="too many open files")
+        self._peer_lives[message.peer] = message.life
+        self._loop.call_later(ASK_FOR_LINK_AGAIN_S, self._ask_for_link, message.peer)
+
     def _ask_for_link(self, peer: NodeId) -> None:
         """Nothing can be understood of what comes from `peer`, which lives: asks the supervisor for
         another pipe to it, until there is one."""
@@ -449,8 +456,7 @@ class Node:
                 case SetDiskFault():
                     self._disk_faults.set(message.fault)
                 case NewLink():
-                    pipe = self._control.take_descriptor()
-                    self._run_task(self._attach(message.peer, message.life, pipe))
+                    self._take_link(message)
                 case TakeSnapshot():
                     self._tell(Server.take_snapshot)
                     self._schedule_pump()
@@ -528,16 +534,6 @@ async def _run(
 def _socket_of(connection: Connection) -> socket.socket:
     with connection:
         return socket.socket(fileno=os.dup(connection.fileno()))
-
-
-def _allow_descriptors(count: int) -> None:
-    """Has the operating system let this process open so many files, if it will."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= count:
-        return
-    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _let_go_of_fork_server() -> None:
