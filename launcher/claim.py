@@ -76,7 +76,7 @@ class Claim:
                 elif recovery.finish(config):
                     claim.healed.append("finished a recovery that was broken off")
                 claim._identify()
-                claim._introduce()
+                claim.introduce()
         except BaseException:
             claim._let_go()
             raise
@@ -213,7 +213,19 @@ class Claim:
         if not self.holds:
             raise FileNotFoundError(errno.ENOENT, self.loss)
 
-    def _introduce(self) -> None:
+    @property
+    def is_at_home(self) -> bool:
+        """Nobody has removed the runtime folder."""
+        return self._runtime.is_in_place
+
+    def move(self) -> None:
+        """Makes another runtime folder, and says where it is. Raises OSError."""
+        before, self._runtime = self._runtime, self._runtime.another()
+        before.remove()
+        self.runtime_dir = self._runtime.path
+        self.introduce()
+
+    def introduce(self) -> None:
         """Writes down who we are, in the runtime folder before anything says where that is.
 
         Raises OSError.

@@ -31,6 +31,9 @@ from launcher.plain import plain
 from launcher.process_identity import ProcessRecord, start_of
 
 _LOCK_PATIENCE_S = 0.3
+_RENEWAL_PATIENCE_S = 4.0
+"""How long a supervisor may take to make its sockets anew, when their folder was removed."""
+
 _KILL_PATIENCE_S = 5.0
 _ENDING_PATIENCE_S = 8.0
 """How long a supervisor may take to end after it has lost the lock of its data folder."""
@@ -55,11 +58,12 @@ def running(config: ClusterConfig) -> Running | None:
 
 def look(config: ClusterConfig) -> Holder | None:
     """Who holds the lock of this data folder; None: nobody does."""
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    began = time.monotonic()
     while is_locked(config):
         holder = _look_once(config)
-        # Otherwise it has just taken the lock, or is about to drop it.
-        if isinstance(holder, Running) or time.monotonic() > deadline:
+        # Otherwise it has just taken the lock, is about to drop it, or is making its sockets anew.
+        patience_s = _RENEWAL_PATIENCE_S if isinstance(holder, CutOff) else _LOCK_PATIENCE_S
+        if isinstance(holder, Running) or time.monotonic() > began + patience_s:
             return holder
         time.sleep(_POLL_S)
     return None
@@ -95,7 +99,8 @@ def refusal(config: ClusterConfig, holder: Holder) -> LauncherError:
     if isinstance(holder, CutOff):
         return LauncherError(
             f"a cluster is running here (supervisor pid {holder.pid}, data in {data}), but its "
-            f"sockets' folder {holder.runtime_dir} was removed: `launcher down` ends the cluster"
+            f"sockets' folder {holder.runtime_dir} was removed, and it has not made another: "
+            "`launcher down` ends the cluster"
         )
     if isinstance(holder, Linked):
         other = f" on {holder.other}" if holder.other else ""

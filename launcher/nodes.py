@@ -60,7 +60,7 @@ class _All(dict[NodeId, Node]):
 
 
 class Nodes:
-    """All nodes. After `close`, nothing is started any more."""
+    """All nodes. What starts them is one thread, `starter`; after `close` nothing is started."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Nodes:
         self._entry = entry
         self._python_path = python_path
         self._faults: list[wire.LinkFault] = []
-        self._starter = ThreadPoolExecutor(1, "starter")
+        self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
         self._changed = asyncio.Event()
         self._requests = itertools.count(1)
@@ -150,7 +150,7 @@ class Nodes:
         with _said(f"n{node_id} stays on record"):
             self._claim.dismiss(node_id)
         self.all.pop(node_id, None)
-        self._socket(node_id).unlink(missing_ok=True)
+        self.socket_of(node_id).unlink(missing_ok=True)
 
     def leader_status(self, since: int = 0) -> wire.Status | None:
         """What the leader of the newest term said last.
@@ -210,7 +210,7 @@ class Nodes:
         loop = asyncio.get_running_loop()
         known, life = self._claim.known_of(node.id), self._claim.next_life(node.id)
         private.make_folder(self._config.node_data_dir(node.id))
-        self._socket(node.id).unlink(missing_ok=True)
+        self.socket_of(node.id).unlink(missing_ok=True)
         peers = {peer: process for peer, process in self._running() if peer != node.id}
         lives = {peer: process.life for peer, process in peers.items()}
         ours, theirs = socket.socketpair()
@@ -221,7 +221,7 @@ class Nodes:
             life,
             known,
             peers=lives,
-            socket=self._socket(node.id),
+            socket=self.socket_of(node.id),
             python_path=self._python_path,
             faults=self._faults,
         )
@@ -231,7 +231,7 @@ class Nodes:
             for peer in peers:
                 near[peer], far[peer] = Pipe()
             process = await loop.run_in_executor(
-                self._starter,
+                self.starter,
                 launch,
                 self._entry,
                 f"{self._config.name} n{node.id}",
@@ -246,7 +246,7 @@ class Nodes:
                 end.close()
             raise
         node.process = NodeProcess(
-            node.id, life.number, process, ours, self._clock, self, self._starter
+            node.id, life.number, process, ours, self._clock, self, self.starter
         )
         node.lost = False
         node.lifecycle.started(loop.time())
@@ -262,6 +262,10 @@ class Nodes:
         node.process.send(wire.GetStatus(next(self._requests)))
         if self._faults:  # they may have changed since the node's config was written
             node.process.send(wire.SetFaults(self._faults))
+        self.record_processes()
+
+    def record_processes(self) -> None:
+        """Writes down which processes are the nodes'."""
         try:
             self._claim.record(self._records())
         except OSError as error:  # only a supervisor that cleans up after us would miss it
@@ -577,7 +581,8 @@ class Nodes:
         records = ((node_id, process.record) for node_id, process in self._running())
         return {node_id: record for node_id, record in records if record is not None}
 
-    def _socket(self, node: NodeId) -> Path:
+    def socket_of(self, node: NodeId) -> Path:
+        """Where it listens for clients."""
         return self._claim.runtime_dir / f"node-{node}.sock"
 
 

@@ -19,15 +19,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import signal
 import socket
+import tempfile
 import time
 from collections import deque
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe, current_process, forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Protocol
 
 import psutil
@@ -102,6 +105,8 @@ class NodeProcess:
         self.pid = process.pid
         self.record: ProcessRecord | None = None
         self.started_at = time.monotonic()
+        self.listens_anew = False
+        """it was told to, and its socket is not there yet"""
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
         self._owner = owner
@@ -347,6 +352,29 @@ def launch(
         for pipe in pipes.values():
             pipe.close()
     return process
+
+
+def fork_server_is_reachable() -> bool:
+    """Its socket is where it was made; also before it runs."""
+    address = vars(forkserver)["_forkserver"]._forkserver_address
+    return address is None or os.path.exists(address)
+
+
+def retire_fork_server(folder: Path) -> None:
+    """The next process is forked by another one, whose socket is in this folder.
+
+    The one before lives on, as long as we do: its children are nodes, and it says how they end.
+    Call it where the processes are started.
+    """
+    server = vars(forkserver)["_forkserver"]
+    _retired.append(server._forkserver_alive_fd)
+    server._forkserver_pid = server._forkserver_address = server._forkserver_alive_fd = None
+    tempfile.tempdir = os.fsdecode(folder)
+    vars(current_process())["_config"].pop("tempdir", None)
+
+
+_retired: list[int] = []
+"""The pipes whose ends keep those fork servers alive."""
 
 
 async def first_of(*events: asyncio.Event) -> None:

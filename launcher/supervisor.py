@@ -6,6 +6,7 @@ that neither Ctrl-C nor a closed terminal reaches it or its nodes behind its bac
     claim      data folder and identity                    launcher/claim.py
     nodes      start, pipes, deaths, restarts, statuses    launcher/nodes.py, processes.py
     listener   what operators ask                          launcher/control.py, operations.py
+    home       the sockets' folder                         launcher/homing.py, runtime.py
     timeline   the nodes' event logs, merged               launcher/tail.py
 
 Entries never pass through it: clients talk to the nodes, and the nodes to each other.
@@ -27,11 +28,12 @@ from random import Random
 
 import msgspec
 
-from launcher import control, limits, listener, printed
+from launcher import control, limits, printed
 from launcher.changes import stay_down
 from launcher.claim import Claim
-from launcher.control import CONTROL_SOCKET, Reply, Request
+from launcher.control import Reply, Request
 from launcher.errors import LauncherError
+from launcher.homing import Home
 from launcher.lives import SUPERVISOR
 from launcher.nodes import Nodes
 from launcher.operations import Operations
@@ -67,9 +69,7 @@ def run(
 async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int, entry: str) -> int:
     try:
         supervisor = Supervisor(spec, claim, entry)
-        room = limits.allow_files(len(claim.cluster.members))
-        path = claim.runtime_dir / CONTROL_SOCKET
-        server = await listener.serve(path, supervisor.answer, room)
+        await supervisor.home.listen()
     except OSError as error:
         said = f"the supervisor cannot start: {error}"
         _report(report_fd, Report(ok=False, error=said, exit_status=1))
@@ -83,8 +83,10 @@ async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int,
         remarks=list(map(plain, claim.remarks)),
     )
     _report(report_fd, ready)
-    async with server:
+    try:
         await supervisor.run()
+    finally:
+        supervisor.home.close()
     return 0
 
 
@@ -115,6 +117,8 @@ class Supervisor:
         self._config = config
         self._operations = Operations(self._nodes, Random())
         self._claim = claim
+        room = limits.allow_files(len(claim.cluster.members))
+        self.home = Home(claim, self._nodes, self.answer, room)
         self._combiner = Combiner(config)
         self._trouble: str | None = None
         self._loop = asyncio.get_running_loop()
@@ -180,6 +184,7 @@ class Supervisor:
         """Starts the nodes, waits for the end, and sees to it that nothing is left."""
         tailing = asyncio.create_task(self._tail())
         recording = asyncio.create_task(self._keep_records())
+        homing = asyncio.create_task(self.home.keep())
         try:
             await self._start_nodes()
             self._operations.membership.resume()
@@ -191,6 +196,7 @@ class Supervisor:
             killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
             tailing.cancel()
             recording.cancel()
+            homing.cancel()
             if self._claim.holds:  # else the logs may be another's by now
                 self._complete_timeline(killed)
             self._ended.set()

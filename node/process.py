@@ -33,6 +33,7 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeVarTuple
 
 import msgspec
@@ -68,6 +69,7 @@ from node.wire import (
     LifeBegun,
     LifeRecorded,
     LinkLost,
+    Listen,
     NewLink,
     NodeConfig,
     SetDiskFault,
@@ -151,6 +153,7 @@ class Node:
         self._peer_lives: dict[NodeId, int] = {}
         self._recorded: asyncio.Future[None] = self._loop.create_future()
         """done when the supervisor has this life on record"""
+        self._listening: asyncio.Server | None = None
         self._server: Server | None = None
         """None before it has recovered, and once the exit status is known"""
         self._stopping = False
@@ -205,17 +208,30 @@ class Node:
         self._server = server
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
-        config.socket.unlink(missing_ok=True)
-        listening = await self._loop.create_unix_server(
-            lambda: Client(self.connections), config.socket, backlog=descriptors.ACCEPTED_AT_ONCE
-        )
-        descriptors.let_many_wait(listening)
+        await self._listen(config.socket)
         if self._ends:
             return  # it has been told to stop, or has failed, while links were opened
         gc.collect()
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
         self._schedule_pump()
+
+    async def _listen(self, path: Path) -> None:
+        """Lets clients in at this socket, and at no other any more. Raises OSError."""
+        path.unlink(missing_ok=True)
+        listening = await self._loop.create_unix_server(
+            lambda: Client(self.connections), path, backlog=descriptors.ACCEPTED_AT_ONCE
+        )
+        descriptors.let_many_wait(listening)
+        if self._listening is not None:
+            self._listening.close()
+        self._listening = listening
+
+    async def _listen_anew(self, path: Path) -> None:
+        try:
+            await self._listen(path)
+        except OSError as error:  # the supervisor sees that, and says where else
+            self._note("warn", "socket.failed", reason=str(error))
 
     def _leave(self, reason: str) -> None:
         """Stops; but a leader hands over first, so that its clients wait for no election."""
@@ -451,6 +467,9 @@ class Node:
                         self._stop("asked to")
                 case TransferLeadership():
                     self._transfer(message)
+                case Listen():
+                    path = Path(os.fsdecode(message.folder)) / message.name
+                    self._run_task(self._listen_anew(path))
                 case SetFaults():
                     self._faults.set(message.faults)
                 case SetDiskFault():

@@ -237,8 +237,16 @@ class TransferLeadership(msgspec.Struct, frozen=True, tag=True):
     target: NodeId | None = None
 
 
+class Listen(msgspec.Struct, frozen=True, tag=True):
+    """The node's socket for clients was removed: it is to make it anew, in this folder."""
+
+    name: str
+    folder: bytes
+
+
 ToNode: TypeAlias = (
     SetFaults
+    | Listen
     | SetDiskFault
     | NewLink
     | GetStatus

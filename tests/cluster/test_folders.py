@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import lock
+from launcher import Cluster, emptying, lock
 from launcher.config import load
-from tests.cluster.lab import Lab
+from tests.cluster.lab import Lab, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -315,3 +315,74 @@ def test_root_is_told_whose_the_cluster_is_that_runs(open_lab: Lab) -> None:
             assert "belongs to the user" in done.last_error
     finally:
         os.chown(running.runtime_dir, 0, 0)
+
+
+# -- the folder of the sockets ---------------------------------------------------------------------
+
+
+def sockets_folder(lab: Lab) -> Path:
+    running = lock.running(load(lab.folder / "cluster.yaml"))
+    assert running is not None
+    return running.runtime_dir
+
+
+@pytest.mark.parametrize("what", ["the folder", "all that is in it", "a squatter"])
+def test_a_cluster_is_reachable_again_when_its_sockets_were_removed(lab: Lab, what: str) -> None:
+    lab.up(3)
+    pids = [node["pid"] for node in lab.ps()["nodes"]]
+    folder = sockets_folder(lab)
+    with Cluster.attach(lab.folder / "cluster.yaml") as cluster:
+        cluster.submit("ADD before")
+        if what == "all that is in it":
+            emptying.empty(folder)
+        else:
+            shutil.rmtree(folder)
+        if what == "a squatter":
+            folder.mkdir(0o700)
+
+        assert [node["pid"] for node in lab.ps()["nodes"]] == pids
+        again = lab.launcher("up", "3", "-d", stdin="")
+        assert "a cluster is running here already" in again.last_error
+        lab.launcher("submit", "ADD after", check=True)
+        eventually(lambda: len(list(sockets_folder(lab).glob("node-*.sock"))) == 3, "sockets")
+        for words in (("kill", "2"), ("start", "2"), ("restart", "3"), ("add",)):
+            lab.launcher(*words, check=True)
+        assert cluster.read("LS").text.split() == ["after", "before"]
+    assert open_to_others(sockets_folder(lab)) == []
+    found = sockets_folder(lab)
+    lab.launcher("down", check=True)
+    assert not found.exists()
+    eventually(lambda: lab.left() == [], "the end of all processes")
+    if what == "a squatter":
+        folder.rmdir()
+
+
+def test_a_paused_node_stays_paused_when_the_sockets_were_removed(lab: Lab) -> None:
+    """Its fork server lives on: else the kernel would let it go on, and end it."""
+    lab.up(3)
+    lab.launcher("pause", "3", check=True)
+    shutil.rmtree(sockets_folder(lab))
+    lab.launcher("restart", "1", check=True)
+    assert lab.node(3)["state"] == "paused"
+
+    lab.launcher("resume", "3", check=True)
+    lab.converge()
+    eventually(lambda: len(list(sockets_folder(lab).glob("node-*.sock"))) == 3, "its socket")
+
+
+@pytest.mark.parametrize("place", [".", "relative", "removed"])
+def test_any_folder_for_temporary_files_will_do(lab: Lab, place: str) -> None:
+    temporary = lab.folder / place
+    temporary.mkdir(exist_ok=True)
+    lab.launcher("up", "3", "-d", stdin="", check=True, env={"TMPDIR": place})
+    assert sockets_folder(lab).is_absolute()
+    if place == "removed":
+        shutil.rmtree(temporary)
+
+    elsewhere = lab.folder / "elsewhere"
+    elsewhere.mkdir()
+    for words in (("ps",), ("submit", "ADD a"), ("restart", "1")):
+        lab.launcher(*words, check=True, env={"TMPDIR": str(elsewhere)})
+    again = lab.launcher("up", "3", "-d", stdin="", env={"TMPDIR": str(elsewhere)})
+    assert "a cluster is running here already" in again.last_error
+    lab.launcher("down", check=True, env={"TMPDIR": str(elsewhere)})
