@@ -20,7 +20,8 @@ from launcher.control import Reply, Request
 from launcher.nodes import Nodes
 from node.wire import Listen
 
-LOOK_INTERVAL_S = 1.0
+LOOK_INTERVAL_S = 0.5
+_LOOKS = 2
 
 
 class Home:
@@ -93,9 +94,11 @@ class Home:
             path = self._nodes.socket_of(node.id)
             if node.process is None:
                 continue
-            if path.exists():
-                node.process.listens_anew = False
-            elif node.process.ready.is_set() and not node.process.listens_anew:
-                node.process.listens_anew = told = True
+            if path.exists() or not node.process.ready.is_set():
+                node.process.unreachable_looks = 0
+                continue
+            node.process.unreachable_looks += 1
+            if node.process.unreachable_looks == _LOOKS:  # at the first it may be about to listen
+                told = True
                 node.process.send(Listen(path.name, os.fsencode(path.parent)))
         return told

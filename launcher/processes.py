@@ -105,8 +105,8 @@ class NodeProcess:
         self.pid = process.pid
         self.record: ProcessRecord | None = None
         self.started_at = time.monotonic()
-        self.listens_anew = False
-        """it was told to, and its socket is not there yet"""
+        self.unreachable_looks = 0
+        """how often in a row its socket was found missing"""
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
         self._owner = owner
