@@ -37,6 +37,7 @@ import psutil
 
 from launcher import entry as entry_module
 from launcher.lifecycle import End, Lifecycle
+from launcher.ownership import FolderId
 from launcher.process_identity import ProcessRecord
 from node import wire
 from node.errors import WireError
@@ -300,6 +301,7 @@ class Node:
     status: the last that it said
     disk_fault: what its disk is to do, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
+    folder: which one its last process began with
     """
 
     id: NodeId
@@ -309,6 +311,7 @@ class Node:
     status: wire.Status | None = None
     disk_fault: wire.DiskFault | None = None
     lost: bool = False
+    folder: FolderId | None = None
 
 
 def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> bool:

@@ -32,7 +32,8 @@ import click
 from launcher import cli, private
 from launcher.commands import Context, launcher
 from launcher.disks import FAULT_WORDS
-from launcher.errors import LauncherError, NotRunning
+from launcher.errors import LauncherError, NotRunning, UsageError
+from launcher.intake import lines
 from launcher.status import ClusterStatus
 from launcher.targets import WORDS as TARGET_WORDS
 from node.errors import LeekyError
@@ -99,12 +100,17 @@ def _names() -> list[str]:
 
 def _run_script(context: Context) -> int:
     worst = 0
-    for line in sys.stdin:
-        status = run_line(context, line.rstrip("\n"))
-        if status is None:
-            break
-        worst = status or worst
-        sys.stdout.flush()
+    most_bytes = context.cluster().config.entry_limit_bytes
+    try:
+        for line in lines(sys.stdin.fileno(), most_bytes):
+            status = run_line(context, os.fsdecode(line))
+            if status is None:
+                break
+            worst = status or worst
+            sys.stdout.flush()
+    except UsageError as error:  # a line that is too long: what follows it was not read
+        cli.report(str(error))
+        return error.exit_status
     return worst
 
 

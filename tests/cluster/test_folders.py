@@ -386,3 +386,59 @@ def test_any_folder_for_temporary_files_will_do(lab: Lab, place: str) -> None:
     again = lab.launcher("up", "3", "-d", stdin="", env={"TMPDIR": str(elsewhere)})
     assert "a cluster is running here already" in again.last_error
     lab.launcher("down", check=True, env={"TMPDIR": str(elsewhere)})
+
+
+def test_a_node_whose_folder_is_gone_says_so_while_it_runs(lab: Lab) -> None:
+    lab.up(3)
+    assert {node["disk"] for node in lab.ps()["nodes"]} == {""}
+    shutil.rmtree(lab.folder / "data" / "node-2")
+
+    assert [node["disk"] for node in lab.ps()["nodes"]] == [
+        "",
+        "its folder was removed or replaced",
+        "",
+    ]
+    assert "its folder was removed" in lab.launcher("ps", check=True).out
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+def test_all_that_differs_from_the_data_is_said_at_once(lab: Lab) -> None:
+    begun(lab)
+    (lab.folder / "cluster.yaml").write_text("name: lab\nsessions: {timeout: 5m}\n")
+
+    up = lab.launcher("up", "5", "-d", "--machine", "kv", stdin="")
+
+    assert len(up.err.splitlines()) == 1
+    for part in (
+        "a cluster of 3 nodes with the machine files with sessions.timeout 1h",
+        "`up 3 --machine files`",
+        "those sessions in cluster.yaml",
+        "5 nodes with the machine kv with sessions.timeout 5m",
+    ):
+        assert part in up.err
+
+
+def test_a_script_with_an_endless_line_takes_little_memory(lab: Lab) -> None:
+    lab.up(3)
+    script = lab.folder / "script"
+    script.write_bytes(b"ADD a\n" + b"x" * (200 << 20))
+    measure = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stdin=open('script'))\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.returncode)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", measure, *lab.command("repl")],
+        cwd=lab.folder,
+        env=lab.environment(None),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    *_, kilobytes, status = ran.stdout.split()
+    assert status == "2"
+    assert "is over the limit" in ran.stderr
+    assert int(kilobytes) < 150_000
