@@ -11,6 +11,7 @@ from launcher.status import (
     NodeStatus,
     cluster_status,
     counted,
+    find_leader,
     with_word_of,
 )
 from node.raft.membership import stable
