@@ -4,7 +4,7 @@ Whoever starts it passes two pipes and the nodes' entry point:
 
     _supervise REPORT LIFELINE ENTRY
 
-    stdin       the spec: a `launcher.spec.Spec` as JSON
+    stdin       the spec: a `launcher.spec.Spec`, encoded
     REPORT      here we write one line of JSON: a `launcher.spec.Report`, ready or why not
     LIFELINE    end-of-file on it: whoever started us is gone, so take the cluster down;
                 a byte on it: we have been let go of, go on alone
@@ -40,6 +40,7 @@ def supervise(arguments: list[str]) -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     report, lifeline = int(arguments[0]), int(arguments[1])
     entry = arguments[2]
+    os.umask(0o077)  # nothing that the cluster's processes make is for anybody else
     folder = RuntimeFolder.make()
     try:
         tempfile.tempdir = str(folder.path)

@@ -13,15 +13,11 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
-import shutil
 from contextlib import suppress
-from pathlib import Path
 
-from launcher import lives, lock, records, recovery, runtime_files
+from launcher import emptying, lives, lock, private, records, recovery, runtime_files
 from launcher.config import ClusterConfig
-from launcher.errors import LauncherError
 from launcher.lives import Lives, NodeRecord
 from launcher.lock import DataLock, disk_errors, heal
 from launcher.ownership import SupervisorRecord
@@ -31,16 +27,13 @@ from launcher.runtime import RuntimeFolder
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
 
-_NODE_FOLDER = re.compile(r"node-[0-9]+")
-_DATA_FOLDER = re.compile(r"node-[0-9]+(\.recovering|\.before-[0-9a-f]*(\.[0-9]+)?)?")
-_LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.late)?(\.[0-9]+)?")
-
 
 class Claim:
     """The lock is held; what it protects is clean, and belongs to the cluster that was asked for.
 
     healed: what was left behind and has been cleaned up, a phrase each
     warnings: what is on record is not as it should be, a sentence each
+    remarks: what is not well with the folders, for whoever starts the cluster, a sentence each
     """
 
     def __init__(self, config: ClusterConfig, held: DataLock, runtime: RuntimeFolder) -> None:
@@ -52,6 +45,7 @@ class Claim:
         self.runtime_dir = runtime.path
         self.healed: list[str] = []
         self.warnings: list[str] = []
+        self.remarks: list[str] = []
         self.cluster: ClusterRecord
         self._lives: Lives
 
@@ -62,11 +56,14 @@ class Claim:
         Raises LauncherError with one line for the user; then nothing is held.
         """
         with disk_errors(config.log_dir, "logs"):
-            config.log_dir.mkdir(parents=True, exist_ok=True)
+            private.make_folder(config.log_dir)
         with disk_errors(config.data_dir):
-            config.data_dir.mkdir(parents=True, exist_ok=True)
+            private.make_folder(config.data_dir)
+            remarks = private.close_to_others("data", config.data_dir)
+            remarks += private.close_to_others("logs", config.log_dir)
             held = lock.take(config)
         claim = cls(config, held, runtime)
+        claim.remarks = remarks
         try:
             lock.check_unshared(config)
             with disk_errors(config.log_dir, "logs"):
@@ -74,11 +71,12 @@ class Claim:
             with disk_errors(config.data_dir):
                 claim.healed = heal(config)
                 if fresh:
-                    remove_data(config)
+                    emptying.check_logs_removable(config)
+                    emptying.remove_data(config)
                 elif recovery.finish(config):
                     claim.healed.append("finished a recovery that was broken off")
                 claim._identify()
-                claim._introduce()
+                claim.introduce()
         except BaseException:
             claim._let_go()
             raise
@@ -151,7 +149,7 @@ class Claim:
         have been dismissed before. Raises OSError."""
         folder = self._config.node_data_dir(node)
         self._save(node, lives.emptied(self._lives.of(node)), durable=True)
-        empty(folder)
+        emptying.empty(folder)
         if folder.is_symlink():
             folder.unlink()
         elif folder.exists():
@@ -161,14 +159,14 @@ class Claim:
 
     def why_not_emptied(self, node: NodeId) -> str:
         """Why the data of this node could not be removed now; empty if it could be."""
-        return why_not_emptied(self._config.node_data_dir(node))
+        return emptying.why_not_emptied(self._config.node_data_dir(node))
 
     def renew(self, node: NodeId, floor: Floor) -> None:
         """The data of this node goes, and when it starts again it learns everything anew. It must
         be no voter, and that as much as `floor` be committed. Raises OSError."""
         self._change(self.cluster.renewing(node, floor))
         self._save(node, lives.emptied(self._lives.of(node)), durable=True)
-        empty(self._config.node_data_dir(node))
+        emptying.empty(self._config.node_data_dir(node))
 
     def _change(self, record: ClusterRecord) -> None:
         self._check_held()
@@ -215,7 +213,19 @@ class Claim:
         if not self.holds:
             raise FileNotFoundError(errno.ENOENT, self.loss)
 
-    def _introduce(self) -> None:
+    @property
+    def is_at_home(self) -> bool:
+        """Nobody has removed the runtime folder."""
+        return self._runtime.is_in_place
+
+    def move(self) -> None:
+        """Makes another runtime folder, and says where it is. Raises OSError."""
+        before, self._runtime = self._runtime, self._runtime.another()
+        before.remove()
+        self.runtime_dir = self._runtime.path
+        self.introduce()
+
+    def introduce(self) -> None:
         """Writes down who we are, in the runtime folder before anything says where that is.
 
         Raises OSError.
@@ -249,58 +259,14 @@ class Claim:
 
     def _begin(self) -> None:
         config = self._config
-        orphans = [p.name for p in config.data_dir.glob("node-*") if _NODE_FOLDER.fullmatch(p.name)]
-        if orphans:
-            raise LauncherError(
-                f"{config.data_dir} holds {min(orphans)} but no cluster.json: put it back, let "
-                "`launcher recover NODE` begin anew from the data of one node, or begin without "
-                "any data with --fresh"
-            )
+        emptying.check_no_data(config)
         # Whatever logs there are tell of a cluster that is no more; one timeline, one history.
-        _remove_logs(config)
+        emptying.check_logs_removable(config)
+        emptying.remove_logs(config)
         self.cluster = records.begin(config)
         self._lives = Lives(cluster_id=self.cluster.cluster_id)
         lives.write(config, self._lives, durable=True)  # first: see `launcher/lives.py`
         records.write(config, self.cluster)
-
-
-def empty(folder: Path) -> None:
-    """Removes what is in a folder. The folder stays: it may be a link or a mount point.
-
-    Raises OSError.
-    """
-    if not folder.exists():
-        return
-    for path in list(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def why_not_emptied(folder: Path) -> str:
-    """Why `empty` would fail: it, or which folder in it, is not ours to write to. Else empty."""
-    if not folder.exists():
-        return ""
-    below = (Path(at, name) for at, names, _ in os.walk(folder) for name in names)
-    for place in (folder, *(path for path in below if not path.is_symlink())):
-        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-            return f"{place} cannot be written to"
-    return ""
-
-
-def remove_data(config: ClusterConfig) -> None:
-    """Removes the cluster's data, and nothing else in the folder; the caller holds the lock.
-
-    A node's folder that is a link or a mount point stays, empty. Raises OSError.
-    """
-    for path in list(config.data_dir.iterdir()):
-        if _DATA_FOLDER.fullmatch(path.name) and path.is_dir():
-            empty(path)
-            if not path.is_symlink() and not path.is_mount():
-                path.rmdir()
-    for name in ("cluster.json", "lives.json", "recovery.json"):
-        (config.data_dir / name).unlink(missing_ok=True)
 
 
 def remove_folder(config: ClusterConfig) -> None:
@@ -313,9 +279,3 @@ def remove_folder(config: ClusterConfig) -> None:
 def exists(config: ClusterConfig) -> bool:
     """There has been a cluster here, and its data has not been removed."""
     return config.supervisor_file.exists() or config.cluster_file.exists()
-
-
-def _remove_logs(config: ClusterConfig) -> None:
-    for path in config.log_dir.iterdir():
-        if _LOG_FILE.fullmatch(path.name):
-            path.unlink()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from launcher import asking, claim, control, ending, forked, lock, readiness, records, recovery
+from launcher import asking, control, ending, forked, limits, lock, readiness, records, recovery
 from launcher.answers import ReadAnswer, Submitted
 from launcher.client import Client, NoAnswer
 from launcher.config import MAX_NODES, ClusterConfig, load
@@ -148,15 +148,17 @@ class Cluster:
         if not self._fresh:
             with lock.disk_errors(self.config.data_dir):
                 self.config = records.as_known(self.config, count_given=self._count_given)
+        limits.check(self.config, self.config.nodes)
         check_machine(self.config.machine)
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
         try:
-            status, self.remarks = readiness.wait_until_up(self._status, timeout_s)
+            status, remarks = readiness.wait_until_up(self._status, timeout_s)
         except BaseException:
             self._abandon()
             raise
+        self.remarks = [*self._own.remarks, *remarks]
         if detached:
             self._own.let_go()
         return status
@@ -164,21 +166,19 @@ class Cluster:
     def down(self, *, volumes: bool = False) -> DownReport:
         """Takes the cluster down, whatever state it is in, and cleans up after a dead supervisor.
 
-        volumes: removes its data as well; the logs stay until the next `up`
+        volumes: removes its data as well; the logs stay until the next `up`. When the data cannot
+            be removed, nothing is done.
 
         Raises NotRunning when there was nothing to do, LauncherError when it could not be done.
         """
         holder = lock.look(self.config)
+        if volumes:
+            ending.check_removable(self.config)
         healed: list[str] = []
         if holder is not None:
             healed += ending.end(self.config, self._own_cluster(holder))
-        known = claim.exists(self.config)
-        if known:
-            with lock.locked(self.config):
-                healed += lock.heal(self.config)
-                if volumes:
-                    claim.remove_data(self.config)
-                    claim.remove_folder(self.config)
+        known, left = ending.clean_up(self.config, volumes=volumes)
+        healed += left
         self._forget()
         if holder is None and not healed and not (volumes and known):
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")

@@ -20,6 +20,7 @@ import click
 
 from launcher import bench_life, entries, streams
 from launcher.errors import UsageError
+from launcher.plain import plain
 from launcher.recover_command import recover
 from launcher.table import (
     TARGET_HELP,
@@ -83,7 +84,7 @@ def up(
     else:
         click.echo(
             f"{status.cluster}: {nodes_up(status)}, n{status.leader} leads in term {status.term} "
-            f"({time.monotonic() - begun:.2f} s); data in {cluster.config.data_dir}",
+            f"({time.monotonic() - begun:.2f} s); data in {plain(cluster.config.data_dir)}",
             err=not detach,
         )
     if detach:
@@ -109,7 +110,7 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
     said = ["stopped"] if report.was_running else ["was not running"]
     said += report.healed
     if report.removed_data:
-        said.append(f"removed {config.data_dir}")
+        said.append(f"removed {plain(config.data_dir)}")
     click.echo(f"{config.name}: {'; '.join(said)}")
 
 

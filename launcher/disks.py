@@ -81,6 +81,11 @@ def ailment(fault: DiskFault | None, stalled: bool) -> str:
     return ", ".join(said)
 
 
+def with_folder_gone(said: str) -> str:
+    """What is wrong with the disk of a node that runs, and whose folder is not there any more."""
+    return ", ".join(filter(None, (said, "its folder was removed or replaced")))
+
+
 def _slow(text: str, words: list[str]) -> DiskFault:
     try:
         (duration,) = words

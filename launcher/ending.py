@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from launcher import control, lock
+from launcher import claim, control, emptying, lock
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.ownership import CutOff, Running
@@ -75,6 +75,28 @@ def _ends_when_asked(config: ClusterConfig, found: Running | CutOff) -> bool:
     except TimedOut:
         pass
     return _is_unlocked(config, patience_s, look)
+
+
+def check_removable(config: ClusterConfig) -> None:
+    """Raises LauncherError when the data of this cluster could not be removed now."""
+    with lock.disk_errors(config.data_dir):
+        emptying.check_removable(config)
+
+
+def clean_up(config: ClusterConfig, *, volumes: bool) -> tuple[bool, list[str]]:
+    """Cleans up after a dead supervisor. volumes: removes the data as well.
+
+    Returns whether there has been a cluster, and what was left behind, a phrase each. Raises
+    LauncherError.
+    """
+    if not claim.exists(config):
+        return False, []
+    with lock.locked(config), lock.disk_errors(config.data_dir):
+        healed = lock.heal(config)
+        if volumes:
+            emptying.remove_data(config)
+            claim.remove_folder(config)
+    return True, healed
 
 
 def _kill(config: ClusterConfig, supervisor: ProcessRecord) -> None:

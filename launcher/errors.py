@@ -16,15 +16,21 @@ The text of each is one line that says what is wrong and what to do.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar
 
+from launcher.plain import plain
 from node.errors import LeekyError
 
 
 class LauncherError(LeekyError):
-    """What was asked for failed."""
+    """What was asked for failed. Its text is one line, whatever it quotes."""
 
     exit_status: ClassVar[int] = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(plain(text))
 
 
 class UsageError(LauncherError):
@@ -47,3 +53,17 @@ class TimedOut(LauncherError):
     """It did not happen in time; it may yet."""
 
     exit_status = 4
+
+
+@contextlib.contextmanager
+def saying(failed: str) -> Iterator[None]:
+    """Raises LauncherError for an OSError: what has failed, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise LauncherError(f"{failed}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, in one line; its name, if that is nothing."""
+    return " ".join(plain(error).split()) or type(error).__name__

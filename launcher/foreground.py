@@ -10,7 +10,7 @@ from datetime import datetime
 
 import click
 
-from launcher import lock
+from launcher import lock, private
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning
@@ -70,6 +70,7 @@ def show_timeline(
     as_json: bool = False,
 ) -> None:
     """Prints events in one order, from the running cluster's timeline or from what it left."""
+    private.check_readable(config.log_dir, f"the logs folder {config.log_dir}")
     colour = wants_colour()
     events: Iterable[Event]
     if follow:

@@ -22,7 +22,7 @@ import msgspec
 
 from launcher.control import Reply, Request, check
 from launcher.errors import LauncherError
-from node import wire
+from node import descriptors, wire
 from node.errors import WireError
 
 MAX_REQUEST_BYTES = 1 << 20
@@ -34,28 +34,34 @@ IDLE_S = 0.2
 TRACEBACK_EVERY_S = 1.0
 """No more often is the traceback of a request that fails printed."""
 
-_BACKLOG = 1024
-"""So many may wait to be let in."""
-
 _SHOWN_CHARACTERS = 300
 """Of what is wrong with a request: that may hold what was sent."""
 
 _LENGTH = struct.Struct("!i")
 
 
-async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> asyncio.Server:
+async def serve(
+    path: Path, answer: Callable[[Request], Awaitable[Reply]], most: int = MOST_CONNECTIONS
+) -> asyncio.Server:
     """Answers whoever connects, each connection's requests in order. Raises OSError.
 
     A client that disconnects before its answer stops nothing of what it asked for.
+    most: how many connections there is room for
     """
-    return await asyncio.start_unix_server(Listener(answer).on_client, path, backlog=_BACKLOG)
+    listener = Listener(answer, min(most, MOST_CONNECTIONS))
+    server = await asyncio.start_unix_server(
+        listener.on_client, path, backlog=descriptors.ACCEPTED_AT_ONCE
+    )
+    descriptors.let_many_wait(server)
+    return server
 
 
 class Listener:
     """All who are connected."""
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Reply]]) -> None:
+    def __init__(self, answer: Callable[[Request], Awaitable[Reply]], most: int) -> None:
         self._answer = answer
+        self._most = most
         self._idle_since: dict[asyncio.StreamWriter, float] = {}
         """the connections with no request being carried out, the one idle longest first"""
         self._open = 0
@@ -65,8 +71,8 @@ class Listener:
         """Serves one connection to its end."""
         self._open += 1
         try:
-            if self._open > MOST_CONNECTIONS and not self._drop_idle():
-                said = f"the supervisor has {MOST_CONNECTIONS} connections; try again in a moment"
+            if self._open > self._most and not self._drop_idle():
+                said = f"the supervisor has {self._most} connections; try again in a moment"
                 await _send(writer, Reply(ok=False, error=said, exit_status=1, busy=True))
                 return
             while True:

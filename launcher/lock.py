@@ -24,13 +24,17 @@ from pathlib import Path
 
 import psutil
 
-from launcher import ownership, runtime, runtime_files, sealed
+from launcher import ownership, private, runtime, runtime_files, sealed
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning
 from launcher.ownership import CutOff, FolderId, Holder, Linked, Running, SupervisorRecord
+from launcher.plain import plain
 from launcher.process_identity import ProcessRecord, start_of
 
 _LOCK_PATIENCE_S = 0.3
+_RENEWAL_PATIENCE_S = 4.0
+"""How long a supervisor may take to make its sockets anew, when their folder was removed."""
+
 _KILL_PATIENCE_S = 5.0
 _ENDING_PATIENCE_S = 8.0
 """How long a supervisor may take to end after it has lost the lock of its data folder."""
@@ -55,20 +59,27 @@ def running(config: ClusterConfig) -> Running | None:
 
 def look(config: ClusterConfig) -> Holder | None:
     """Who holds the lock of this data folder; None: nobody does."""
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    began = time.monotonic()
     while is_locked(config):
         holder = _look_once(config)
-        # Otherwise it has just taken the lock, or is about to drop it.
-        if isinstance(holder, Running) or time.monotonic() > deadline:
+        # Otherwise it has just taken the lock, is about to drop it, or is making its sockets anew.
+        patience_s = _RENEWAL_PATIENCE_S if isinstance(holder, CutOff) else _LOCK_PATIENCE_S
+        if isinstance(holder, Running) or time.monotonic() > began + patience_s:
             return holder
         time.sleep(_POLL_S)
     return None
 
 
 def is_locked(config: ClusterConfig) -> bool:
-    """Some supervisor lives on this data folder."""
+    """Some supervisor lives on this data folder. Raises LauncherError when that is another user's
+    to know."""
     try:
         fd = os.open(config.supervisor_lock, os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:
+        refused = private.refusal(config.supervisor_lock, f"the data in {config.data_dir}")
+        if refused is not None:
+            raise refused from None
+        return False
     except OSError:
         return False
     try:
@@ -83,10 +94,14 @@ def is_locked(config: ClusterConfig) -> bool:
 def refusal(config: ClusterConfig, holder: Holder) -> LauncherError:
     """Why a command cannot reach a cluster here, and what to do. Not for one that is Running."""
     data = config.data_dir
+    owner = _other_user(config, holder)
+    if owner is not None:
+        return private.belongs_to(owner, f"the cluster that runs here (data in {data})")
     if isinstance(holder, CutOff):
         return LauncherError(
             f"a cluster is running here (supervisor pid {holder.pid}, data in {data}), but its "
-            f"sockets' folder {holder.runtime_dir} was removed: `launcher down` ends the cluster"
+            f"sockets' folder {holder.runtime_dir} was removed, and it has not made another: "
+            "`launcher down` ends the cluster"
         )
     if isinstance(holder, Linked):
         other = f" on {holder.other}" if holder.other else ""
@@ -106,6 +121,20 @@ def refusal(config: ClusterConfig, holder: Holder) -> LauncherError:
         f"this does not pass, `fuser {config.supervisor_lock}` names the process that holds the "
         "lock"
     )
+
+
+def _other_user(config: ClusterConfig, holder: Holder) -> int | None:
+    """Whose the cluster is, where it is not ours; root gets that far."""
+    places = [config.supervisor_lock]
+    if isinstance(holder, CutOff):
+        places.insert(0, holder.runtime_dir)
+    elif isinstance(holder, ownership.Unknown) and holder.named is not None:
+        places.insert(0, Path(holder.named.runtime_dir))
+    for path in places:
+        with suppress(OSError):
+            owner = path.stat().st_uid
+            return None if owner == os.geteuid() else owner
+    return None
 
 
 def _look_once(config: ClusterConfig) -> Holder:
@@ -242,7 +271,7 @@ def take_logs(config: ClusterConfig) -> int:
         time.sleep(_POLL_S)
     with suppress(OSError):  # only a message would say less
         os.ftruncate(lock, 0)
-        os.write(lock, f"{runtime_files.printable(config.data_dir)}\n".encode())
+        os.write(lock, f"{plain(config.data_dir)}\n".encode())
     return lock
 
 
@@ -289,6 +318,16 @@ def disk_errors(folder: Path, key: str = "data") -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if folder.is_symlink() and not folder.exists():
+            raise LauncherError(
+                f"the {key} folder {folder} is a link to a folder that is not there: make that, "
+                "or remove the link"
+            ) from error
+        if isinstance(error, PermissionError):
+            at = Path(os.fsdecode(error.filename or folder))
+            refused = private.refusal(at, f"the {key} folder {folder}")
+            if refused is not None:
+                raise refused from error
         what = error.strerror or str(error)
         raise LauncherError(
             f"the {key} folder {folder} cannot be used: {what} ({error.filename or folder}); "
@@ -299,7 +338,7 @@ def disk_errors(folder: Path, key: str = "data") -> Iterator[None]:
 def _lock_file(path: Path) -> int | None:
     """The locked file's descriptor, which no child inherits; None when another has it, or it was
     replaced meanwhile. Raises OSError."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = private.open_file(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_file(fd, path):

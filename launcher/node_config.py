@@ -21,7 +21,7 @@ def node_config(
     *,
     peers: dict[NodeId, int],
     socket: Path,
-    python_path: list[str],
+    python_path: list[Path],
     faults: list[LinkFault],
 ) -> NodeConfig:
     """For this start of `node`.
@@ -41,9 +41,9 @@ def node_config(
         voters=cluster.voters_of(node),
         floor=cluster.floor_of(node),
         peers=peers,
-        data_dir=str(config.node_data_dir(node)),
-        event_log=str(config.event_log(node)),
-        socket=str(socket),
+        data_dir=config.node_data_dir(node),
+        event_log=config.event_log(node),
+        socket=socket,
         machine=config.machine,
         python_path=python_path,
         timing=_timing(config),

@@ -16,7 +16,7 @@ import itertools
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -25,14 +25,16 @@ from typing import Any
 
 import msgspec
 
+from launcher import private
 from launcher.changes import with_reasons
 from launcher.claim import Claim
 from launcher.config import ClusterConfig
-from launcher.disks import ailment
-from launcher.errors import LauncherError
+from launcher.disks import ailment, with_folder_gone
+from launcher.errors import LauncherError, one_line, saying
 from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
 from launcher.node_config import node_config
+from launcher.ownership import folder_at
 from launcher.process_identity import ProcessRecord
 from launcher.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.records import Change
@@ -59,7 +61,7 @@ class _All(dict[NodeId, Node]):
 
 
 class Nodes:
-    """All nodes. After `close`, nothing is started any more."""
+    """All nodes. What starts them is one thread, `starter`; after `close` nothing is started."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Nodes:
         events: EventLog,
         *,
         entry: str,
-        python_path: list[str],
+        python_path: list[Path],
     ) -> None:
         self._policy = RestartPolicy(
             restart=config.restart_policy == "on-failure",
@@ -87,7 +89,7 @@ class Nodes:
         self._entry = entry
         self._python_path = python_path
         self._faults: list[wire.LinkFault] = []
-        self._starter = ThreadPoolExecutor(1, "starter")
+        self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
         self._changed = asyncio.Event()
         self._requests = itertools.count(1)
@@ -115,7 +117,7 @@ class Nodes:
         floor: what is committed, and will bind it
         """
         assert self.all[node_id].process is None, "it has been stopped"
-        with _said(f"the data of n{node_id} stays"):
+        with saying(f"the data of n{node_id} stays"):
             self._claim.renew(node_id, floor)
         self.all[node_id].status = None
 
@@ -126,12 +128,12 @@ class Nodes:
 
     def intend(self, change: Change | None) -> None:
         """This one is under way from now on, or none is. Raises LauncherError."""
-        with _said("the change cannot be recorded"):
+        with saying("the change cannot be recorded"):
             self._claim.intend(change)
 
     def enlist(self, count: int) -> list[NodeId]:
         """That many more nodes, which do not run yet, are being added. Raises LauncherError."""
-        with _said("no node can be added"):
+        with saying("no node can be added"):
             new = self._claim.enlist(count)
         self.all |= {node_id: self._new(node_id) for node_id in new}
         return new
@@ -146,10 +148,10 @@ class Nodes:
         already. Raises LauncherError."""
         node = self.all.get(node_id)
         assert node is None or node.process is None, "it has been stopped"
-        with _said(f"n{node_id} stays on record"):
+        with saying(f"n{node_id} stays on record"):
             self._claim.dismiss(node_id)
         self.all.pop(node_id, None)
-        self._socket(node_id).unlink(missing_ok=True)
+        self.socket_of(node_id).unlink(missing_ok=True)
 
     def leader_status(self, since: int = 0) -> wire.Status | None:
         """What the leader of the newest term said last.
@@ -199,7 +201,7 @@ class Nodes:
                 await self._start(node)
             except OSError as error:
                 now = asyncio.get_running_loop().time()
-                node.lifecycle.could_not_start(now, f"cannot be started: {_one_line(error)}")
+                node.lifecycle.could_not_start(now, f"cannot be started: {one_line(error)}")
                 self._after_end(node)
             finally:
                 node.starting = False
@@ -208,8 +210,8 @@ class Nodes:
     async def _start(self, node: Node) -> None:
         loop = asyncio.get_running_loop()
         known, life = self._claim.known_of(node.id), self._claim.next_life(node.id)
-        self._config.node_data_dir(node.id).mkdir(exist_ok=True)
-        self._socket(node.id).unlink(missing_ok=True)
+        private.make_folder(self._config.node_data_dir(node.id))
+        self.socket_of(node.id).unlink(missing_ok=True)
         peers = {peer: process for peer, process in self._running() if peer != node.id}
         lives = {peer: process.life for peer, process in peers.items()}
         ours, theirs = socket.socketpair()
@@ -220,7 +222,7 @@ class Nodes:
             life,
             known,
             peers=lives,
-            socket=self._socket(node.id),
+            socket=self.socket_of(node.id),
             python_path=self._python_path,
             faults=self._faults,
         )
@@ -230,11 +232,11 @@ class Nodes:
             for peer in peers:
                 near[peer], far[peer] = Pipe()
             process = await loop.run_in_executor(
-                self._starter,
+                self.starter,
                 launch,
                 self._entry,
                 f"{self._config.name} n{node.id}",
-                msgspec.msgpack.encode(told),
+                wire.encode_config(told),
                 Connection(theirs.detach()),
                 near,
             )
@@ -245,9 +247,10 @@ class Nodes:
                 end.close()
             raise
         node.process = NodeProcess(
-            node.id, life.number, process, ours, self._clock, self, self._starter
+            node.id, life.number, process, ours, self._clock, self, self.starter
         )
         node.lost = False
+        node.folder = folder_at(self._config.node_data_dir(node.id))
         node.lifecycle.started(loop.time())
         self.emit("info", "node.spawned", target=node.id, target_life=life.number, pid=process.pid)
         for peer, end in far.items():
@@ -261,10 +264,14 @@ class Nodes:
         node.process.send(wire.GetStatus(next(self._requests)))
         if self._faults:  # they may have changed since the node's config was written
             node.process.send(wire.SetFaults(self._faults))
+        self.record_processes()
+
+    def record_processes(self) -> None:
+        """Writes down which processes are the nodes'."""
         try:
             self._claim.record(self._records())
         except OSError as error:  # only a supervisor that cleans up after us would miss it
-            self.emit("warn", "record.failed", reason=_one_line(error))
+            self.emit("warn", "record.failed", reason=one_line(error))
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -419,7 +426,7 @@ class Nodes:
         try:
             self._claim.confirm(node.id, sequence)
         except OSError as error:
-            self.emit("warn", "record.failed", reason=_one_line(error))
+            self.emit("warn", "record.failed", reason=one_line(error))
             again = asyncio.get_running_loop().call_later
             again(_RECORD_AGAIN_S, self._record_again, node, process, sequence)
         else:
@@ -434,7 +441,7 @@ class Nodes:
         try:
             self._claim.save()
         except OSError as error:
-            self.emit("warn", "record.failed", reason=_one_line(error))
+            self.emit("warn", "record.failed", reason=one_line(error))
 
     def _reason(self, node: Node) -> str:
         """Why it is down or failed, and what to do where its data does not count."""
@@ -476,7 +483,7 @@ class Nodes:
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
-        status = cluster_status(self._config.name, os.getpid(), nodes, said)
+        status = cluster_status(self._config.name, os.getpid(), nodes, said, self._led_term)
         return with_reasons(status, self.change, self.trouble)
 
     def restarting(self) -> list[NodeId]:
@@ -507,6 +514,8 @@ class Nodes:
                 described = msgspec.structs.replace(described, disk=disk)
         if process is None:
             return described
+        if folder_at(self._config.node_data_dir(node.id)) != node.folder:
+            described = msgspec.structs.replace(described, disk=with_folder_gone(described.disk))
         cpu, rss = process.measure() or (None, None)
         return msgspec.structs.replace(
             described,
@@ -576,18 +585,6 @@ class Nodes:
         records = ((node_id, process.record) for node_id, process in self._running())
         return {node_id: record for node_id, record in records if record is not None}
 
-    def _socket(self, node: NodeId) -> Path:
+    def socket_of(self, node: NodeId) -> Path:
+        """Where it listens for clients."""
         return self._claim.runtime_dir / f"node-{node}.sock"
-
-
-@contextlib.contextmanager
-def _said(failed: str) -> Iterator[None]:
-    """Raises LauncherError for an OSError: what has failed, and why."""
-    try:
-        yield
-    except OSError as error:
-        raise LauncherError(f"{failed}: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

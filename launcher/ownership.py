@@ -48,6 +48,14 @@ class FolderId(msgspec.Struct, frozen=True):
         return cls(status.st_dev, status.st_ino)
 
 
+def folder_at(path: Path) -> FolderId | None:
+    """Which folder is there; None: nobody can say, or none."""
+    try:
+        return FolderId.of(path.stat())
+    except OSError:
+        return None
+
+
 class SupervisorRecord(msgspec.Struct, frozen=True, kw_only=True):
     """supervisor.json: where a data folder's cluster is to be found.
 

@@ -22,19 +22,22 @@ import errno
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections import deque
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe, current_process, forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Protocol
 
 import psutil
 
 from launcher import entry as entry_module
 from launcher.lifecycle import End, Lifecycle
+from launcher.ownership import FolderId
 from launcher.process_identity import ProcessRecord
 from node import wire
 from node.errors import WireError
@@ -73,7 +76,7 @@ class Started(Protocol):
 @dataclass(slots=True)
 class _Queued:
     data: memoryview
-    fd: int | None
+    end: Connection | None
     peer: NodeId | None
     """the peer of a `NewLink` of which no byte has been sent yet"""
 
@@ -103,6 +106,8 @@ class NodeProcess:
         self.pid = process.pid
         self.record: ProcessRecord | None = None
         self.started_at = time.monotonic()
+        self.unreachable_looks = 0
+        """how often in a row its socket was found missing"""
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
         self._owner = owner
@@ -116,7 +121,8 @@ class NodeProcess:
         self._linger: asyncio.TimerHandle | None = None
         self._measured = (self.started_at, 0.0)
         self._psutil: psutil.Process | None = None
-        with contextlib.suppress(psutil.NoSuchProcess):  # then the sentinel is about to say so
+        # It has ended, as the sentinel is about to say; or there are too many open files to look.
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
             self._psutil = psutil.Process(self.pid)
             self.record = ProcessRecord.of(self.pid)
         control.setblocking(False)
@@ -132,12 +138,10 @@ class NodeProcess:
 
     def send_link(self, peer: NodeId, life: int, end: Connection) -> None:
         """Queues this node's end of a fresh pipe to `peer`, and closes our copy once it is sent."""
-        fd = os.dup(end.fileno())
-        end.close()
         for queued in [queued for queued in self._queue if queued.peer == peer]:
-            _close(queued.fd)
+            _close(queued.end)
             self._queue.remove(queued)
-        self._enqueue(wire.NewLink(peer, life), fd, peer)
+        self._enqueue(wire.NewLink(peer, life), end, peer)
 
     def signal(self, number: int) -> None:
         """Sends a signal, unless the process is gone."""
@@ -152,7 +156,7 @@ class NodeProcess:
             return False
         try:
             return self._psutil.status() == psutil.STATUS_STOPPED
-        except psutil.Error:
+        except (psutil.Error, OSError):  # OSError: too many open files
             return False
 
     def measure(self) -> tuple[float, int] | None:
@@ -163,7 +167,7 @@ class NodeProcess:
             with self._psutil.oneshot():
                 times = self._psutil.cpu_times()
                 rss: int = self._psutil.memory_info().rss
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return None
         now, used = time.monotonic(), times.user + times.system
         before, used_before = self._measured
@@ -244,18 +248,18 @@ class NodeProcess:
 
     # -- the queue ---------------------------------------------------------------------------
 
-    def _enqueue(self, message: wire.ToNode, fd: int | None, peer: NodeId | None) -> None:
+    def _enqueue(self, message: wire.ToNode, end: Connection | None, peer: NodeId | None) -> None:
         if self._control is None:
-            _close(fd)
+            _close(end)
             return
         data = wire.frame(wire.encode(self._clock.tick(), message))
-        self._queue.append(_Queued(memoryview(data), fd, peer))
+        self._queue.append(_Queued(memoryview(data), end, peer))
         if len(self._queue) == 1:
             self._flush()
 
     def _drop_queue(self) -> None:
         for queued in self._queue:
-            _close(queued.fd)
+            _close(queued.end)
         self._queue.clear()
         if self._control is not None:
             self._loop.remove_writer(self._control)
@@ -265,10 +269,10 @@ class NodeProcess:
         while self._queue and self._control is not None:
             head = self._queue[0]
             try:
-                if head.fd is None:
+                if head.end is None:
                     sent = self._control.send(head.data)
                 else:
-                    sent = socket.send_fds(self._control, [head.data], [head.fd])
+                    sent = socket.send_fds(self._control, [head.data], [head.end.fileno()])
             except BlockingIOError:
                 self._loop.add_writer(self._control, self._flush)
                 return
@@ -279,8 +283,8 @@ class NodeProcess:
                     return
                 self._drop_queue()  # it has gone; what it said before is still to be read
                 return
-            _close(head.fd)
-            head.fd, head.peer, head.data = None, None, head.data[sent:]
+            _close(head.end)
+            head.end, head.peer, head.data = None, None, head.data[sent:]
             if not head.data:
                 self._queue.popleft()
         if self._control is not None:
@@ -296,6 +300,7 @@ class Node:
     status: the last that it said
     disk_fault: what its disk is to do, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
+    folder: which one its last process began with
     """
 
     id: NodeId
@@ -305,6 +310,7 @@ class Node:
     status: wire.Status | None = None
     disk_fault: wire.DiskFault | None = None
     lost: bool = False
+    folder: FolderId | None = None
 
 
 def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> bool:
@@ -324,9 +330,9 @@ def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> boo
     return True
 
 
-def _close(fd: int | None) -> None:
-    if fd is not None:
-        os.close(fd)
+def _close(end: Connection | None) -> None:
+    if end is not None:
+        end.close()
 
 
 def launch(
@@ -348,6 +354,29 @@ def launch(
         for pipe in pipes.values():
             pipe.close()
     return process
+
+
+def fork_server_is_reachable() -> bool:
+    """Its socket is where it was made; also before it runs."""
+    address = vars(forkserver)["_forkserver"]._forkserver_address
+    return address is None or os.path.exists(address)
+
+
+def retire_fork_server(folder: Path) -> None:
+    """The next process is forked by another one, whose socket is in this folder.
+
+    The one before lives on, as long as we do: its children are nodes, and it says how they end.
+    Call it where the processes are started.
+    """
+    server = vars(forkserver)["_forkserver"]
+    _retired.append(server._forkserver_alive_fd)
+    server._forkserver_pid = server._forkserver_address = server._forkserver_alive_fd = None
+    tempfile.tempdir = os.fsdecode(folder)
+    vars(current_process())["_config"].pop("tempdir", None)
+
+
+_retired: list[int] = []
+"""The pipes whose ends keep those fork servers alive."""
 
 
 async def first_of(*events: asyncio.Event) -> None:

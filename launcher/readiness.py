@@ -145,6 +145,8 @@ def _check_possible(status: ClusterStatus, restarting: list[NodeId], what: str) 
     nothing is certain yet.
     """
     coming = {node.id for node in status.up} | set(restarting)
+    if coming.issuperset(node.id for node in status.nodes):
+        return  # nobody is missing: who votes is then known from before a change
     if status.membership is None:
         if coming:
             return

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from launcher import changes
+from launcher import changes, limits
 from launcher.changes import Act, Beside, Deed, Standing, Verdict, Voters, names, next_step
 from launcher.config import MAX_NODES
 from launcher.errors import LauncherError, TimedOut
@@ -73,6 +73,8 @@ class Reconfiguration:
         if there + count > MAX_NODES:
             raise LauncherError(f"a cluster has at most {MAX_NODES} nodes; this has {there}")
         self._beside("add", [])
+        limits.check_files(there + count)
+        limits.allow_files(there + count)
         membership = _led(status)
         up = [node.id for node in status.up]
         if not Configuration(membership).has_quorum(up):

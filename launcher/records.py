@@ -207,29 +207,37 @@ def check_wanted(config: ClusterConfig, *, count_given: bool, fresh: bool) -> No
 
 
 def check_same(config: ClusterConfig, known: ClusterRecord) -> None:
-    """Raises LauncherError when the config asks for another cluster than the data is of."""
+    """Raises LauncherError when the config asks for another cluster than the data is of: all that
+    differs, and how to go on with the data, in one message."""
     count = len(known.members)
-    whose, words = [], []
+    asked, found, words = [], [], []
     if config.nodes not in (len(known.founders), count):
-        whose.append(f"a cluster of {count} nodes")
+        asked.append(_nodes(config.nodes))
+        found.append(f"a cluster of {_nodes(count)}")
         words.append(f" {count}")
     if known.machine != config.machine:
-        whose.append(f"the machine {known.machine}")
+        asked.append(f"the machine {config.machine}")
+        found.append(f"the machine {known.machine}")
         words.append(f" --machine {known.machine}")
-    if whose:
+    ways = [f"`up{''.join(words)}`"] if words else []
+    ended = (known.session_timeout_s, known.most_sessions)
+    if ended != (config.session_timeout_s, config.most_sessions):
+        asked.append(_sessions(config.session_timeout_s, config.most_sessions))
+        found.append(_sessions(*ended))
+        ways.append("those sessions in cluster.yaml")
+    if found:
         raise LauncherError(
-            f"the data in {config.data_dir} belongs to {' with '.join(whose)}: "
-            f"`up{''.join(words)}`, or --fresh to begin anew"
+            f"the data in {config.data_dir} belongs to {' with '.join(found)}: "
+            f"{' and '.join(ways)}, or --fresh to begin anew ({' with '.join(asked)} was asked for)"
         )
-    if (known.session_timeout_s, known.most_sessions) != (
-        config.session_timeout_s,
-        config.most_sessions,
-    ):
-        raise LauncherError(
-            f"the data in {config.data_dir} belongs to a cluster with sessions.timeout "
-            f"{write_duration(known.session_timeout_s)} and sessions.most {known.most_sessions}: "
-            "put them back into cluster.yaml, or --fresh to begin anew"
-        )
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'s' * (count != 1)}"
+
+
+def _sessions(timeout_s: float, most: int) -> str:
+    return f"sessions.timeout {write_duration(timeout_s)} and sessions.most {most}"
 
 
 def _known(config: ClusterConfig, record: ClusterRecord) -> ClusterRecord:

@@ -29,6 +29,7 @@ import msgspec
 
 from launcher import lives, records, sealed
 from launcher.config import ClusterConfig
+from launcher.emptying import is_mount_point
 from launcher.errors import LauncherError, UsageError
 from launcher.lives import Lives, NodeRecord
 from launcher.records import ClusterRecord
@@ -154,7 +155,7 @@ def recover(config: ClusterConfig, node: NodeId) -> ClusterRecord:
     """
     look(config, node)
     folder, beside = config.node_data_dir(node), _beside(config, node)
-    if os.path.ismount(folder):
+    if is_mount_point(folder):
         raise LauncherError(
             f"{folder} is a mount point and cannot be replaced: copy what is in it into a folder "
             "of that name"
@@ -186,7 +187,7 @@ def recover(config: ClusterConfig, node: NodeId) -> ClusterRecord:
 
 def is_pending(config: ClusterConfig) -> bool:
     """Whether one was broken off, and is still to be finished."""
-    return (config.data_dir / _FILE).exists()
+    return os.path.exists(config.data_dir / _FILE)  # not, where we may not look
 
 
 def finish(config: ClusterConfig) -> bool:

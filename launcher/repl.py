@@ -18,6 +18,7 @@ prompt: each line is run, and the status is that of the last that failed.
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import sys
@@ -31,7 +32,7 @@ from unicodedata import category
 
 import click
 
-from launcher import cli, streams
+from launcher import cli, private, streams
 from launcher.commands import Context, launcher
 from launcher.disks import FAULT_WORDS
 from launcher.errors import LauncherError, NotRunning
@@ -262,8 +263,10 @@ def _session(cluster: Cluster) -> PromptSession[str]:
     from prompt_toolkit.history import FileHistory
     from prompt_toolkit.shortcuts import CompleteStyle
 
-    cluster.config.log_dir.mkdir(parents=True, exist_ok=True)
-    history = FileHistory(str(cluster.config.log_dir / "history"))
+    private.make_folder(cluster.config.log_dir)
+    file = cluster.config.log_dir / "history"
+    os.close(private.open_file(file, os.O_RDWR | os.O_CREAT))
+    history = FileHistory(str(file))
     return PromptSession(
         history=history,
         auto_suggest=AutoSuggestFromHistory(),

@@ -26,6 +26,7 @@ _LONGEST_PARENT = 60
 """Leaves room for our own name, and for the longest socket of ours and of multiprocessing."""
 
 _LOCK_PATIENCE_S = 5.0
+LAST_RESORT = "/tmp"
 
 
 class RuntimeFolder:
@@ -42,7 +43,29 @@ class RuntimeFolder:
     @classmethod
     def make(cls) -> RuntimeFolder:
         """A new one, that only we can enter (mode 0700), locked. Raises OSError."""
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent()))
+        return cls._lock(Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent())))
+
+    def another(self) -> RuntimeFolder:
+        """One in the place of this one, which was removed: of the same name, if that is free, so
+        that those who know it find it. Raises OSError."""
+        try:
+            self.path.mkdir(0o700)
+            return self._lock(self.path)
+        except FileExistsError:
+            return self.make()  # that is somebody else's
+        except FileNotFoundError:
+            return self._lock(Path(tempfile.mkdtemp(prefix=PREFIX, dir=LAST_RESORT)))
+
+    @property
+    def is_in_place(self) -> bool:
+        """Nobody has removed or replaced it."""
+        try:
+            return os.path.samestat(self.path.lstat(), self.status)
+        except OSError:
+            return False
+
+    @classmethod
+    def _lock(cls, path: Path) -> RuntimeFolder:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         give_up = time.monotonic() + _LOCK_PATIENCE_S
         while True:
@@ -73,9 +96,9 @@ def remove(path: Path, status: os.stat_result) -> None:
 @cache
 def parent() -> Path:
     """Where runtime folders lie. Raises FileNotFoundError when there is no such place."""
-    usual = tempfile.gettempdir()
+    usual = os.path.abspath(tempfile.gettempdir())  # the current folder may be the last resort
     is_short = len(os.fsencode(usual)) <= _LONGEST_PARENT
-    return Path(usual if is_short and _is_text(usual) else "/tmp")
+    return Path(usual if is_short and _is_text(usual) else LAST_RESORT)
 
 
 def _is_text(path: str) -> bool:

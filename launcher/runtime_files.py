@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from launcher import sealed
 from launcher.ownership import FolderId, NodeProcesses, Owner, RuntimeSeen
+from launcher.plain import plain
 from launcher.process_identity import ProcessRecord
 from launcher.runtime import PREFIX, RuntimeFolder, parent
 from node.raft.messages import NodeId
@@ -35,7 +36,7 @@ def assign(
     owner = Owner(
         home=FolderId.of(folder.status),
         folder=data,
-        data_dir=printable(data_dir),
+        data_dir=plain(data_dir),
         pid=supervisor.pid,
         start=supervisor.start,
     )
@@ -84,12 +85,6 @@ def listed_in(seen: RuntimeSeen) -> dict[NodeId, ProcessRecord]:
         return listed.nodes if listed is not None else {}
     finally:
         os.close(descriptor)
-
-
-def printable(path: Path) -> str:
-    """A path for a message, in one line, whatever bytes it is made of."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _open(path: Path) -> int | None:

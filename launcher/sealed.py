@@ -17,6 +17,8 @@ from typing import TypeVar
 
 import msgspec
 
+from launcher import private
+
 _SEAL = re.compile(rb',"checksum":"([0-9a-f]{8})"\}\n?\Z')
 _T = TypeVar("_T")
 
@@ -61,7 +63,8 @@ def replace(path: Path, data: bytes, *, durable: bool) -> None:
     Raises OSError.
     """
     beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(private.open_file(beside, flags), "wb") as file:
         file.write(data)
         if durable:
             file.flush()

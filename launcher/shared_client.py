@@ -11,7 +11,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from launcher import asking, forked, lock
+from launcher import asking, forked, lock, runtime_files
 from launcher.answers import Submitted
 from launcher.client import Client
 from launcher.config import ClusterConfig
@@ -56,10 +56,10 @@ def _still_runs(config: ClusterConfig, runtime_dir: Path) -> bool:
     """Whether the cluster whose sockets are in that folder still runs.
 
     This is asked at each call, and to find out who runs costs more than to submit an entry. A
-    supervisor removes its own folder, and that of a dead one before it; the names are never used
-    again.
+    supervisor removes its own folder, and that of a dead one before it. When somebody else has
+    removed it, the same supervisor makes another, under the same name if it can.
     """
-    return lock.is_locked(config) and runtime_dir.exists()
+    return lock.is_locked(config) and (runtime_dir / runtime_files.OWNER_FILE).exists()
 
 
 def _client_of(config: ClusterConfig, runtime_dir: Path) -> Client:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import msgspec
 
 from launcher.config import ClusterConfig
@@ -17,7 +20,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
     config: ClusterConfig
     fresh: bool
-    python_path: list[str]
+    python_path: list[Path]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,13 +31,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     exit_status: int = 0
     runtime_dir: str = ""
     healed: list[str] = []
+    remarks: list[str] = []
 
 
 def encode_spec(spec: Spec) -> bytes:
     """For the supervisor's standard input."""
-    return msgspec.json.encode(spec, enc_hook=str)
+    return msgspec.msgpack.encode(spec, enc_hook=os.fsencode)  # a path need not be text
 
 
 def decode_spec(data: bytes) -> Spec:
     """The inverse of `encode_spec`. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(data, type=Spec, dec_hook=lambda kind, value: kind(value))
+    return msgspec.msgpack.decode(
+        data, type=Spec, dec_hook=lambda kind, value: kind(os.fsdecode(value))
+    )

@@ -200,9 +200,16 @@ class HandedOver(msgspec.Struct, frozen=True):
     term: int
 
 
-def find_leader(nodes: Iterable[NodeStatus]) -> NodeId | None:
-    """Who leads: a deposed leader that has not heard of it yet is in a lower term (§5.1)."""
-    leaders = [node for node in nodes if node.state == "up" and node.role == "leader"]
+def find_leader(nodes: Iterable[NodeStatus], led_term: int = 0) -> NodeId | None:
+    """Who leads: a deposed leader that has not heard of it yet is in a lower term (§5.1).
+
+    led_term: a term that has had a leader, which may be paused or cut off now
+    """
+    leaders = [
+        node
+        for node in nodes
+        if node.state == "up" and node.role == "leader" and node.term >= led_term
+    ]
     return max(leaders, key=lambda node: node.term).id if leaders else None
 
 
@@ -256,12 +263,14 @@ def cluster_status(
     supervisor_pid: int,
     nodes: list[NodeStatus],
     said: Mapping[NodeId, wire.Status],
+    led_term: int = 0,
 ) -> ClusterStatus:
     """All of them, and who takes part by the word of whoever knows it best.
 
     said: the last that each node said; nothing for a node that has not said anything
+    led_term: the newest term of which any node has said that it leads it
     """
-    leader = find_leader(nodes)
+    leader = find_leader(nodes, led_term)
     best = max(said.values(), key=_how_new, default=None) if leader is None else said[leader]
     return ClusterStatus(
         cluster=cluster,

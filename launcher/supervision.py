@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from launcher import forked, streams
+from launcher import forked, private, streams
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.lifecycle import signal_name
@@ -60,21 +60,26 @@ class OwnSupervisor:
     """A supervisor that this process has started, and that ends with it unless it is let go of.
 
     healed: what a dead predecessor had left behind, a phrase each
+    remarks: what is not well with the cluster's folders, a sentence each
     """
 
     def __init__(self, config: ClusterConfig, *, fresh: bool, entry: str) -> None:
         """Returns when it has the lock and listens. Raises LauncherError with what it says."""
         with disk_errors(config.log_dir, "logs"):
-            config.log_dir.mkdir(parents=True, exist_ok=True)
-            printed = config.supervisor_stderr.open("ab")
-        spec = Spec(config=config, fresh=fresh, python_path=list(module_path.users()))
+            private.make_folder(config.log_dir)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            printed = os.fdopen(private.open_file(config.supervisor_stderr, flags), "ab")
+        spec = Spec(
+            config=config, fresh=fresh, python_path=[Path(path) for path in module_path.users()]
+        )
         self._lifeline: int | None = None
         with printed, _no_fork:
             said_before = printed.seek(0, os.SEEK_END)
             report = self._spawn(spec, entry, printed)
             forked.tell_children(self)
         try:
-            self.healed = _await_report(report, config, said_before)
+            said = _await_report(report, config, said_before)
+            self.healed, self.remarks = said.healed, said.remarks
         except BaseException:
             self.end()
             raise
@@ -157,15 +162,15 @@ class OwnSupervisor:
         return report
 
 
-def _await_report(report: int, config: ClusterConfig, said_before: int) -> list[str]:
-    """What was healed. Raises LauncherError."""
+def _await_report(report: int, config: ClusterConfig, said_before: int) -> Report:
+    """Of a supervisor that is ready. Raises LauncherError."""
     line = _read_line(report, REPORT_TIMEOUT_S)
     if not line:
         raise LauncherError(f"the supervisor died: {_last_words(config, said_before)}")
     said = msgspec.json.decode(line, type=Report)
     if not said.ok:
         raise LauncherError(said.error)
-    return said.healed
+    return said
 
 
 def _read_line(fd: int, timeout_s: float) -> bytes:

@@ -6,6 +6,7 @@ that neither Ctrl-C nor a closed terminal reaches it or its nodes behind its bac
     claim      data folder and identity                    launcher/claim.py
     nodes      start, pipes, deaths, restarts, statuses    launcher/nodes.py, processes.py
     listener   what operators ask                          launcher/control.py, operations.py
+    home       the sockets' folder                         launcher/homing.py, runtime.py
     timeline   the nodes' event logs, merged               launcher/tail.py
 
 Entries never pass through it: clients talk to the nodes, and the nodes to each other.
@@ -27,14 +28,16 @@ from random import Random
 
 import msgspec
 
-from launcher import control, listener, printed
+from launcher import control, limits, printed
 from launcher.changes import stay_down
 from launcher.claim import Claim
-from launcher.control import CONTROL_SOCKET, Reply, Request
+from launcher.control import Reply, Request
 from launcher.errors import LauncherError
+from launcher.homing import Home
 from launcher.lives import SUPERVISOR
 from launcher.nodes import Nodes
 from launcher.operations import Operations
+from launcher.plain import plain
 from launcher.runtime import RuntimeFolder
 from launcher.spec import Report, Spec, decode_spec
 from launcher.tail import Combiner
@@ -66,17 +69,24 @@ def run(
 async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int, entry: str) -> int:
     try:
         supervisor = Supervisor(spec, claim, entry)
-        server = await listener.serve(claim.runtime_dir / CONTROL_SOCKET, supervisor.answer)
+        await supervisor.home.listen()
     except OSError as error:
         said = f"the supervisor cannot start: {error}"
         _report(report_fd, Report(ok=False, error=said, exit_status=1))
         return 1
     supervisor.watch_signals()
     supervisor.watch_lifeline(lifeline_fd)
-    ready = Report(ok=True, runtime_dir=str(claim.runtime_dir), healed=claim.healed)
+    ready = Report(
+        ok=True,
+        runtime_dir=str(claim.runtime_dir),
+        healed=claim.healed,
+        remarks=list(map(plain, claim.remarks)),
+    )
     _report(report_fd, ready)
-    async with server:
+    try:
         await supervisor.run()
+    finally:
+        supervisor.home.close()
     return 0
 
 
@@ -107,6 +117,8 @@ class Supervisor:
         self._config = config
         self._operations = Operations(self._nodes, Random())
         self._claim = claim
+        room = limits.allow_files(len(claim.cluster.members))
+        self.home = Home(claim, self._nodes, self.answer, room)
         self._combiner = Combiner(config)
         self._trouble: str | None = None
         self._loop = asyncio.get_running_loop()
@@ -172,6 +184,7 @@ class Supervisor:
         """Starts the nodes, waits for the end, and sees to it that nothing is left."""
         tailing = asyncio.create_task(self._tail())
         recording = asyncio.create_task(self._keep_records())
+        homing = asyncio.create_task(self.home.keep())
         try:
             await self._start_nodes()
             self._operations.membership.resume()
@@ -183,6 +196,7 @@ class Supervisor:
             killed = await self._nodes.end_all(STOP_PATIENCE_S, self._hurry)
             tailing.cancel()
             recording.cancel()
+            homing.cancel()
             if self._claim.holds:  # else the logs may be another's by now
                 self._complete_timeline(killed)
             self._ended.set()

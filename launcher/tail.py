@@ -319,7 +319,7 @@ class _Output:
 
     def _open(self, flags: int) -> int:
         flags |= os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self.path, flags, 0o644)
+        self._fd = os.open(self.path, flags, 0o600)
         self._size = os.fstat(self._fd).st_size
         return self._fd
 

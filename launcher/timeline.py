@@ -325,6 +325,9 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} skipped {count} messages that make no sense, the last {reason}",
         "{node:node} skipped messages that make no sense",
     ),
+    "sockets.renewed": ("the supervisor has made its sockets anew in {folder}",),
+    "sockets.missing": ("the supervisor cannot make its sockets anew: {reason}",),
+    "socket.failed": ("{node:node} cannot make its socket anew: {reason}",),
     "link.renewed": ("{targets:nodes} are linked anew",),
     "link.opened": ("{node:node} is linked to {peer:node}",),
     "link.closed": (

@@ -174,7 +174,7 @@ class EventLog:
     def _open(self) -> tuple[int, int]:
         """The file's descriptor and its size."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        fd = os.open(self._path, flags, 0o644)
+        fd = os.open(self._path, flags, 0o600)
         return fd, os.fstat(fd).st_size
 
     def _ends_in_broken_line(self) -> bool:

@@ -47,17 +47,19 @@ class Forks:
         self._report = report
 
     def run(self, work: Callable[[], bytes], done: Done) -> None:
-        """The port's `run`. Called in the main thread."""
+        """The port's `run`. Called in the main thread. A process or a pipe that the system does not
+        give is told as any other failure is."""
         parent = os.getpid()
-        inlet, outlet = os.pipe()
+        pipe: tuple[int, ...] = ()
         try:
+            pipe = inlet, outlet = os.pipe()
             with warnings.catch_warnings():
                 # There is a disk thread. The fork touches no lock that it may hold.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 child = os.fork()
         except OSError as error:
-            os.close(inlet)
-            os.close(outlet)
+            for end in pipe:
+                os.close(end)
             self._loop.call_soon(self._report, done, None, error)
             return
         if child == 0:

@@ -27,7 +27,6 @@ import gc
 import multiprocessing.forkserver
 import os
 import random
-import resource
 import signal
 import socket
 import sys
@@ -40,7 +39,7 @@ from typing import Any, TypeVarTuple
 
 import msgspec
 
-from node import module_path, signals, wire
+from node import descriptors, module_path, signals, wire
 from node.connections import Client, Connections
 from node.disk_faults import DiskFaults, FaultyDisk
 from node.disk_thread import DiskThread, Done
@@ -71,6 +70,7 @@ from node.wire import (
     LifeBegun,
     LifeRecorded,
     LinkLost,
+    Listen,
     NewLink,
     NodeConfig,
     SetDiskFault,
@@ -82,9 +82,6 @@ from node.wire import (
     TransferEnded,
     TransferLeadership,
 )
-
-OTHER_DESCRIPTORS = 256
-"""A node's files, pipes and sockets besides its clients' connections; fewer than so many."""
 
 ASK_FOR_LINK_AGAIN_S = 1.0
 """The supervisor may have missed what it was asked for."""
@@ -98,7 +95,7 @@ _Arguments = TypeVarTuple("_Arguments")
 def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
     """The body of a node process: never returns, but exits with the status told above.
 
-    config_bytes: a `NodeConfig`, encoded by msgspec.msgpack
+    config_bytes: a `NodeConfig`, by `wire.encode_config`
     control: the pipe to the supervisor
     pipes: this node's ends of the pipes to the peers that `NodeConfig.peers` names
     """
@@ -108,8 +105,9 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connectio
     _let_go_of_fork_server()
     # The disk thread must get the interpreter soon after a sync returns, however busy the loop is.
     sys.setswitchinterval(0.0005)
-    config = msgspec.msgpack.decode(config_bytes, type=NodeConfig)
-    _allow_descriptors(config.most_clients + OTHER_DESCRIPTORS)
+    config = wire.decode_config(config_bytes)
+    most_clients = descriptors.room_for_clients(config.most_clients)
+    config = msgspec.structs.replace(config, most_clients=most_clients)
     sockets = {peer: _socket_of(pipe) for peer, pipe in pipes.items()}
     status = asyncio.run(_run(config, _socket_of(control), sockets))
     sys.stderr.flush()
@@ -137,7 +135,7 @@ class Node:
             self._note,
         )
 
-        log = Path(config.event_log)
+        log = config.event_log
         self._clock = HybridClock(after=last_time(log))
         self._events = EventLog(
             log,
@@ -159,6 +157,7 @@ class Node:
         self._peer_lives: dict[NodeId, int] = {}
         self._recorded: asyncio.Future[None] = self._loop.create_future()
         """done when the supervisor has this life on record"""
+        self._listening: asyncio.Server | None = None
         self._server: Server | None = None
         """None before it has recovered, and once the exit status is known"""
         self._stopping = False
@@ -190,9 +189,9 @@ class Node:
         # The kernel's word that the supervisor is gone: peers may be gone too, nothing is awaited.
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
-        module_path.use(config.python_path)
-        disk = OsDisk(Path(config.data_dir))
-        self._held.enter_context(held(Path(config.data_dir)))
+        module_path.use(map(str, config.python_path))
+        disk = OsDisk(config.data_dir)
+        self._held.enter_context(held(config.data_dir))
         server = Server(
             config,
             machine=lambda: load(config.machine),
@@ -216,16 +215,30 @@ class Node:
         self._server = server
         for peer, pipe in self._pipes.items():
             await self._attach(peer, config.peers.get(peer, 0), pipe)
-        Path(config.socket).unlink(missing_ok=True)
-        await self._loop.create_unix_server(
-            lambda: Client(self.connections), config.socket, backlog=1024
-        )
+        await self._listen(config.socket)
         if self._ends:
             return  # it has been told to stop, or has failed, while links were opened
         gc.collect()
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
         self._schedule_pump()
+
+    async def _listen(self, path: Path) -> None:
+        """Lets clients in at this socket, and at no other any more. Raises OSError."""
+        path.unlink(missing_ok=True)
+        listening = await self._loop.create_unix_server(
+            lambda: Client(self.connections), path, backlog=descriptors.ACCEPTED_AT_ONCE
+        )
+        descriptors.let_many_wait(listening)
+        if self._listening is not None:
+            self._listening.close()
+        self._listening = listening
+
+    async def _listen_anew(self, path: Path) -> None:
+        try:
+            await self._listen(path)
+        except OSError as error:  # the supervisor sees that, and says where else
+            self._note("warn", "socket.failed", reason=str(error))
 
     def _leave(self, reason: str) -> None:
         """Stops; but a leader hands over first, so that its clients wait for no election."""
@@ -411,6 +424,15 @@ class Node:
             self._tell(Server.peer_died, peer, self._loop.time())
             self._schedule_pump()
 
+    def _take_link(self, message: NewLink) -> None:
+        pipe = self._control.take_descriptor()
+        if pipe is not None:
+            self._run_task(self._attach(message.peer, message.life, pipe))
+            return
+        self._note("warn", "link.closed", peer=message.peer, reason="too many open files")
+        self._peer_lives[message.peer] = message.life
+        self._loop.call_later(ASK_FOR_LINK_AGAIN_S, self._ask_for_link, message.peer)
+
     def _ask_for_link(self, peer: NodeId) -> None:
         """Nothing can be understood of what comes from `peer`, which lives: asks the supervisor for
         another pipe to it, until there is one."""
@@ -454,13 +476,15 @@ class Node:
                         self._stop("asked to")
                 case TransferLeadership():
                     self._transfer(message)
+                case Listen():
+                    path = Path(os.fsdecode(message.folder)) / message.name
+                    self._run_task(self._listen_anew(path))
                 case SetFaults():
                     self._faults.set(message.faults)
                 case SetDiskFault():
                     self._disk_faults.set(message.fault)
                 case NewLink():
-                    pipe = self._control.take_descriptor()
-                    self._run_task(self._attach(message.peer, message.life, pipe))
+                    self._take_link(message)
                 case TakeSnapshot():
                     self._tell(Server.take_snapshot)
                     self._schedule_pump()
@@ -538,16 +562,6 @@ async def _run(
 def _socket_of(connection: Connection) -> socket.socket:
     with connection:
         return socket.socket(fileno=os.dup(connection.fileno()))
-
-
-def _allow_descriptors(count: int) -> None:
-    """Has the operating system let this process open so many files, if it will."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= count:
-        return
-    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _let_go_of_fork_server() -> None:

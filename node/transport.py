@@ -267,16 +267,18 @@ class ControlChannel:
         self._on_frame = on_frame
         self._on_closed = on_closed
         self._reader = wire.FrameReader()
-        self._descriptors: deque[int] = deque()
+        self._descriptors: deque[int | None] = deque()
         self._unsent = bytearray()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(pipe, self._read)
 
-    def take_descriptor(self) -> socket.socket:
-        """The socket that came with the frame at hand. Raises WireError when none did."""
+    def take_descriptor(self) -> socket.socket | None:
+        """The socket that came with the frame at hand; None when this process has too many files
+        open, and the kernel has closed it. Raises WireError when none came."""
         if not self._descriptors:
             raise WireError("a frame that promises a file descriptor came without one")
-        return socket.socket(fileno=self._descriptors.popleft())
+        descriptor = self._descriptors.popleft()
+        return None if descriptor is None else socket.socket(fileno=descriptor)
 
     def send(self, body: bytes) -> None:
         """Sends a frame, now or as soon as the supervisor reads."""
@@ -293,12 +295,15 @@ class ControlChannel:
 
     def _read(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._pipe, 1 << 16, 64)
+            data, descriptors, flags, _ = socket.recv_fds(self._pipe, 1 << 16, 64)
         except BlockingIOError:
             return
         except OSError:
-            data, descriptors = b"", []
+            data, descriptors, flags = b"", [], 0
         self._descriptors.extend(descriptors)
+        if flags & socket.MSG_CTRUNC and not descriptors:
+            # One at most comes with what one call returns: each was sent with a frame of its own.
+            self._descriptors.append(None)
         if not data:
             self._loop.remove_reader(self._pipe)
             self._on_closed()

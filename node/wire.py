@@ -14,8 +14,10 @@ frames carry none: that lets the leader put a `Submit` into its log just as it a
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -236,8 +238,16 @@ class TransferLeadership(msgspec.Struct, frozen=True, tag=True):
     target: NodeId | None = None
 
 
+class Listen(msgspec.Struct, frozen=True, tag=True):
+    """The node's socket for clients was removed: it is to make it anew, in this folder."""
+
+    name: str
+    folder: bytes
+
+
 ToNode: TypeAlias = (
     SetFaults
+    | Listen
     | SetDiskFault
     | NewLink
     | GetStatus
@@ -344,11 +354,11 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     voters: list[NodeId]
     floor: Floor = Floor()
     peers: dict[NodeId, int]
-    data_dir: str
-    event_log: str
-    socket: str
+    data_dir: Path
+    event_log: Path
+    socket: Path
     machine: str
-    python_path: list[str]
+    python_path: list[Path]
     timing: Timing
     limits: Limits
     max_entry_bytes: int
@@ -395,6 +405,18 @@ def decode_to_node(body: bytes) -> tuple[int, ToNode]:
 def decode_to_supervisor(body: bytes) -> tuple[int, ToSupervisor]:
     """The inverse of `encode` for what a node says. Raises WireError."""
     return _decode(_to_supervisor_decoder, body)
+
+
+def encode_config(config: NodeConfig) -> bytes:
+    """What a node process is handed when it starts. A path need not be text."""
+    return msgspec.msgpack.encode(config, enc_hook=os.fsencode)
+
+
+def decode_config(data: bytes) -> NodeConfig:
+    """The inverse of `encode_config`. Raises msgspec.DecodeError."""
+    return msgspec.msgpack.decode(
+        data, type=NodeConfig, dec_hook=lambda kind, value: kind(os.fsdecode(value))
+    )
 
 
 def encode_client(message: ClientRequest | ClientReply) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from functools import lru_cache, partial
+from pathlib import Path
 
 import msgspec
 
@@ -230,9 +231,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             voters=self.members if begins else [],
             floor=renewed or Floor(),
             peers={},
-            data_dir="",
-            event_log="",
-            socket="",
+            data_dir=Path(),
+            event_log=Path(),
+            socket=Path(),
             machine="kv",
             python_path=[],
             timing=Timing(

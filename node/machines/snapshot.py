@@ -79,8 +79,9 @@ def read(
             raise MachineError(f"a snapshot of {header.kind}, where one of {kind} is needed")
         if header.version > version:
             raise MachineError(
-                f"a snapshot of {kind} in format {header.version}, by a newer leeky-raft; "
-                f"this one reads formats up to {version}"
+                f"a snapshot of {kind} in format {header.version}, by a newer leeky-raft; this "
+                f"one reads formats up to {version}: use the leeky-raft that wrote it, or begin "
+                "anew with --fresh"
             )
         if header.version < oldest:
             raise MachineError(
@@ -89,7 +90,10 @@ def read(
                 "anew with --fresh"
             )
         if header.form != _FORM:
-            raise MachineError(f"a snapshot of {kind} in form {header.form}, by another leeky-raft")
+            raise MachineError(
+                f"a snapshot of {kind} in form {header.form}, by another leeky-raft: use the one "
+                "that wrote it, or begin anew with --fresh"
+            )
         count = 0
         for body in frames:
             group = decoder.decode(body)

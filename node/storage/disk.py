@@ -1,8 +1,9 @@
 """The real disk: one folder of an operating system, behind the ports of `node/ports.py`.
 
 `OsDisk` and `OsFile` do what the ports say and nothing more: whole reads and writes, a sync that
-reaches the medium, no caching and no retries. They raise plain OSError; the log turns it into
-`DiskFailed` with `failing_as`, which says what was being done and to which file.
+reaches the medium, no caching, and no retries of anything that may have reached it. They raise
+plain OSError; the log turns it into `DiskFailed` with `failing_as`, which says what was being done
+and to which file.
 
 On Linux a sync is fdatasync, which also flushes a changed size; a write that is synced is one call,
 where the system has it (RWF_DSYNC, since Linux 4.7: what fdatasync does, for what was written). On
@@ -16,6 +17,7 @@ import errno
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,7 @@ else:
     _sync_file = os.fdatasync
 
 
+_OPEN_PATIENCE_S, _OPEN_AGAIN_S = 2.0, 0.05
 _UNKNOWN_TO_THE_SYSTEM = {errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM}
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK}
 
@@ -115,13 +118,16 @@ class OsFile:
 
 
 class OsDisk:
-    """A folder: the real `Disk`. Makes the folder when it does not exist; raises DiskFailed."""
+    """A folder: the real `Disk`. Makes the folder when it does not exist; raises DiskFailed.
+
+    What it makes is its user's alone.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         with failing_as("creation", str(folder)):
             if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(0o700, parents=True, exist_ok=True)
                 _sync_folder(folder.parent)
 
     def list(self) -> list[str]:
@@ -131,7 +137,7 @@ class OsDisk:
         flags = os.O_RDWR | os.O_CLOEXEC
         if create:
             flags |= os.O_CREAT | os.O_EXCL
-        return OsFile(os.open(self._folder / name, flags, 0o644))
+        return OsFile(_open(self._folder / name, flags))
 
     def rename(self, old: str, new: str) -> None:
         os.replace(self._folder / old, self._folder / new)
@@ -141,6 +147,19 @@ class OsDisk:
 
     def sync_directory(self) -> None:
         _sync_folder(self._folder)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Too many open files, of this process or of the machine, are a matter of moments: nothing has
+    happened on the disk yet, so this may be tried again."""
+    give_up = time.monotonic() + _OPEN_PATIENCE_S
+    while True:
+        try:
+            return os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or time.monotonic() > give_up:
+                raise
+        time.sleep(_OPEN_AGAIN_S)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -25,8 +25,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from node import wire
 from node.events import EventLog, HybridClock
 from node.raft.membership import stable
@@ -137,7 +135,7 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[int, Connection])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # As the real node does it: without this copy, the forkserver dies with the supervisor.
     os.close(vars(vars(forkserver)["_forkserver"])["_forkserver_alive_fd"])
-    config = msgspec.msgpack.decode(config_bytes, type=wire.NodeConfig)
+    config = wire.decode_config(config_bytes)
     assert set(pipes) == set(config.peers)
     file = Path(config.data_dir) / "behave"
     behave = json.loads(file.read_text()) if file.exists() else {}

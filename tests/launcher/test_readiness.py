@@ -231,3 +231,11 @@ def test_without_a_quorum_there_is_nothing_to_watch(clock: Clock) -> None:
     ask = Told(without_leader(status(behind(1), down(2), down(3))))
     wait_started(ask, [1], 3.0)
     assert ask.asked == 1
+
+
+def test_a_voter_that_was_removed_since_is_not_missed() -> None:
+    """Nobody leads at the moment, and who votes is known from before the others were removed."""
+    old = without_leader(status(node(1), node(2), membership=stable([1, 2, 3, 4])))
+    told = Told(old, status(node(1), node(2), membership=stable([1, 2])))
+
+    assert wait(told, lambda found: found.served, "leader", 10.0).leader is not None

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from launcher import runtime, runtime_files
 from launcher.ownership import FolderId
+from launcher.plain import plain
 from launcher.process_identity import ProcessRecord
 from launcher.runtime import RuntimeFolder
 
@@ -137,7 +138,7 @@ def test_a_temporary_folder_with_a_long_name_or_no_name_in_utf8_is_not_used(
 
 
 def test_a_path_is_told_in_one_line_whatever_it_is_made_of() -> None:
-    assert runtime_files.printable(Path("/a\nb\udcff\x1b")) == "/a?b\\xff?"
+    assert plain(Path("/a\nb\udcff\x1b")) == "/a b\\xff\\x1b"
 
 
 # -- damage ----------------------------------------------------------------------------------------

@@ -6,7 +6,14 @@ import msgspec
 import pytest
 
 from launcher.output import nodes_up, status_json
-from launcher.status import ClusterStatus, NodeStatus, cluster_status, counted, with_word_of
+from launcher.status import (
+    ClusterStatus,
+    NodeStatus,
+    cluster_status,
+    counted,
+    find_leader,
+    with_word_of,
+)
 from node.raft.membership import stable
 from node.raft.messages import Membership, NodeId
 from node.wire import Status
@@ -218,3 +225,14 @@ def test_how_many_nodes_are_up() -> None:
     assert nodes_up(status(node(1), node(2))) == "2 nodes up"
     assert nodes_up(status(node(1), down(2))) == "1 of 2 nodes up"
     assert nodes_up(status(node(1))) == "1 node up"
+
+
+def test_a_deposed_leader_is_not_named_while_the_new_one_is_paused() -> None:
+    nodes = [
+        node(1, role="leader", term=1, leader=1),
+        node(2, role="leader", term=2, leader=2, state="paused"),
+        node(3, term=2, leader=2),
+    ]
+
+    assert find_leader(nodes, led_term=2) is None
+    assert find_leader([nodes[0], node(2, role="leader", leader=2)], led_term=2) == 2

@@ -28,7 +28,7 @@ async def running(folder: Path, **changes: object) -> AsyncIterator[Node]:
     control, supervisor = with_a_supervisor()
     log = folder / "log.jsonl"
     roomy = {"max_entry_bytes": 1 << 20, "max_uncommitted_bytes": 64 << 20, "log_level": "debug"}
-    values = {"event_log": str(log), "socket": str(folder / "s"), **roomy, **changes}
+    values = {"event_log": log, "socket": folder / "s", **roomy, **changes}
     node = Node(config(folder, 1, 1, **values), control, {})
     running = asyncio.create_task(node.run())
     try:

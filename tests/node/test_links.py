@@ -199,7 +199,7 @@ def test_a_node_asks_for_a_new_pipe_until_it_has_one(
         log = tmp_path / "log.jsonl"
         old, old_peer = socket.socketpair()
         settings = config(
-            tmp_path, 1, 3, event_log=str(log), socket=str(tmp_path / "s"), peers={2: 7},
+            tmp_path, 1, 3, event_log=log, socket=tmp_path / "s", peers={2: 7},
             log_level="debug",
         )  # fmt: skip
         node = Node(settings, control, {2: old})

@@ -72,8 +72,8 @@ def test_a_link_that_came_during_recovery_outlives_the_one_from_the_start(tmp_pa
             tmp_path,
             3,
             3,
-            event_log=str(log),
-            socket=str(tmp_path / "s"),
+            event_log=log,
+            socket=tmp_path / "s",
             peers={1: 1, 2: 1},
             log_level="debug",
         )
@@ -117,7 +117,7 @@ def test_a_stop_waits_for_what_is_being_written_and_begins_nothing(tmp_path: Pat
     async def scenario() -> None:
         control, supervisor = with_a_supervisor()
         log = tmp_path / "log.jsonl"
-        settings = config(tmp_path, 1, 1, event_log=str(log), socket=str(tmp_path / "s"))
+        settings = config(tmp_path, 1, 1, event_log=log, socket=tmp_path / "s")
         node = Node(settings, control, {})
         running = asyncio.create_task(node.run())
         await until(lambda: log.exists() and "leader.elected" in events(log))
@@ -161,7 +161,7 @@ def test_who_comes_when_a_node_has_all_its_clients_is_told_so_and_gets_in_later(
     async def scenario() -> None:
         control, supervisor = with_a_supervisor()
         log, path = tmp_path / "log.jsonl", tmp_path / "s"
-        settings = config(tmp_path, 1, 1, event_log=str(log), socket=str(path), most_clients=2)
+        settings = config(tmp_path, 1, 1, event_log=log, socket=path, most_clients=2)
         node = Node(settings, control, {})
         running = asyncio.create_task(node.run())
         await until(lambda: log.exists() and "leader.elected" in events(log))
@@ -218,9 +218,7 @@ class Running:
         control, self.supervisor = with_a_supervisor()
         pipe, self.peer = socket.socketpair()
         self.log, self.path = folder / "log.jsonl", folder / "s"
-        settings = config(
-            folder, 1, 3, event_log=str(self.log), socket=str(self.path), log_level="debug"
-        )
+        settings = config(folder, 1, 3, event_log=self.log, socket=self.path, log_level="debug")
         self.node = Node(settings, control, {2: pipe})
         self._task = asyncio.create_task(self.node.run())
 

@@ -59,7 +59,7 @@ class Memory(World):
     """A world whose disks are in memory."""
 
     def __init__(self, **changes: object) -> None:
-        self.disks: dict[str, SimulatedDisk] = {}
+        self.disks: dict[Path, SimulatedDisk] = {}
         super().__init__(Path("nowhere"), 1, **changes)
 
     def disk(self, settings: wire.NodeConfig) -> Disk:

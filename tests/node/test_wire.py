@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -33,9 +34,9 @@ NODE_CONFIG = wire.NodeConfig(
     life=2,
     voters=[1, 2, 3],
     peers={2: 1, 3: 4},
-    data_dir="data/node-1",
-    event_log="logs/node-1.jsonl",
-    socket="node-1.sock",
+    data_dir=Path("data/node-1"),
+    event_log=Path("logs/node-1.jsonl"),
+    socket=Path("node-1.sock"),
     machine="files",
     python_path=[],
     timing=Timing(0.1, 0.5, 1.0, pre_vote=False),
