@@ -24,13 +24,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from launcher import forked
+from launcher import forked, machine_check
 from launcher.config import ClusterConfig
-from launcher.errors import LauncherError, TimedOut, UsageError
+from launcher.errors import LauncherError, TimedOut
 from launcher.lifecycle import signal_name
 from launcher.lock import disk_errors
 from launcher.spec import Report, Spec, encode_spec
-from node.errors import MachineError
 
 REPORT_TIMEOUT_S = 20.0
 _REAP_TIMEOUT_S = 5.0
@@ -41,18 +40,16 @@ os.register_at_fork(
 )
 
 
-def check_machine(name: str) -> None:
-    """Raises UsageError before anything is started for a machine that is none."""
-    from node.machines.registry import load as load_machine
+def check_machine(name: str, limit_s: float) -> None:
+    """Raises UsageError before anything is started for a machine that is none.
 
-    here = os.getcwd()
-    sys.path.append(here)
-    try:
-        load_machine(name)
-    except MachineError as error:
-        raise UsageError(str(error)) from error
-    finally:
-        sys.path.remove(here)
+    limit_s: a user's machine may take so long to be imported, constructed and restored
+    """
+    from node.machines import registry
+
+    if registry.is_shipped(name):
+        return
+    machine_check.check(name, list(_python_path()), _environment(), limit_s)
 
 
 class OwnSupervisor:
