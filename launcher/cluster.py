@@ -307,24 +307,8 @@ class Cluster:
         Raises TimedOut, and LauncherError as soon as it cannot come about: the nodes that are up,
         and those about to be restarted, are no quorum; or some have diverged.
         """
-        wanted = []
-        if commit is not None:
-            wanted.append(f"index {commit} to be committed")
-        if converged:
-            wanted.append("every member to have the same log")
-        if leader or not wanted:
-            wanted.insert(0, "leader")
-
-        def reached(status: ClusterStatus) -> bool:
-            if converged:
-                readiness.check_alike(status)
-            return (
-                (not leader or status.settled)
-                and (commit is None or status.commit_index >= commit)
-                and (not converged or status.converged)
-            )
-
-        return readiness.wait(self._status, reached, " and ".join(wanted), timeout_s)
+        reached, what = readiness.goal(leader=leader, commit=commit, converged=converged)
+        return readiness.wait(self._status, reached, what, timeout_s)
 
     # -- breaking and mending ----------------------------------------------------------------
 

@@ -55,7 +55,8 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
         said = f"diverged: {what} from those of {others}"
         if self.kind == "state":
             said = f"diverged: {what} from that of {others}"
-        said += f", by an entry between {self.after + 1} and {self.up_to}"
+        first, last = self.after + 1, self.up_to
+        said += f", by entry {first}" if first == last else f", by an entry in {first}..{last}"
         return said if self.odd else said + "; no majority agrees, so nobody can tell who is right"
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from launcher import machine_code
 from launcher.changes import with_reasons
 from launcher.claim import Claim
 from launcher.config import ClusterConfig
@@ -41,7 +42,6 @@ from launcher.status import ClusterStatus, NodeStatus, cluster_status
 from node import wire
 from node.disk_faults import ONCE
 from node.events import EventLog, HybridClock
-from node.machines.fingerprint import other_code
 from node.raft.messages import Floor, NodeId
 
 STATUS_PATIENCE_S = 0.3
@@ -421,22 +421,15 @@ class Nodes:
 
     def _codes(self, node_id: NodeId) -> list[str]:
         """The code that the machines of all other nodes have, whose processes run."""
-        codes = {process.machine_code for other, process in self._running() if other != node_id}
-        return sorted(codes - {""})
+        return machine_code.of(process for other, process in self._running() if other != node_id)
 
     def _admit_code(self, node: Node, code: str) -> bool:
-        """Whether the node may run its machine's code. Nodes that start together are asked before
-        any of them has said what code it has; so it is looked at once more when they have."""
-        process, codes = node.process, self._codes(node.id)
-        if process is None:
-            return False
-        if code and codes and code not in codes:
-            if not node.other_code:
-                process.send(wire.CodeRefused(other_code(node.id, self._config.machine)))
-                return False
-            self.emit("warn", "machine.other_code", target=node.id, machine=self._config.machine)
-        process.machine_code = code
-        return True
+        """Whether the node may run its machine's code, now that it has said which that is."""
+        machine = self._config.machine
+        admitted, other = machine_code.admit(node, code, self._codes(node.id), machine)
+        if other and admitted:
+            self.emit("warn", "machine.other_code", target=node.id, machine=machine)
+        return admitted
 
     def _record_life(self, node: Node, sequence: int) -> None:
         """The node speaks to nobody before its life is on record; a full disk makes it wait."""

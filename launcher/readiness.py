@@ -32,6 +32,33 @@ class Remark:
     passes: bool
 
 
+def goal(
+    *, leader: bool, commit: int | None, converged: bool
+) -> tuple[Callable[[ClusterStatus], bool], str]:
+    """Whether all of it is so in a status, and what is missing while it is not, for `wait`.
+
+    What is asked of a status raises LauncherError when nodes are to converge and have diverged.
+    """
+    wanted = []
+    if commit is not None:
+        wanted.append(f"index {commit} to be committed")
+    if converged:
+        wanted.append("every member to have the same log")
+    if leader or not wanted:
+        wanted.insert(0, "leader")
+
+    def reached(status: ClusterStatus) -> bool:
+        if converged:
+            check_alike(status)
+        return (
+            (not leader or status.settled)
+            and (commit is None or status.commit_index >= commit)
+            and (not converged or status.converged)
+        )
+
+    return reached, " and ".join(wanted)
+
+
 def wait(
     ask: Ask, reached: Callable[[ClusterStatus], bool], what: str, timeout_s: float
 ) -> ClusterStatus:

@@ -58,7 +58,7 @@ def test_the_node_that_a_majority_is_against_is_the_odd_one() -> None:
     assert comparison.diverged == {
         3: Divergence(kind="answers", after=10, up_to=20, others=[1, 2], odd=True)
     }
-    said = "diverged: its answers differ from those of n1, n2, by an entry between 11 and 20"
+    said = "diverged: its answers differ from those of n1, n2, by an entry in 11..20"
     assert str(comparison.diverged[3]) == said
 
 
