@@ -1,4 +1,4 @@
-"""What code of the user's machine the nodes of a cluster run, and whether a node may run what it has.
+"""What code of the user's machine a cluster runs, and whether a node may run what it has.
 
 What a cluster runs is what its running nodes have said (`node/machines/fingerprint.py`): so it is
 fixed while any of them runs, and whatever is started when none does may bring other code. A node is

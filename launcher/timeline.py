@@ -269,8 +269,8 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "query.failed": ("{count} queries failed at {node:node}; the last: {reason}",),
     "node.diverged": (
-        "{odd:true}{target:node} DIVERGED, not {others:nodes}: {first_index} to {last_index}, {kind}",
-        "{odd:false}{target:node}, {others:nodes} DISAGREE, {first_index} to {last_index}: {kind}",
+        "{odd:true}{target:node} DIVERGED from {others:nodes}, {first_index}-{last_index}: {kind}",
+        "{odd:false}{target:node}, {others:nodes} DISAGREE, {first_index}-{last_index}: {kind}",
     ),
     "divergence.ended": ("{target:node} does not differ from the others any more",),
     "node.ready": ("{node:node} is ready and runs the machine {machine}", "{node:node} is ready"),

@@ -15,7 +15,8 @@ exactly-once    A command takes effect once in a life, at one index in all lives
                 its client is told that it stands.
 reconciled      Who is taken off the record takes part by no configuration that may still count.
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
-safety          whenever they have applied as much.
+safety          whenever they have applied as much. Then their machines have answered the same,
+                too, which is what a supervisor compares (`launcher/divergence.py`).
 
 The five properties of Figure 3 are `node/raft/invariants.py`'s; `memberships.py` has what holds of
 who votes. All raise `InvariantBroken`.
@@ -281,6 +282,7 @@ class Watch:
         self._states: dict[NodeId, RaftState] = {}
         self.applied = Applied()
         self._digests: dict[int, bytes] = {}
+        self._answers: dict[int, int] = {}
         self._digested: dict[NodeId, int] = {}
         self._durable: dict[NodeId, int] = {}
         """how far each node's disk was last known to hold its log"""
@@ -352,7 +354,7 @@ class Watch:
         index, digest = server.applied
         if index != self._digested[node.node_id]:
             self._digested[node.node_id] = index
-            self._compare_digest(node, index, digest)
+            self._compare_digest(node, index, digest, server.answered)
         if not self._servers[node.node_id].check():
             return  # and so nothing else is, either
         state = server.state
@@ -407,7 +409,12 @@ class Watch:
             )
             raise InvariantBroken(DURABILITY, belief)
 
-    def _compare_digest(self, node: SimulatedNode, index: int, digest: bytes) -> None:
+    def _compare_digest(
+        self, node: SimulatedNode, index: int, digest: bytes, answered: int
+    ) -> None:
+        if self._answers.setdefault(index, answered) != answered:
+            belief = f"all machines answer alike up to {index}, and n{node.node_id} has answered otherwise"
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
         if self._digests.setdefault(index, digest) != digest:
             belief = f"all have one digest at {index}, and n{node.node_id} has another"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
