@@ -205,13 +205,16 @@ class Applying:
         self, first_index: int, term: int, piece: Submit
     ) -> list[wire.Answers] | wire.OutOfOrder:
         watch = self._watch
+        machine = watch.timing(self.machine)
         began = watch.stopwatch()
         try:
-            outcome = self.sessions.apply(watch.timing(self.machine), first_index, term, piece)
+            outcome = self.sessions.apply(machine, first_index, term, piece)
         except FailedOn as failed:
             raise watch.failed_on(failed) from failed.__cause__
         took_s = watch.stopwatch() - began
-        if took_s >= watch.slow_s or took_s > watch.slowest_apply_s:
+        if machine is self.machine and (
+            took_s >= watch.slow_s or took_s > watch.slowest_apply_s
+        ):  # otherwise each has been timed
             watch.applied(first_index, piece.commands, took_s)
         return outcome
 

@@ -413,7 +413,9 @@ class Watch:
         self, node: SimulatedNode, index: int, digest: bytes, answered: int
     ) -> None:
         if self._answers.setdefault(index, answered) != answered:
-            belief = f"all machines answer alike up to {index}, and n{node.node_id} has answered otherwise"
+            belief = (
+                f"all machines answer alike up to {index}, and that of n{node.node_id} does not"
+            )
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
         if self._digests.setdefault(index, digest) != digest:
             belief = f"all have one digest at {index}, and n{node.node_id} has another"
