@@ -436,6 +436,7 @@ def render(
     if event.level != "info":
         parts.append((f"{event.level.upper()}:", level))
     parts.append((said, level if event.level == "error" else ""))
+    rest.pop("traceback", None)  # of many lines, and of use only in the event log itself
     if rest:
         parts.append((" ".join(f"{key}={_value(value)}" for key, value in rest.items()), _DIM))
     return _line([(_printable(text), style) for text, style in parts], colour, width)
