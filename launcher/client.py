@@ -367,14 +367,14 @@ class Client:
         patience: _Patience,
     ) -> NoAnswer:
         """The time is nearly up: find out why, in what is left of it."""
-        leader, asked, objection = channel.route.leader, channel.nodes, channel.route.objection
+        route, asked = channel.route, channel.nodes
         channel.close()
         there = roll_call(self._sockets, max(patience.ends_at, time.monotonic() + ROLL_CALL_S))
         nodes = list(self._sockets)
         missing = [node for node in nodes if node not in there]
         if len(asked) == 1:
             missing = [node for node in asked if node in missing]
-        why = reason(nodes, asked, missing, leader, objection)
+        why = reason(nodes, asked, missing, route.leader, route.objection, route.failure)
         text = f"not answered within {patience.timeout_s:g} s: {why}"
         if isinstance(work, Query):
             return NoAnswer(text, work.queries, missing=missing)

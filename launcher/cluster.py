@@ -149,7 +149,7 @@ class Cluster:
             with lock.disk_errors(self.config.data_dir):
                 self.config = records.as_known(self.config, count_given=self._count_given)
         limits.check(self.config, self.config.nodes)
-        check_machine(self.config.machine)
+        check_machine(self.config.machine, timeout_s)
         self._own = OwnSupervisor(self.config, fresh=self._fresh, entry=self._entry)
         self.healed = self._own.healed
         self._fresh = False
@@ -305,24 +305,10 @@ class Cluster:
             applied
 
         Raises TimedOut, and LauncherError as soon as it cannot come about: the nodes that are up,
-        and those about to be restarted, are no quorum.
+        and those about to be restarted, are no quorum; or some have diverged.
         """
-        wanted = []
-        if commit is not None:
-            wanted.append(f"index {commit} to be committed")
-        if converged:
-            wanted.append("every member to have the same log")
-        if leader or not wanted:
-            wanted.insert(0, "leader")
-
-        def reached(status: ClusterStatus) -> bool:
-            return (
-                (not leader or status.settled)
-                and (commit is None or status.commit_index >= commit)
-                and (not converged or status.converged)
-            )
-
-        return readiness.wait(self._status, reached, " and ".join(wanted), timeout_s)
+        reached, what = readiness.goal(leader=leader, commit=commit, converged=converged)
+        return readiness.wait(self._status, reached, what, timeout_s)
 
     # -- breaking and mending ----------------------------------------------------------------
 
@@ -335,16 +321,21 @@ class Cluster:
         """Stops nodes in good order; a leader first has another lead."""
         return self._act(control.StopNodes(_words(targets)))
 
-    def start(self, *targets: str | int) -> list[Chosen]:
+    def start(self, *targets: str | int, other_machine_code: bool = False) -> list[Chosen]:
         """Starts nodes; returns when they answer and have applied the log, or are busy with it.
+
+        other_machine_code: also one whose machine has other code than the nodes that run; it is
+            refused otherwise
 
         Raises LauncherError when one cannot be started, or ends a moment later.
         """
-        return self._started(control.StartNodes(_words(targets)))
+        return self._started(control.StartNodes(_words(targets), other_machine_code))
 
-    def restart(self, *targets: str | int, rolling: bool = False) -> list[Chosen]:
+    def restart(
+        self, *targets: str | int, rolling: bool = False, other_machine_code: bool = False
+    ) -> list[Chosen]:
         """Stops and starts nodes, as `start`. rolling: one at a time, never losing the quorum."""
-        return self._started(control.RestartNodes(_words(targets), rolling))
+        return self._started(control.RestartNodes(_words(targets), rolling, other_machine_code))
 
     def _started(self, request: Request) -> list[Chosen]:
         chosen = self._act(request)

@@ -209,25 +209,46 @@ def stop(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     _act("stopped", context.cluster().stop(*targets), as_json)
 
 
+other_machine_code = click.option(
+    "--other-machine-code",
+    is_flag=True,
+    help="Though the code of their machine is not what the nodes that run have.",
+)
+
+
 @command(
     "start",
     "Start nodes that are down; returns when they answer. It fails when one ends a moment later, "
     "of an entry in its log, say." + TARGET_HELP,
 )
 @targets
+@other_machine_code
 @as_json
-def start(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
+def start(
+    context: Context, targets: tuple[str, ...], other_machine_code: bool, as_json: bool
+) -> None:
     """`launcher start`."""
-    _act("started", context.cluster().start(*targets), as_json)
+    chosen = context.cluster().start(*targets, other_machine_code=other_machine_code)
+    _act("started", chosen, as_json)
 
 
 @command("restart", "Stop nodes and start them again." + TARGET_HELP)
 @targets
 @click.option("--rolling", is_flag=True, help="One at a time, each caught up before the next.")
+@other_machine_code
 @as_json
-def restart(context: Context, targets: tuple[str, ...], rolling: bool, as_json: bool) -> None:
+def restart(
+    context: Context,
+    targets: tuple[str, ...],
+    rolling: bool,
+    other_machine_code: bool,
+    as_json: bool,
+) -> None:
     """`launcher restart`."""
-    _act("restarted", context.cluster().restart(*targets, rolling=rolling), as_json)
+    chosen = context.cluster().restart(
+        *targets, rolling=rolling, other_machine_code=other_machine_code
+    )
+    _act("restarted", chosen, as_json)
 
 
 @command(

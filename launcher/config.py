@@ -71,6 +71,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     restart_attempts: starts in a row that may fail before a node is given up
     machine_named: whether cluster.yaml names the machine; else data that exists says which it is
     digest_every: the running hash of what was applied is logged at indexes divisible by it
+    slow_s: an apply or a query of the machine that takes so long is told of
     source: the file that it came from, or None for the built-in defaults
     """
 
@@ -105,6 +106,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_rotate_bytes: int
     log_keep: int
     digest_every: int
+    slow_s: float
     client_timeout_s: float
     machine_named: bool = False
     source: Path | None = None

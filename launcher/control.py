@@ -5,8 +5,9 @@
 
     status                              {"ok": true, "status": {...}, "restarting": [3]}
     kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
-    stop, start, pause, resume, snapshot {targets}
-    restart {targets, rolling}
+    stop, pause, resume, snapshot {targets}
+    start {targets, other_machine_code}
+    restart {targets, rolling, other_machine_code}
     transfer {targets}                  {"ok": true, "handed_over": {"led", "leads", "term"}}
     add {count}, remove {targets}, rebuild {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
@@ -77,16 +78,24 @@ class StopNodes(msgspec.Struct, frozen=True, tag_field="op", tag="stop"):
 
 
 class StartNodes(msgspec.Struct, frozen=True, tag_field="op", tag="start"):
-    """Start what is not running."""
+    """Start what is not running.
+
+    other_machine_code: also where the machine's code is not what the nodes that run have
+    """
 
     targets: list[str]
+    other_machine_code: bool = False
 
 
 class RestartNodes(msgspec.Struct, frozen=True, tag_field="op", tag="restart"):
-    """Stop and start. rolling: one at a time, each caught up before the next."""
+    """Stop and start. rolling: one at a time, each caught up before the next.
+
+    other_machine_code: as for `StartNodes`
+    """
 
     targets: list[str]
     rolling: bool = False
+    other_machine_code: bool = False
 
 
 class Transfer(msgspec.Struct, frozen=True, tag_field="op", tag="transfer"):

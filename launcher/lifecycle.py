@@ -3,7 +3,9 @@
 Pure: time is an argument, and nothing here starts or kills anything. The rules:
 
 - An end that was asked for leaves the node `down`.
-- So does SIGKILL from outside, and exit status 0 (a SIGTERM from outside): somebody meant it.
+- So does SIGKILL from outside, and a stop in good order that the node has announced (a SIGTERM from
+  outside): somebody meant it. Exit status 0 without a word means nothing: any code in the process
+  can end it so.
 - Exit status 3, or the node's own word that starting it again cannot help, makes it `failed`.
 - After any other end it is started again, `backoff_s` later, then twice that, and so on. When
   `attempts` restarts in a row have not brought it up for `STABLE_S`, it is `failed`.
@@ -46,12 +48,14 @@ class End:
     reason: what the node said before it exited, empty if nothing
     retry: whether it believes that starting it again can help
     lost: its data is damaged, missing or too old, and cannot count
+    announced: the node said that it would stop in good order
     """
 
     status: int | None
     reason: str = ""
     retry: bool = True
     lost: bool = False
+    announced: bool = False
 
     def describe(self) -> str:
         """In words, for an end that nobody asked for."""
@@ -61,7 +65,10 @@ class End:
             return "ended, nobody saw how"
         if self.status < 0:
             return f"ended by {signal_name(-self.status)}"
-        return f"ended with exit status {self.status}; what it printed is in supervisor.stderr"
+        return (
+            f"ended with exit status {self.status} and without a word, as code does that calls "
+            "os._exit (the machine's?); what it printed is in supervisor.stderr"
+        )
 
 
 class Lifecycle:
@@ -115,7 +122,7 @@ class Lifecycle:
             self._rest("down", expected)
         elif end.status == -signal.SIGKILL and not end.reason:
             self._rest("down", "killed from outside")
-        elif end.status == STOPPED:
+        elif end.status == STOPPED and end.announced:
             self._rest("down", "stopped from outside")
         elif end.status == REFUSES or not end.retry:
             self._rest("failed", end.describe())

@@ -23,12 +23,14 @@ def node_config(
     socket: Path,
     python_path: list[Path],
     faults: list[LinkFault],
+    machine_codes: list[str],
 ) -> NodeConfig:
     """For this start of `node`.
 
     known: what its data is known to have held before it
     peers: the lives of the nodes to which it is handed a pipe
     faults: what the links do already
+    machine_codes: the code that its machine may have; none: any
     """
     return NodeConfig(
         cluster_id=cluster.cluster_id,
@@ -58,6 +60,8 @@ def node_config(
         log_level=config.log_level,
         log_rotate_bytes=config.log_rotate_bytes,
         digest_every=config.digest_every,
+        slow_s=config.slow_s,
+        machine_codes=machine_codes,
         faults=faults,
     )
 

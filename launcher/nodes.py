@@ -23,13 +23,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from launcher import private
+from launcher import machine_code, private
 from launcher.changes import with_reasons
 from launcher.claim import Claim
 from launcher.config import ClusterConfig
-from launcher.disks import ailment, with_folder_gone
+from launcher.describing import describe
+from launcher.divergence import Comparison, event_of
 from launcher.errors import LauncherError, one_line, saying
 from launcher.lifecycle import End, Lifecycle, RestartPolicy
 from launcher.lives import advice
@@ -38,7 +37,7 @@ from launcher.ownership import folder_at
 from launcher.process_identity import ProcessRecord
 from launcher.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.records import Change
-from launcher.status import ClusterStatus, NodeStatus, cluster_status, with_word_of
+from launcher.status import ClusterStatus, NodeStatus, cluster_status
 from node import wire
 from node.disk_faults import ONCE
 from node.events import EventLog, HybridClock
@@ -98,6 +97,7 @@ class Nodes:
         self._transfers: dict[int, asyncio.Future[wire.TransferEnded]] = {}
         self._asked: dict[int, set[NodeId]] = {}
         self._retries: set[asyncio.Task[None]] = set()
+        self._comparison = Comparison()
 
     def emit(self, level: str, event: str, **fields: object) -> None:
         """Writes an event of the supervisor's."""
@@ -120,6 +120,7 @@ class Nodes:
         with saying(f"the data of n{node_id} stays"):
             self._claim.renew(node_id, floor)
         self.all[node_id].status = None
+        self._comparison.forget(node_id)
 
     @property
     def change(self) -> Change | None:
@@ -151,6 +152,7 @@ class Nodes:
         with saying(f"n{node_id} stays on record"):
             self._claim.dismiss(node_id)
         self.all.pop(node_id, None)
+        self._comparison.forget(node_id)
         self.socket_of(node_id).unlink(missing_ok=True)
 
     def leader_status(self, since: int = 0) -> wire.Status | None:
@@ -225,6 +227,7 @@ class Nodes:
             socket=self.socket_of(node.id),
             python_path=self._python_path,
             faults=self._faults,
+            machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
         far: dict[NodeId, Connection] = {}
@@ -391,7 +394,7 @@ class Nodes:
     def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
         """A node's word: its status, or why it is about to exit."""
         node = self.all[node_id]
-        if isinstance(message, wire.Failed):
+        if isinstance(message, wire.Failed | wire.Stopping):
             return  # the process keeps it for its end
         if isinstance(message, wire.TransferEnded):
             answer = self._transfers.get(message.request)
@@ -399,7 +402,8 @@ class Nodes:
                 answer.set_result(message)
             return
         if isinstance(message, wire.LifeBegun):
-            self._record_life(node, message.sequence)
+            if self._admit_code(node, message.machine_code):
+                self._record_life(node, message.sequence)
             return
         if isinstance(message, wire.LinkLost):
             peer = self.all.get(message.peer)
@@ -407,6 +411,7 @@ class Nodes:
                 self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
+        self._comparison.see(node_id, message, self.all)
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":
             self._led_term = max(self._led_term, message.term)
@@ -417,6 +422,18 @@ class Nodes:
             waiting.discard(node_id)
             if not waiting:
                 self._notify()
+
+    def _codes(self, node_id: NodeId) -> list[str]:
+        """The code that the machines of all other nodes have, whose processes run."""
+        return machine_code.of(process for other, process in self._running() if other != node_id)
+
+    def _admit_code(self, node: Node, code: str) -> bool:
+        """Whether the node may run its machine's code, now that it has said which that is."""
+        machine = self._config.machine
+        admitted, other = machine_code.admit(node, code, self._codes(node.id), machine)
+        if other and admitted:
+            self.emit("warn", "machine.other_code", target=node.id, machine=machine)
+        return admitted
 
     def _record_life(self, node: Node, sequence: int) -> None:
         """The node speaks to nobody before its life is on record; a full disk makes it wait."""
@@ -476,6 +493,9 @@ class Nodes:
             pass
         finally:
             del self._asked[request]
+        for node_id, mark in self._comparison.changes():
+            level, event, fields = event_of(node_id, mark)
+            self.emit(level, event, **fields)
         return request
 
     async def status(self) -> ClusterStatus:
@@ -497,32 +517,13 @@ class Nodes:
         ]
 
     def _describe(self, node: Node) -> NodeStatus:
-        process, said = node.process, node.status
-        described = NodeStatus(
-            id=node.id,
-            state=node.lifecycle.state,
-            voter=bool(self._claim.cluster.voters_of(node.id)),
-            restarts=node.lifecycle.restarts,
-            reason=self._reason(node),
-            disk=ailment(node.disk_fault, False),
-        )
-        if said is not None:
-            answers = process is not None and process.ready.is_set()
-            described = with_word_of(described, said, answers=answers)
-            if answers:
-                disk = ailment(said.disk_fault, said.disk_stalled)
-                described = msgspec.structs.replace(described, disk=disk)
-        if process is None:
-            return described
-        if folder_at(self._config.node_data_dir(node.id)) != node.folder:
-            described = msgspec.structs.replace(described, disk=with_folder_gone(described.disk))
-        cpu, rss = process.measure() or (None, None)
-        return msgspec.structs.replace(
-            described,
-            pid=process.pid,
-            uptime_s=round(asyncio.get_running_loop().time() - process.started_at, 3),
-            cpu_percent=None if cpu is None else round(cpu, 1),
-            rss_bytes=rss,
+        voter = bool(self._claim.cluster.voters_of(node.id))
+        return describe(
+            node,
+            self._reason(node),
+            voter,
+            self._comparison.diverged.get(node.id),
+            folder_at(self._config.node_data_dir(node.id)),
         )
 
     # -- who leads ---------------------------------------------------------------------------

@@ -69,9 +69,11 @@ class Operations:
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))
             case control.StopNodes(targets):
                 return await self._on_each("stop", targets, self.stop, self._stop_leader)
-            case control.StartNodes(targets):
+            case control.StartNodes(targets, other_code):
+                await self._allow_code(targets, "start", other_code)
                 return await self._on_each("start", targets, self.start)
-            case control.RestartNodes(targets, rolling):
+            case control.RestartNodes(targets, rolling, other_code):
+                await self._allow_code(targets, "restart", other_code)
                 if rolling:
                     return await self._roll(targets)
                 return await self._on_each("restart", targets, self.restart, self._restart_leader)
@@ -134,6 +136,11 @@ class Operations:
                 for node, note in zip(chosen, notes, strict=True)
             ],
         )
+
+    async def _allow_code(self, targets: Sequence[str], action: Action, other_code: bool) -> None:
+        """From now on these nodes' machines may have other code than the others', or may not."""
+        for node in resolve(targets, await self._nodes.status(), action, self._random):
+            self._nodes.all[node].other_code = other_code
 
     # -- one node ----------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@ import msgspec
 
 from launcher.answers import ReadAnswer, Submitted
 from launcher.status import Chosen, ClusterStatus, NodeStatus
+from node.machines.failures import printable_line
 
+_MOST_WHY_CHARACTERS = 2000
 _STATE_COLOURS = {"up": "green", "paused": "yellow", "down": "bright_black", "failed": "red"}
 
 
@@ -145,8 +147,13 @@ def _row(node: NodeStatus, colour: bool) -> list[str]:
 
 
 def _why(node: NodeStatus) -> str:
+    """What is wrong with it, on one line: some of it comes from the user's machine."""
     disk = f"disk: {node.disk}" if node.disk else ""
-    return "; ".join(filter(None, (node.reason, disk, node.change)))
+    snapshot = f"no snapshot: {node.snapshot}" if node.snapshot else ""
+    silent = f"not responding for {node.last_answer_s:.0f} s" if node.hangs else ""
+    diverged = str(node.diverged) if node.diverged is not None else ""
+    found = (silent, node.reason, diverged, disk, snapshot, node.change)
+    return printable_line("; ".join(filter(None, found)), _MOST_WHY_CHARACTERS)
 
 
 def duration(seconds: float) -> str:

@@ -115,6 +115,12 @@ class NodeProcess:
         self._process = process
         self._starter = starter
         self._failure: wire.Failed | None = None
+        self._stops = False
+        """it has said that it stops in good order"""
+        self.heard_at = self.started_at
+        """when anything last came from it, by the monotonic clock"""
+        self.machine_code = ""
+        """the fingerprint of its machine's code, once it has said that"""
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Queued] = deque()
         self._frames = wire.FrameReader()
@@ -192,12 +198,15 @@ class NodeProcess:
         if not data:
             self._close_control()
             return False
+        self.heard_at = time.monotonic()
         try:
             for body in self._frames.feed(data):
                 t, message = wire.decode_to_supervisor(body)
                 self._clock.observe(t)
                 if isinstance(message, wire.Failed):
                     self._failure = message
+                elif isinstance(message, wire.Stopping):
+                    self._stops = True
                 self._owner.node_said(self.node, message)
         except WireError as error:
             self._failure = wire.Failed(reason=f"said what nobody understands: {error}", retry=True)
@@ -243,7 +252,9 @@ class NodeProcess:
         if self._linger is not None:
             self._linger.cancel()
         said = self._failure
-        end = End(status, said.reason, said.retry, said.lost) if said else End(status)
+        end = End(status, announced=self._stops)
+        if said is not None:
+            end = End(status, said.reason, said.retry, said.lost)
         self._owner.node_gone(self.node, end)
 
     # -- the queue ---------------------------------------------------------------------------
@@ -301,6 +312,7 @@ class Node:
     disk_fault: what its disk is to do, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
+    other_code: its machine may have other code than other nodes'
     """
 
     id: NodeId
@@ -311,6 +323,7 @@ class Node:
     disk_fault: wire.DiskFault | None = None
     lost: bool = False
     folder: FolderId | None = None
+    other_code: bool = False
 
 
 def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> bool:

@@ -32,6 +32,33 @@ class Remark:
     passes: bool
 
 
+def goal(
+    *, leader: bool, commit: int | None, converged: bool
+) -> tuple[Callable[[ClusterStatus], bool], str]:
+    """Whether all of it is so in a status, and what is missing while it is not, for `wait`.
+
+    What is asked of a status raises LauncherError when nodes are to converge and have diverged.
+    """
+    wanted = []
+    if commit is not None:
+        wanted.append(f"index {commit} to be committed")
+    if converged:
+        wanted.append("every member to have the same log")
+    if leader or not wanted:
+        wanted.insert(0, "leader")
+
+    def reached(status: ClusterStatus) -> bool:
+        if converged:
+            check_alike(status)
+        return (
+            (not leader or status.settled)
+            and (commit is None or status.commit_index >= commit)
+            and (not converged or status.converged)
+        )
+
+    return reached, " and ".join(wanted)
+
+
 def wait(
     ask: Ask, reached: Callable[[ClusterStatus], bool], what: str, timeout_s: float
 ) -> ClusterStatus:
@@ -125,6 +152,10 @@ def remarks(status: ClusterStatus, restarting: list[NodeId]) -> Iterator[Remark]
             why = "; ".join(filter(None, (node.reason, node.change)))
             passes = node.id in restarting or bool(node.change)
             yield Remark(f"n{node.id} is {node.state}" + (f": {why}" if why else ""), passes)
+        elif node.hangs:
+            yield Remark(f"n{node.id} is not responding for {node.last_answer_s:.0f} s", True)
+        elif node.diverged is not None:
+            yield Remark(f"n{node.id} has {node.diverged}", False)
         elif node.role is None:
             yield Remark(f"n{node.id} was started and has not answered yet", True)
         elif node.change:
@@ -136,6 +167,13 @@ def remarks(status: ClusterStatus, restarting: list[NodeId]) -> Iterator[Remark]
             yield Remark(f"n{node.id} learns and does not vote yet", True)
         elif node.id not in followers:
             yield Remark(f"n{node.id} does not follow the leader n{status.leader} yet", True)
+
+
+def check_alike(status: ClusterStatus) -> None:
+    """Raises LauncherError when nodes' machines differ: they never come to have the same state."""
+    found = [f"n{node.id} has {node.diverged}" for node in status.diverged]
+    if found:
+        raise LauncherError("; ".join(found))
 
 
 def _check_possible(status: ClusterStatus, restarting: list[NodeId], what: str) -> None:

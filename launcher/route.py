@@ -106,6 +106,7 @@ class Route(Generic[_T]):
         "_turn",
         "_unreached_at",
         "_waiting",
+        "failure",
         "leader",
         "objection",
         "work",
@@ -128,6 +129,8 @@ class Route(Generic[_T]):
         """Who was last known to lead."""
         self.objection = ""
         """Why a node that was asked would not do it, if not because another leads."""
+        self.failure = ""
+        """Why the last node ended that has told why; empty again once another has answered."""
         self._nodes = nodes
         self._dial = dial
         self._random = random
@@ -191,6 +194,10 @@ class Route(Generic[_T]):
                 self.objection = ""
             self._redirected(link, reply.leader_id, now)
             return []
+        if isinstance(reply, wire.Ending):
+            self.failure = f"node {link.node} has failed: {reply.reason}"
+            self.lost(connection, now)
+            return []
         if isinstance(reply, wire.Refused):
             raise Refused(reply.reason)
         try:
@@ -211,7 +218,7 @@ class Route(Generic[_T]):
             self._promote(now)
         self._drop(self._probe)
         self.leader = link.node
-        self.objection = ""
+        self.objection = self.failure = ""
         self._attempts = 0
         self._waiting = self.work.outstanding
         self._hedge_at = now + self._patience()

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from launcher.divergence import Divergence
 from node import wire
 from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import Membership, NodeId
@@ -31,10 +32,18 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     role: null while the node has not said it yet
     restarts: how often it was started again since the supervisor started
     cpu_percent: of one core, since the last time somebody asked
+    responding: whether the process answers; false too when there is none, or it is paused
+    last_answer_s: seconds since it last said anything; null before it has, and without a process.
+        What is shown of it is as old as that
     reason: why it is down or failed; empty when it is neither
     disk: what is wrong with its disk, as far as anybody knows (`launcher/disks.py`), or empty
     change: why it has no vote, or is about to lose it, and what the change of the membership that
         it is in waits for (`launcher/changes.py`); empty for a voter that is in no change
+    snapshot: why its last attempt to take a snapshot failed; empty if it did not
+    slowest_apply_s, slowest_query_s: the longest that one took in this life; several entries that
+        came together may count as one
+    diverged: how its machine differs from other nodes' (`launcher/divergence.py`); null if it
+        does not, as far as is known
     """
 
     id: NodeId
@@ -56,6 +65,17 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     disk: str = ""
     change: str = ""
+    responding: bool = True
+    last_answer_s: float | None = None
+    snapshot: str = ""
+    slowest_apply_s: float | None = None
+    slowest_query_s: float | None = None
+    diverged: Divergence | None = None
+
+    @property
+    def hangs(self) -> bool:
+        """There is a process that runs, has answered, and does not answer any more."""
+        return self.state == "up" and not self.responding and self.last_answer_s is not None
 
     @property
     def running(self) -> bool:
@@ -133,11 +153,12 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def followers(self) -> list[NodeId]:
-        """The nodes that are up and follow the leader in its term; the leader is one of them."""
+        """The nodes that are up, answer, and follow the leader in its term; it is one of them."""
         if self.leader is None:
             return []
         term = self.node(self.leader).term
-        return [node.id for node in self.up if (node.leader, node.term) == (self.leader, term)]
+        there = [node for node in self.up if not node.hangs]
+        return [node.id for node in there if (node.leader, node.term) == (self.leader, term)]
 
     @property
     def served(self) -> bool:
@@ -155,7 +176,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def converged(self) -> bool:
-        """Settled, and every member that is up has the leader's whole log, committed and applied.
+        """Settled, and every member that is up has the leader's whole log, committed and applied,
+        and its machine's answers do not differ from the others', as far as is known.
 
         A node that learns is a member. One that nobody has made a member does not count.
         """
@@ -164,13 +186,22 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
             self.settled
             and len({node.last_index for node in members}) == 1
             and all(node.applied_index == node.commit_index == node.last_index for node in members)
+            and not self.diverged
         )
 
+    @property
+    def diverged(self) -> list[NodeStatus]:
+        """The nodes whose machines differ from others', whether they run or not."""
+        return [node for node in self.nodes if node.diverged is not None]
+
     def missing(self) -> str:
-        """The nodes that are not up, and why: `n3 is down (killed), n4, n5 are paused`."""
+        """The nodes that are not up, or hang, and why: `n3 is down (killed), n4, n5 are paused`."""
         alike: dict[tuple[str, str], list[str]] = {}
         for node in self.nodes:
-            if node.state != "up":
+            if node.hangs:
+                why = f"for {node.last_answer_s:.0f} s"
+                alike.setdefault(("not responding", why), []).append(f"n{node.id}")
+            elif node.state != "up":
                 alike.setdefault((node.state, node.reason), []).append(f"n{node.id}")
         return ", ".join(
             f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {state}"
@@ -271,6 +302,8 @@ def cluster_status(
     led_term: the newest term of which any node has said that it leads it
     """
     leader = find_leader(nodes, led_term)
+    led_term = max([led_term, *(node.term for node in nodes if node.id == leader)])
+    nodes = [_without_overtaken(node, leader, led_term) for node in nodes]
     best = max(said.values(), key=_how_new, default=None) if leader is None else said[leader]
     return ClusterStatus(
         cluster=cluster,
@@ -281,6 +314,14 @@ def cluster_status(
         membership=None if best is None else best.membership,
         membership_committed=best is not None and best.membership_committed,
     )
+
+
+def _without_overtaken(node: NodeStatus, leader: NodeId | None, led_term: int) -> NodeStatus:
+    """The node; one that said that it leads, and does not answer any more, leads no more when
+    another has led a newer term."""
+    if node.role != "leader" or not node.hangs or node.id == leader or node.term >= led_term:
+        return node
+    return msgspec.structs.replace(node, role=None, leader=None)
 
 
 def _how_new(said: wire.Status) -> tuple[int, int, int]:

@@ -18,18 +18,18 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from launcher import forked, private, streams
+from launcher import forked, machine_check, private, streams
 from launcher.config import ClusterConfig
-from launcher.errors import LauncherError, TimedOut, UsageError
+from launcher.errors import LauncherError, TimedOut
 from launcher.lifecycle import signal_name
 from launcher.lock import disk_errors
 from launcher.spec import Report, Spec, encode_spec
 from node import module_path
-from node.errors import MachineError
 
 REPORT_TIMEOUT_S = 20.0
 _REAP_TIMEOUT_S = 5.0
@@ -40,20 +40,16 @@ os.register_at_fork(
 )
 
 
-def check_machine(name: str) -> None:
-    """Raises UsageError before anything is started for a machine that is none."""
-    from node.machines.registry import load as load_machine
+def check_machine(name: str, limit_s: float) -> None:
+    """Raises UsageError before anything is started for a machine that is none.
 
-    before = sys.path[:]
-    folders = list(module_path.users())
-    module_path.leave_out(filter(None, [module_path.current_folder()]))
-    module_path.use(folders)
-    try:
-        load_machine(name)
-    except MachineError as error:
-        raise UsageError(str(error)) from error
-    finally:
-        sys.path[:] = before
+    limit_s: a user's machine may take so long to be imported, constructed and restored
+    """
+    from node.machines import registry
+
+    if registry.is_shipped(name):
+        return
+    machine_check.check(name, list(module_path.users()), module_path.environment(), limit_s)
 
 
 class OwnSupervisor:

@@ -259,6 +259,20 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     "snapshot.installed": ("{node:node} goes on from a snapshot of entry {index}, {bytes} bytes",),
     "snapshot.rejected": ("{node:node} rejects a snapshot of {peer:node}: {reason}",),
     "snapshot.damaged": ("{node:node} passes over its damaged snapshot {file}: {reason}",),
+    "snapshot.not_canonical": (
+        "{machine}'s snapshot of entry {index}, restored, gives other bytes: not to be compared",
+    ),
+    "machine.failed": ("{node:node} cannot go on: {reason}",),
+    "machine.slow": ("the machine of {node:node} is slow ({count}): {reason}",),
+    "machine.other_code": (
+        "{target:node} runs other code of the machine {machine} than the other nodes",
+    ),
+    "query.failed": ("{count} queries failed at {node:node}; the last: {reason}",),
+    "node.diverged": (
+        "{odd:true}{target:node} DIVERGED from {others:nodes}, {first_index}-{last_index}: {kind}",
+        "{odd:false}{target:node}, {others:nodes} DISAGREE, {first_index}-{last_index}: {kind}",
+    ),
+    "divergence.ended": ("{target:node} does not differ from the others any more",),
     "node.ready": ("{node:node} is ready and runs the machine {machine}", "{node:node} is ready"),
     "node.stopped": ("{node:node} stopped: {reason}", "{node:node} stopped"),
     "node.failed": ("{target:node} failed: {reason}", "{node:node} failed: {reason}"),
@@ -425,6 +439,7 @@ def render(
     if event.level != "info":
         parts.append((f"{event.level.upper()}:", level))
     parts.append((said, level if event.level == "error" else ""))
+    rest.pop("traceback", None)  # of many lines, and of use only in the event log itself
     if rest:
         parts.append((" ".join(f"{key}={_value(value)}" for key, value in rest.items()), _DIM))
     return _line([(_printable(text), style) for text, style in parts], colour, width)

@@ -117,6 +117,7 @@ def reason(
     missing: Sequence[NodeId],
     leader: NodeId | None,
     objection: str,
+    failure: str = "",
 ) -> str:
     """Why nobody has answered, as far as that can be seen from outside.
 
@@ -125,7 +126,10 @@ def reason(
     missing: the nodes that did not answer a roll call either
     leader: the node that was last known to lead
     objection: why a node that was asked would not do it
+    failure: what a node said that has ended since
     """
+    if failure:
+        return failure
     if len(asked) == 1 and len(nodes) > 1:
         does = "does not answer" if asked[0] in missing else "is slow to answer"
         return f"node {asked[0]} {does}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 
 from node import wire
+from node.machine_watch import MachineWatch
 from node.machines.protocol import Machine, answer_query
 from node.ports import ClientConnection
 from node.settings import read_bytes
@@ -25,7 +26,8 @@ MOST_ANSWER_BYTES = 32 << 20
 class Answering:
     """The reads of one server that can be answered now, in the order in which they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: MachineWatch) -> None:
+        self._watch = watch
         self._due: deque[tuple[ClientConnection, Read]] = deque()
         self._results: list[bytes] = []
         """the answers to the first of them, so far; which are errors; and how long they are"""
@@ -82,7 +84,7 @@ class Answering:
 
     def _ask(self, machine: Machine, query: bytes, stretch: Stretch) -> None:
         room = MOST_ANSWER_BYTES - self._size
-        result, failed = answer_query(machine, query) if room > 0 else (b"", True)
+        result, failed = self._answer(machine, query) if room > 0 else (b"", True)
         stretch.spend(1, len(result))
         self._size += len(result)
         if room <= 0 or len(result) > room:
@@ -94,3 +96,12 @@ class Answering:
         if failed:
             self._errors.append(len(self._results))
         self._results.append(result)
+
+    def _answer(self, machine: Machine, query: bytes) -> tuple[bytes, bool]:
+        watch = self._watch
+        began = watch.stopwatch()
+        answered = answer_query(machine, query, watch.query_failed)
+        took_s = watch.stopwatch() - began
+        if took_s >= watch.slow_s or took_s > watch.slowest_query_s:
+            watch.queried(query, took_s)
+        return answered

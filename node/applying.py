@@ -6,19 +6,28 @@ goes on in the next turn. Nobody sees the state in between: reads are answered, 
 the applied index told only between two batches (`is_at_rest`).
 
 While a snapshot is being restored the old machine is not handed anything more.
+
+Two running hashes are kept of what is applied, so that nodes can be compared. `digest` is of the
+log: nodes that differ in it break Raft's promise. `answers` is of what the machine answered: nodes
+that differ in that alone have machines that do not compute the same from the same. It is a CRC-32,
+which bytes at hand go through at next to no cost; and what follows a difference never hides it, for
+equal bytes take unequal checksums to unequal ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from node import wire
-from node.errors import MachineError, WireError
+from node.errors import WireError
 from node.events import Note
+from node.machine_watch import MachineWatch
+from node.machines.failures import FailedOn
 from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions, pieces
 from node.ports import ClientConnection
@@ -28,6 +37,9 @@ from node.settings import sessions_of
 from node.storage.snapshots import Stands
 from node.stretch import Stretch
 from node.wire import NodeConfig, Submit
+
+KEPT_DIGESTS = 16
+"""Of so many of the last indexes at which digests are logged, a status tells the answers' hash."""
 
 Waiting: TypeAlias = tuple[Sequence[ClientConnection] | None, Sequence[Submit] | None]
 """Who waits for a batch, request by request, and the requests; None: nobody does."""
@@ -39,6 +51,8 @@ class Applying:
     index, term, time_us: of the last entry of the last batch that is applied
     membership: the last that was applied
     digest: the running hash of all that was applied
+    answers: the running hash of the answers to it
+    digests: the last indexes at which both were logged, each with its `answers`
     restoring: the snapshot that is being restored; None when none is
     """
 
@@ -49,6 +63,7 @@ class Applying:
         take_waiting: Callable[[int], Waiting],
         applied: Callable[[int, int], None],
         note: Note,
+        watch: MachineWatch,
     ) -> None:
         """take_waiting: who waits for the batch that begins at an index, from now on nobody
         applied: is told of each batch when it is applied, by entries and bytes
@@ -57,6 +72,7 @@ class Applying:
         self._take_waiting = take_waiting
         self._applied = applied
         self._note = note
+        self._watch = watch
         self.machine = machine
         self.timed = machine if isinstance(machine, Timed) else None
         self.sessions = sessions_of(config)
@@ -65,6 +81,8 @@ class Applying:
         self.time_us = 0
         self.membership = memberships.stable(config.voters)
         self.digest = b""
+        self.answers = self._answers = 0
+        self.digests: deque[tuple[int, int]] = deque(maxlen=KEPT_DIGESTS)
         self._digest_due = config.digest_every
         self.restoring: Snapshot | None = None
         self._to_apply: deque[Batch] = deque()
@@ -79,6 +97,18 @@ class Applying:
     def has_more(self) -> bool:
         """Whether `go_on` would do anything now."""
         return self.restoring is None and bool(self._to_apply or self._under_way)
+
+    def deadline_us(self) -> int | None:
+        """The cluster time at which something of the machine's is due next. Raises MachineError."""
+        if self.timed is None:
+            return None
+        try:
+            due_us = self.timed.deadline_us()
+            if due_us is not None and not isinstance(due_us, int):
+                raise TypeError(f"deadline_us must answer with an int or None, not {due_us!r}")
+        except BaseException as error:
+            raise self._watch.failed("when it was asked for its deadline", error) from error
+        return due_us
 
     def take(self, batches: Iterable[Batch]) -> None:
         """These are committed, behind all that were taken before."""
@@ -115,6 +145,7 @@ class Applying:
         self.time_us = snapshot.time_us
         self.membership = snapshot.membership
         self.digest = stands.digest
+        self.answers = self._answers = stands.answers
         every = self._config.digest_every
         self._digest_due = (self.index // every + 1) * every
 
@@ -124,7 +155,7 @@ class Applying:
         """Applies it, piece by piece; after each piece, how many commands and bytes that was."""
         assert batch.first_index == self.index + 1, "entries are applied in order"
         if self.timed is not None:
-            self.timed.advance(batch.time_us)
+            self._advance(self.timed, batch)
         self.sessions.advance(batch.time_us)
         clients, requests = self._take_waiting(batch.first_index)
         if batch.kind is COMMANDS:
@@ -139,8 +170,16 @@ class Applying:
         self.index = batch.last_index
         self.term = batch.term
         self.time_us = batch.time_us
+        self.answers = self._answers
         self._digest_batch(batch)
         self._applied(batch.count, len(batch.data))
+
+    def _advance(self, timed: Timed, batch: Batch) -> None:
+        try:
+            timed.advance(batch.time_us)
+        except BaseException as error:
+            doing = f"when it was told the time of entry {batch.first_index}"
+            raise self._watch.failed(doing, error) from error
 
     def _apply_request(
         self, first_index: int, term: int, request: Submit, client: ClientConnection | None
@@ -149,11 +188,15 @@ class Applying:
         for piece in pieces(request):
             outcome = self._apply_piece(index, term, piece)
             if isinstance(outcome, wire.OutOfOrder):
+                self._answers = zlib.crc32(b"%d" % outcome.expected, self._answers)
                 if client is not None:
                     client.send(wire.encode_client(outcome))
                 return  # and so is what follows
-            if client is not None:
-                for reply in outcome:
+            for reply in outcome:
+                self._answers = zlib.crc32(b"\0".join(reply.results), self._answers)
+                if reply.errors:
+                    self._answers = zlib.crc32(array("I", reply.errors).tobytes(), self._answers)
+                if client is not None:
                     client.send(wire.encode_client(reply))
             index += len(piece.commands)
             yield len(piece.commands), self.sessions.answered_bytes
@@ -161,15 +204,19 @@ class Applying:
     def _apply_piece(
         self, first_index: int, term: int, piece: Submit
     ) -> list[wire.Answers] | wire.OutOfOrder:
+        watch = self._watch
+        machine = watch.timing(self.machine)
+        began = watch.stopwatch()
         try:
-            return self.sessions.apply(self.machine, first_index, term, piece)
-        except Exception as error:
-            last_index = first_index + len(piece.commands) - 1
-            raise MachineError(
-                f"the machine {self._config.machine} failed on an entry in "
-                f"{first_index}..{last_index} ({type(error).__name__}: {error}); "
-                "mend the machine, then start the node"
-            ) from error
+            outcome = self.sessions.apply(machine, first_index, term, piece)
+        except FailedOn as failed:
+            raise watch.failed_on(failed) from failed.__cause__
+        took_s = watch.stopwatch() - began
+        if machine is self.machine and (
+            took_s >= watch.slow_s or took_s > watch.slowest_apply_s
+        ):  # otherwise each has been timed
+            watch.applied(first_index, piece.commands, took_s)
+        return outcome
 
     def _requests_in(self, batch: Batch) -> Sequence[Submit]:
         """The requests of a batch for which nobody waits here.
@@ -206,4 +253,11 @@ class Applying:
         if batch.last_index >= self._digest_due:
             every = self._config.digest_every
             self._digest_due = (batch.last_index // every + 1) * every
-            self._note("info", "applied.digest", index=batch.last_index, digest=self.digest.hex())
+            self.digests.append((batch.last_index, self.answers))
+            self._note(
+                "info",
+                "applied.digest",
+                index=batch.last_index,
+                digest=self.digest.hex(),
+                answers=f"{self.answers:08x}",
+            )

@@ -21,6 +21,7 @@ from node import requests, wire
 from node.answering import Answering
 from node.errors import Busy, WireError
 from node.events import Note, Repeated
+from node.machine_watch import MachineWatch
 from node.machines.protocol import Machine
 from node.ports import ClientConnection
 from node.raft.messages import NodeId
@@ -41,10 +42,10 @@ others may have to wait for, behind a client that submits as much as it can."""
 class Clients:
     """Those of one server."""
 
-    def __init__(self, config: NodeConfig, raft: Raft, note: Note) -> None:
+    def __init__(self, config: NodeConfig, raft: Raft, note: Note, watch: MachineWatch) -> None:
         self._config = config
         self._raft = raft
-        self._answering = Answering()
+        self._answering = Answering(watch)
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []

@@ -169,6 +169,13 @@ class Connections:
         client.close()
         self.gone(client)
 
+    def tell_all(self, reply: wire.ClientReply) -> None:
+        """Says one thing to every client, at once: this node is about to end."""
+        body = wire.encode_client(reply)
+        for client in list(self._clients):
+            client.send(body)
+        self.flush()
+
     # -- what is held ----------------------------------------------------------------------------
 
     def unfinished(self, client: Client, more: int) -> None:

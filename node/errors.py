@@ -13,7 +13,7 @@
     │   ├── FolderInUse          another process runs on it
     │   └── DiskFailed           a write, a sync or an open failed; never retried on the same file
     ├── WireError                bytes that are no message of ours
-    ├── MachineError             the state machine cannot be loaded
+    ├── MachineError             the state machine cannot be loaded, or has failed
     └── CommandError             a machine's answer to a command that it refuses
 
 `CommandError` is an answer: the entry stays committed, in its place in the log, and every node
@@ -119,7 +119,7 @@ class WireError(LeekyError):
 
 
 class MachineError(LeekyError):
-    """The state machine that was asked for does not exist or cannot be loaded."""
+    """The state machine does not exist, cannot be loaded, or has failed."""
 
 
 class CommandError(LeekyError):

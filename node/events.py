@@ -41,21 +41,21 @@ class Repeated:
     def __init__(self, event: str, note: Note) -> None:
         self._event = event
         self._note = note
-        self._reason = ""
+        self._fields: dict[str, object] = {}
         self._untold = 0
         self._due = float("-inf")
         self.count = 0
 
-    def add(self, reason: str) -> None:
-        """It has happened; `tell` will say so."""
+    def add(self, reason: str, **more: object) -> None:
+        """It has happened; `tell` will say so. more: further fields of the event"""
         self.count += 1
         self._untold += 1
-        self._reason = reason
+        self._fields = {"reason": reason, **more}
 
     def tell(self, now: float) -> None:
         """Writes the event if there is anything untold and it is time."""
         if self._untold and now >= self._due:
-            self._note("warn", self._event, reason=self._reason, count=self._untold)
+            self._note("warn", self._event, **self._fields, count=self._untold)
             self._untold, self._due = 0, now + self.EVERY_S
 
 

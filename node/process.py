@@ -30,6 +30,7 @@ import random
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
@@ -57,6 +58,8 @@ from node.events import EventLog, HybridClock, last_time
 from node.faults import FaultFilter
 from node.fork import Done as ForkDone
 from node.fork import Forks
+from node.machines.failures import printable_line
+from node.machines.fingerprint import fingerprint, other_code
 from node.machines.registry import load
 from node.raft.messages import NodeId
 from node.raft.state import Role
@@ -65,6 +68,7 @@ from node.storage.disk import OsDisk, held
 from node.transport import ControlChannel, PipeLinks
 from node.wire import (
     ChangeMembership,
+    CodeRefused,
     Failed,
     GetStatus,
     LifeBegun,
@@ -77,6 +81,7 @@ from node.wire import (
     SetFaults,
     Status,
     Stop,
+    Stopping,
     TakeSnapshot,
     ToSupervisor,
     TransferEnded,
@@ -85,6 +90,9 @@ from node.wire import (
 
 ASK_FOR_LINK_AGAIN_S = 1.0
 """The supervisor may have missed what it was asked for."""
+
+MOST_REASON_CHARACTERS = 2000
+"""No reason for the end of a node is longer."""
 
 STOP_TIMEOUT_S = 2.0
 """How long a node that was asked to stop waits for its disk."""
@@ -190,11 +198,13 @@ class Node:
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
         module_path.use(map(str, config.python_path))
+        loaded = [load(config.machine)]
+        code = self._check_code()
         disk = OsDisk(config.data_dir)
         self._held.enter_context(held(config.data_dir))
         server = Server(
             config,
-            machine=lambda: load(config.machine),
+            machine=lambda: loaded.pop() if loaded else load(config.machine),
             disk=FaultyDisk(disk, self._disk_faults),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
@@ -204,10 +214,11 @@ class Node:
             clock=self._clock,
             random=self._random,
             now=self._loop.time(),
+            stopwatch=time.monotonic,
         )
         # Nobody hears of this life before it is on record: else its folder could be emptied, and
         # what it had promised by then would be forgotten without a trace.
-        self._tell_supervisor(LifeBegun(server.sequence))
+        self._tell_supervisor(LifeBegun(server.sequence, code))
         waits: set[asyncio.Future[Any]] = {self._recorded, self._exit_status}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if self._ends:
@@ -239,6 +250,15 @@ class Node:
             await self._listen(path)
         except OSError as error:  # the supervisor sees that, and says where else
             self._note("warn", "socket.failed", reason=str(error))
+
+    def _check_code(self) -> str:
+        """The fingerprint of the code of the machine that was loaded, which is to be what the other
+        nodes run. Raises MachineError, before anything of the data is touched.
+        """
+        code = fingerprint(self._config.machine)
+        if code and self._config.machine_codes and code not in self._config.machine_codes:
+            raise MachineError(other_code(self._config.node_id, self._config.machine))
+        return code
 
     def _leave(self, reason: str) -> None:
         """Stops; but a leader hands over first, so that its clients wait for no election."""
@@ -274,6 +294,7 @@ class Node:
     def _finish(self, reason: str) -> None:
         if not self._exit_status.done():
             self._note("info", "node.stopped", reason=reason)
+            self._tell_supervisor(Stopping(reason))
             self._exit_with(0)
 
     def _fail(self, error: BaseException) -> None:
@@ -287,10 +308,13 @@ class Node:
         else:
             reason = f"internal error: {type(error).__name__}: {error}"
             traceback.print_exception(error)
-        # The reason may quote anything, also text that is no valid Unicode and cannot be sent.
-        reason = reason.encode("utf-8", "backslashreplace").decode()
+        # The reason may quote anything: many lines, and text that is no valid Unicode.
+        reason = printable_line(reason, MOST_REASON_CHARACTERS)
         self._note("error", "node.failed", reason=reason)
         self._tell_supervisor(Failed(reason, retry, lost))
+        if isinstance(error, MachineError) and self._server is not None:
+            # Every node fails on the same entry: who asks learns that, and not only that none is up
+            self.connections.tell_all(wire.Ending(reason))
         self._exit_with(1 if retry else 3)
 
     def _exit_with(self, status: int) -> None:
@@ -493,6 +517,8 @@ class Node:
                 case LifeRecorded():
                     if not self._recorded.done():
                         self._recorded.set_result(None)
+                case CodeRefused():
+                    self._fail(MachineError(message.reason))
                 case GetStatus():
                     if self._server is not None:
                         self._tell_supervisor(self._status(self._server, message.request))

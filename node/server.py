@@ -28,7 +28,8 @@ from node.applying import Applying
 from node.clients import Clients
 from node.errors import DiskFailed, Nonsense, NotLeader, WireError
 from node.events import HybridClock, Repeated
-from node.machines.protocol import Machine, Timed
+from node.machine_watch import MachineWatch, Stopwatch
+from node.machines.protocol import Machine
 from node.machines.sessions import Sessions
 from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
 from node.raft import sanity
@@ -64,6 +65,7 @@ class Server:
         clock: HybridClock,
         random: Randomness,
         now: float,
+        stopwatch: Stopwatch = float,
     ) -> None:
         """Recovers the log and the snapshot; this life is in the log when it returns.
 
@@ -72,6 +74,7 @@ class Server:
         machine: makes a new one, in its initial state
         disk_queue: for the log; background: for the snapshots of others, for restoring, and for
             what the log will need
+        stopwatch: with what the machine is timed, only to tell of it; by default it stands still
         """
         self._config = config
         self._new_machine = machine
@@ -98,13 +101,19 @@ class Server:
         self._next_write = Write()
 
         self._skipped = Repeated("frame.skipped", self.note)
-        self._clients = Clients(config, self._raft, self.note)
+        self._watch = MachineWatch(config.machine, config.slow_s, stopwatch, self.note)
+        self._clients = Clients(config, self._raft, self.note, self._watch)
         self._background = background
         self._snapshots = Snapshots(
             config, self._store.files, background, fork, self.note, self._send
         )
         self._applying = Applying(
-            config, first_machine, self._clients.take_waiting, self._snapshots.applied, self.note
+            config,
+            first_machine,
+            self._clients.take_waiting,
+            self._snapshots.applied,
+            self.note,
+            self._watch,
         )
         self._begin_turn()
         self._begin_from(recovered)
@@ -189,12 +198,13 @@ class Server:
         state = raft.state
         self._begin_turn()
         self._skipped.tell(now)
+        self._watch.tell(now)
         if now >= raft.deadline:
             raft.elapse(now)
         clients.give_up_lost_leader(now)
         clients.begin(now, applying.index)
         if applying.timed is not None and state.role is LEADER:
-            self._tick_if_due(applying.timed, now)
+            self._tick_if_due(now)
         self._go_on()
         while (ready := raft.ready()) is not None:
             self._carry_out(ready)
@@ -224,12 +234,11 @@ class Server:
         deadline, parked_until = self._raft.deadline, self._clients.deadline
         if parked_until < deadline:
             deadline = parked_until
-        timed = self._applying.timed
-        if timed is None:
+        if self._applying.timed is None:
             return deadline
         state = self._raft.state
         if state.role is LEADER and state.transfer is None:
-            due_us = timed.deadline_us()
+            due_us = self._applying.deadline_us()
             if due_us is not None and due_us > state.log.last_time_us:
                 due = state.elected_at + (due_us + 1 - state.elected_time_us) / 1e6
                 deadline = min(deadline, due)
@@ -249,6 +258,11 @@ class Server:
     def applied(self) -> tuple[int, bytes]:
         """Up to which entry it has applied the log, and the running hash of what it applied."""
         return self._applying.index, self._applying.digest
+
+    @property
+    def answered(self) -> int:
+        """The running hash of its machine's answers to that."""
+        return self._applying.answers
 
     @property
     def sequence(self) -> int:
@@ -285,6 +299,11 @@ class Server:
             snapshot_failures=self._snapshots.failures,
             snapshot_problem=self._snapshots.problem,
             digest=self._applying.digest.hex(),
+            answers=self._applying.answers,
+            digests=list(self._applying.digests),
+            state=self._snapshots.state,
+            slowest_apply_s=self._watch.slowest_apply_s,
+            slowest_query_s=self._watch.slowest_query_s,
             sequence=self._store.sequence,
             frames_skipped=self._skipped.count,
         )
@@ -402,6 +421,7 @@ class Server:
             applying.time_us,
             applying.membership,
             applying.digest,
+            applying.answers,
         )
 
         def done(snapshot: Snapshot) -> None:
@@ -411,7 +431,7 @@ class Server:
                 return
             self._next_write.publish = snapshot
 
-        self._snapshots.take(stands, applying.sessions, applying.machine, done)
+        self._snapshots.take(stands, applying.sessions, applying.machine, self._new_machine, done)
 
     def _restore(self, snapshot: Snapshot) -> None:
         """Beside the loop; whatever is committed meanwhile waits."""
@@ -437,11 +457,11 @@ class Server:
         self._clients.state_replaced()
         self._snapshots.begin_from(snapshot)
 
-    def _tick_if_due(self, timed: Timed, now: float) -> None:
+    def _tick_if_due(self, now: float) -> None:
         """Something expires now by the leader's clock: an entry has to say so, unless one does."""
         state = self._raft.state
         state.now = now
-        due_us = timed.deadline_us()
+        due_us = self._applying.deadline_us()
         if due_us is not None and state.log.last_time_us < due_us <= state.cluster_time_us:
             self._raft.tick(now)
 

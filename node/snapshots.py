@@ -22,14 +22,17 @@ place of the old when it is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from node.errors import DiskFailed, MachineError
 from node.events import Note
+from node.machines.failures import printable_line, raised
 from node.machines.protocol import Machine
+from node.machines.registry import is_shipped
 from node.machines.sessions import Sessions
 from node.ports import DiskFile, DiskQueue, Fork
 from node.raft.messages import InstallSnapshot, Message, NodeId, Snapshot
@@ -62,6 +65,18 @@ class _Receiving:
     accepted: int = 0
 
 
+class _Taken(msgspec.Struct):
+    """What a fork says of a snapshot that it has written.
+
+    state: the CRC-32 of the machine's part
+    canonical: restored, it gives the same bytes again
+    """
+
+    snapshot: Snapshot
+    state: int
+    canonical: bool = True
+
+
 class Snapshots:
     """One server's. What is `done` later is done in the loop."""
 
@@ -91,7 +106,10 @@ class Snapshots:
         self._readers: dict[int, SnapshotReader] = {}
         self.failures = 0
         self.problem = ""
-        """how many attempts to take one have failed, and why the last one did"""
+        """how many attempts to take one have failed, and why the last one did, if it did"""
+        self.state: tuple[int, int] | None = None
+        """the index of the last one taken, and the checksum of the machine's state there"""
+        self._told_of_bytes = False
 
     # -- taking ----------------------------------------------------------------------------------
 
@@ -133,10 +151,14 @@ class Snapshots:
         stands: Stands,
         sessions: Sessions,
         machine: Machine,
+        new_machine: Callable[[], Machine],
         done: Callable[[Snapshot], None],
     ) -> None:
         """Writes one of the state as it is now. `done` when it is whole; it has no name yet, and
-        no other is taken before `published` or `drop`."""
+        no other is taken before `published` or `drop`.
+
+        new_machine: makes one to restore it into, to see that it can be
+        """
         if not self._wanted:  # or all that were asked at once would go on at once
             self._plan(1.0, self._last_size)
         self._taking, self._wanted = True, False
@@ -144,21 +166,35 @@ class Snapshots:
         index = stands.last_included_index
         self._note("info", "snapshot.begun", index=index)
 
+        config = self._config
+
         def work() -> bytes:
-            return msgspec.msgpack.encode(_write(self._files, stands, sessions, machine))
+            taken = _Taken(*_write(config, self._files, stands, sessions, machine))
+            if not is_shipped(config.machine):
+                taken.canonical = _restorable(config, self._files, stands, taken, new_machine)
+            return msgspec.msgpack.encode(taken)
 
         def ended(result: bytes | None, error: BaseException | None) -> None:
             if result is None:
                 self._taking = False
                 self.failures += 1
-                self.problem = f"{error}" or type(error).__name__
+                self.problem = printable_line(f"{error}" or type(error).__name__)
                 self._note("error", "snapshot.failed", index=index, reason=self.problem)
                 return
-            snapshot = msgspec.msgpack.decode(result, type=Snapshot)
-            self._plan(self._share, snapshot.size)
-            done(snapshot)
+            taken = msgspec.msgpack.decode(result, type=_Taken)
+            self.problem = ""
+            self._note_state(index, taken)
+            self._plan(self._share, taken.snapshot.size)
+            done(taken.snapshot)
 
         self._fork.run(work, ended)
+
+    def _note_state(self, index: int, taken: _Taken) -> None:
+        """Where equal states give equal bytes, other nodes' can be compared with this one."""
+        self.state = (index, taken.state) if taken.canonical else None
+        if not taken.canonical and not self._told_of_bytes:
+            self._told_of_bytes = True
+            self._note("warn", "snapshot.not_canonical", index=index, machine=self._config.machine)
 
     def published(self) -> None:
         """What was taken has its name."""
@@ -272,18 +308,8 @@ class Snapshots:
         try:
             with failing_as("read", "a snapshot"):
                 stands = reader.stands()
-            machine, sessions = new_machine(), sessions_of(self._config)
             index = snapshot.last_included_index
-            try:
-                sessions.restore(reader.chunks(Part.SESSIONS))
-                machine.restore(reader.chunks(Part.MACHINE))
-            except (MachineError, OSError):
-                raise
-            except Exception as error:
-                raise MachineError(
-                    f"the machine cannot restore the snapshot at {index} "
-                    f"({type(error).__name__}: {error}); mend the machine, then start the node"
-                ) from error
+            machine, sessions = _restored(self._config, reader, index, new_machine)
         finally:
             reader.close()
         return machine, sessions, stands
@@ -294,21 +320,95 @@ def _first_share(config: NodeConfig) -> float:
     return 1 - config.node_id * _GOLDEN % 1 / 2
 
 
-def _write(files: SnapshotFiles, stands: Stands, sessions: Sessions, machine: Machine) -> Snapshot:
+def _write(
+    config: NodeConfig,
+    files: SnapshotFiles,
+    stands: Stands,
+    sessions: Sessions,
+    machine: Machine,
+) -> tuple[Snapshot, int]:
+    """The snapshot, whole and synced, and the checksum of the machine's part.
+
+    Raises MachineError when the machine fails, or gives anything but bytes.
+    """
     file = files.create(TAKING)
+    state = 0
     try:
         with failing_as("write", TAKING):
             writer = SnapshotWriter(file, stands)
             for chunk in sessions.snapshot():
                 writer.add(Part.SESSIONS, chunk)
-            for chunk in machine.snapshot():
+            for chunk in _chunks_of(config, machine):
                 writer.add(Part.MACHINE, chunk)
-            return writer.finish()
+                state = zlib.crc32(chunk, state)
+            return writer.finish(), state
     except BaseException:
         files.discard(TAKING)
         raise
     finally:
         file.close()
+
+
+def _chunks_of(config: NodeConfig, machine: Machine) -> Iterator[bytes]:
+    try:
+        for chunk in machine.snapshot():
+            if not isinstance(chunk, bytes | bytearray | memoryview):
+                kind = type(chunk).__name__
+                raise TypeError(f"snapshot must give pieces of bytes, and gave {kind}")
+            yield bytes(chunk)
+    except GeneratorExit:
+        raise  # whoever takes the pieces has given up
+    except BaseException as error:
+        raise raised(config.machine, "to write down its state", error) from error
+
+
+def _restorable(
+    config: NodeConfig,
+    files: SnapshotFiles,
+    stands: Stands,
+    taken: _Taken,
+    new_machine: Callable[[], Machine],
+) -> bool:
+    """Whether what was just written, restored into a new machine, gives the same bytes again.
+
+    If not, nothing need be wrong: the order of a set may differ. But what cannot be restored at all
+    must be found now, while the log is there, and not at the next start of all nodes.
+    Raises MachineError.
+    """
+    reader = files.reopen(TAKING)
+    index = stands.last_included_index
+    try:
+        machine, _ = _restored(config, reader, index, new_machine)
+    except BaseException:
+        files.discard(TAKING)
+        raise
+    finally:
+        reader.close()
+    state = 0
+    for chunk in _chunks_of(config, machine):
+        state = zlib.crc32(chunk, state)
+    return state == taken.state
+
+
+def _read(reader: SnapshotReader, part: Part) -> Iterator[bytes]:
+    """Its chunks. Raises DiskFailed, which is none of the machine's errors."""
+    with failing_as("read", "a snapshot"):
+        yield from reader.chunks(part)
+
+
+def _restored(
+    config: NodeConfig, reader: SnapshotReader, index: int, new_machine: Callable[[], Machine]
+) -> tuple[Machine, Sessions]:
+    """A new machine and sessions with the state of an intact snapshot. Raises MachineError."""
+    machine, sessions = new_machine(), sessions_of(config)
+    sessions.restore(_read(reader, Part.SESSIONS))
+    try:
+        machine.restore(_read(reader, Part.MACHINE))
+    except (MachineError, DiskFailed):
+        raise
+    except BaseException as error:
+        raise raised(config.machine, f"to restore the snapshot at {index}", error) from error
+    return machine, sessions
 
 
 def _ignore(error: BaseException | None) -> None:

@@ -139,7 +139,14 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     reason: str
 
 
-ClientReply: TypeAlias = Answers | OutOfOrder | ReadResult | Redirect | Refused
+class Ending(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """This node is about to end, since its machine has failed. As a `Redirect` to nobody; but the
+    others, who have the same entries and the same machine, are likely to fail as well."""
+
+    reason: str
+
+
+ClientReply: TypeAlias = Answers | OutOfOrder | ReadResult | Redirect | Refused | Ending
 
 
 # -- supervisor <-> node -------------------------------------------------------------------------
@@ -206,6 +213,12 @@ class LifeRecorded(msgspec.Struct, frozen=True, tag=True):
     """What the node's `LifeBegun` said is on record: it may speak to others now."""
 
 
+class CodeRefused(msgspec.Struct, frozen=True, tag=True):
+    """The node's machine has other code than the cluster runs: it is to end, with this reason."""
+
+    reason: str
+
+
 class ChangeMembership(msgspec.Struct, frozen=True, tag=True):
     """If this node leads `term`: make these the voters. Its `Status` tells what becomes of it.
 
@@ -255,6 +268,7 @@ ToNode: TypeAlias = (
     | ChangeMembership
     | TransferLeadership
     | LifeRecorded
+    | CodeRefused
     | Stop
 )
 
@@ -282,6 +296,15 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """how many attempts to take a snapshot have failed in this life, and why the last one did"""
     digest: str
     """the running hash of the entries applied up to applied_index"""
+    answers: int = 0
+    """that of what the machine answered to them"""
+    digests: list[tuple[int, int]] = []
+    """the same at the last indexes at which digests are logged (`log.digest_every`)"""
+    state: tuple[int, int] | None = None
+    """the checksum of the machine's state at the index of the last snapshot that was taken here"""
+    slowest_apply_s: float = 0.0
+    slowest_query_s: float = 0.0
+    """the longest that an apply, and a query, took in this life (`node/machine_watch.py`)"""
     disk_fault: DiskFault | None = None
     disk_stalled: bool = False
     """what its disk was told to do; and whether a write takes longer than an election timeout"""
@@ -300,9 +323,13 @@ class LinkLost(msgspec.Struct, frozen=True, tag=True):
 
 
 class LifeBegun(msgspec.Struct, frozen=True, tag=True):
-    """The node's log holds its life, as record `sequence`. The node waits for `LifeRecorded`."""
+    """The node's log holds its life, as record `sequence`. The node waits for `LifeRecorded`.
+
+    machine_code: the fingerprint of the code of its machine (`node/machines/fingerprint.py`)
+    """
 
     sequence: int
+    machine_code: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -316,6 +343,13 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     lost: bool = False
 
 
+class Stopping(msgspec.Struct, frozen=True, tag=True):
+    """The node is about to exit in good order, with status 0, and says why. What ends without a
+    word has been ended by something else."""
+
+    reason: str
+
+
 class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     """What became of a `TransferLeadership`: the target leads, or `failure` says why it does not.
 
@@ -327,7 +361,7 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
-ToSupervisor: TypeAlias = Status | LifeBegun | LinkLost | Failed | TransferEnded
+ToSupervisor: TypeAlias = Status | LifeBegun | LinkLost | Failed | Stopping | TransferEnded
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,6 +372,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     life, life_token: this start: 1 for the node's first, then one more at each; and random bits
     founding: with what the cluster began; None: not to be compared
     known: what the node's data is known to have held
+    machine_codes: the fingerprints of the code that the nodes which run have; none: it may have any
+    slow_s: an apply or a query that takes so long is told of
     peers: the lives of the peers to which a pipe is handed over at the start
     timing, limits: the core's settings
     max_apply_commands: commands applied, or queries served, before others get their turn
@@ -372,6 +408,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_rotate_bytes: int
     digest_every: int
+    slow_s: float = 0.1
+    machine_codes: list[str] = []
     faults: list[LinkFault]
     seed: int | None = None
 

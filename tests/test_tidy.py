@@ -52,10 +52,11 @@ PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill"
 SERVER_MAY_IMPORT = (
     "raft", "storage", "machines", "wire", "events", "faults", "ports", "errors", "settings",
     "snapshots", "write", "clients", "requests", "applying", "answering", "stretch",
+    "machine_watch",
 )  # fmt: skip
 ROOMS_OF_THE_SERVER = {
     "node/server.py", "node/clients.py", "node/snapshots.py", "node/write.py", "node/requests.py",
-    "node/applying.py", "node/answering.py", "node/stretch.py",
+    "node/applying.py", "node/answering.py", "node/stretch.py", "node/machine_watch.py",
 }  # fmt: skip
 MAY_IMPORT_SERVER = {"node/process.py", "launcher/simulation/node.py"}
 TESTS_OF_THEIR_OWN = {"tests/cluster", "tests/simulation", "tests/node/raft/scripts"}

@@ -16,7 +16,8 @@ exactly-once    A command takes effect once in a life, at one index in all lives
 reconciled      A node that is taken off the record is a member of no configuration that may still
                 count.
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
-safety          whenever they have applied equally much.
+safety          whenever they have applied as much. Then their machines have answered the same,
+                too, which is what a supervisor compares (`launcher/divergence.py`).
 
 `node/raft/invariants.py` checks the five properties of Figure 3, `memberships.py` the
 configurations. All of them raise `InvariantBroken`.
@@ -80,6 +81,7 @@ class Watch:
         self._states: dict[NodeId, RaftState] = {}
         self.applied = Applied()
         self._digests: dict[int, bytes] = {}
+        self._answers: dict[int, int] = {}
         self._digested: dict[NodeId, int] = {}
         self._durable: dict[NodeId, int] = {}
         """up to which index each node's disk is known to hold its log"""
@@ -150,7 +152,7 @@ class Watch:
         index, digest = server.applied
         if index != self._digested[node.node_id]:
             self._digested[node.node_id] = index
-            self._compare_digest(node, index, digest)
+            self._compare_digest(node, index, digest, server.answered)
         if not self._servers[node.node_id].check():
             return  # nothing has changed
         state = server.state
@@ -205,7 +207,14 @@ class Watch:
             )
             raise InvariantBroken(DURABILITY, belief)
 
-    def _compare_digest(self, node: SimulatedNode, index: int, digest: bytes) -> None:
+    def _compare_digest(
+        self, node: SimulatedNode, index: int, digest: bytes, answered: int
+    ) -> None:
+        if self._answers.setdefault(index, answered) != answered:
+            belief = (
+                f"all machines answer alike up to {index}, and that of n{node.node_id} does not"
+            )
+            raise InvariantBroken(STATE_MACHINE_SAFETY, belief)
         if self._digests.setdefault(index, digest) != digest:
             belief = f"all have one digest at {index}, and n{node.node_id} has another"
             raise InvariantBroken(STATE_MACHINE_SAFETY, belief)

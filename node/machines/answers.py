@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import cast
 
 from node.errors import CommandError
+from node.machines.failures import FailedOn
 from node.machines.protocol import Batched, Machine, error_answer, is_batched
 from node.wire import Answers
 
@@ -46,6 +47,9 @@ def apply_all(
 
     limit: the longest answer, in bytes
     room: when the answers have come to that length, nothing more is applied
+
+    Raises FailedOn for whatever the machine raises that is no refusal, SystemExit and its like too,
+    and where it answers with anything but bytes.
     """
     apply_some = _apply_many if is_batched(type(machine)) else _apply_each
     results, errors, weight = apply_some(machine, first_index, commands, limit, room)
@@ -67,22 +71,26 @@ def _apply_each(
     errors: list[int] = []
     answer = results.append
     left = room
-    for index, command in enumerate(commands, first_index):
-        if left <= 0:
-            break
-        try:
-            result = apply(index, command)
-        except CommandError as error:
-            errors.append(len(results))
-            result = error_answer(error)
-        if result.__class__ is not bytes:  # faster than a call of type()
-            raise _not_bytes(result)
-        left -= len(result)
-        if left < 0 and len(result) > limit:
-            left += len(result)
-            result = _replaced(result, limit, results, errors)
+    index, command = first_index, b""
+    try:
+        for index, command in enumerate(commands, first_index):
+            if left <= 0:
+                break
+            try:
+                result = apply(index, command)
+            except CommandError as error:
+                errors.append(len(results))
+                result = error_answer(error)
+            if result.__class__ is not bytes:  # faster than a call of type()
+                raise _not_bytes(result)
             left -= len(result)
-        answer(result)
+            if left < 0 and len(result) > limit:
+                left += len(result)
+                result = _replaced(result, limit, results, errors)
+                left -= len(result)
+            answer(result)
+    except BaseException as error:
+        raise FailedOn(index, index, command) from error
     return results, errors, room - left + ANSWER_OVERHEAD_BYTES * len(results)
 
 
@@ -92,11 +100,14 @@ def _apply_many(
     """As `_apply_each`, but the machine takes all commands at once, if there is any room."""
     if room <= 0:
         return [], [], 0
-    results, errors = cast(Batched, machine).apply_many(first_index, commands)
-    if len(results) != len(commands):
-        raise TypeError(f"apply_many gave {len(results)} answers to {len(commands)} commands")
-    if set(map(type, results)) != {bytes}:
-        raise _not_bytes(next(result for result in results if type(result) is not bytes))
+    try:
+        results, errors = cast(Batched, machine).apply_many(first_index, commands)
+        if len(results) != len(commands):
+            raise TypeError(f"apply_many gave {len(results)} answers to {len(commands)} commands")
+        if set(map(type, results)) != {bytes}:
+            raise _not_bytes(next(result for result in results if type(result) is not bytes))
+    except BaseException as error:
+        raise FailedOn(first_index, first_index + len(commands) - 1, commands[0]) from error
     weight = weigh(results)
     if weight <= room:
         return results, errors, weight

@@ -20,11 +20,12 @@ for itself. A query that would change the state is refused: state changes only t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Protocol, runtime_checkable
 
 from node.errors import CommandError
+from node.machines.failures import what
 
 _SHOWN_BYTES = 200
 
@@ -105,8 +106,14 @@ def error_answer(error: CommandError) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def answer_query(machine: Machine, query: bytes) -> tuple[bytes, bool]:
-    """The answer, and whether it is an error."""
+def answer_query(
+    machine: Machine, query: bytes, failed: Callable[[bytes, BaseException], None]
+) -> tuple[bytes, bool]:
+    """The answer, and whether it is an error.
+
+    failed: is told of a query that raised what is no refusal, SystemExit and its like too. It
+        changes nothing, so it endangers nobody, and ends nothing
+    """
     try:
         result = machine.query(query)
         if not isinstance(result, bytes | bytearray | memoryview):
@@ -114,9 +121,9 @@ def answer_query(machine: Machine, query: bytes) -> tuple[bytes, bool]:
         return bytes(result), False
     except CommandError as error:
         return error_answer(error), True
-    except Exception as error:  # a query changes nothing, so it endangers nobody
-        said = f"the machine failed: {type(error).__name__}: {error}"
-        return said.encode("utf-8", "backslashreplace"), True
+    except BaseException as error:
+        failed(query, error)
+        return f"the machine failed: {what(error)}".encode("utf-8", "backslashreplace"), True
 
 
 def _kind(value: object) -> str:

@@ -16,6 +16,7 @@ from types import ModuleType
 from node import module_path
 from node.errors import MachineError
 from node.machines.election import Election
+from node.machines.failures import what
 from node.machines.files import Files
 from node.machines.journal import Journal
 from node.machines.kv import KeyValue
@@ -45,6 +46,11 @@ _ARGUMENTS = {
 def names() -> list[str]:
     """The machines that come with the house, sorted."""
     return sorted(_SHIPPED)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a machine comes with the house, and not from a user."""
+    return name in _SHIPPED
 
 
 def load(name: str) -> Machine:
@@ -80,8 +86,8 @@ def _import(name: str, module_name: str) -> ModuleType:
         raise MachineError(
             f"machine {name}: {module_name} needs the module {missing!r}, which is not installed"
         ) from error
-    except (Exception, SystemExit) as error:  # whatever the user's module does when it is run
-        raise MachineError(f"machine {name}: importing it failed: {_one_line(error)}") from error
+    except BaseException as error:  # whatever the user's module does when it is run
+        raise MachineError(f"machine {name}: importing it failed: {what(error)}") from error
     module_path.check_resolved(name, module_name)
     return module
 
@@ -95,9 +101,9 @@ def _find_class(name: str, module: ModuleType, class_name: str) -> type[object]:
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__ == module.__name__
     )
-    what = "there is no such class" if found is None else f"{class_name} is no class"
+    problem = "there is no such class" if found is None else f"{class_name} is no class"
     has = f"has {', '.join(there)}" if there else "has none"
-    raise MachineError(f"machine {name}: {what}; {module.__name__} {has}")
+    raise MachineError(f"machine {name}: {problem}; {module.__name__} {has}")
 
 
 def _construct(name: str, found: type[object]) -> Machine:
@@ -109,10 +115,10 @@ def _construct(name: str, found: type[object]) -> Machine:
         )
     try:
         machine: object = found()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise MachineError(
             f"machine {name}: {found.__name__}() failed, and a machine is constructed without "
-            f"arguments: {_one_line(error)}"
+            f"arguments: {what(error)}"
         ) from error
     for method, arguments in _ARGUMENTS.items():
         _check_arguments(name, getattr(machine, method), method, arguments)
@@ -133,7 +139,3 @@ def _check_arguments(name: str, bound: object, method: str, arguments: tuple[str
         raise MachineError(
             f"machine {name}: {method} must take ({', '.join(arguments)}): {error}"
         ) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

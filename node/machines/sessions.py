@@ -209,8 +209,7 @@ class Sessions:
         returns: runs in order that cover the request's sequence numbers exactly; or `OutOfOrder`,
             and then nothing at all has changed. Forgotten answers are errors at index 0 of term 0.
 
-        An exception other than CommandError out of the machine propagates, and so does a TypeError
-        when the machine answers with anything but bytes: this node's state is then worthless.
+        Raises FailedOn when the machine fails (`apply_all`): this node's state is then worthless.
         """
         first = request.first_sequence
         self.answered_bytes = 0

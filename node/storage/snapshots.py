@@ -62,7 +62,8 @@ class Part(enum.IntEnum):
 class Stands(msgspec.Struct, frozen=True, array_like=True):
     """The header: what the snapshot stands for.
 
-    digest: the running hash of the entries up to there (`node/server.py`)
+    digest: the running hash of the entries up to there (`node/applying.py`)
+    answers: that of the answers to them
     """
 
     cluster_id: str
@@ -71,6 +72,7 @@ class Stands(msgspec.Struct, frozen=True, array_like=True):
     time_us: int
     membership: Membership
     digest: bytes
+    answers: int = 0
 
 
 class DamagedSnapshot(Exception):
@@ -239,6 +241,11 @@ class SnapshotFiles:
             if name in self._disk.list():
                 self._disk.remove(name)
             return self._disk.open(name, create=True)
+
+    def reopen(self, name: str) -> SnapshotReader:
+        """TAKING, to be read. It is known to be intact."""
+        with failing_as("opening", name):
+            return SnapshotReader(self._disk.open(name))
 
     def discard(self, name: str) -> None:
         """Gives up TAKING or RECEIVING. Never fails: a next start removes it too."""

@@ -15,6 +15,7 @@ What else it does stands in the file `behave` of its data folder, a JSON object:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -59,6 +60,11 @@ class FakeNode:
 
     def say(self, message: wire.ToSupervisor) -> None:
         self.control.sendall(wire.frame(wire.encode(self.clock.tick(), message)))
+
+    def leave(self) -> None:
+        with contextlib.suppress(OSError):
+            self.say(wire.Stopping("a signal"))
+        os._exit(0)
 
     def status(self, request: int) -> None:
         if self.behave.get("silent"):
@@ -142,13 +148,13 @@ def main(config_bytes: bytes, control: Connection, pipes: dict[int, Connection])
     if "times" in behave:
         behave["times"] -= 1
         file.write_text(json.dumps(behave if behave["times"] else {}))
-    stop = signal.SIG_IGN if behave.get("stubborn") else lambda *_: os._exit(0)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
     if "exit" in behave:
         os._exit(behave["exit"])
     node = FakeNode(config, socket.socket(fileno=os.dup(control.fileno())), behave)
     control.close()
+    stop = signal.SIG_IGN if behave.get("stubborn") else lambda *_: node.leave()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
     if "fail" in behave:
         retry = behave.get("retry", True)
         node.say(wire.Failed(behave["fail"], retry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,11 @@ class FakeProcess:
 
     pid = 1
     started_at = 0.0
+    machine_code = ""
+
+    @property
+    def heard_at(self) -> float:
+        return time.monotonic()
 
     def send(self, message: wire.ToNode) -> None:
         if isinstance(message, wire.ChangeMembership):

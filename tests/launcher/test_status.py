@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from launcher.output import nodes_up, status_json
+from launcher.divergence import Divergence
+from launcher.errors import LauncherError
+from launcher.output import nodes_up, status_json, status_table
+from launcher.readiness import check_alike
 from launcher.status import (
     ClusterStatus,
     NodeStatus,
@@ -236,3 +239,51 @@ def test_a_deposed_leader_is_not_named_while_the_new_one_is_paused() -> None:
 
     assert find_leader(nodes, led_term=2) is None
     assert find_leader([nodes[0], node(2, role="leader", leader=2)], led_term=2) == 2
+
+
+# -- nodes that hang, or have diverged -------------------------------------------------------------
+
+
+def test_a_node_that_hangs_does_not_follow_and_is_named() -> None:
+    three = status(node(1), node(2), node(3, responding=False, last_answer_s=12.3))
+
+    assert three.followers == [1, 2]
+    assert not three.settled
+    assert three.missing() == "n3 is not responding (for 12 s)"
+
+
+def test_a_node_that_has_just_been_started_does_not_hang() -> None:
+    assert not node(3, responding=False, last_answer_s=None).hangs
+
+
+def test_a_leader_that_hangs_is_none_when_another_leads_a_newer_term() -> None:
+    old = node(1, term=1, responding=False, last_answer_s=12.3)
+    new = node(2, role="leader", leader=2)
+    words = {1: said(1), 2: said(2)}
+
+    alone = cluster_status("c", 1, [old], words)
+    both = cluster_status("c", 1, [old, new], words)
+
+    assert alone.leader == 1
+    assert (alone.node(1).role, both.node(1).role) == ("leader", None)
+    assert (both.leader, both.node(1).state) == (2, "up")
+
+
+def test_a_cluster_whose_machines_differ_has_not_converged() -> None:
+    mark = Divergence(kind="answers", after=4, up_to=5, others=[1, 2], odd=True)
+    alike = status(node(1), node(2), node(3))
+    differ = status(node(1), node(2), node(3, diverged=mark))
+
+    assert (alike.converged, differ.converged) == (True, False)
+    check_alike(alike)
+    with pytest.raises(LauncherError, match=r"n3 has diverged: its answers differ .* by entry 5"):
+        check_alike(differ)
+
+
+def test_whatever_a_machine_says_the_table_has_one_line_a_node() -> None:
+    shown = status_table(
+        status(node(1, reason="a\nb\x1b[31m"), node(2, snapshot="c\r\nd"), down(3)), colour=False
+    )
+
+    assert len(shown.splitlines()) == 4
+    assert "\x1b" not in shown

@@ -10,7 +10,10 @@ from launcher.lifecycle import MAX_BACKOFF_S, STABLE_S, End, Lifecycle, RestartP
 
 ON_FAILURE = RestartPolicy(restart=True, attempts=3, backoff_s=0.5)
 NEVER = RestartPolicy(restart=False, attempts=3, backoff_s=0.5)
-UNEXPLAINED = "ended with exit status {}; what it printed is in supervisor.stderr"
+UNEXPLAINED = (
+    "ended with exit status {} and without a word, as code does that calls os._exit "
+    "(the machine's?); what it printed is in supervisor.stderr"
+)
 CRASH = End(1, "the disk is full")
 
 
@@ -38,7 +41,9 @@ def test_started_is_up() -> None:
     ("end", "state", "reason", "retried"),
     [
         (End(-signal.SIGKILL), "down", "killed from outside", False),
-        (End(0), "down", "stopped from outside", False),
+        (End(0, announced=True), "down", "stopped from outside", False),
+        # Any code in the process can call os._exit(0): that is no stop in good order.
+        (End(0), "down", "to be restarted: " + UNEXPLAINED.format(0), True),
         (End(3, "another node's directory"), "failed", "another node's directory", False),
         (End(3), "failed", UNEXPLAINED.format(3), False),
         (End(1, "no such machine", retry=False), "failed", "no such machine", False),

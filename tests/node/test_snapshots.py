@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -157,11 +158,14 @@ def test_one_that_cannot_be_taken_is_told_of_and_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "snapshot", fails)
         grown(world, 15)
-        assert world.servers[1].status().snapshot_problem == "out of ink"
-    assert world.events[1].named("snapshot.failed") == [{"index": 7, "reason": "out of ink"}]
+        problem = world.servers[1].status().snapshot_problem
+        place = r"\(tests/node/test_snapshots.py:\d+\)"
+        assert re.search(rf"to write down its state \(RuntimeError: out of ink {place}\)", problem)
+    assert world.events[1].named("snapshot.failed") == [{"index": 7, "reason": problem}]
     grown(world, 10, first=16)
     assert index_of(world, 1) == 17
     assert world.servers[1].status().snapshot_failures == 1
+    assert not world.servers[1].status().snapshot_problem, "it is mended"
 
 
 def test_it_says_which_membership_was_applied_not_what_the_log_ends_with(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from node import wire
 from node.errors import CommandError, MachineError
 from node.machines import Sessions, load, snapshot
+from node.machines.failures import FailedOn
 from node.machines.sessions import FORGOTTEN, session_id
 from node.wire import Answers, OutOfOrder, Submit
 
@@ -92,15 +93,19 @@ def test_a_refusal_is_repeated_as_a_refusal() -> None:
     ]
 
 
-def test_any_other_exception_propagates() -> None:
+def test_any_other_exception_is_told_with_the_entry_that_it_came_from() -> None:
     """The node stops: the machine is broken."""
-    with pytest.raises(ZeroDivisionError):
-        Sessions().apply(Recorder(), 1, 1, Submit(b"a", 1, 1, [b"fine", b"explode"]))
+    with pytest.raises(FailedOn) as failed:
+        Sessions().apply(Recorder(), 7, 1, Submit(b"a", 1, 1, [b"fine", b"explode"]))
+    error = failed.value
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert (error.first_index, error.last_index, error.command) == (8, 8, b"explode")
 
 
 def test_an_answer_that_is_not_bytes_is_told_before_it_reaches_a_client() -> None:
-    with pytest.raises(TypeError, match="apply must answer with bytes, and answered with str"):
+    with pytest.raises(FailedOn) as failed:
         Sessions().apply(Recorder(), 1, 1, Submit(b"a", 1, 1, [b"fine", b"text"]))
+    assert str(failed.value.__cause__) == "apply must answer with bytes, and answered with str"
 
 
 # -- retries -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tests.simulation.planted import (
     elections,
     handovers,
     lives,
+    machines,
     membership,
     operators,
     reads,
@@ -80,6 +81,7 @@ ALL: list[Planted] = [
     *membership.BUGS,
     *lives.BUGS,
     *operators.BUGS,
+    *machines.BUGS,
 ]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
