@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher import __version__
 from launcher.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ TARGET_HELP = (
     epilog="`launcher COMMAND --help` tells more of each. The shortest way in: launcher up 5",
 )
 @_where
-@click.version_option(package_name="leeky-raft", message="%(package)s %(version)s")
+@click.version_option(__version__, message=f"leeky-raft {__version__}")
 def launcher() -> None:
     """The group itself does nothing."""
 
