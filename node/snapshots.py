@@ -144,8 +144,9 @@ class Snapshots:
         index = stands.last_included_index
         self._note("info", "snapshot.begun", index=index)
 
-        def work() -> bytes:
-            return msgspec.msgpack.encode(_write(self._files, stands, sessions, machine))
+        def work(goes_on: Callable[[], None]) -> bytes:
+            snapshot = _write(self._files, stands, sessions, machine, goes_on)
+            return msgspec.msgpack.encode(snapshot)
 
         def ended(result: bytes | None, error: BaseException | None) -> None:
             if result is None:
@@ -294,15 +295,23 @@ def _first_share(config: NodeConfig) -> float:
     return 1 - config.node_id * _GOLDEN % 1 / 2
 
 
-def _write(files: SnapshotFiles, stands: Stands, sessions: Sessions, machine: Machine) -> Snapshot:
+def _write(
+    files: SnapshotFiles,
+    stands: Stands,
+    sessions: Sessions,
+    machine: Machine,
+    goes_on: Callable[[], None],
+) -> Snapshot:
     file = files.create(TAKING)
     try:
         with failing_as("write", TAKING):
             writer = SnapshotWriter(file, stands)
             for chunk in sessions.snapshot():
                 writer.add(Part.SESSIONS, chunk)
+                goes_on()
             for chunk in machine.snapshot():
                 writer.add(Part.MACHINE, chunk)
+                goes_on()
             return writer.finish()
     except BaseException:
         files.discard(TAKING)

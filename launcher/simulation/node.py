@@ -48,6 +48,7 @@ RECOVERY = "recovery"
 
 Done = Callable[[BaseException | None], None]
 ForkDone = Callable[[bytes | None, BaseException | None], None]
+ForkWork = Callable[[Callable[[], None]], bytes]
 
 
 class Observer(Protocol):
@@ -475,12 +476,12 @@ class SimulatedNode(Waiting):
         else:
             frames.append(frame)
 
-    def run(self, work: Callable[[], bytes], done: ForkDone) -> None:
+    def run(self, work: ForkWork, done: ForkDone) -> None:
         """The Fork port: what is done is done now, and told of later."""
         result: bytes | None = None
         failure: BaseException | None = None
         try:
-            result = work()
+            result = work(lambda: None)
         except Exception as error:
             failure = error
         takes_s = self.disk_takes_s() * (1 + 10 * self._chance.random())
