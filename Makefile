@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up down test soak bench bench-peers check clean rebuild
+.PHONY: help up down test test-pythons soak bench bench-peers check docs wheel picture clean rebuild
 SHELL := /bin/sh
 
 # Whatever the caller's environment says of other Pythons must not reach this one.
@@ -16,6 +16,9 @@ N :=
 ARGS :=
 VENV := .venv/bin/python
 RUN := .venv/.installed-run
+TEST := .venv/.installed-test
+DOCS := .venv/.installed-docs
+RELEASE := .venv/.installed-release
 DEV := .venv/.installed-dev
 PEERS := .venv/.installed-peers
 
@@ -38,11 +41,15 @@ help:
 	@echo "make up [N=5]   start a cluster and open its prompt (leaving it stops the cluster)"
 	@echo "make down       stop a cluster that was left running"
 	@echo "make test       the fast tests        (ARGS='-k name' picks some)"
+	@echo "make test-pythons   the same with each of Python 3.11, 3.12 and 3.13 that is found"
 	@echo "make soak       the tests that take many minutes"
 	@echo "make bench      the benchmarks: each prints ratios (BENCH=simulation picks one)"
 	@echo "make bench-peers   ours beside etcd (as root: installs Debian's) and PySyncObj"
 	@echo "make check      ruff, mypy --strict and the tidy test"
-	@echo "make clean      remove .venv and caches; data/ and logs/ stay"
+	@echo "make docs       the documentation as a site: build/docs/index.html"
+	@echo "make wheel      the packages: an sdist, and a wheel built from it, in build/dist"
+	@echo "make picture    run the session that the README shows, and draw it anew"
+	@echo "make clean      remove .venv, build/ and caches; data/ and logs/ stay"
 	@echo "PYTHON=python3.12 picks the Python that .venv is made with"
 
 up: $(RUN)
@@ -51,15 +58,18 @@ up: $(RUN)
 down: $(RUN)
 	@$(VENV) -m launcher down
 
-test: $(RUN)
+test: $(TEST)
 	@$(VENV) -m pytest -m "not soak" -n 3 --dist loadgroup $(ARGS)
 
-soak: $(RUN)
+test-pythons:
+	@tests/pythons.sh $(ARGS)
+
+soak: $(TEST) $(RELEASE) $(DOCS)
 	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)
 
 BENCH := $(basename $(notdir $(filter-out %/__init__.py %/peers.py,$(wildcard bench/*.py))))
 
-bench: $(RUN)
+bench: $(TEST)
 	@set -e; for bench in $(BENCH); do echo "== $$bench"; $(VENV) -m bench.$$bench; done
 
 bench-peers: $(PEERS)
@@ -71,12 +81,25 @@ check: $(DEV)
 	@$(VENV) -m mypy
 	@$(VENV) -m pytest tests/test_tidy.py
 
+docs: $(DOCS)
+	@rm -rf build/docs
+	@$(VENV) -m sphinx -q -W --keep-going -c docs/site -d build/doctrees . build/docs
+	@echo "make: the documentation is in build/docs/index.html"
+
+wheel: $(RELEASE)
+	@rm -rf build/dist
+	@$(VENV) -m build --outdir build/dist .
+	@$(VENV) -m twine check --strict build/dist/*
+
+picture: $(RUN)
+	@$(VENV) docs/session.py
+
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find node launcher tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 ifneq ($(STATE),good)
-$(RUN) $(DEV) $(PEERS): rebuild
+$(RUN) $(TEST) $(DEV) $(PEERS) $(DOCS) $(RELEASE): rebuild
 endif
 
 rebuild:
@@ -88,17 +111,36 @@ rebuild:
 	echo "make: creating .venv with `PYTHONPATH= PYTHONHOME= $$python -V`"; \
 	rm -rf .venv && $$python -m venv .venv && pwd -P > .venv/.made-for
 
+# Each of these installs the package with some of the extras of pyproject.toml; `make up` with none.
+INSTALL = $(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt
+ONCE := into .venv (once, and when pyproject.toml or constraints.txt change)
+
 $(RUN): pyproject.toml constraints.txt
-	@echo "make: installing into .venv (once, and when pyproject.toml or constraints.txt change)"
-	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@echo "make: installing $(ONCE)"
+	@$(INSTALL) -e .
 	@touch $@
 
-$(DEV): pyproject.toml constraints.txt
-	@echo "make: installing the development tools into .venv (once, and when they change)"
-	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(TEST): pyproject.toml constraints.txt
+	@echo "make: installing what the tests need $(ONCE)"
+	@$(INSTALL) -e '.[test]'
 	@touch $(RUN) $@
 
+$(DEV): pyproject.toml constraints.txt
+	@echo "make: installing the development tools $(ONCE)"
+	@$(INSTALL) -e '.[dev]'
+	@touch $(RUN) $(TEST) $@
+
 $(PEERS): pyproject.toml constraints.txt
-	@echo "make: installing what bench-peers compares with into .venv (once, and when it changes)"
-	@$(VENV) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,peers]'
+	@echo "make: installing what bench-peers compares with $(ONCE)"
+	@$(INSTALL) -e '.[test,peers]'
+	@touch $(RUN) $(TEST) $@
+
+$(DOCS): pyproject.toml constraints.txt
+	@echo "make: installing what the documentation needs $(ONCE)"
+	@$(INSTALL) -e '.[docs]'
+	@touch $(RUN) $@
+
+$(RELEASE): pyproject.toml constraints.txt
+	@echo "make: installing what builds the packages $(ONCE)"
+	@$(INSTALL) -e '.[release]'
 	@touch $(RUN) $@

@@ -7,8 +7,9 @@
         cluster.kill("leader")
         print(cluster.read("GET a").text)
 
-Names are loaded when they are first used: the supervisor and the node processes pass through this
-module too, and have no use for most of what hangs below it.
+These names are the public API; `docs/API.md` has a paragraph on each. A name is loaded when it is
+first used: the supervisor and the node processes import this module too, and need almost nothing of
+what it names.
 """
 
 # This imports nothing, for `python -m launcher` and PYTHONPATH put the current folder in front of
@@ -17,39 +18,76 @@ TYPE_CHECKING = False  # what type checkers take for true
 
 if TYPE_CHECKING:
     from launcher.answers import ReadAnswer, Submitted
+    from launcher.client import Client
     from launcher.cluster import Cluster, DownReport
     from launcher.config import ClusterConfig
+    from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
+    from launcher.recovery import Outlook
+    from launcher.session import SessionLost
     from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
+    from launcher.timeline import Event, Filter
     from launcher.unanswered import NoAnswer
+    from launcher.watch import Message
     from node.errors import CommandError
+    from node.machines.protocol import Machine
+    from node.wire import LinkFault
 
-__all__ = [
-    "Chosen",
-    "Cluster",
-    "ClusterConfig",
-    "ClusterStatus",
-    "CommandError",
-    "DownReport",
-    "HandedOver",
-    "NoAnswer",
-    "NodeStatus",
-    "ReadAnswer",
-    "Submitted",
-]
+__version__ = "0.1.0"
 
 _HOMES = {
     "Chosen": "launcher.status",
+    "Client": "launcher.client",
     "Cluster": "launcher.cluster",
     "ClusterConfig": "launcher.config",
     "ClusterStatus": "launcher.status",
     "CommandError": "node.errors",
+    "ConfigError": "launcher.errors",
     "DownReport": "launcher.cluster",
+    "Event": "launcher.timeline",
+    "Filter": "launcher.timeline",
     "HandedOver": "launcher.status",
+    "LauncherError": "launcher.errors",
+    "LinkFault": "node.wire",
+    "Machine": "node.machines.protocol",
+    "Message": "launcher.watch",
     "NoAnswer": "launcher.unanswered",
     "NodeStatus": "launcher.status",
+    "NotRunning": "launcher.errors",
+    "Outlook": "launcher.recovery",
     "ReadAnswer": "launcher.answers",
+    "SessionLost": "launcher.session",
     "Submitted": "launcher.answers",
+    "TimedOut": "launcher.errors",
+    "UsageError": "launcher.errors",
 }
+
+__all__ = [
+    "Chosen",
+    "Client",
+    "Cluster",
+    "ClusterConfig",
+    "ClusterStatus",
+    "CommandError",
+    "ConfigError",
+    "DownReport",
+    "Event",
+    "Filter",
+    "HandedOver",
+    "LauncherError",
+    "LinkFault",
+    "Machine",
+    "Message",
+    "NoAnswer",
+    "NodeStatus",
+    "NotRunning",
+    "Outlook",
+    "ReadAnswer",
+    "SessionLost",
+    "Submitted",
+    "TimedOut",
+    "UsageError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -58,3 +96,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

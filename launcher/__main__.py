@@ -1,7 +1,9 @@
 """`python -m launcher`, and the `launcher` script: argv to the command table.
 
 `_supervise` is how a launcher starts the supervisor's process. It is answered before anything else
-is imported, since every millisecond of it is a millisecond until there is a leader.
+is imported, since every millisecond of it is a millisecond until there is a leader. With
+`_LAUNCHER_COMPLETE` in the environment, a shell asks what it can offer for the words typed so far
+(`launcher/completion.py`).
 """
 
 import os
@@ -26,6 +28,12 @@ def main() -> int:
     from node import module_path
 
     module_path.protect_children()
+    if asked := os.environ.get("_LAUNCHER_COMPLETE"):
+        from launcher.commands import Context, launcher
+        from launcher.completion import answer
+
+        return answer(launcher, asked, Context())
+
     from launcher.cli import main as run
 
     return run(sys.argv[1:], _open_prompt)

@@ -19,7 +19,19 @@ from typing import Any
 import click
 
 from launcher import bench_life, entries, streams
+from launcher.completion import completion
 from launcher.errors import UsageError
+from launcher.parameters import (
+    DISK_FAULT,
+    EVENT,
+    LEVEL,
+    MACHINE,
+    PROCESS_NUMBER,
+    SCENARIO,
+    SIGNAL,
+    SIMULATED_FAULTS,
+    TARGET,
+)
 from launcher.plain import plain
 from launcher.recover_command import recover
 from launcher.table import (
@@ -49,6 +61,7 @@ __all__ = ["Context", "launcher"]
 @click.option("--fresh", is_flag=True, help="Begin with empty data.")
 @click.option(
     "--machine",
+    type=MACHINE,
     help="The state machine: files, kv, journal, lock, election, members, multicast, or "
     "package.module:Class.",
 )
@@ -194,7 +207,9 @@ def config(context: Context, as_json: bool) -> None:
     "kill", "Send a signal, SIGKILL by default. The node stays down until started." + TARGET_HELP
 )
 @targets
-@click.option("-s", "--signal", default="SIGKILL", show_default=True, help="Which signal.")
+@click.option(
+    "-s", "--signal", type=SIGNAL, default="SIGKILL", show_default=True, help="Which signal."
+)
 @as_json
 def kill(context: Context, targets: tuple[str, ...], signal: str, as_json: bool) -> None:
     """`launcher kill`."""
@@ -256,7 +271,7 @@ def restart(
     "Have the leader hand over to another node, so that nobody waits for an election.\n\nTARGET is "
     "an id (2 or n2), follower or random. One that leads already is fine.",
 )
-@click.argument("target", metavar="TARGET")
+@click.argument("target", type=TARGET, metavar="TARGET")
 @as_json
 def transfer(context: Context, target: str, as_json: bool) -> None:
     """`launcher transfer`."""
@@ -392,7 +407,7 @@ def heal(context: Context, as_json: bool) -> None:
     "started again; fail-write and fail-sync are over when they have struck." + TARGET_HELP,
 )
 @targets
-@click.argument("fault", metavar="FAULT")
+@click.argument("fault", type=DISK_FAULT, metavar="FAULT")
 @as_json
 def disk(context: Context, targets: tuple[str, ...], fault: str, as_json: bool) -> None:
     """`launcher disk`."""
@@ -424,10 +439,10 @@ def repl(context: Context) -> int:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
 @click.option("-n", "--count", type=click.IntRange(min=0), help="Only the last COUNT events.")
-@click.option("--node", type=click.IntRange(min=0), help="Only this node's; 0 is the supervisor.")
+@click.option("--node", type=PROCESS_NUMBER, help="Only this node's; 0 is the supervisor.")
 @click.option("--since", metavar="T", help="Only what is younger: 10s, 5m, or an ISO time.")
-@click.option("--event", metavar="GLOB", help="Only events of that name: 'election.*'.")
-@click.option("--level", help="At least debug, info, warn or error.")
+@click.option("--event", type=EVENT, metavar="GLOB", help="Only events of that name: 'election.*'.")
+@click.option("--level", type=LEVEL, help="At least debug, info, warn or error.")
 @as_json
 def timeline(
     context: Context,
@@ -458,7 +473,13 @@ def timeline(
 @click.option("--seeds", metavar="A..B", help="Many. By default 1..100.")
 @click.option("--nodes", type=int, default=5, show_default=True, help="How many servers.")
 @click.option("--time", default="60s", show_default=True, help="How long faults happen, simulated.")
-@click.option("--faults", default="all", show_default=True, help="all, none, or kinds with commas.")
+@click.option(
+    "--faults",
+    type=SIMULATED_FAULTS,
+    default="all",
+    show_default=True,
+    help="all, none, or kinds with commas.",
+)
 @click.option("--rate", type=float, default=100.0, show_default=True, help="Operations a second.")
 @click.option("--clients", type=int, default=8, show_default=True, help="How many ask at once.")
 @click.option("--only", metavar="N,N...", help="Of the seed's schedule only these faults.")
@@ -466,7 +487,12 @@ def timeline(
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write every event of one run here.")
 @click.option("--no-shrink", "shrink", flag_value=False, default=True, help="Report it as it is.")
-@click.option("--scenario", metavar="NAME", help="Play figure7 or figure8 of the paper instead.")
+@click.option(
+    "--scenario",
+    type=SCENARIO,
+    metavar="NAME",
+    help="Play figure7 or figure8 of the paper instead.",
+)
 @as_json
 def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
     """`launcher simulate`."""
@@ -478,6 +504,7 @@ def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
 
 
 launcher.add_command(bench_life.bench)
+launcher.add_command(completion)
 
 
 # -- what several of them share -------------------------------------------------------------------

@@ -11,6 +11,7 @@ import click
 
 from launcher import streams
 from launcher.errors import LauncherError, UsageError
+from launcher.parameters import NODE_NUMBER
 from launcher.table import Context, as_json, positive_timeout, row, timeout
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def submit(
 )
 @click.argument("queries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="QUERY...")
 @click.option("--stale", is_flag=True, help="Let any node answer at once, however old its state.")
-@click.option("--node", type=int, help="Which node answers; without --stale linearizably, too.")
+@click.option(
+    "--node", type=NODE_NUMBER, help="Which node answers; without --stale linearizably, too."
+)
 @timeout
 @as_json
 def read(
@@ -87,7 +90,7 @@ def read(
 
 @row("watch", "Print the messages of a multicast cluster, each once and in order, until Ctrl-C.")
 @click.option("--from", "first", type=int, metavar="N", help="From message N, not the oldest kept.")
-@click.option("--node", type=int, help="As this node sees them, however far behind it is.")
+@click.option("--node", type=NODE_NUMBER, help="As this node sees them, however far behind it is.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="Only COUNT messages.")
 @as_json
 def watch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.errors import LauncherError
+from launcher.parameters import NODE
 from launcher.table import Context, as_json, row
 
 
@@ -14,7 +15,7 @@ from launcher.table import Context, as_json, row
     "cluster must be down. Without --yes it only says what would count and what may be missing."
     "\n\nNODE is an id (2 or n2). Then `launcher up` starts it, and `launcher add` brings others.",
 )
-@click.argument("node")
+@click.argument("node", type=NODE)
 @click.option("--yes", is_flag=True, help="Do it, whatever may be missing.")
 @as_json
 def recover(context: Context, node: str, yes: bool, as_json: bool) -> None:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.5
 LEAVE = ("quit", "exit", "q")
-_NOT_AT_PROMPT = ("up", "repl")
+_NOT_AT_PROMPT = ("up", "repl", "completion")
 
 
 def run(cluster: Cluster) -> int:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher import __version__
 from launcher.errors import UsageError
+from launcher.parameters import CLUSTER_NAME, TARGETS
 
 if TYPE_CHECKING:
     from launcher.cluster import Cluster
@@ -85,6 +87,7 @@ def _where(function: _F) -> _F:
     name = click.option(
         "-p",
         "--name",
+        type=CLUSTER_NAME,
         help="Which cluster, of several side by side.",
         expose_value=False,
         callback=keep,
@@ -102,7 +105,7 @@ def _where(function: _F) -> _F:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 timeout = click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait.")
-targets = click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+targets = click.argument("targets", nargs=-1, required=True, type=TARGETS, metavar="TARGET...")
 
 TARGET_HELP = (
     "\n\nTARGET is an id (2 or n2), several of them, or leader, follower, followers, minority, "
@@ -117,7 +120,7 @@ TARGET_HELP = (
     epilog="`launcher COMMAND --help` tells more of each. The shortest way in: launcher up 5",
 )
 @_where
-@click.version_option(package_name="leeky-raft", message="%(package)s %(version)s")
+@click.version_option(__version__, message=f"leeky-raft {__version__}")
 def launcher() -> None:
     """The group itself does nothing."""
 

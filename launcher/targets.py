@@ -103,6 +103,16 @@ def parse_partition(spec: str, status: ClusterStatus, random: Random) -> list[li
     return resolved
 
 
+def words_for(command: str) -> list[str]:
+    """The words, beside ids, that make sense as a target of this command."""
+    senseless: tuple[str, ...] = ()
+    if command in ("start", "resume"):
+        senseless = _NEEDS_ROLES
+    elif command == "transfer":
+        senseless = _SEVERAL
+    return [word for word in WORDS if word not in senseless]
+
+
 def split(targets: Sequence[str]) -> list[str]:
     """Targets may be separated by commas as well as spaces: `1,2 leader`."""
     return [word for target in targets for word in target.replace(",", " ").split()]

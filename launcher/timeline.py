@@ -399,6 +399,9 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
 """What happened, in words; of several the first whose fields the event has. After the colon stands
 how a field is said; `true` and `false` say nothing and only choose."""
 
+EVENT_NAMES = tuple(sorted(_SENTENCES))
+"""The names of all events that are told in words."""
+
 _PLAIN_VALUE = re.compile(r"[^\s\"'={}\[\],]+")
 _RESET = "\x1b[0m"
 _DIM = "2"

@@ -72,11 +72,15 @@ class Fork(Protocol):
 
     def run(
         self,
-        work: Callable[[], bytes],
+        work: Callable[[Callable[[], None]], bytes],
         done: Callable[[bytes | None, BaseException | None], None],
     ) -> None:
         """`work` sees every object as it is now, whatever becomes of it meanwhile, and changes
-        nothing but files; then `done(result, None)` or `done(None, error)` in the loop."""
+        nothing but files; then `done(result, None)` or `done(None, error)` in the loop.
+
+        `work` is handed a function, and calls it after each step to say that it goes on: one that
+        is silent for minutes is taken for stuck, and ended.
+        """
         ...
 
 

@@ -168,10 +168,12 @@ class Snapshots:
 
         config = self._config
 
-        def work() -> bytes:
-            taken = _Taken(*_write(config, self._files, stands, sessions, machine))
+        def work(goes_on: Callable[[], None]) -> bytes:
+            taken = _Taken(*_write(config, self._files, stands, sessions, machine, goes_on))
             if not is_shipped(config.machine):
-                taken.canonical = _restorable(config, self._files, stands, taken, new_machine)
+                taken.canonical = _restorable(
+                    config, self._files, stands, taken, new_machine, goes_on
+                )
             return msgspec.msgpack.encode(taken)
 
         def ended(result: bytes | None, error: BaseException | None) -> None:
@@ -326,8 +328,11 @@ def _write(
     stands: Stands,
     sessions: Sessions,
     machine: Machine,
+    goes_on: Callable[[], None],
 ) -> tuple[Snapshot, int]:
     """The snapshot, whole and synced, and the checksum of the machine's part.
+
+    goes_on: called after each chunk
 
     Raises MachineError when the machine fails, or gives anything but bytes.
     """
@@ -338,9 +343,11 @@ def _write(
             writer = SnapshotWriter(file, stands)
             for chunk in sessions.snapshot():
                 writer.add(Part.SESSIONS, chunk)
+                goes_on()
             for chunk in _chunks_of(config, machine):
                 writer.add(Part.MACHINE, chunk)
                 state = zlib.crc32(chunk, state)
+                goes_on()
             return writer.finish(), state
     except BaseException:
         files.discard(TAKING)
@@ -368,6 +375,7 @@ def _restorable(
     stands: Stands,
     taken: _Taken,
     new_machine: Callable[[], Machine],
+    goes_on: Callable[[], None],
 ) -> bool:
     """Whether what was just written, restored into a new machine, gives the same bytes again.
 
@@ -378,7 +386,7 @@ def _restorable(
     reader = files.reopen(TAKING)
     index = stands.last_included_index
     try:
-        machine, _ = _restored(config, reader, index, new_machine)
+        machine, _ = _restored(config, reader, index, new_machine, goes_on)
     except BaseException:
         files.discard(TAKING)
         raise
@@ -387,23 +395,36 @@ def _restorable(
     state = 0
     for chunk in _chunks_of(config, machine):
         state = zlib.crc32(chunk, state)
+        goes_on()
     return state == taken.state
 
 
-def _read(reader: SnapshotReader, part: Part) -> Iterator[bytes]:
+def _read(
+    reader: SnapshotReader, part: Part, goes_on: Callable[[], None] | None
+) -> Iterator[bytes]:
     """Its chunks. Raises DiskFailed, which is none of the machine's errors."""
     with failing_as("read", "a snapshot"):
-        yield from reader.chunks(part)
+        for chunk in reader.chunks(part):
+            yield chunk
+            if goes_on is not None:
+                goes_on()
 
 
 def _restored(
-    config: NodeConfig, reader: SnapshotReader, index: int, new_machine: Callable[[], Machine]
+    config: NodeConfig,
+    reader: SnapshotReader,
+    index: int,
+    new_machine: Callable[[], Machine],
+    goes_on: Callable[[], None] | None = None,
 ) -> tuple[Machine, Sessions]:
-    """A new machine and sessions with the state of an intact snapshot. Raises MachineError."""
+    """A new machine and sessions with the state of an intact snapshot. Raises MachineError.
+
+    goes_on: called after each chunk
+    """
     machine, sessions = new_machine(), sessions_of(config)
-    sessions.restore(_read(reader, Part.SESSIONS))
+    sessions.restore(_read(reader, Part.SESSIONS, goes_on))
     try:
-        machine.restore(_read(reader, Part.MACHINE))
+        machine.restore(_read(reader, Part.MACHINE, goes_on))
     except (MachineError, DiskFailed):
         raise
     except BaseException as error:

@@ -18,6 +18,7 @@ from node.errors import DiskFailed
 
 Done: TypeAlias = Callable[[BaseException | None], None]
 ForkDone: TypeAlias = Callable[[bytes | None, BaseException | None], None]
+ForkWork: TypeAlias = Callable[[Callable[[], None]], bytes]
 
 
 class Owner(Protocol):
@@ -120,13 +121,13 @@ class SimulatedFork:
         self._node = node
         self._rng = rng
 
-    def run(self, work: Callable[[], bytes], done: ForkDone) -> None:
+    def run(self, work: ForkWork, done: ForkDone) -> None:
         """Does the work, and reports its result up to eleven disk operations later."""
         node = self._node
         result: bytes | None = None
         failure: BaseException | None = None
         try:
-            result = work()
+            result = work(lambda: None)
         except Exception as error:
             failure = error
         takes_s = node.disk_takes_s() * (1 + 10 * self._rng.random())

@@ -74,11 +74,11 @@ class AtOnce:
 class ForkAtOnce:
     def run(
         self,
-        work: Callable[[], bytes],
+        work: Callable[[Callable[[], None]], bytes],
         done: Callable[[bytes | None, BaseException | None], None],
     ) -> None:
         try:
-            result = work()
+            result = work(lambda: None)
         except Exception as error:
             done(None, error)
         else:
