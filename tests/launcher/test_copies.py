@@ -117,8 +117,11 @@ def test_nor_to_what_a_killed_supervisor_of_the_original_has_left(
     assert record.runtime_dir.is_dir()
     again = FakeCluster(3, config=original.config)
     again.up(detached=True)
-    assert any("removed the sockets" in said for said in again.healed)
-    assert not record.runtime_dir.exists()
+    try:
+        assert any("removed the sockets" in said for said in again.healed)
+        assert not record.runtime_dir.exists()
+    finally:
+        again.down()  # `original` ends only what it has started
 
 
 def test_an_old_copy_put_back_over_it_hides_nothing(original: FakeCluster, tmp_path: Path) -> None:
