@@ -12,6 +12,7 @@ being started, and in a child the lifeline is closed at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import subprocess
@@ -147,7 +148,9 @@ class OwnSupervisor:
         except OSError as error:
             os.close(report)
             os.close(lifeline)
-            raise LauncherError(f"the supervisor cannot be started: {error}") from error
+            hint = " (`ulimit -u` says how many processes a user may have)"
+            why = f"{error}{hint if error.errno == errno.EAGAIN else ''}"
+            raise LauncherError(f"the supervisor cannot be started: {why}") from error
         finally:
             os.close(report_theirs)
             os.close(lifeline_theirs)
