@@ -42,3 +42,31 @@ def test_the_story_of_the_core_names_its_modules_each_after_those_that_it_import
         for names in re.findall(r"(?ms)^from node\.raft import (\(.*?\)|.*?$)", text):
             imported |= set(re.findall(r"(\w+)(?: as \w+)?", names)) & set(told)
         assert imported <= set(told[:position]), name
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_each_make_command_that_a_page_names_exists(page: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    )make\s+([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE))
+    assert {"test", "up", "check"} & named
+    assert named <= targets
+
+
+def test_make_up_installs_what_running_needs_and_no_more() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "\nup: $(RUN)\n" in makefile
+    (recipe,) = re.findall(r"\n\$\(RUN\): .*\n((?:\t.*\n)+)", makefile)
+    assert "-e .\n" in recipe
+    assert "[" not in recipe
+
+
+def test_each_make_command_is_in_its_help() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"\.PHONY: (.*)\n", makefile)
+    unsaid = [
+        target
+        for target in phony.split()
+        if target not in ("help", "rebuild") and f'@echo "make {target} ' not in makefile
+    ]
+    assert unsaid == []

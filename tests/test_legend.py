@@ -102,6 +102,11 @@ def texts(picture: str) -> list[str]:
 
 def check_picture(picture: str) -> None:
     found = texts(picture)
+    root = ElementTree.fromstring(picture)
+    ends = [
+        int(one.attrib["x"]) + int(one.attrib["textLength"]) for one in root if "x" in one.attrib
+    ]
+    assert max(ends) < int(root.attrib["width"]), "no line is longer than the terminal"
     typed = [found[at + 1] for at, text in enumerate(found) if text == "$"]
     assert typed == [f"leeky-raft {command}" for command in session().COMMANDS]
     assert len(found) > 100
