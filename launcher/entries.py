@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -97,9 +98,13 @@ def watch(
     context: Context, first: int | None, node: int | None, count: int | None, as_json: bool
 ) -> None:
     """`launcher watch`."""
-    from launcher.watch import show
+    from launcher.output import print_bytes, print_json
 
-    show(context.cluster().watch(first, node=node), count=count, as_json=as_json)
+    for message in islice(context.cluster().watch(first, node=node), count):
+        if as_json:
+            print_json({"number": message.number, "text": message.text})
+        else:
+            print_bytes(b"%d\t%s" % (message.number, message.data))
 
 
 @dataclass

@@ -16,15 +16,12 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from launcher.status import NodeState
+from launcher.status import TO_BE_RESTARTED, NodeState
 
 STABLE_S = 10.0
 """A node that has run this long has recovered: what happened before it counts no more."""
 
 MAX_BACKOFF_S = 30.0
-
-TO_BE_RESTARTED = "to be restarted"
-"""How the reason begins of a node that nobody wanted to end."""
 
 STOPPED = 0
 REFUSES = 3

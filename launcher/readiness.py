@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from launcher.errors import LauncherError, TimedOut
-from launcher.lifecycle import TO_BE_RESTARTED
-from launcher.status import ClusterStatus, counted
+from launcher.status import TO_BE_RESTARTED, ClusterStatus, counted
 from node.raft.messages import NodeId
 
 PATIENCE_S = 1.0

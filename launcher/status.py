@@ -23,6 +23,9 @@ from node.raft.messages import Membership, NodeId
 NodeState: TypeAlias = Literal["up", "paused", "down", "failed"]
 Role: TypeAlias = Literal["leader", "follower", "candidate", "learner"]
 
+TO_BE_RESTARTED = "to be restarted"
+"""The reason of a node that is down begins so when its supervisor is about to start it again."""
+
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One node.

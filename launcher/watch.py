@@ -16,8 +16,7 @@ While nobody answers, it waits for ANSWER_S at a time, and goes on when somebody
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -69,17 +68,6 @@ def messages(
             yield message
         if seen >= newest:
             pause(POLL_S)
-
-
-def show(shown: Iterable[Message], *, count: int | None, as_json: bool) -> None:
-    """Prints messages as they come; at most `count`, if that is given."""
-    from launcher.output import print_bytes, print_json
-
-    for message in islice(shown, count):
-        if as_json:
-            print_json({"number": message.number, "text": message.text})
-        else:
-            print_bytes(b"%d\t%s" % (message.number, message.data))
 
 
 def _patiently(ask: Ask, queries: Sequence[str]) -> Sequence[ReadAnswer]:
