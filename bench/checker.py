@@ -1,4 +1,4 @@
-"""How fast is `launcher/checker.py`, and how much memory does it take, for its stated size?
+"""How fast `launcher/checking/checker.py` is, and how much memory it takes, for its stated size.
 
     python -m bench.checker [--operations N]
 
@@ -27,7 +27,7 @@ from random import Random
 
 import msgspec
 
-from launcher.checker import Validity, check, explain
+from launcher.checking.checker import Validity, check, explain
 from launcher.checking.history import Kind, Operation
 
 BOUND_S = 60.0

@@ -17,17 +17,17 @@ what it names.
 TYPE_CHECKING = False  # what type checkers take for true
 
 if TYPE_CHECKING:
-    from launcher.answers import ReadAnswer, Submitted
-    from launcher.client import Client
+    from launcher.client.answers import ReadAnswer, Submitted
+    from launcher.client.client import Client
+    from launcher.client.session import SessionLost
+    from launcher.client.subscriber import Message
+    from launcher.client.unanswered import NoAnswer
     from launcher.cluster import Cluster, DownReport
     from launcher.config import ClusterConfig
+    from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
-    from launcher.recovery import Outlook
-    from launcher.session import SessionLost
-    from launcher.status import Chosen, ClusterStatus, HandedOver, NodeStatus
-    from launcher.timeline import Event, Filter
-    from launcher.unanswered import NoAnswer
-    from launcher.watch import Message
+    from launcher.folders.recovery import Outlook
+    from launcher.timeline.render import Event, Filter
     from node.errors import CommandError
     from node.machines.protocol import Machine
     from node.wire import LinkFault
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Chosen": "launcher.status",
-    "Client": "launcher.client",
+    "Chosen": "launcher.control.status",
+    "Client": "launcher.client.client",
     "Cluster": "launcher.cluster",
     "ClusterConfig": "launcher.config",
-    "ClusterStatus": "launcher.status",
+    "ClusterStatus": "launcher.control.status",
     "CommandError": "node.errors",
     "ConfigError": "launcher.errors",
     "DownReport": "launcher.cluster",
-    "Event": "launcher.timeline",
-    "Filter": "launcher.timeline",
-    "HandedOver": "launcher.status",
+    "Event": "launcher.timeline.render",
+    "Filter": "launcher.timeline.render",
+    "HandedOver": "launcher.control.status",
     "LauncherError": "launcher.errors",
     "LinkFault": "node.wire",
     "Machine": "node.machines.protocol",
-    "Message": "launcher.watch",
-    "NoAnswer": "launcher.unanswered",
-    "NodeStatus": "launcher.status",
+    "Message": "launcher.client.subscriber",
+    "NoAnswer": "launcher.client.unanswered",
+    "NodeStatus": "launcher.control.status",
     "NotRunning": "launcher.errors",
-    "Outlook": "launcher.recovery",
-    "ReadAnswer": "launcher.answers",
-    "SessionLost": "launcher.session",
-    "Submitted": "launcher.answers",
+    "Outlook": "launcher.folders.recovery",
+    "ReadAnswer": "launcher.client.answers",
+    "SessionLost": "launcher.client.session",
+    "Submitted": "launcher.client.answers",
     "TimedOut": "launcher.errors",
     "UsageError": "launcher.errors",
 }

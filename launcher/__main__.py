@@ -3,7 +3,7 @@
 `_supervise` is how a launcher starts the supervisor's process. It is answered before anything else
 is imported, since every millisecond of it is a millisecond until there is a leader. With
 `_LAUNCHER_COMPLETE` in the environment, a shell asks what it can offer for the words typed so far
-(`launcher/completion.py`).
+(`launcher/cli/completion.py`).
 """
 
 import os
@@ -18,7 +18,7 @@ def main() -> int:
     """Runs one command and returns its exit status."""
     _leave_out_users_modules()
     if sys.argv[1:2] == ["_supervise"]:
-        from launcher.boot import supervise
+        from launcher.supervisor.boot import supervise
 
         return supervise(sys.argv[2:])
 
@@ -29,12 +29,12 @@ def main() -> int:
 
     module_path.protect_children()
     if asked := os.environ.get("_LAUNCHER_COMPLETE"):
-        from launcher.commands import Context, launcher
-        from launcher.completion import answer
+        from launcher.cli.commands.cluster import Context, launcher
+        from launcher.cli.completion import answer
 
         return answer(launcher, asked, Context())
 
-    from launcher.cli import main as run
+    from launcher.cli.shell import main as run
 
     return run(sys.argv[1:], _open_prompt)
 
@@ -62,7 +62,7 @@ def _leave_out_users_modules() -> None:
 
 
 def _open_prompt(cluster: "Cluster") -> int:
-    from launcher.repl import run
+    from launcher.cli.repl import run
 
     return run(cluster)
 

@@ -5,10 +5,10 @@
         cluster.kill("leader")
         print(cluster.read("GET a").text)
 
-The cluster is not in this process: `up` starts a supervisor of its own (`launcher/supervisor.py`),
-and everything else talks to it, or to the nodes, over their sockets. So several processes may use
-one cluster, `Cluster.attach` reaches one that runs already, and a script needs no
-`if __name__ == "__main__"`.
+The cluster is not in this process: `up` starts a supervisor of its own
+(`launcher/supervisor/supervisor.py`), and everything else talks to it, or to the nodes, over their
+sockets. So several processes may use one cluster, `Cluster.attach` reaches one that runs already,
+and a script needs no `if __name__ == "__main__"`.
 
 Every method blocks, and raises an exception of `launcher/errors.py`, whose text is one line.
 """
@@ -23,25 +23,29 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from launcher import asking, control, ending, forked, limits, lock, readiness, records, recovery
-from launcher.answers import ReadAnswer, Submitted
-from launcher.client import Client, NoAnswer
+from launcher import forked
+from launcher.client.answers import ReadAnswer, Submitted
+from launcher.client.client import Client, NoAnswer
+from launcher.client.shared_client import SharedClient
 from launcher.config import MAX_NODES, ClusterConfig, load
-from launcher.control import Reply, Request
-from launcher.disks import parse_fault
+from launcher.control import asking, readiness
+from launcher.control import requests as control
+from launcher.control.disks import parse_fault
+from launcher.control.requests import Reply, Request
+from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.errors import LauncherError, NotRunning, UsageError
-from launcher.ownership import CutOff, Holder, Running
-from launcher.recovery import Outlook
-from launcher.shared_client import SharedClient
-from launcher.status import Chosen, ClusterStatus, HandedOver
+from launcher.folders import lock, records, recovery
+from launcher.folders.ownership import CutOff, Holder, Running
+from launcher.folders.recovery import Outlook
 from launcher.supervision import OwnSupervisor, check_machine
+from launcher.supervisor import ending, limits
 from node.errors import CommandError
 from node.raft.messages import NodeId
 from node.wire import LinkFault
 
 if TYPE_CHECKING:
-    from launcher.timeline import Event, Filter
-    from launcher.watch import Message
+    from launcher.client.subscriber import Message
+    from launcher.timeline.render import Event, Filter
 
 UP_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 120.0
@@ -82,7 +86,7 @@ class Cluster:
     Raises UsageError or ConfigError.
     """
 
-    _entry = "node.process:main"
+    _entry = "node.process.process:main"
     _start_patience_s = START_PATIENCE_S
 
     def __init__(
@@ -397,7 +401,7 @@ class Cluster:
         return self._call(control.Partition(spec)).groups
 
     def set_links(self, faults: Iterable[LinkFault]) -> None:
-        """From now on the links do this to their messages (`node/faults.py`), and nothing else.
+        """Sets what the links do to their messages from now on (`node/faults/links.py`).
 
         Takes the place of every fault that was set before, a partition too; `heal` ends it. Returns
         when every node that is up has heard it. Raises UsageError for what no link can do.
@@ -452,8 +456,8 @@ class Cluster:
     def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
         """Sends the entries that were not answered again: the same ones, each applied once.
 
-        `error.resend()` does the same. Returns and raises as that does (`launcher/unanswered.py`).
-        """
+        `error.resend()` does the same. Returns and raises as that does
+        (`launcher/client/unanswered.py`)."""
         return self._client().resend(error, timeout_s=timeout_s)
 
     def read(
@@ -495,7 +499,7 @@ class Cluster:
         Goes on across kills, restarts and leader changes. Raises NotRunning when the cluster goes
         down, LauncherError when the machine is another, or has dropped what comes next.
         """
-        from launcher.watch import ANSWER_S, messages
+        from launcher.client.subscriber import ANSWER_S, messages
 
         def ask(queries: Sequence[str]) -> list[ReadAnswer]:
             return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
@@ -507,8 +511,8 @@ class Cluster:
 
         follow: goes on with what happens, until the cluster is down
         """
-        from launcher.tail import follow_timeline, read_timeline
-        from launcher.timeline import Filter
+        from launcher.timeline.reading import follow_timeline, read_timeline
+        from launcher.timeline.render import Filter
 
         log_dir = self.config.log_dir
         events: Iterator[Event]

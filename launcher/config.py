@@ -67,7 +67,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force for one cluster. `_s` is seconds, timescale applied; `_bytes` is bytes.
 
     data_dir, log_dir: absolute, the `-p NAME` subfolder included
-    session_timeout_s, most_sessions: of the cluster's identity (`launcher/claim.py`)
+    session_timeout_s, most_sessions: of the cluster's identity (`launcher/supervisor/claim.py`)
     restart_attempts: starts in a row that may fail before a node is given up
     machine_named: whether cluster.yaml names the machine; else data that exists says which it is
     digest_every: the running hash of what was applied is logged at indexes divisible by it

@@ -1,8 +1,8 @@
 """A launcher's own supervisor: starting its process, and what ties the two together.
 
-Three things join them, and `launcher/boot.py` has the other ends: the spec on its standard input;
-the pipe on which it reports, once, that it is ready or why not; and the lifeline, a pipe whose end
-tells it that the launcher has gone. Letting go of it is one byte on the lifeline.
+Three things join them, and `launcher/supervisor/boot.py` has the other ends: the spec on its
+standard input; the pipe on which it reports, once, that it is ready or why not; and the lifeline, a
+pipe whose end tells it that the launcher has gone. Letting go of it is one byte on the lifeline.
 
 A forked child of the launcher must hold neither the lifeline nor the supervisor's standard input:
 as long as it lived, the supervisor would see no end of them. So nobody forks while a supervisor is
@@ -24,12 +24,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from launcher import forked, machine_check, private, streams
+from launcher import forked, streams
 from launcher.config import ClusterConfig
+from launcher.control.spec import Report, Spec, encode_spec
 from launcher.errors import LauncherError, TimedOut
-from launcher.lifecycle import signal_name
-from launcher.lock import disk_errors
-from launcher.spec import Report, Spec, encode_spec
+from launcher.folders import private
+from launcher.folders.lock import disk_errors
+from launcher.supervisor import machine_check
+from launcher.supervisor.lifecycle import signal_name
 from node import module_path
 
 REPORT_TIMEOUT_S = 20.0

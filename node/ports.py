@@ -1,9 +1,8 @@
 """The ports: all that a server touches of the world outside it.
 
-Each has two implementers: the real one around an operating system, and a simulated one.
-Nothing in `node/server.py` or `node/storage/` reaches a disk, a link or a client in any other way,
-so whatever runs them runs the product's own order of *persist, send, apply* and its own recovery.
-"""
+Each has two implementers: the real one around an operating system, and a simulated one. Nothing in
+`node/server/server.py` or `node/storage/` reaches a disk, a link or a client in any other way, so
+whatever runs them runs the product's own order of *persist, send, apply* and its own recovery."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Submit(
     commands: at most MOST_COMMANDS, each at least one byte long
 
     It goes into the log as it came, so it must hold nothing that is not checked when it comes:
-    `node/requests.py` has the legal values of each field.
+    `node/server/requests.py` has the legal values of each field.
     """
 
     client_id: bytes
@@ -180,7 +180,7 @@ DiskFaultKind: TypeAlias = Literal["hang-disk", "slow-disk", "full-disk", "fail-
 
 
 class DiskFault(msgspec.Struct, frozen=True):
-    """What a node's disk does: `node/disk_faults.py` says what that is.
+    """What a node's disk does: `node/faults/disks.py` says what that is.
 
     delay_s: how much longer each sync of a `slow-disk` takes
     """
@@ -304,7 +304,7 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """the checksum of the machine's state at the index of the last snapshot that was taken here"""
     slowest_apply_s: float = 0.0
     slowest_query_s: float = 0.0
-    """the longest that an apply, and a query, took in this life (`node/machine_watch.py`)"""
+    """the longest that an apply, and a query, took in this life (`node/server/machine_watch.py`)"""
     disk_fault: DiskFault | None = None
     disk_stalled: bool = False
     """what its disk was told to do; and whether a write takes longer than an election timeout"""

@@ -13,9 +13,9 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from launcher.output import status_table
-from launcher.status import ClusterStatus, NodeStatus
-from launcher.timeline import parse_line, render
+from launcher.cli.output import status_table
+from launcher.control.status import ClusterStatus, NodeStatus
+from launcher.timeline.render import parse_line, render
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from launcher import lock
+from launcher.client.sockets import Sockets
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, load
 from launcher.errors import NotRunning
-from launcher.sockets import Sockets
+from launcher.folders import lock
 from node.raft.messages import NodeId
 
 UP_TIMEOUT_S = 60.0

@@ -40,8 +40,8 @@ from launcher.benchmark.bed import Sightings, running, sockets
 from launcher.benchmark.elections import GIVE_UP_S, Delays, Timeouts
 from launcher.benchmark.late_answers import VARIABLE, LateCluster
 from launcher.cluster import Cluster
+from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError
-from launcher.status import ClusterStatus
 from node import wire
 from node.machines.sessions import session_id
 from node.raft.messages import NodeId

@@ -40,7 +40,7 @@ from launcher.benchmark.bed import UP_TIMEOUT_S, Sightings, running, sockets
 from launcher.benchmark.figures import percentile
 from launcher.benchmark.report import Table
 from launcher.benchmark.usage import usage
-from launcher.client import Client
+from launcher.client.client import Client
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError
 

@@ -2,11 +2,11 @@
 
     python -m launcher.benchmark.generator --config cluster.yaml --window 256 --size 256
 
-(see `measure.py` for what it says and when). Entries go through `launcher/client.py`, as those of
-every program do: one at a time with `submit` when the window is 1, otherwise with `submit_many`,
-whose window it is. With `--keys` they are `SET`s of the machine `kv`. With `--reads`, instead,
-calls of `read` with `window` queries each, one call after the other: `GET n` of the machine
-`journal`, each answered with an entry of that size.
+(see `measure.py` for what it says and when). Entries go through `launcher/client/client.py`, as
+those of every program do: one at a time with `submit` when the window is 1, otherwise with
+`submit_many`, whose window it is. With `--keys` they are `SET`s of the machine `kv`. With
+`--reads`, instead, calls of `read` with `window` queries each, one call after the other: `GET n` of
+the machine `journal`, each answered with an entry of that size.
 
 An entry's time begins when the client takes it from the generator's hands, and ends when the
 generator has its answer.
@@ -25,11 +25,11 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher import lock
-from launcher.client import Client
+from launcher.client.client import Client
+from launcher.client.sockets import Sockets
 from launcher.config import load
 from launcher.errors import NotRunning
-from launcher.sockets import Sockets
+from launcher.folders import lock
 
 KEYS = 10_000
 

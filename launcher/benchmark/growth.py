@@ -31,7 +31,7 @@ from launcher.benchmark.load import Effort, Shape, measure_ours, running_cluster
 from launcher.benchmark.measure import measure
 from launcher.benchmark.report import Table, number
 from launcher.benchmark.usage import Usage, usage
-from launcher.client import Client
+from launcher.client.client import Client
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError
 

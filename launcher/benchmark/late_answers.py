@@ -1,10 +1,10 @@
 """A node whose answers to its peers take their time: for experiments only.
 
-A link's delay (`node/faults.py`) is the same for all that crosses it. The broadcast time of the
-paper's §9.3 is the time for a question *and* its answer, and most of it may lie with the answer: a
-server that votes decides at once, and answers when its vote is on its disk. So what answers a peer
-takes a multiple of the link's delay here; where the link has none, it takes no time either.
-"""
+A link's delay (`node/faults/links.py`) is the same for all that crosses it. The broadcast time of
+the paper's §9.3 is the time for a question *and* its answer, and most of it may lie with the
+answer: a server that votes decides at once, and answers when its vote is on its disk. So what
+answers a peer takes a multiple of the link's delay here; where the link has none, it takes no time
+either."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import os
 from multiprocessing.connection import Connection
 
 from launcher.cluster import Cluster
-from node import process, wire
-from node.faults import PASS
+from node import wire
+from node.faults.links import PASS
+from node.process import process
+from node.process.transport import PipeLinks
 from node.raft.messages import (
     AppendEntriesReply,
     InstallSnapshotReply,
@@ -22,7 +24,6 @@ from node.raft.messages import (
     ReadIndexReply,
     RequestVoteReply,
 )
-from node.transport import PipeLinks
 
 VARIABLE = "LEEKY_BENCH_ANSWERS_TAKE"
 """How many times as long as a question; a node inherits it from who starts the supervisor."""

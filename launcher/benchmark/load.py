@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from launcher.benchmark import floor
+from launcher.benchmark import baseline as floor
 from launcher.benchmark.figures import FIELDS, Figures, Goal, median, ratios
 from launcher.benchmark.measure import measure
 from launcher.benchmark.report import Table, number

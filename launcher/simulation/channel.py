@@ -1,6 +1,6 @@
 """The channel of a simulated client: a `Route` with simulated time and connections around it.
 
-`launcher/channel.py` does the same with sockets and real time.
+`launcher/client/channel.py` does the same with sockets and real time.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from launcher.answers import ReadAnswer, Submitted
-from launcher.route import Refused, Route
-from launcher.session import SessionLost, Work
+from launcher.client.answers import ReadAnswer, Submitted
+from launcher.client.route import Refused, Route
+from launcher.client.session import SessionLost, Work
+from launcher.client.sockets import Keys
 from launcher.simulation.network import Connection, Time
 from launcher.simulation.properties import EXACTLY_ONCE
 from launcher.simulation.timer import Waiting
-from launcher.sockets import Keys
 from node import wire
 from node.errors import WireError
 from node.raft.invariants import InvariantBroken

@@ -1,9 +1,9 @@
 """Simulated clients: the product's own client protocol, in simulated time.
 
 Each client has a `Session` and a `Route` for entries and a `Route` for reads, as
-`launcher/client.py` has. A client makes one call at a time: one read, or a few commands that it
-submits together. When a call has no reply in time, the client gives up, as `Client` does: what it
-submitted may still be committed, so it never uses that session again, and begins another one. It
+`launcher/client/client.py` has. A client makes one call at a time: one read, or a few commands that
+it submits together. When a call has no reply in time, the client gives up, as `Client` does: what
+it submitted may still be committed, so it never uses that session again, and begins another one. It
 does the same when the cluster has forgotten its session.
 
 A history for the checker holds every operation and its result. All written values are unique, so
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from launcher.answers import ReadAnswer, Submitted
 from launcher.checking.history import CAS, DELETE, READ, WRITE, Kind, Operation
-from launcher.session import Query, Session
+from launcher.client.answers import ReadAnswer, Submitted
+from launcher.client.session import Query, Session
 from launcher.simulation.channel import SimulatedChannel
 from launcher.simulation.network import Time
 from launcher.simulation.properties import EXACTLY_ONCE, READ_INDEX

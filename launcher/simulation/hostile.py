@@ -1,9 +1,8 @@
 """A hostile client: it sends requests that no client may send, and that must be refused.
 
 It sends one request at a time, to any node, and checks the reply. A request has one invalid field
-(`node/requests.py`), or is no request at all, or is valid and long. A node that accepts an invalid
-request breaks a bound, even if nothing else goes wrong in this run.
-"""
+(`node/server/requests.py`), or is no request at all, or is valid and long. A node that accepts an
+invalid request breaks a bound, even if nothing else goes wrong in this run."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from launcher.simulation.network import Connection, Time
 from node import wire
 from node.raft.invariants import BOUNDS, InvariantBroken
 from node.raft.messages import NodeId
-from node.requests import MOST_CLIENT_ID_BYTES, MOST_SEQUENCE
+from node.server.requests import MOST_CLIENT_ID_BYTES, MOST_SEQUENCE
 from node.wire import MOST_COMMANDS, MOST_UNACKNOWLEDGED, Read, Refused, Submit
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """The simulated links: frames between nodes, and connections between clients and nodes.
 
 A link delivers frames in order and with a small latency, as a pipe does, until a fault changes
-that. The product's own filter (`node/faults.py`) decides what happens to each frame; this module
-does the waiting, in simulated time. A cut link loses the frames that are in flight, as in
-`node/transport.py`, and the news that a process has died.
+that. The product's own filter (`node/faults/links.py`) decides what happens to each frame; this
+module does the waiting, in simulated time. A cut link loses the frames that are in flight, as in
+`node/process/transport.py`, and the news that a process has died.
 
 Clients reach nodes over local sockets, which no partition affects: bytes arrive in order, or the
 connection ends.
@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from node.faults import PASS, FaultFilter
+from node.faults.links import PASS, FaultFilter
 from node.raft.messages import NodeId
 from node.wire import FrameReader, LinkFault
 

@@ -1,4 +1,4 @@
-"""A simulated process around the product's own server: what `node/process.py` is in the real world.
+"""A simulated process around the product's own server, as `node/process/process.py` is a real one.
 
 The node hands the server whatever arrives. A moment later, when everything else that arrived
 meanwhile is handed over too, it calls `pump` and sends what the server has to send. A fault can
@@ -17,7 +17,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from launcher import lives
+from launcher.folders import lives
 from launcher.simulation.clock import Clock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.disk_work import DiskWork, Done, SimulatedFork
@@ -32,7 +32,7 @@ from node.events import HybridClock
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import NodeId
 from node.raft.state import LEADER
-from node.server import Server
+from node.server.server import Server
 
 
 class SimulatedNode(Waiting):
@@ -312,7 +312,7 @@ class SimulatedNode(Waiting):
         self._tell(take)
 
     def _hang_up(self, connection: Connection) -> None:
-        """A client has closed its connection. That pumps nothing, as in `node/process.py`."""
+        """A client has closed its connection. That pumps nothing, as in a real process."""
         if self.server is None:
             return
         if self.paused:

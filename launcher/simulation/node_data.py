@@ -1,14 +1,14 @@
 """What stays of a simulated node from one life to the next: its disk, and what is on record of it.
 
-The supervisor keeps a record of each node's data (`launcher/lives.py`), so that a node can tell
-when its folder was emptied or set back. Faults damage the data from outside; the operator removes
-it for good. Both happen only while the node's process is down: see `SimulatedNode.data_at_rest`.
-"""
+The supervisor keeps a record of each node's data (`launcher/folders/lives.py`), so that a node can
+tell when its folder was emptied or set back. Faults damage the data from outside; the operator
+removes it for good. Both happen only while the node's process is down: see
+`SimulatedNode.data_at_rest`."""
 
 from __future__ import annotations
 
-from launcher import lives
-from launcher.lives import NodeRecord
+from launcher.folders import lives
+from launcher.folders.lives import NodeRecord
 from launcher.simulation.disk import SimulatedDisk
 from node.errors import DamagedLog
 from node.raft.messages import Floor, NodeId
@@ -61,7 +61,8 @@ class NodeData:
         return self.lost or self.flipped or self.tampered
 
     def record_end(self) -> None:
-        """The supervisor records how far the log reaches, as `launcher/claim.py: Claim.look`."""
+        """The supervisor records how far the log reaches, as `launcher/supervisor/claim.py:
+        Claim.look`."""
         mark = read_mark(self.disk, self.disk.list(), self.identity.salt())
         if mark is not None:
             self.record = lives.reaching(self.record, mark.sequence)

@@ -1,11 +1,11 @@
 """The operator: a supervisor, and the person who administers the cluster with it, as one.
 
 The steps of a change of the membership, their order, and what happens to an interrupted change are
-the product's own (`launcher/changes.py`), and so is the record (`launcher/records.py`). Like a real
-supervisor, the operator records a change before it begins, and each step when it is done. It looks
-at the nodes only now and then, and a stopped process tells it nothing. It can be killed between any
-two steps, also between a step and its record. All nodes end with it then, and it forgets whatever
-it has not recorded.
+the product's own (`launcher/supervisor/changes.py`), and so is the record
+(`launcher/folders/records.py`). Like a real supervisor, the operator records a change before it
+begins, and each step when it is done. It looks at the nodes only now and then, and a stopped
+process tells it nothing. It can be killed between any two steps, also between a step and its
+record. All nodes end with it then, and it forgets whatever it has not recorded.
 
 Work of several steps is a generator that yields the simulated seconds until its next step (`Work`,
 `Operator.begin`). In the supervisor, such work is a coroutine.
@@ -20,11 +20,17 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
-from launcher import changes
-from launcher.changes import Act, Beside, Deed, Standing, Verdict, Voters, next_step
-from launcher.records import Change, ClusterRecord
+from launcher.control.status import (
+    ClusterStatus,
+    NodeState,
+    NodeStatus,
+    cluster_status,
+    with_word_of,
+)
+from launcher.folders.records import Change, ClusterRecord
 from launcher.simulation.network import Time
-from launcher.status import ClusterStatus, NodeState, NodeStatus, cluster_status, with_word_of
+from launcher.supervisor import changes
+from launcher.supervisor.changes import Act, Beside, Deed, Standing, Verdict, Voters, next_step
 from node.raft.membership import Configuration, stable
 from node.raft.messages import Floor, NodeId
 from node.wire import Status

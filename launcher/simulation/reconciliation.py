@@ -6,13 +6,13 @@ every node on record must have a vote, and no other node may have one.
 
 from __future__ import annotations
 
-from launcher import changes
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.cluster_wait import SETTLE_S, ClusterWait
 from launcher.simulation.node import SimulatedNode
 from launcher.simulation.operator import Operator, current_leader
 from launcher.simulation.properties import RECONCILED
 from launcher.simulation.situation import Situation
+from launcher.supervisor import changes
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import Membership

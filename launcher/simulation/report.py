@@ -17,7 +17,7 @@ from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
-from launcher.timeline import parse_line, render
+from launcher.timeline.render import parse_line, render
 
 EVENTS_OF_A_NODE = 6
 """How many events of each node are shown."""

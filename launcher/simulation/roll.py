@@ -1,10 +1,9 @@
 """The operator's rolling restart: all nodes, one at a time, as the supervisor does it.
 
 The product decides which node is next, whether it may be taken down now, to which node it hands
-over and when it is back (`launcher/rolling.py`). The operator asks it with what it sees when it
-looks, and stops the node at the same moment. A supervisor lets the node finish its write first;
-here the node ends as by SIGKILL, which is the harder case.
-"""
+over and when it is back (`launcher/supervisor/rolling.py`). The operator asks it with what it sees
+when it looks, and stops the node at the same moment. A supervisor lets the node finish its write
+first; here the node ends as by SIGKILL, which is the harder case."""
 
 from __future__ import annotations
 
@@ -12,10 +11,10 @@ import random
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
-from launcher import rolling
+from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError
 from launcher.simulation.operator import DEED_TAKES_S, LOOKS_EVERY_S, Operator, Work
-from launcher.status import ClusterStatus
+from launcher.supervisor import rolling
 from node.raft.messages import NodeId
 
 if TYPE_CHECKING:

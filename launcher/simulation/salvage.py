@@ -1,8 +1,8 @@
 """The operator recovers a cluster from one survivor, as `launcher recover` does.
 
-As in `launcher/recovery.py`, all nodes are down, and the survivor's data becomes the data of a new
-cluster of one voter; the product's own code rewrites the log (`node/storage/salvage.py`). Every
-other node starts with an empty disk and is added. A recovery begins only while all disks are
+As in `launcher/folders/recovery.py`, all nodes are down, and the survivor's data becomes the data
+of a new cluster of one voter; the product's own code rewrites the log (`node/storage/salvage.py`).
+Every other node starts with an empty disk and is added. A recovery begins only while all disks are
 intact, and the survivor is the node with the most recent log. So it holds all that was committed
 (§5.4.1), and nothing that was acknowledged may be missing afterwards.
 
@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from launcher.lives import NodeRecord
+from launcher.folders.lives import NodeRecord
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.operator import LOOKS_EVERY_S, RECOVERING, Operator, Work
 from node.raft.membership import stable

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from launcher.records import ClusterRecord
+from launcher.folders.records import ClusterRecord
 from launcher.simulation.faults.schedule import (
     ADD,
     FAULTS,

@@ -17,7 +17,7 @@ reconciled      A node that is taken off the record is a member of no configurat
                 count.
 state-machine-  All nodes apply the same commands at the same indexes, and have the same digest
 safety          whenever they have applied as much. Then their machines have answered the same,
-                too, which is what a supervisor compares (`launcher/divergence.py`).
+                too, which is what a supervisor compares (`launcher/control/divergence.py`).
 
 `node/raft/invariants.py` checks the five properties of Figure 3, `memberships.py` the
 configurations. All of them raise `InvariantBroken`.

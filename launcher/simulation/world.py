@@ -9,7 +9,7 @@ byte of its trace.
 A run has two parts. While there are faults (`faults/`), clients compete for a few keys, and every
 step is watched (`watch.py`, `node/raft/invariants.py`). Then the faults stop, and the cluster must
 show that it is live (`liveness.py`). In the end the checker looks at the clients' histories
-(`launcher/checker.py`).
+(`launcher/checking/checker.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import zlib
 
 import msgspec
 
-from launcher.checker import Validity, check, explain
+from launcher.checking.checker import Validity, check, explain
 from launcher.checking.history import Operation
 from launcher.simulation.agenda import Agenda
 from launcher.simulation.availability import check_take_down

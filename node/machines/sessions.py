@@ -17,7 +17,8 @@ for good. A duplicate that comes later still is told so, in an error, and is not
 A session ends by the log alone (thesis §6.3): when it has not been used for longer than the timeout
 in cluster time, and, where there are more than so many, the one that has been idle longest. Nothing
 is done for it while no entry comes. Timeout and number are the same on all nodes for ever: they
-belong to the cluster's identity (`launcher/claim.py`), and a snapshot made by others is refused.
+belong to the cluster's identity (`launcher/supervisor/claim.py`), and a snapshot made by others is
+refused.
 
 What is forgotten must not begin anew: a retry of number 1 would be applied twice. So an id begins
 with the index of an entry that was committed before the session's first request was sent

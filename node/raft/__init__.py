@@ -119,7 +119,8 @@ What this core does not do
 
 - It defends against crashes and a bad network, not against servers that lie. `sanity.py` skips
   messages that make no sense, so that a bug elsewhere does not end this server; no more.
-- It stores, sends and applies nothing, and knows no time: the caller does (`node/server.py`).
+- It stores, sends and applies nothing, and knows no time: the caller does
+  (`node/server/server.py`).
 - It does not know what a command means, and does not notice one that is proposed twice: sessions
   belong to the state machine (`node/machines/sessions.py`).
 - A follower does not forward proposals: it names the leader, and the client goes there. Nor does

@@ -7,8 +7,9 @@ folder alone cannot show this, so the same fact stands in two places and is comp
 
 - In the node's log stands its *life*: its start, counted, with a random token. The node writes it
   before it says anything to anybody (`WriteAheadLog.open`).
-- With whoever starts the node (`launcher/lives.py`) stands what the node has confirmed: the last
-  life, and how many records its log was known to hold. The node speaks only when that is recorded.
+- With whoever starts the node (`launcher/folders/lives.py`) stands what the node has confirmed: the
+  last life, and how many records its log was known to hold. The node speaks only when that is
+  recorded.
 
 Each append to a log is one record with the next number (`sequence` in `segment.py`), whatever it
 holds: a term, a vote, entries, or a truncation. So a log that ends before the recorded number has

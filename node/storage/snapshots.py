@@ -62,7 +62,7 @@ class Part(enum.IntEnum):
 class Stands(msgspec.Struct, frozen=True, array_like=True):
     """The header: what the snapshot stands for.
 
-    digest: the running hash of the entries up to there (`node/applying.py`)
+    digest: the running hash of the entries up to there (`node/server/applying.py`)
     answers: that of the answers to them
     """
 

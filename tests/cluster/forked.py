@@ -18,7 +18,13 @@ from pathlib import Path
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
-    ["launcher.cli", "launcher.cluster", "launcher.client", "launcher.status", "launcher.timeline"]
+    [
+        "launcher.cli.shell",
+        "launcher.cluster",
+        "launcher.client.client",
+        "launcher.control.status",
+        "launcher.timeline.render",
+    ]
 )
 
 

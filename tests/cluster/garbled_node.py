@@ -11,7 +11,9 @@ import signal
 from multiprocessing.connection import Connection
 from socket import socket
 
-from node import process, wire
+from node import wire
+from node.process import process
+from node.process.transport import Link, PipeLinks
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -19,7 +21,6 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
 )
-from node.transport import Link, PipeLinks
 
 NO_FRAME = b"\x7f\xff\xff\xff"
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
-from launcher import lock
 from launcher.config import load
 from launcher.errors import LauncherError
+from launcher.folders import lock
 from tests.cluster import forked
 
 ROOT = Path(__file__).resolve().parents[2]

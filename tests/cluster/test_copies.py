@@ -1,6 +1,6 @@
 """A project that is copied or moved while its cluster runs, by commands, with real nodes.
 
-Each command in each situation: `tests/launcher/test_copies.py`.
+Each command in each situation: `tests/launcher/folders/test_copies.py`.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from launcher import lives, lock, records
 from launcher.config import ClusterConfig, load
+from launcher.folders import lives, lock, records
 from node.errors import LeekyError
 from node.storage.disk import OsDisk
 from node.storage.lives import Life

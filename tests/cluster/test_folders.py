@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import Cluster, emptying, lock
+from launcher import Cluster
 from launcher.config import load
+from launcher.folders import emptying, lock
 from tests.cluster.lab import Lab, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]

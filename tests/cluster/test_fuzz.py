@@ -3,7 +3,7 @@
 Whatever comes: no process ends, none takes more memory than its bounds add up to, and an honest
 client, or operator, is served within `PATIENCE_S`. What is said is built from the parts of real
 frames, with fields that are right, nearly right, and absurd. The pipes between nodes have fuzz
-tests in `tests/node/test_server_fuzz.py` and `tests/node/raft/test_sanity.py`.
+tests in `tests/node/server/test_server_fuzz.py` and `tests/node/raft/test_sanity.py`.
 
 `make test` tries some; `make soak` tries for long.
 """
@@ -25,11 +25,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.client import Client
+from launcher.client.client import Client
+from launcher.client.sockets import Sockets
 from launcher.errors import NotRunning
-from launcher.sockets import Sockets
 from node import wire
-from node.requests import MOST_SEQUENCE
+from node.server.requests import MOST_SEQUENCE
 from node.wire import MOST_COMMANDS, Read, Submit
 from tests.cluster.test_hostile import MOST_MEMORY, PATIENCE_S, Strict, sockets_of, strict_cluster
 from tests.launcher.fake_cluster import FakeCluster, config_in

@@ -21,11 +21,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launcher import Cluster, lock
-from launcher.client import Client
+from launcher import Cluster
+from launcher.client.client import Client
+from launcher.client.sockets import Sockets
 from launcher.config import load
 from launcher.errors import LauncherError, NotRunning
-from launcher.sockets import Sockets
+from launcher.folders import lock
 from node import wire
 from node.machines.sessions import session_id
 from node.raft.messages import NodeId

@@ -11,8 +11,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from launcher import lock
 from launcher.config import load
+from launcher.folders import lock
 from tests.cluster.lab import PATIENCE_S, Done, Lab, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from launcher import Cluster
-from launcher.claim import Claim
 from launcher.config import load
 from launcher.errors import TimedOut
+from launcher.supervisor.claim import Claim
 from node.errors import CommandError
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 from tests.launcher.fake_cluster import runtime_folder

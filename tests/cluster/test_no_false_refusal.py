@@ -19,8 +19,8 @@ from functools import partial
 import pytest
 
 from launcher import Cluster
+from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError
-from launcher.status import ClusterStatus
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 
 pytestmark = pytest.mark.cluster

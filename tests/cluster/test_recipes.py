@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Cluster
-from launcher.watch import Message
+from launcher.client.subscriber import Message
 from node.errors import CommandError
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 

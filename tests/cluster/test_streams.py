@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from launcher.commands import launcher
+from launcher.cli.commands.cluster import launcher
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 
 pytestmark = pytest.mark.cluster

@@ -18,13 +18,13 @@ import msgspec
 import psutil
 
 import launcher
-from launcher import lock, runtime_files
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, load
 from launcher.errors import NotRunning
-from launcher.ownership import Running
-from launcher.process_identity import ProcessRecord
-from launcher.runtime import RuntimeFolder
+from launcher.folders import lock, runtime_files
+from launcher.folders.ownership import Running
+from launcher.folders.process_identity import ProcessRecord
+from launcher.folders.runtime import RuntimeFolder
 
 ROOT = Path(launcher.__file__).parent.parent
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from launcher.answers import Submitted
-from launcher.client import Client
+from launcher.client.answers import Submitted
+from launcher.client.client import Client
 from node import wire
 from node.errors import CommandError
 from node.machines.sessions import TIMEOUT_US, Sessions

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 import launcher
-from launcher import lock
-from launcher.claim import Claim
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
-from launcher.timeline import Filter
+from launcher.folders import lock
+from launcher.supervisor.claim import Claim
+from launcher.timeline.render import Filter
 from tests.launcher.fake_cluster import (
     FakeCluster,
     all_gone,
@@ -47,9 +47,12 @@ def test_the_package_exports_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("launcher.supervisor", {"click", "prompt_toolkit", "tabulate", "node.server"}),
-        ("launcher.cluster", {"asyncio", "multiprocessing", "click", "node.server"}),
-        ("launcher.entry", {"psutil", "yaml", "launcher.cluster"}),
+        (
+            "launcher.supervisor.supervisor",
+            {"click", "prompt_toolkit", "tabulate", "node.server.server"},
+        ),
+        ("launcher.cluster", {"asyncio", "multiprocessing", "click", "node.server.server"}),
+        ("launcher.supervisor.entry", {"psutil", "yaml", "launcher.cluster"}),
     ],
 )
 def test_every_process_loads_what_it_needs(module: str, unwanted: set[str]) -> None:
@@ -66,7 +69,7 @@ def test_a_number_of_nodes_that_makes_no_sense(tmp_path: Path, nodes: int) -> No
         Cluster(nodes, config=config_in(tmp_path))
 
 
-@pytest.mark.parametrize("machine", ["nonsense", "no.such:Class", "launcher.status:Chosen"])
+@pytest.mark.parametrize("machine", ["nonsense", "no.such:Class", "launcher.control.status:Chosen"])
 def test_a_machine_that_is_none_is_refused_before_anything_starts(
     tmp_path: Path, machine: str
 ) -> None:
@@ -372,8 +375,8 @@ def test_down_with_nobody_alive(tmp_path: Path) -> None:
 def test_down_when_the_supervisor_does_not_react(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launcher.ending.DOWN_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("launcher.ending._UNLOCK_PATIENCE_S", 0.5)
+    monkeypatch.setattr("launcher.supervisor.ending.DOWN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("launcher.supervisor.ending._UNLOCK_PATIENCE_S", 0.5)
     with fake_cluster(tmp_path) as cluster:
         processes = cluster.processes()
         supervisor = processes[0].find()

@@ -11,9 +11,9 @@ import msgspec
 import psutil
 import pytest
 
-from launcher import lock
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError
+from launcher.folders import lock
 from tests.launcher.fake_cluster import (
     FakeCluster,
     all_gone,

@@ -17,9 +17,9 @@ import pytest
 
 import launcher
 import node
-from launcher.client import NoAnswer
+from launcher.client.client import NoAnswer
+from launcher.client.session import Unanswered
 from launcher.errors import LauncherError
-from launcher.session import Unanswered
 from node.errors import DamagedLog, LeekyError
 
 LEFT = Unanswered(b"some id", 7, [b"an entry"], sent=True)

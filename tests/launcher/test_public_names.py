@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 import launcher
-from launcher import table, timeline, watch
+from launcher.cli import table
+from launcher.client import subscriber as watch
+from launcher.timeline import render as timeline
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "API.md").read_text()

@@ -11,10 +11,10 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launcher import changes
 from launcher.simulation.faults.schedule import FLIP_BIT, SET_BACK, WIPE, Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from launcher.simulation.memberships import is_quorum
+from launcher.supervisor import changes
 from node.raft.membership import stable
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE

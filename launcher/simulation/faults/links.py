@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from launcher.simulation.network import cuts
-from node.faults import partition
+from node.faults.links import partition
 from node.wire import LinkFault
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ durable. Nothing moves by itself. The caller delivers, persists, drops and crash
 calls `settle`, which delivers and persists until nothing is left to do. Every call into a core is
 followed by a check of its invariants and of the cluster's. A `Witness` is told of every step.
 
-What does not depend on the disk is sent at once, as in `node/server.py`. Everything else waits for
-`persist`, in the order of the Readys.
-"""
+What does not depend on the disk is sent at once, as in `node/server/server.py`. Everything else
+waits for `persist`, in the order of the Readys."""
 
 from __future__ import annotations
 

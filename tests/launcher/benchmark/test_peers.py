@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from launcher import cli
 from launcher.benchmark import peers
 from launcher.benchmark.figures import Figures
 from launcher.benchmark.load import Shape
 from launcher.benchmark.peers import ETCD, OURS, PYSYNCOBJ, Versus
 from launcher.benchmark.ports import free_ports
-from launcher.commands import Context
+from launcher.cli import shell as cli
+from launcher.cli.commands.cluster import Context
 
 
 def figures(*throughputs: float) -> list[Figures]:

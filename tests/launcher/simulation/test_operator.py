@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.records import Change
+from launcher.folders.records import Change
 from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.network import cuts
 from launcher.simulation.node import SimulatedNode, link

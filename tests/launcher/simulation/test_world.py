@@ -17,7 +17,7 @@ from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import World
-from node.clients import Clients
+from node.server.clients import Clients
 from node.storage.wal import WriteAheadLog
 
 SHORT = Options(time_s=6.0)
@@ -167,7 +167,7 @@ def test_only_a_part_of_the_schedule() -> None:
 
 
 def test_a_trace_has_the_form_of_an_event_log() -> None:
-    from launcher.timeline import parse_line
+    from launcher.timeline.render import parse_line
 
     events, text = traced(Options(time_s=3.0), 4)
     assert all(parse_line(line.encode()) is not None for line in text.splitlines())

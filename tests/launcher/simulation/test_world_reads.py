@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from launcher.checking.history import Kind
-from launcher.session import Query
+from launcher.client.session import Query
 from launcher.simulation import clients
 from launcher.simulation.clock import Clock
 from launcher.simulation.faults import processes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import launcher.lives
+import launcher.folders.lives
 import node.storage.lives
 from node.storage import salvage
 from node.storage.wal import WriteAheadLog
@@ -48,7 +48,7 @@ BUGS = [
         name="nobody looks how far the log of a dead node reaches",
         pitfall="At the edges 1",
         story="Only what a life began with is on record: a copy from later in that life counts.",
-        target=launcher.lives,
+        target=launcher.folders.lives,
         attribute="reaching",
         plant=edited(("not known.lived or sequence <= known.sequence", "True")),
         expected=(PROMISES, ELECTION_SAFETY, *LOSS),
@@ -70,7 +70,7 @@ BUGS = [
         name="a rebuilt node is held to what it was told to forget",
         pitfall="",
         story="Its data was removed on purpose, and its empty folder is refused.",
-        target=launcher.lives,
+        target=launcher.folders.lives,
         attribute="emptied",
         plant=edited(("known=LastKnown()", "known=record.known")),
         expected=(RECOVERY,),

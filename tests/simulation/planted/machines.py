@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.applying import Applying
 from node.machines.kv import KeyValue
+from node.server.applying import Applying
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import STATE_MACHINE_SAFETY
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from launcher import changes
+from launcher.supervisor import changes
 from node.raft import reconfiguration, replication
 from node.raft import snapshot as core
 from node.raft.membership import Configuration
 from node.raft.raft import Raft
 from node.raft.state import RaftState
-from node.server import Server
+from node.server.server import Server
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     CONSISTENT,

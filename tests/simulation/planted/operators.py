@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from launcher import rolling
-from launcher.status import ClusterStatus
+from launcher.control.status import ClusterStatus
+from launcher.supervisor import rolling
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import AVAILABILITY
 

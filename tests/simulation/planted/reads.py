@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from node.clients import Clients
 from node.raft import election, lease, reads, transfer
 from node.raft.state import RaftState
+from node.server.clients import Clients
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import CRASH, LINEARIZABILITY, READ_INDEX
 

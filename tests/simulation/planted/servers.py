@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from node import requests
-from node.clients import Clients
 from node.raft.raft import Raft
-from node.server import Server
-from node.write import Write
+from node.server import requests
+from node.server.clients import Clients
+from node.server.server import Server
+from node.server.write import Write
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     BOUNDS,

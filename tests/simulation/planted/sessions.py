@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from launcher.session import Session
-from node import settings
-from node.applying import Applying
+from launcher.client.session import Session
 from node.machines import answers
 from node.machines.sessions import Sessions
+from node.server import settings
+from node.server.applying import Applying
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     CRASH,

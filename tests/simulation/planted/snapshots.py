@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from node import snapshots as server_side
-from node.applying import Applying
 from node.raft import replication
 from node.raft import snapshot as core
 from node.raft.log import Log
-from node.server import Server
+from node.server import snapshots as server_side
+from node.server.applying import Applying
+from node.server.server import Server
+from node.server.write import Write
 from node.storage import snapshots as files
 from node.storage.snapshots import SnapshotFiles, SnapshotWriter
 from node.storage.wal import WriteAheadLog
-from node.write import Write
 from tests.simulation.planted.form import Planted, edited
 from tests.simulation.planted.properties import (
     CONSISTENT,

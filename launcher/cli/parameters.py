@@ -1,0 +1,197 @@
+"""The kinds of words that commands take, and what a shell offers for each of them.
+
+A row of the table of commands gives its parameters one of these types, and the completion of bash,
+zsh and fish (`launcher/cli/completion.py`) asks the type. A type changes nothing of a word: whether
+it makes sense is decided where it is used.
+
+What is offered comes from files alone: cluster.yaml, cluster.json and the names of folders. No
+socket is opened, so a cluster that hangs, or is down, keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+from click.shell_completion import CompletionItem
+
+from node.errors import LeekyError
+
+if TYPE_CHECKING:
+    from launcher.config import ClusterConfig
+
+Words: TypeAlias = Callable[[click.Context], Iterable[str]]
+
+
+class Word(click.types.StringParamType):
+    """A word of a kind of which a shell can offer a few.
+
+    words: those that are offered, in this order; asked only when a shell completes
+    listed: several of them may stand in one word, with commas between them
+    """
+
+    def __init__(self, words: Words, *, listed: bool = False) -> None:
+        self._words = words
+        self._listed = listed
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """The words that begin like the one on the command line, or like the last of its list."""
+        before, comma, last = incomplete.rpartition(",") if self._listed else ("", "", incomplete)
+        words = [word for word in self._words(ctx) if word.startswith(last)]
+        return [CompletionItem(f"{before}{comma}{word}") for word in words]
+
+
+class Targets(Word):
+    """The words that say which nodes a command means."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """As a `Word` does; and what may come after the targets.
+
+        Any number of words may be targets. So where another argument follows them (`disk TARGET...
+        FAULT`), the next word may be that argument as soon as there is one target.
+        """
+        items = super().shell_complete(ctx, param, incomplete)
+        arguments = [one for one in ctx.command.params if isinstance(one, click.Argument)]
+        for one in arguments[arguments.index(param) + 1 :] if param in arguments else ():
+            if isinstance(ctx.params.get(str(one.name)), str):
+                items += one.type.shell_complete(ctx, one, incomplete)
+        return items
+
+
+class NodeNumber(click.types.IntParamType):
+    """The id of a node, as a number."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """The ids of the members."""
+        return _beginning(_members(ctx), incomplete)
+
+
+class ProcessNumber(click.IntRange):
+    """The id of a node, as a number, or 0 for the supervisor."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """0, and the ids of the members."""
+        return _beginning([0, *_members(ctx)], incomplete)
+
+
+def _beginning(numbers: Iterable[int], incomplete: str) -> list[CompletionItem[Any]]:
+    return [CompletionItem(text) for text in map(str, numbers) if text.startswith(incomplete)]
+
+
+# -- what is offered -----------------------------------------------------------------------------
+
+
+def _config(ctx: click.Context) -> ClusterConfig | None:
+    """The config that the words so far ask for; None when it cannot be used."""
+    try:
+        config: ClusterConfig = ctx.obj.load_config()  # of `launcher.cli.table.Context`
+    except (LeekyError, OSError):
+        return None
+    return config
+
+
+def _members(ctx: click.Context) -> list[int]:
+    """The ids of the nodes of the cluster that the words so far mean; none when it is not known.
+
+    A cluster that was never started will have the nodes that cluster.yaml says.
+    """
+    from launcher.folders import records
+
+    config = _config(ctx)
+    if config is None:
+        return []
+    try:
+        record = records.read(config)
+    except (LeekyError, OSError):
+        record = None
+    return list(range(1, config.nodes + 1)) if record is None else record.members
+
+
+def _ids(ctx: click.Context) -> Iterable[str]:
+    return [f"n{node}" for node in _members(ctx)]
+
+
+def _targets(ctx: click.Context) -> Iterable[str]:
+    from launcher.control.targets import words_for
+
+    return [*words_for(ctx.info_name or ""), *_ids(ctx)]
+
+
+def _disk_faults(ctx: click.Context) -> Iterable[str]:
+    from launcher.control.disks import FAULT_WORDS
+
+    return FAULT_WORDS
+
+
+def _cluster_names(ctx: click.Context) -> Iterable[str]:
+    """That of cluster.yaml, and those that have a data folder below its own."""
+    from launcher.settings import is_cluster_name
+
+    config = _config(ctx)
+    if config is None:
+        return []
+    found = {file.parent.name for file in config.data_dir.glob("*/cluster.json")}
+    return [config.name, *sorted(name for name in found - {config.name} if is_cluster_name(name))]
+
+
+def _machines(ctx: click.Context) -> Iterable[str]:
+    from node.machines.registry import names
+
+    return names()
+
+
+def _signals(ctx: click.Context) -> Iterable[str]:
+    import signal
+
+    return sorted(one.name for one in signal.valid_signals() if isinstance(one, signal.Signals))
+
+
+def _levels(ctx: click.Context) -> Iterable[str]:
+    from node.events import LEVELS
+
+    return LEVELS
+
+
+def _events(ctx: click.Context) -> Iterable[str]:
+    from launcher.timeline.render import EVENT_NAMES
+
+    return EVENT_NAMES
+
+
+def _simulated_faults(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.faults.schedule import FAULTS
+
+    return ["all", "none", *FAULTS]
+
+
+def _scenarios(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.stage.script import scenarios
+
+    return scenarios()
+
+
+TARGETS = Targets(_targets, listed=True)
+TARGET = Word(_targets)
+NODE = Word(_ids)
+NODE_NUMBER = NodeNumber()
+PROCESS_NUMBER = ProcessNumber()
+DISK_FAULT = Word(_disk_faults)
+CLUSTER_NAME = Word(_cluster_names)
+MACHINE = Word(_machines)
+SIGNAL = Word(_signals)
+LEVEL = Word(_levels)
+EVENT = Word(_events)
+SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
+SCENARIO = Word(_scenarios)

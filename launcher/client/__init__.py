@@ -1,0 +1,1 @@
+"""Those who submit entries and ask queries."""

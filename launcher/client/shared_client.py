@@ -1,0 +1,80 @@
+"""The client of a `Cluster` object: one for all threads of a process, made when it is needed.
+
+It is made anew when the cluster was taken down and came up again, since its sockets are elsewhere
+then. The one before is let go of; a call of another thread that still uses it keeps it until then.
+A forked child begins with no client, and with a lock that nobody holds.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+
+from launcher import forked
+from launcher.client.answers import Submitted
+from launcher.client.client import Client
+from launcher.client.sockets import Sockets
+from launcher.client.unanswered import NoAnswer
+from launcher.config import ClusterConfig
+from launcher.control import asking
+from launcher.folders import lock, runtime_files
+
+
+class SharedClient:
+    """Safe for several threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: tuple[Client, Path] | None = None
+        """The client, and the folder of the sockets that it uses."""
+        forked.tell_children(self)
+
+    def get(self, config: ClusterConfig) -> Client:
+        """The client of the cluster as it runs now. Raises NotRunning, as `asking.running`."""
+        made = self._made
+        if made is not None and _still_runs(config, made[1]):
+            return made[0]
+        runtime_dir = asking.runtime_dir(config)
+        with self._lock:
+            if self._made is None or self._made[1] != runtime_dir:
+                self._made = _client_of(config, runtime_dir), runtime_dir
+            return self._made[0]
+
+    def close(self) -> None:
+        """Ends the connections; `get` makes others. A call that waits raises UsageError."""
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made[0].close()
+
+    def after_fork(self) -> None:
+        """See `forked.Forkable`."""
+        self._lock = threading.Lock()
+        self._made = None
+
+
+def _still_runs(config: ClusterConfig, runtime_dir: Path) -> bool:
+    """Whether the cluster whose sockets are in that folder still runs.
+
+    This is asked at each call, and to find out who runs costs more than to submit an entry. A
+    supervisor removes its own folder, and that of a dead one before it. When somebody else has
+    removed it, the same supervisor makes another, under the same name if it can.
+    """
+    return lock.is_locked(config) and (runtime_dir / runtime_files.OWNER_FILE).exists()
+
+
+def _client_of(config: ClusterConfig, runtime_dir: Path) -> Client:
+    return Client(
+        Sockets(config, runtime_dir),
+        timeout_s=config.client_timeout_s,
+        max_entry_bytes=config.entry_limit_bytes,
+        idle_s=config.session_timeout_s / 2,
+        resend=partial(_resend, config),
+    )
+
+
+def _resend(config: ClusterConfig, error: NoAnswer, timeout_s: float | None) -> list[Submitted]:
+    """As `Client.resend`, wherever the cluster runs by now, and in whichever process this is."""
+    with _client_of(config, asking.runtime_dir(config)) as client:
+        return client.resend(error, timeout_s=timeout_s)

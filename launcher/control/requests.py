@@ -1,0 +1,333 @@
+"""The control socket: what an operator asks of the supervisor, and how it answers.
+
+`control.sock` in the cluster's runtime folder, which only its user can enter. Frames are those of
+`multiprocessing.connection` (a length of four bytes), each a JSON object. A request names its `op`:
+
+    status                              {"ok": true, "status": {...}, "restarting": [3]}
+    kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
+    stop, pause, resume, snapshot {targets}
+    start {targets, other_machine_code}
+    restart {targets, rolling, other_machine_code}
+    transfer {targets}                  {"ok": true, "handed_over": {"led", "leads", "term"}}
+    add {count}, remove {targets}, rebuild {targets}
+    partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
+    links {faults}
+    heal
+    disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
+    down                                answered when every node is gone
+    anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
+    anything, of one client too many    {"ok": false, "error": "...", "busy": true}
+
+`kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
+`snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
+a minute with an error that says that they go on. This is the operator's side; the supervisor's is
+`launcher/supervisor/listener.py`. What a request may say is checked by one function, `check`, on
+both: before it is sent, and before it is carried out."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from launcher.control.disks import check_fault
+from launcher.control.status import Chosen, ClusterStatus, HandedOver
+from launcher.control.targets import shown
+from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.settings import MAX_NODES
+from node import wire
+from node.faults import links as faults
+from node.raft.messages import NodeId
+
+CONTROL_SOCKET = "control.sock"
+"""Its name in the runtime folder."""
+
+_LOOK_INTERVAL_S = 1.0
+MOST_TARGET_CHARACTERS = 4096
+"""All targets of one request together, or its partition, are no longer: far more than name every
+node several times."""
+
+_BUSY_PAUSE_S = 0.05
+"""So long who finds the supervisor busy waits before it asks again."""
+
+MOST_LINK_FAULTS = 4096
+"""More than four for each direction of each link of the largest cluster."""
+
+
+class AskStatus(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
+    """How is everybody?"""
+
+
+class Kill(msgspec.Struct, frozen=True, tag_field="op", tag="kill"):
+    """Send a signal. `signal` is a name, with or without SIG, or a number."""
+
+    targets: list[str]
+    signal: str = "SIGKILL"
+
+
+class StopNodes(msgspec.Struct, frozen=True, tag_field="op", tag="stop"):
+    """Stop in good order."""
+
+    targets: list[str]
+
+
+class StartNodes(msgspec.Struct, frozen=True, tag_field="op", tag="start"):
+    """Start what is not running.
+
+    other_machine_code: also where the machine's code is not what the nodes that run have
+    """
+
+    targets: list[str]
+    other_machine_code: bool = False
+
+
+class RestartNodes(msgspec.Struct, frozen=True, tag_field="op", tag="restart"):
+    """Stop and start. rolling: one at a time, each caught up before the next.
+
+    other_machine_code: as for `StartNodes`
+    """
+
+    targets: list[str]
+    rolling: bool = False
+    other_machine_code: bool = False
+
+
+class Transfer(msgspec.Struct, frozen=True, tag_field="op", tag="transfer"):
+    """Have the leader hand over to the one node that the targets mean."""
+
+    targets: list[str]
+
+
+class Pause(msgspec.Struct, frozen=True, tag_field="op", tag="pause"):
+    """SIGSTOP."""
+
+    targets: list[str]
+
+
+class Resume(msgspec.Struct, frozen=True, tag_field="op", tag="resume"):
+    """SIGCONT."""
+
+    targets: list[str]
+
+
+class TakeSnapshots(msgspec.Struct, frozen=True, tag_field="op", tag="snapshot"):
+    """Take a snapshot of what is applied."""
+
+    targets: list[str]
+
+
+class AddNodes(msgspec.Struct, frozen=True, tag_field="op", tag="add"):
+    """Start new nodes and make them voters."""
+
+    count: int
+
+
+class RemoveNodes(msgspec.Struct, frozen=True, tag_field="op", tag="remove"):
+    """Make nodes no members any more, stop them and remove their data."""
+
+    targets: list[str]
+
+
+class Rebuild(msgspec.Struct, frozen=True, tag_field="op", tag="rebuild"):
+    """Have nodes forget everything and learn it from their peers, one after the other."""
+
+    targets: list[str]
+
+
+class Partition(msgspec.Struct, frozen=True, tag_field="op", tag="partition"):
+    """Cut every link between the groups."""
+
+    spec: str
+
+
+class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
+    """From now on the links do this to their messages, and nothing else."""
+
+    faults: list[wire.LinkFault]
+
+
+class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
+    """Mend every link."""
+
+
+class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
+    """Have the disks of nodes do this, and nothing else; None: they are well."""
+
+    targets: list[str]
+    fault: wire.DiskFault | None
+
+
+class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
+    """Take the cluster down."""
+
+
+Request: TypeAlias = (
+    AskStatus
+    | Kill
+    | StopNodes
+    | StartNodes
+    | RestartNodes
+    | Transfer
+    | Pause
+    | Resume
+    | TakeSnapshots
+    | AddNodes
+    | RemoveNodes
+    | Rebuild
+    | Partition
+    | SetLinks
+    | Heal
+    | SetDisks
+    | Down
+)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to any request.
+
+    busy: the request was not looked at, for there are too many connections; ask again
+    restarting: the nodes that are about to come up by themselves
+    """
+
+    ok: bool
+    error: str = ""
+    exit_status: int = 0
+    busy: bool = False
+    chosen: list[Chosen] = []
+    status: ClusterStatus | None = None
+    restarting: list[NodeId] = []
+    groups: list[list[NodeId]] = []
+    handed_over: HandedOver | None = None
+
+
+# -- what may be asked ---------------------------------------------------------------------------
+
+
+def check(request: Request) -> None:
+    """Raises UsageError for a request that makes no sense, whatever the state of the cluster.
+
+    Whom the targets mean is not looked at here: that takes the cluster
+    (`launcher/control/targets.py`)."""
+    match request:
+        case Kill(_, name):
+            parse_signal(name)
+        case AddNodes(count):
+            if not 1 <= count <= MAX_NODES:
+                raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
+        case Partition(spec):
+            _check_length("a partition", len(spec))
+        case SetLinks(asked):
+            _check_links(asked)
+        case SetDisks(_, fault):
+            if fault is not None:
+                check_fault(fault)
+        case _:
+            pass
+    targets: list[str] = getattr(request, "targets", [])
+    _check_length("the targets", sum(len(target) + 1 for target in targets))
+
+
+def _check_length(what: str, characters: int) -> None:
+    if characters > MOST_TARGET_CHARACTERS:
+        raise UsageError(f"{what} may have {MOST_TARGET_CHARACTERS} characters, not {characters}")
+
+
+def _check_links(asked: list[wire.LinkFault]) -> None:
+    if len(asked) > MOST_LINK_FAULTS:
+        raise UsageError(f"the links can have {MOST_LINK_FAULTS} faults, not {len(asked)}")
+    for fault in asked:
+        try:
+            faults.check(fault)
+        except ValueError as error:
+            raise UsageError(f"no link can do that: {error}") from error
+
+
+# -- asking --------------------------------------------------------------------------------------
+
+
+def call(
+    path: Path, request: Request, timeout_s: float, look: Callable[[], None] | None = None
+) -> Reply:
+    """Asks the supervisor behind `path`. Blocks.
+
+    look: called each second while it waits; what it raises ends the call
+
+    Raises UsageError for a request that makes no sense, before anything is sent; NotRunning when
+    nobody listens or whoever did has died, TimedOut, and what the supervisor answered: UsageError,
+    TimedOut or LauncherError.
+    """
+    check(request)
+    deadline = time.monotonic() + timeout_s
+    try:
+        reply = _ask(path, request, deadline, look)
+        while reply is None or (reply.busy and time.monotonic() + _BUSY_PAUSE_S < deadline):
+            time.sleep(_BUSY_PAUSE_S)
+            reply = _ask(path, request, deadline, look)
+    except TimeoutError as error:
+        raise TimedOut(f"the supervisor has not answered in {timeout_s:g} s") from error
+    except (OSError, EOFError) as error:
+        raise NotRunning("the supervisor is gone: `launcher up` starts the cluster") from error
+    if reply.ok:
+        return reply
+    kinds: dict[int, type[LauncherError]] = {2: UsageError, 3: NotRunning, 4: TimedOut}
+    raise kinds.get(reply.exit_status, LauncherError)(reply.error)
+
+
+def _ask(
+    path: Path, request: Request, deadline: float, look: Callable[[], None] | None
+) -> Reply | None:
+    """The supervisor's answer; None when so many wait to be let in that it cannot be asked now."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(left_s)
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:
+            return None
+        with suppress(BrokenPipeError):  # it has told us already that it is busy
+            connection.sendall(wire.frame(msgspec.json.encode(request)))
+        return msgspec.json.decode(_receive(connection, deadline, look), type=Reply)
+
+
+def _receive(connection: socket.socket, deadline: float, look: Callable[[], None] | None) -> bytes:
+    frames = wire.FrameReader()
+    while True:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        connection.settimeout(left_s if look is None else min(left_s, _LOOK_INTERVAL_S))
+        try:
+            data = connection.recv(1 << 16)
+        except TimeoutError:
+            if look is not None:
+                look()
+            continue
+        if not data:
+            raise EOFError
+        for body in frames.feed(data):
+            return body
+
+
+# -- signals -------------------------------------------------------------------------------------
+
+
+def parse_signal(text: str) -> signal.Signals:
+    """`SIGTERM`, `term` or `15`. Raises UsageError."""
+    name = text.strip().upper()
+    try:
+        if name.isascii() and name.isdigit():
+            return signal.Signals(int(name))
+        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+    except (KeyError, ValueError):
+        raise UsageError(
+            f"there is no signal {shown(text)}: write a name such as KILL, TERM or SIGINT, "
+            "or a number"
+        ) from None

@@ -1,0 +1,333 @@
+"""What a cluster and its nodes look like at one moment: what `ps` shows, and `ps --json` prints.
+
+The fields and their names are a contract; scripts rely on them. A node that is not running keeps
+what was last known of its log, and has no role, no leader, no pid, and nothing that is measured.
+
+Who votes is in the log, and nodes come and go. So nothing here counts nodes to find out whether a
+quorum is up: `ClusterStatus` has the membership in force, and every such question is asked of its
+`Configuration`, which knows joint consensus and learners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from launcher.control.divergence import Divergence
+from node import wire
+from node.raft.membership import Configuration, majority, stable
+from node.raft.messages import Membership, NodeId
+
+NodeState: TypeAlias = Literal["up", "paused", "down", "failed"]
+Role: TypeAlias = Literal["leader", "follower", "candidate", "learner"]
+
+TO_BE_RESTARTED = "to be restarted"
+"""The reason of a node that is down begins so when its supervisor is about to start it again."""
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One node.
+
+    state: `up` (its process runs), `paused` (it is stopped by a signal), `down` (it is not running
+        because somebody meant it, or it waits to be restarted), `failed` (it will not be restarted)
+    role: null while the node has not said it yet
+    restarts: how often it was started again since the supervisor started
+    cpu_percent: of one core, since the last time somebody asked
+    responding: whether the process answers; false too when there is none, or it is paused
+    last_answer_s: seconds since it last said anything; null before it has, and without a process.
+        What is shown of it is as old as that
+    reason: why it is down or failed; empty when it is neither disk: what is wrong with its disk, as
+    far as anybody knows (`launcher/control/disks.py`), or empty change: why it has no vote, or is
+    about to lose it, and what the change of the membership that
+        it is in waits for (`launcher/supervisor/changes.py`); empty for a voter that is in no
+        change
+    snapshot: why its last attempt to take a snapshot failed; empty if it did not
+    slowest_apply_s, slowest_query_s: the longest that one took in this life; several entries that
+        came together may count as one
+    diverged: how its machine differs from other nodes' (`launcher/control/divergence.py`); null if
+    it
+        does not, as far as is known
+    """
+
+    id: NodeId
+    state: NodeState
+    role: Role | None = None
+    term: int = 0
+    leader: NodeId | None = None
+    voter: bool = True
+    first_index: int = 0
+    last_index: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    snapshot_index: int = 0
+    pid: int | None = None
+    restarts: int = 0
+    uptime_s: float | None = None
+    cpu_percent: float | None = None
+    rss_bytes: int | None = None
+    reason: str = ""
+    disk: str = ""
+    change: str = ""
+    responding: bool = True
+    last_answer_s: float | None = None
+    snapshot: str = ""
+    slowest_apply_s: float | None = None
+    slowest_query_s: float | None = None
+    diverged: Divergence | None = None
+
+    @property
+    def hangs(self) -> bool:
+        """There is a process that runs, has answered, and does not answer any more."""
+        return self.state == "up" and not self.responding and self.last_answer_s is not None
+
+    @property
+    def running(self) -> bool:
+        """There is a process, be it paused."""
+        return self.state in ("up", "paused")
+
+
+class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """All nodes, in the order of their ids.
+
+    leader: the node that is up and leads in the highest term in which any such node leads
+    term: the highest that any node has been in
+    membership: who takes part, as the leader has it; without a leader, as the node with the newest
+        log has it; None while no node has said it
+    membership_committed: whether that node knows the entry with this membership to be committed
+    """
+
+    cluster: str
+    supervisor_pid: int
+    leader: NodeId | None
+    term: int
+    nodes: list[NodeStatus]
+    membership: Membership | None = None
+    membership_committed: bool = False
+
+    def node(self, node_id: NodeId) -> NodeStatus:
+        """Raises KeyError when the cluster has no such node."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+    def has(self, node_id: NodeId) -> bool:
+        """Whether the cluster has such a node."""
+        return any(node.id == node_id for node in self.nodes)
+
+    @property
+    def up(self) -> list[NodeStatus]:
+        """The nodes that can take part at this moment."""
+        return [node for node in self.nodes if node.state == "up"]
+
+    @property
+    def commit_index(self) -> int:
+        """The highest index that any node knows to be committed."""
+        return max((node.commit_index for node in self.nodes), default=0)
+
+    # -- quorums -----------------------------------------------------------------------------
+
+    def has_quorum(self, ids: Iterable[NodeId]) -> bool:
+        """Whether these nodes can elect a leader and commit; no while it is unknown who votes."""
+        return self.membership is not None and Configuration(self.membership).has_quorum(ids)
+
+    def quorum_without(self, *ids: NodeId) -> bool:
+        """Whether the nodes that are up are a quorum without these."""
+        return self.has_quorum({node.id for node in self.up} - set(ids))
+
+    def may_become_quorum(self, ids: Iterable[NodeId]) -> bool:
+        """Whether these nodes may come to be a quorum, as far as is known.
+
+        A joint configuration that is not committed may yet be truncated, and then the old voters
+        decide alone; without a majority of them nothing is ever decided.
+        """
+        if self.membership is None:
+            return True
+        decide = self.membership.outgoing or self.membership.voters
+        return Configuration(stable(decide)).has_quorum(ids)
+
+    def may_vote(self, node_id: NodeId) -> bool:
+        """Whether the node is a voter, of either half during joint consensus."""
+        return self.membership is not None and Configuration(self.membership).may_vote(node_id)
+
+    def is_member(self, node_id: NodeId) -> bool:
+        """Whether the node takes part: as a voter, or as a learner."""
+        return self.membership is not None and node_id in self.membership.members
+
+    @property
+    def followers(self) -> list[NodeId]:
+        """The nodes that are up, answer, and follow the leader in its term; it is one of them."""
+        if self.leader is None:
+            return []
+        term = self.node(self.leader).term
+        there = [node for node in self.up if not node.hangs]
+        return [node.id for node in there if (node.leader, node.term) == (self.leader, term)]
+
+    @property
+    def served(self) -> bool:
+        """There is a leader that a quorum of its configuration follows."""
+        return self.has_quorum(self.followers)
+
+    @property
+    def settled(self) -> bool:
+        """Served, and every voter that is up follows the leader.
+
+        A node that learns does not count, nor one that nobody has made a member.
+        """
+        voters = {node.id for node in self.up if self.may_vote(node.id)}
+        return self.served and voters <= set(self.followers)
+
+    @property
+    def converged(self) -> bool:
+        """Settled, and every member that is up has the leader's whole log, committed and applied,
+        and its machine's answers do not differ from the others', as far as is known.
+
+        A node that learns is a member. One that nobody has made a member does not count.
+        """
+        members = [node for node in self.up if self.is_member(node.id)]
+        return (
+            self.settled
+            and len({node.last_index for node in members}) == 1
+            and all(node.applied_index == node.commit_index == node.last_index for node in members)
+            and not self.diverged
+        )
+
+    @property
+    def diverged(self) -> list[NodeStatus]:
+        """The nodes whose machines differ from others', whether they run or not."""
+        return [node for node in self.nodes if node.diverged is not None]
+
+    def missing(self) -> str:
+        """The nodes that are not up, or hang, and why: `n3 is down (killed), n4, n5 are paused`."""
+        alike: dict[tuple[str, str], list[str]] = {}
+        for node in self.nodes:
+            if node.hangs:
+                why = f"for {node.last_answer_s:.0f} s"
+                alike.setdefault(("not responding", why), []).append(f"n{node.id}")
+            elif node.state != "up":
+                alike.setdefault((node.state, node.reason), []).append(f"n{node.id}")
+        return ", ".join(
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {state}"
+            + (f" ({reason})" if reason else "")
+            for (state, reason), names in alike.items()
+        )
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """A node that a command chose, as it was when it was chosen.
+
+    note: what the command found to say about it, for example that it was down already
+    """
+
+    id: NodeId
+    role: Role | None
+    term: int
+    commit_index: int
+    note: str = ""
+
+
+class HandedOver(msgspec.Struct, frozen=True):
+    """Who led and who leads now, in which term; the same node when it led already."""
+
+    led: NodeId
+    leads: NodeId
+    term: int
+
+
+def find_leader(nodes: Iterable[NodeStatus], led_term: int = 0) -> NodeId | None:
+    """Who leads: a deposed leader that has not heard of it yet is in a lower term (§5.1).
+
+    led_term: a term that has had a leader, which may be paused or cut off now
+    """
+    leaders = [
+        node
+        for node in nodes
+        if node.state == "up" and node.role == "leader" and node.term >= led_term
+    ]
+    return max(leaders, key=lambda node: node.term).id if leaders else None
+
+
+def counted(membership: Membership, ids: Iterable[NodeId], verb: str) -> str:
+    """How many voters there are among `ids` and how many it takes, of both halves if it is joint.
+
+    `1 of 3 voters are up and it takes 2`, where `verb` is `are up`.
+    """
+    present = set(ids)
+
+    def of(half: tuple[NodeId, ...], kind: str) -> str:
+        return f"{len(present & set(half))} of {len(half)} {kind}"
+
+    voters, outgoing = membership.voters, membership.outgoing
+    if not outgoing:
+        return f"{of(voters, 'voters')} {verb} and it takes {majority(voters)}"
+    return (
+        f"{of(outgoing, 'old voters')} ({_names(outgoing)}) and {of(voters, 'new voters')} "
+        f"({_names(voters)}) {verb}, and it takes {majority(outgoing)} and {majority(voters)}"
+    )
+
+
+def _names(ids: Iterable[NodeId]) -> str:
+    return ", ".join(f"n{node}" for node in ids)
+
+
+# -- from what nodes say -----------------------------------------------------------------------
+
+
+def with_word_of(node: NodeStatus, said: wire.Status, *, answers: bool) -> NodeStatus:
+    """The node, with what it said last.
+
+    answers: it was said by a process that still runs, so its role counts
+    """
+    return msgspec.structs.replace(
+        node,
+        role=msgspec.convert(said.role, Role) if answers else None,
+        leader=said.leader if answers else None,
+        term=said.term,
+        voter=said.voter,
+        first_index=said.first_index,
+        last_index=said.last_index,
+        commit_index=said.commit_index,
+        applied_index=said.applied_index,
+        snapshot_index=said.snapshot_index,
+    )
+
+
+def cluster_status(
+    cluster: str,
+    supervisor_pid: int,
+    nodes: list[NodeStatus],
+    said: Mapping[NodeId, wire.Status],
+    led_term: int = 0,
+) -> ClusterStatus:
+    """All of them, and who takes part by the word of whoever knows it best.
+
+    said: the last that each node said; nothing for a node that has not said anything
+    led_term: the newest term of which any node has said that it leads it
+    """
+    leader = find_leader(nodes, led_term)
+    led_term = max([led_term, *(node.term for node in nodes if node.id == leader)])
+    nodes = [_without_overtaken(node, leader, led_term) for node in nodes]
+    best = max(said.values(), key=_how_new, default=None) if leader is None else said[leader]
+    return ClusterStatus(
+        cluster=cluster,
+        supervisor_pid=supervisor_pid,
+        leader=leader,
+        term=max(node.term for node in nodes),
+        nodes=nodes,
+        membership=None if best is None else best.membership,
+        membership_committed=best is not None and best.membership_committed,
+    )
+
+
+def _without_overtaken(node: NodeStatus, leader: NodeId | None, led_term: int) -> NodeStatus:
+    """The node; one that said that it leads, and does not answer any more, leads no more when
+    another has led a newer term."""
+    if node.role != "leader" or not node.hangs or node.id == leader or node.term >= led_term:
+        return node
+    return msgspec.structs.replace(node, role=None, leader=None)
+
+
+def _how_new(said: wire.Status) -> tuple[int, int, int]:
+    return said.term, said.commit_index, said.last_index

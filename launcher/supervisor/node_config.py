@@ -1,0 +1,89 @@
+"""What a node process is told when it starts, put together from all who know a part of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launcher.config import ClusterConfig
+from launcher.folders.records import ClusterRecord
+from node.raft.messages import NodeId
+from node.raft.settings import LOG_BOUND, Limits, Timing
+from node.storage.lives import LastKnown, Life
+from node.wire import LinkFault, NodeConfig
+
+
+def node_config(
+    config: ClusterConfig,
+    cluster: ClusterRecord,
+    node: NodeId,
+    life: Life,
+    known: LastKnown,
+    *,
+    peers: dict[NodeId, int],
+    socket: Path,
+    python_path: list[Path],
+    faults: list[LinkFault],
+    machine_codes: list[str],
+) -> NodeConfig:
+    """For this start of `node`.
+
+    known: what its data is known to have held before it
+    peers: the lives of the nodes to which it is handed a pipe
+    faults: what the links do already
+    machine_codes: the code that its machine may have; none: any
+    """
+    return NodeConfig(
+        cluster_id=cluster.cluster_id,
+        cluster_name=config.name,
+        node_id=node,
+        life=life.number,
+        life_token=life.token,
+        founding=cluster.founding,
+        known=known,
+        voters=cluster.voters_of(node),
+        floor=cluster.floor_of(node),
+        peers=peers,
+        data_dir=config.node_data_dir(node),
+        event_log=config.event_log(node),
+        socket=socket,
+        machine=config.machine,
+        python_path=python_path,
+        timing=_timing(config),
+        limits=_limits(config),
+        max_entry_bytes=config.entry_limit_bytes,
+        segment_bytes=config.segment_bytes,
+        snapshot_log_bytes=config.snapshot_log_bytes,
+        snapshot_entries=config.snapshot_entries,
+        session_timeout_s=cluster.session_timeout_s,
+        most_sessions=cluster.most_sessions,
+        most_clients=config.most_clients,
+        log_level=config.log_level,
+        log_rotate_bytes=config.log_rotate_bytes,
+        digest_every=config.digest_every,
+        slow_s=config.slow_s,
+        machine_codes=machine_codes,
+        faults=faults,
+    )
+
+
+def _timing(config: ClusterConfig) -> Timing:
+    lease = config.reads == "lease"
+    return Timing(
+        heartbeat_interval_s=config.heartbeat_interval_s,
+        election_timeout_min_s=config.election_timeout_min_s,
+        election_timeout_max_s=config.election_timeout_max_s,
+        failure_hint=config.failure_hint and not lease,
+        pre_vote=config.pre_vote,
+        lease=lease,
+    )
+
+
+def _limits(config: ClusterConfig) -> Limits:
+    return Limits(
+        max_append_bytes=config.append_limit_bytes,
+        inflight_batches=config.inflight_batches,
+        inflight_bytes=config.inflight_bytes,
+        max_uncommitted_bytes=config.uncommitted_bytes,
+        max_trailing_bytes=config.snapshot_trailing_bytes,
+        max_log_bytes=config.snapshot_log_bytes * LOG_BOUND,
+    )

@@ -1,0 +1,592 @@
+"""The nodes of a cluster: their processes, the pipes between them, and what is known of each.
+
+A node is started the same way at first and ever after: it gets one end of a fresh pipe to each peer
+that lives, and that peer gets the other end over its control pipe (`NewLink`). The supervisor keeps
+no copy of either, so a node that dies is end-of-file at each of its peers at once.
+
+Starts come one after the other, in a thread, because the forkserver answers only when it has
+forked. Everything else happens in the event loop and waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from launcher.config import ClusterConfig
+from launcher.control.divergence import Comparison, event_of
+from launcher.control.status import ClusterStatus, NodeStatus, cluster_status
+from launcher.errors import LauncherError, one_line, saying
+from launcher.folders import private
+from launcher.folders.lives import advice
+from launcher.folders.ownership import folder_at
+from launcher.folders.process_identity import ProcessRecord
+from launcher.folders.records import Change
+from launcher.supervisor import machine_code
+from launcher.supervisor.changes import with_reasons
+from launcher.supervisor.claim import Claim
+from launcher.supervisor.describing import describe
+from launcher.supervisor.lifecycle import End, Lifecycle, RestartPolicy
+from launcher.supervisor.node_config import node_config
+from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
+from node import wire
+from node.events import EventLog, HybridClock
+from node.faults.disks import ONCE
+from node.raft.messages import Floor, NodeId
+
+STATUS_PATIENCE_S = 0.3
+"""How long `ps` waits for nodes that do not answer; it then shows what was last known of them."""
+
+_RECORD_AGAIN_S = 0.5
+
+TRANSFER_PATIENCE_S = 1.0
+"""How much longer than it may take we wait for the word of a leader that is to hand over."""
+
+
+class _All(dict[NodeId, Node]):
+    """The nodes on record. One that was removed is not there any more for whoever waits for it."""
+
+    def __missing__(self, node_id: NodeId) -> Node:
+        raise LauncherError(f"n{node_id} was removed meanwhile")
+
+
+class Nodes:
+    """All nodes. What starts them is one thread, `starter`; after `close` nothing is started."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        claim: Claim,
+        clock: HybridClock,
+        events: EventLog,
+        *,
+        entry: str,
+        python_path: list[Path],
+    ) -> None:
+        self._policy = RestartPolicy(
+            restart=config.restart_policy == "on-failure",
+            attempts=config.restart_attempts,
+            backoff_s=config.restart_backoff_s,
+        )
+        self._config = config
+        self._claim = claim
+        self.all = _All({n: self._new(n) for n in claim.cluster.members})
+        self.closed = False
+        self.trouble = ""
+        """what the change under way waits for, where it does not get on"""
+        self._clock = clock
+        self._events = events
+        self._entry = entry
+        self._python_path = python_path
+        self._faults: list[wire.LinkFault] = []
+        self.starter = ThreadPoolExecutor(1, "starter")
+        self._one_start = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._requests = itertools.count(1)
+        self._led_term = 0
+        """the newest term of which any node has said that it leads it"""
+        self._transfers: dict[int, asyncio.Future[wire.TransferEnded]] = {}
+        self._asked: dict[int, set[NodeId]] = {}
+        self._retries: set[asyncio.Task[None]] = set()
+        self._comparison = Comparison()
+
+    def emit(self, level: str, event: str, **fields: object) -> None:
+        """Writes an event of the supervisor's."""
+        said = [node.status for node in self.all.values() if node.status is not None]
+        term = max((status.term for status in said), default=0)
+        commit = max((status.commit_index for status in said), default=0)
+        self._events.emit(level, event, term, "supervisor", commit, **fields)
+
+    # -- who there is ------------------------------------------------------------------------
+
+    def _new(self, node_id: NodeId) -> Node:
+        return Node(node_id, Lifecycle(self._policy))
+
+    def renew(self, node_id: NodeId, floor: Floor) -> None:
+        """A node that does not run, and is no voter, forgets everything. Raises LauncherError.
+
+        floor: what is committed, and will bind it
+        """
+        assert self.all[node_id].process is None, "it has been stopped"
+        with saying(f"the data of n{node_id} stays"):
+            self._claim.renew(node_id, floor)
+        self.all[node_id].status = None
+        self._comparison.forget(node_id)
+
+    @property
+    def change(self) -> Change | None:
+        """The change of the membership that is under way."""
+        return self._claim.cluster.change
+
+    def intend(self, change: Change | None) -> None:
+        """This one is under way from now on, or none is. Raises LauncherError."""
+        with saying("the change cannot be recorded"):
+            self._claim.intend(change)
+
+    def enlist(self, count: int) -> list[NodeId]:
+        """That many more nodes, which do not run yet, are being added. Raises LauncherError."""
+        with saying("no node can be added"):
+            new = self._claim.enlist(count)
+        self.all |= {node_id: self._new(node_id) for node_id in new}
+        return new
+
+    def check_can_be_emptied(self, node_id: NodeId) -> None:
+        """Raises LauncherError when the data of the node could not be removed now."""
+        if why := self._claim.why_not_emptied(node_id):
+            raise LauncherError(f"the data of n{node_id} cannot be removed: {why}")
+
+    def dismiss(self, node_id: NodeId) -> None:
+        """A node that does not run any more is none of ours, and its data goes. It may be gone
+        already. Raises LauncherError."""
+        node = self.all.get(node_id)
+        assert node is None or node.process is None, "it has been stopped"
+        with saying(f"n{node_id} stays on record"):
+            self._claim.dismiss(node_id)
+        self.all.pop(node_id, None)
+        self._comparison.forget(node_id)
+        self.socket_of(node_id).unlink(missing_ok=True)
+
+    def leader_status(self, since: int = 0) -> wire.Status | None:
+        """What the leader of the newest term said last.
+
+        since: only if that answers this request of `ask`, or a later one. So it knows of all that
+            the leader was sent before
+        """
+        leader = self._leader()
+        if leader is None or leader.status is None or leader.status.request < since:
+            return None
+        return leader.status
+
+    def ask_leader(self, message: wire.ToNode) -> None:
+        """Says something to whoever leads, if anybody does."""
+        leader = self._leader()
+        if leader is not None and leader.process is not None:
+            leader.process.send(message)
+
+    def _leader(self) -> Node | None:
+        """Of the newest term that has had one: a former one may be stopped, or cut off, and what it
+        says is committed has been overtaken."""
+        leading = [
+            (node.status.term, node.id)
+            for node in self.all.values()
+            if node.process is not None
+            and node.status is not None
+            and node.status.role == "leader"
+            and node.status.term >= self._led_term
+        ]
+        return self.all[max(leading)[1]] if leading else None
+
+    # -- starting ----------------------------------------------------------------------------
+
+    async def start(self, node_id: NodeId, *, automatic: bool = False) -> None:
+        """Starts a process for a node that has none, and hands out the pipes. Never raises.
+
+        automatic: only if it is still to be started by itself
+        """
+        node = self.all[node_id]
+        async with self._one_start:
+            if self.closed or node.process is not None or self.all.get(node_id) is not node:
+                return
+            if automatic and node.lifecycle.retry_at is None:
+                return
+            node.starting = True
+            try:
+                await self._start(node)
+            except OSError as error:
+                now = asyncio.get_running_loop().time()
+                node.lifecycle.could_not_start(now, f"cannot be started: {one_line(error)}")
+                self._after_end(node)
+            finally:
+                node.starting = False
+                self._notify()
+
+    async def _start(self, node: Node) -> None:
+        loop = asyncio.get_running_loop()
+        known, life = self._claim.known_of(node.id), self._claim.next_life(node.id)
+        private.make_folder(self._config.node_data_dir(node.id))
+        self.socket_of(node.id).unlink(missing_ok=True)
+        peers = {peer: process for peer, process in self._running() if peer != node.id}
+        lives = {peer: process.life for peer, process in peers.items()}
+        ours, theirs = socket.socketpair()
+        told = node_config(
+            self._config,
+            self._claim.cluster,
+            node.id,
+            life,
+            known,
+            peers=lives,
+            socket=self.socket_of(node.id),
+            python_path=self._python_path,
+            faults=self._faults,
+            machine_codes=[] if node.other_code else self._codes(node.id),
+        )
+        near: dict[NodeId, Connection] = {}
+        far: dict[NodeId, Connection] = {}
+        try:
+            for peer in peers:
+                near[peer], far[peer] = Pipe()
+            process = await loop.run_in_executor(
+                self.starter,
+                launch,
+                self._entry,
+                f"{self._config.name} n{node.id}",
+                wire.encode_config(told),
+                Connection(theirs.detach()),
+                near,
+            )
+        except BaseException:
+            ours.close()
+            theirs.close()
+            for end in (*near.values(), *far.values()):
+                end.close()
+            raise
+        node.process = NodeProcess(
+            node.id, life.number, process, ours, self._clock, self, self.starter
+        )
+        node.lost = False
+        node.folder = folder_at(self._config.node_data_dir(node.id))
+        node.lifecycle.started(loop.time())
+        self.emit("info", "node.spawned", target=node.id, target_life=life.number, pid=process.pid)
+        for peer, end in far.items():
+            found = self.all.get(peer)
+            if found is not None and found.process is peers[peer]:
+                peers[peer].send_link(node.id, life.number, end)
+            else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
+                end.close()
+        if node.disk_fault is not None:
+            node.process.send(wire.SetDiskFault(node.disk_fault))
+        node.process.send(wire.GetStatus(next(self._requests)))
+        if self._faults:  # they may have changed since the node's config was written
+            node.process.send(wire.SetFaults(self._faults))
+        self.record_processes()
+
+    def record_processes(self) -> None:
+        """Writes down which processes are the nodes'."""
+        try:
+            self._claim.record(self._records())
+        except OSError as error:  # only a supervisor that cleans up after us would miss it
+            self.emit("warn", "record.failed", reason=one_line(error))
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """From here on nothing is started, and whoever waits for a start is told."""
+        self.closed = True
+        self._notify()
+
+    async def quiesce(self, node_id: NodeId) -> NodeProcess | None:
+        """The process of the node, waiting for the one that is just being started."""
+        while self.all[node_id].starting:
+            await self._changed.wait()
+        return self.all[node_id].process
+
+    async def end_all(self, patience_s: float, hurry: asyncio.Event) -> list[NodeId]:
+        """Stops every node; kills those that have not stopped after `patience_s`, or on `hurry`.
+
+        Returns those that had to be killed. Only after `close`.
+        """
+        assert self.closed
+        with contextlib.suppress(TimeoutError):  # a forkserver that hangs dies with us
+            async with asyncio.timeout(patience_s):
+                await self._one_start.acquire()
+        for node in self.all.values():
+            if node.process is not None:
+                node.lifecycle.expect_end("stopped")
+                node.process.send(wire.Stop())
+                node.process.signal(signal.SIGCONT)  # a paused one can read it now
+        gone = asyncio.ensure_future(self._all_gone())
+        rushed = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait({gone, rushed}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        rushed.cancel()
+        killed = [node for node, process in self._running()]
+        for _, process in self._running():
+            process.signal(signal.SIGKILL)
+        await asyncio.wait({gone}, timeout=5.0)
+        return killed
+
+    async def _all_gone(self) -> None:
+        for _, process in self._running():
+            await process.gone.wait()
+
+    def node_gone(self, node_id: NodeId, end: End) -> None:
+        """Its process is no more: say so, and decide what follows."""
+        node = self.all[node_id]
+        process, node.process = node.process, None
+        assert process is not None, f"n{node_id} ended twice"
+        ready = process.ready.is_set()
+        node.lost = end.lost
+        self._claim.look(node_id)
+        self.save_records()
+        if node.disk_fault is not None and node.disk_fault.kind in ONCE:
+            node.disk_fault = None  # it has struck, or there is no next write of this process
+        node.lifecycle.ended(asyncio.get_running_loop().time(), end)
+        self.emit(
+            "info"
+            if node.lifecycle.state == "down" and node.lifecycle.retry_at is None
+            else "warn",
+            "node.exited",
+            target=node_id,
+            target_life=process.life,
+            pid=process.pid,
+            **({} if end.status is None else {"status": end.status}),
+            reason=self._reason(node),
+            was_ready=ready,
+        )
+        self._after_end(node)
+        self._notify()
+
+    def _after_end(self, node: Node) -> None:
+        lifecycle = node.lifecycle
+        loop = asyncio.get_running_loop()
+        if lifecycle.state == "failed":
+            self.emit("error", "node.failed", target=node.id, reason=self._reason(node))
+        elif lifecycle.retry_at is not None and not self.closed:
+            wait_s = round(lifecycle.retry_at - loop.time(), 3)
+            self.emit("warn", "restart.scheduled", target=node.id, in_s=wait_s)
+            loop.call_at(lifecycle.retry_at, self._retry, node)
+
+    def _retry(self, node: Node) -> None:
+        if not self.closed and node.lifecycle.due(asyncio.get_running_loop().time()):
+            task = asyncio.ensure_future(self.start(node.id, automatic=True))
+            self._retries.add(task)
+            task.add_done_callback(self._retries.discard)
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    async def until_ready(self, node_id: NodeId, timeout_s: float) -> None:
+        """Waits until the node has answered. Raises LauncherError as soon as it will not."""
+        node = self.all[node_id]
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    if self.closed:
+                        raise LauncherError("the cluster is being taken down")
+                    if node.process is not None:
+                        await first_of(node.process.ready, node.process.gone)
+                        if node.process is not None and node.process.ready.is_set():
+                            return
+                        continue
+                    if not node.starting and node.lifecycle.retry_at is None:
+                        state = node.lifecycle.state
+                        raise LauncherError(f"n{node_id} is {state}: {self._reason(node)}")
+                    await self._changed.wait()
+        except TimeoutError:
+            raise LauncherError(
+                f"n{node_id} was started and has not answered in {timeout_s:g} s; "
+                f"its log is {self._config.event_log(node_id)}"
+            ) from None
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    # -- knowing -----------------------------------------------------------------------------
+
+    def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
+        """A node's word: its status, or why it is about to exit."""
+        node = self.all[node_id]
+        if isinstance(message, wire.Failed | wire.Stopping):
+            return  # the process keeps it for its end
+        if isinstance(message, wire.TransferEnded):
+            answer = self._transfers.get(message.request)
+            if answer is not None and not answer.done():
+                answer.set_result(message)
+            return
+        if isinstance(message, wire.LifeBegun):
+            if self._admit_code(node, message.machine_code):
+                self._record_life(node, message.sequence)
+            return
+        if isinstance(message, wire.LinkLost):
+            peer = self.all.get(message.peer)
+            if peer is not None and rejoin(node.process, peer.process, message.life):
+                self.emit("warn", "link.renewed", targets=[node_id, peer.id])
+            return
+        node.status = message
+        self._comparison.see(node_id, message, self.all)
+        self._claim.reach(node_id, message.sequence, message.last_index, message.term)
+        if message.role == "leader":
+            self._led_term = max(self._led_term, message.term)
+        if node.process is not None:
+            node.process.ready.set()
+        waiting = self._asked.get(message.request)
+        if waiting is not None:
+            waiting.discard(node_id)
+            if not waiting:
+                self._notify()
+
+    def _codes(self, node_id: NodeId) -> list[str]:
+        """The code that the machines of all other nodes have, whose processes run."""
+        return machine_code.of(process for other, process in self._running() if other != node_id)
+
+    def _admit_code(self, node: Node, code: str) -> bool:
+        """Whether the node may run its machine's code, now that it has said which that is."""
+        machine = self._config.machine
+        admitted, other = machine_code.admit(node, code, self._codes(node.id), machine)
+        if other and admitted:
+            self.emit("warn", "machine.other_code", target=node.id, machine=machine)
+        return admitted
+
+    def _record_life(self, node: Node, sequence: int) -> None:
+        """The node speaks to nobody before its life is on record; a full disk makes it wait."""
+        process = node.process
+        if process is None:
+            return
+        try:
+            self._claim.confirm(node.id, sequence)
+        except OSError as error:
+            self.emit("warn", "record.failed", reason=one_line(error))
+            again = asyncio.get_running_loop().call_later
+            again(_RECORD_AGAIN_S, self._record_again, node, process, sequence)
+        else:
+            process.send(wire.LifeRecorded())
+
+    def _record_again(self, node: Node, process: NodeProcess, sequence: int) -> None:
+        if node.process is process and not self.closed:
+            self._record_life(node, sequence)
+
+    def save_records(self) -> None:
+        """Writes what is known of the nodes' data, if there is anything new."""
+        try:
+            self._claim.save()
+        except OSError as error:
+            self.emit("warn", "record.failed", reason=one_line(error))
+
+    def _reason(self, node: Node) -> str:
+        """Why it is down or failed, and what to do where its data does not count."""
+        reason = node.lifecycle.reason
+        if not node.lost:
+            return reason
+        voters = self._claim.cluster.members
+        leader = self.leader_status()
+        if leader is not None:
+            voters = list(leader.membership.voters)
+        lost = [other.id for other in self.all.values() if other.lost]
+        return f"{reason}; {advice(node.id, voters, lost)}"
+
+    async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> int:
+        """Has every node that is up say its status, and so confirm what it was sent before.
+
+        Returns the number of the request that they answer.
+        """
+        request = next(self._requests)
+        waiting = self._asked[request] = set()
+        for node_id, process in self._running():
+            paused = process.is_paused()
+            self.all[node_id].lifecycle.paused(paused)
+            if not paused and process.ready.is_set():
+                waiting.add(node_id)
+                process.send(wire.GetStatus(request))
+        try:
+            async with asyncio.timeout(patience_s):
+                while waiting & {node_id for node_id, _ in self._running()}:
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._asked[request]
+        for node_id, mark in self._comparison.changes():
+            level, event, fields = event_of(node_id, mark)
+            self.emit(level, event, **fields)
+        return request
+
+    async def status(self) -> ClusterStatus:
+        """What `ps` shows, as fresh as the nodes will say."""
+        await self.ask()
+        nodes = [self._describe(node) for node in self.all.values()]
+        said = {node.id: node.status for node in self.all.values() if node.status is not None}
+        status = cluster_status(self._config.name, os.getpid(), nodes, said, self._led_term)
+        return with_reasons(status, self.change, self.trouble)
+
+    def restarting(self) -> list[NodeId]:
+        """The nodes that are about to come up by themselves."""
+        return [
+            node.id
+            for node in self.all.values()
+            if node.starting
+            or node.lifecycle.retry_at is not None
+            or (node.process is not None and not node.process.ready.is_set())
+        ]
+
+    def _describe(self, node: Node) -> NodeStatus:
+        voter = bool(self._claim.cluster.voters_of(node.id))
+        return describe(
+            node,
+            self._reason(node),
+            voter,
+            self._comparison.diverged.get(node.id),
+            folder_at(self._config.node_data_dir(node.id)),
+        )
+
+    # -- who leads ---------------------------------------------------------------------------
+
+    @property
+    def transfer_s(self) -> float:
+        """A leader gives up handing over after so long."""
+        return self._config.election_timeout_min_s
+
+    async def transfer(self, leader: NodeId, target: NodeId) -> wire.TransferEnded:
+        """Has the leader hand over to `target`. Raises LauncherError when it does not answer."""
+        process = self.all[leader].process
+        if process is None:
+            raise LauncherError(f"n{leader} led, and is gone")
+        request = next(self._requests)
+        answer: asyncio.Future[wire.TransferEnded] = asyncio.get_running_loop().create_future()
+        self._transfers[request] = answer
+        gone = asyncio.ensure_future(process.gone.wait())
+        waits: set[asyncio.Future[Any]] = {answer, gone}
+        process.send(wire.TransferLeadership(request, target))
+        try:
+            patience_s = self.transfer_s + TRANSFER_PATIENCE_S
+            await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            how = "has died" if gone.done() else "does not answer"
+            raise LauncherError(f"n{leader}, which was to hand over to n{target}, {how}")
+        finally:
+            gone.cancel()
+            del self._transfers[request]
+
+    # -- faults ------------------------------------------------------------------------------
+
+    async def set_faults(self, faults: Sequence[wire.LinkFault]) -> None:
+        """Every link does this from now on. Returns when every node that is up has heard it."""
+        self._faults = list(faults)
+        for _, process in self._running():
+            process.send(wire.SetFaults(self._faults))
+        await self.ask()
+
+    async def set_disk_fault(self, ids: Sequence[NodeId], fault: wire.DiskFault | None) -> None:
+        """The disks of these nodes do this from now on, also when they are started again.
+
+        Returns when all of them that are up have heard it. A fault of the next write or sync ends
+        with the process at the latest.
+        """
+        for node_id in ids:
+            node = self.all[node_id]
+            node.disk_fault = fault
+            if node.process is not None:
+                node.process.send(wire.SetDiskFault(fault))
+        await self.ask()
+
+    # -- small things ------------------------------------------------------------------------
+
+    def _running(self) -> list[tuple[NodeId, NodeProcess]]:
+        return [(node.id, node.process) for node in self.all.values() if node.process is not None]
+
+    def _records(self) -> dict[NodeId, ProcessRecord]:
+        records = ((node_id, process.record) for node_id, process in self._running())
+        return {node_id: record for node_id, record in records if record is not None}
+
+    def socket_of(self, node: NodeId) -> Path:
+        """Where it listens for clients."""
+        return self._claim.runtime_dir / f"node-{node}.sock"

@@ -1,0 +1,1 @@
+"""Every node's events, in one order."""

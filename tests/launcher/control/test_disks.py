@@ -1,0 +1,80 @@
+"""FAULT: what an operator may write of a disk, and what is said of one."""
+
+from __future__ import annotations
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from launcher.cli.output import status_table
+from launcher.cli.repl import completer
+from launcher.control.disks import FAULT_WORDS, ailment, describe, parse_fault
+from launcher.control.status import ClusterStatus, NodeStatus
+from launcher.errors import UsageError
+from launcher.simulation.faults.schedule import FAULTS
+from node.wire import DiskFault
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("hang", DiskFault("hang-disk")),
+        ("Hang-Disk", DiskFault("hang-disk")),
+        ("slow 200ms", DiskFault("slow-disk", 0.2)),
+        (" slow-disk  1m ", DiskFault("slow-disk", 60.0)),
+        ("full", DiskFault("full-disk")),
+        ("fail-write", DiskFault("fail-write")),
+        ("fail-sync", DiskFault("fail-sync")),
+        ("ok", None),
+    ],
+)
+def test_what_a_fault_is_called(text: str, fault: DiskFault | None) -> None:
+    assert parse_fault(text) == fault
+    if fault is not None:
+        assert parse_fault(describe(fault)) == fault
+        assert fault.kind in FAULTS, "the simulated world has it by the same name"
+
+
+@pytest.mark.parametrize("text", ["", "burn", "hang 200ms", "ok full", "full-sync", "200ms"])
+def test_what_no_disk_can_do_is_refused_with_what_it_can(text: str) -> None:
+    with pytest.raises(UsageError, match="a disk cannot do") as refusal:
+        parse_fault(text)
+    assert all(word in str(refusal.value) for word in FAULT_WORDS)
+
+
+@pytest.mark.parametrize(
+    "text", ["slow", "slow 0s", "slow fast", "slow 200", "slow -1s", "slow 2h", "slow 1s 2s"]
+)
+def test_slow_takes_a_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="slow takes a duration with a unit, such as 200ms"):
+        parse_fault(text)
+
+
+def test_what_ails_a_disk() -> None:
+    assert ailment(None, False) == ""
+    assert ailment(None, True) == "a write hangs"
+    assert ailment(DiskFault("slow-disk", 0.05), True) == "slow-disk 50ms, a write hangs"
+
+
+def test_ps_says_why_a_node_is_down_and_what_ails_its_disk() -> None:
+    nodes = [
+        NodeStatus(id=1, state="up", disk="hang-disk"),
+        NodeStatus(id=2, state="failed", reason="it failed", disk="full-disk"),
+        NodeStatus(id=3, state="up"),
+    ]
+    status = ClusterStatus(cluster="c", supervisor_pid=1, leader=None, term=1, nodes=nodes)
+    title, *rows = status_table(status, colour=False).splitlines()
+    assert title.endswith("why")
+    assert rows[0].endswith("disk: hang-disk")
+    assert rows[1].endswith("it failed; disk: full-disk")
+    assert rows[2].endswith("-")
+
+
+def test_the_prompt_offers_targets_and_faults() -> None:
+    def offered(line: str) -> set[str]:
+        found = completer(3, []).get_completions(Document(line), CompleteEvent())
+        return {one.text for one in found}
+
+    assert {*FAULT_WORDS, "leader", "n3"} <= offered(":disk ")
+    assert offered(":disk n1 fail") == {"fail-write", "fail-sync"}
+    assert not offered(":kill n1 fail")

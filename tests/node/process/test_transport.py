@@ -1,0 +1,236 @@
+"""Links between nodes: what comes over one ends no server, and an end of a link is a death only if
+somebody has died."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from node import wire
+from node.faults.links import FaultFilter
+from node.process.process import Node
+from node.process.transport import MAX_BUFFERED_BYTES, PipeLinks
+from node.raft.messages import AppendEntries, AppendEntriesReply, NodeId, RequestVote
+from node.wire import LifeBegun, LinkFault, LinkLost, NewLink, Status, Stop
+from tests.node.process.test_process import events, until, with_a_supervisor
+from tests.node.server.test_server import World, config
+
+
+class End:
+    """One node's links, and what it hears of them."""
+
+    def __init__(self, node_id: NodeId, *faults: LinkFault) -> None:
+        self.heard: list[str | bytes] = []
+        self.links = PipeLinks(
+            node_id,
+            FaultFilter(faults, rng=Random(1)),
+            lambda peer, body: self.heard.append(body),
+            lambda peer, reason, dead: self.heard.append("dead" if dead else "lost"),
+            lambda peer: self.heard.append("broken"),
+        )
+
+
+async def joined() -> tuple[End, End]:
+    one, other = End(1), End(2)
+    near, far = socket.socketpair()
+    await asyncio.gather(one.links.attach(2, near), other.links.attach(1, far))
+    return one, other
+
+
+def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(scenario())
+
+
+# -- a server ------------------------------------------------------------------------------------
+
+
+def test_a_message_that_makes_no_sense_is_skipped_and_counted(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    leader = world.elect()
+    server = world.servers[leader]
+    peer = leader % 3 + 1
+    term = server.state.current_term
+    for body in (
+        b"nonsense",
+        wire.encode(1, AppendEntries(term, peer, 0, 0, (), 0)),
+        wire.encode(1, AppendEntriesReply(term, True, 999, 999)),
+        wire.encode(-1, RequestVote(term + 1, peer, 0, 0)),
+        wire.encode(2**63, RequestVote(term + 1, peer, 0, 0)),
+        wire.encode(1, RequestVote(2**63, peer, 0, 0)),
+    ):
+        server.receive(peer, body, world.now)
+        server.pump(world.now)
+
+    status = server.status()
+    assert (status.role, status.term) == ("leader", term)
+    assert status.frames_skipped == 6
+    first, *others = world.events[leader].named("frame.skipped")
+    assert first["reason"] == f"of n{peer}: not a message of ours: Expected `array`, got `int`"
+    assert not others, "at most one a second"
+    world.run(2.0)
+    assert sum(int(str(one["count"])) for one in world.events[leader].named("frame.skipped")) == 6
+    assert server.status().role == "leader"
+
+
+def test_a_clock_that_shows_nonsense_is_not_believed(tmp_path: Path) -> None:
+    """The next message sent would bear a time that no frame can hold."""
+    world = World(tmp_path)
+    leader = world.elect()
+    server = world.servers[leader]
+    server.receive(leader % 3 + 1, wire.encode(2**64 - 1, RequestVote(1, 9, 0, 0)), world.now)
+    world.run(1.0)
+    assert server.status().role == "leader"
+
+
+# -- links ---------------------------------------------------------------------------------------
+
+
+def test_a_process_that_dies_is_a_death() -> None:
+    async def scenario() -> None:
+        one = End(1)
+        near, far = socket.socketpair()
+        await one.links.attach(2, near)
+        far.close()
+        await until(lambda: bool(one.heard))
+        assert one.heard == ["dead"]
+
+    run(scenario)
+
+
+def test_a_link_that_is_out_of_step_is_closed_and_nobody_is_taken_for_dead() -> None:
+    async def scenario() -> None:
+        one, other = await joined()
+        one.links.send(2, b"before")
+        one.links.flush()
+        await until(lambda: other.heard == [b"before"])
+        link = one.links._links[2]
+        assert link._transport is not None
+        link._transport.write(b"\x7f\xff\xff\xff no frame at all")
+        await until(lambda: len(other.heard) == 3 and len(one.heard) == 1)
+        assert other.heard == [b"before", "lost", "broken"]
+        assert one.heard == ["lost"], "the other has said goodbye"
+        assert not other.links.has(1)
+        assert not one.links.has(2)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_a_link_that_is_replaced_is_a_death_if_its_process_was(renewed: bool) -> None:
+    async def scenario() -> None:
+        one, other = await joined()
+        near, far = socket.socketpair()
+        await one.links.attach(2, near, renewed=renewed)
+        await until(lambda: bool(other.heard))
+        assert one.heard == ["lost" if renewed else "dead"]
+        assert other.heard == ["lost"], "it hears goodbye"
+        await other.links.attach(1, far, renewed=True)
+        one.links.send(2, b"again")
+        one.links.flush()
+        await until(lambda: other.heard[-1] == b"again")
+
+    run(scenario)
+
+
+def test_what_is_unsent_to_a_peer_that_does_not_read_is_bounded() -> None:
+    """The socket of a stopped process fills, then this end's buffer; further frames are lost."""
+
+    async def scenario() -> None:
+        one = End(1)
+        near, far = socket.socketpair()
+        await one.links.attach(2, near)
+        link = one.links._links[2]
+        assert link._transport is not None
+        for _ in range(2 * MAX_BUFFERED_BYTES // (1 << 20)):
+            one.links.send(2, b"x" * (1 << 20))
+            one.links.flush()
+        unsent = link._transport.get_write_buffer_size()
+        assert MAX_BUFFERED_BYTES < unsent <= MAX_BUFFERED_BYTES + (2 << 20)
+        assert link.dropped > 0
+        link.close()
+        far.close()
+
+    run(scenario)
+
+
+def test_frames_that_are_delayed_are_bounded_and_go_with_their_link() -> None:
+    """A link may be asked to delay for an hour, and a leader goes on sending."""
+
+    async def scenario() -> None:
+        one = End(1, LinkFault(source=1, target=2, delay_s=3000.0))
+        near, far = socket.socketpair()
+        await one.links.attach(2, near)
+        link = one.links._links[2]
+        for _ in range(2 * MAX_BUFFERED_BYTES // (1 << 20)):
+            one.links.send(2, b"x" * (1 << 20))
+        assert MAX_BUFFERED_BYTES < link._late_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
+        assert link.dropped > 0
+        link.close()
+        assert not link._late
+        far.close()
+
+    run(scenario)
+
+
+# -- a node and its supervisor -------------------------------------------------------------------
+
+
+def said_by(supervisor: socket.socket, reader: wire.FrameReader) -> list[wire.ToSupervisor]:
+    supervisor.setblocking(False)
+    try:
+        data = supervisor.recv(1 << 16)
+    except BlockingIOError:
+        return []
+    return [wire.decode_to_supervisor(body)[1] for body in reader.feed(data)]
+
+
+def test_a_node_asks_for_a_new_pipe_until_it_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.process.process.ASK_FOR_LINK_AGAIN_S", 0.05)
+
+    async def scenario() -> None:
+        control, supervisor = with_a_supervisor()
+        log = tmp_path / "log.jsonl"
+        old, old_peer = socket.socketpair()
+        settings = config(
+            tmp_path, 1, 3, event_log=log, socket=tmp_path / "s", peers={2: 7},
+            log_level="debug",
+        )  # fmt: skip
+        node = Node(settings, control, {2: old})
+        running = asyncio.create_task(node.run())
+        await until(lambda: log.exists() and "link.opened" in events(log))
+        reader = wire.FrameReader()
+        told: list[wire.ToSupervisor] = []
+
+        def lost() -> list[LinkLost]:
+            told.extend(said_by(supervisor, reader))
+            return [one for one in told if isinstance(one, LinkLost)]
+
+        old_peer.send(wire.frame(b"a frame that makes no sense closes no link"))
+        await until(lambda: "frame.skipped" in events(log))
+        assert not lost()
+        old_peer.send(b"\xff\xff\xff\xff")
+        await until(lambda: len(lost()) >= 3)
+        assert set(lost()) == {LinkLost(2, 7)}
+
+        new, new_peer = socket.socketpair()
+        frame = wire.frame(wire.encode(1, NewLink(2, 7)))
+        socket.send_fds(supervisor, [frame], [new.fileno()])
+        new.close()
+        await until(lambda: events(log).count("link.opened") == 2)
+        asked = len(lost())
+        await asyncio.sleep(0.3)
+        assert len(lost()) <= asked + 1, "one may have been under way"
+        assert any(isinstance(one, LifeBegun | Status) for one in told)
+        supervisor.setblocking(True)
+        supervisor.send(wire.frame(wire.encode(2, Stop())))
+        assert await running == 0
+        new_peer.close()
+
+    run(scenario)
