@@ -20,7 +20,7 @@ from launcher.cli.table import Context
 from launcher.config import load
 from launcher.folders import records
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0
 
 
