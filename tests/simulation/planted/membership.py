@@ -241,7 +241,7 @@ BUGS = [
         options={"faults": ("hang-disk", "slow-disk", "reconfigure", "partition", "kill")},
     ),
     Planted(
-        name="who is back has what it acknowledged before it was removed",
+        name="a node that is back has what it acknowledged before it was removed",
         pitfall="Found in the field 1",
         story="A node is rebuilt, and an acknowledgement of its former life comes when it learns "
         "again: the leader believes that it has what it has forgotten, and hears no refusal.",
