@@ -518,6 +518,65 @@ def is_in(folder: str, parent: str) -> bool:
     return folder == parent or folder.startswith(f"{parent}/")
 
 
+# -- words ---------------------------------------------------------------------------------------
+
+NOT_OUR_WORDS = {
+    r"(?<!time\s)(?:goes by|go by|went by)": "uses",
+    "so many": "a count: `at most N`, `this many`",
+    "(?:the|its|their|a) lead": "leadership",
+    "(?:stand|stands|stood|standing) for election|told to stand": "campaigns",
+    "who (?:starts|restarts|comes|stands|joins|learns|waits)": "a node that ..., a client that ...",
+    "who is (?:new|back|rebuilt|left out|removed)": "a node that ...",
+    "answers what": "returns",
+    "for want of": "because there is no",
+    "ever after": "from then on",
+    "at a stretch": "in one turn",
+    "look elsewhere|sent about": "is redirected",
+}
+"""Phrases that a reader has to read twice, as patterns, and what to write instead."""
+
+NOT_YET_PLAIN = frozenset(
+    {
+        "launcher/benchmark/baseline.py", "launcher/benchmark/crashes.py",
+        "launcher/benchmark/crowd.py", "launcher/benchmark/elections.py",
+        "launcher/benchmark/failover.py", "launcher/benchmark/figure16.py",
+        "launcher/benchmark/growth.py", "launcher/benchmark/idle.py",
+        "launcher/benchmark/late_answers.py", "launcher/benchmark/load.py",
+        "launcher/benchmark/ports.py", "launcher/checking/budget.py",
+        "launcher/checking/checker.py", "launcher/cli/progress.py", "launcher/client/client.py",
+        "launcher/client/intake.py", "launcher/client/route.py", "launcher/client/session.py",
+        "launcher/cluster.py", "launcher/control/divergence.py", "launcher/control/requests.py",
+        "launcher/simulation/faults/schedule.py", "launcher/simulation/faults/target_cluster.py",
+        "launcher/simulation/situation.py", "launcher/simulation/watch.py",
+        "launcher/simulation/world.py", "launcher/supervisor/limits.py",
+        "launcher/supervisor/membership.py", "launcher/supervisor/nodes.py",
+        "launcher/timeline/reading.py", "launcher/timeline/render.py", "node/errors.py",
+        "node/faults/disks.py", "node/machines/election.py", "node/machines/registry.py",
+        "node/machines/sessions.py", "node/process/descriptors.py", "node/process/process.py",
+        "node/raft/__init__.py", "node/raft/raft.py", "node/raft/sanity.py",
+        "node/raft/transfer.py", "node/server/answering.py", "node/server/applying.py",
+        "node/server/clients.py", "node/server/server.py", "node/server/stretch.py",
+        "node/storage/salvage.py", "node/storage/snapshots.py", "node/wire.py",
+    }
+)  # fmt: skip
+"""Files of the product that have such phrases still. None is to be added."""
+
+
+def words_are_plain(house: House) -> Iterator[str]:
+    for path, text in house.files.items():
+        is_product = path.endswith(".py") and path.startswith(("node/", "launcher/"))
+        if path in NOT_YET_PLAIN or not (is_product or path.endswith((".md", ".yaml"))):
+            continue
+        read = re.sub(r"(?ms)^```.*?^```", lambda shown: "\n" * shown[0].count("\n"), text)
+        for phrases, instead in NOT_OUR_WORDS.items():
+            # A phrase may continue in the next line, and after a comment's #.
+            pattern = phrases.replace(" ", r"[ #]*[ \n][ #]*")
+            for found in re.finditer(rf"\b(?:{pattern})\b", read, re.IGNORECASE):
+                line = read.count("\n", 0, found.start()) + 1
+                said = " ".join(found[0].replace("#", " ").split())
+                yield f"{path}:{line}: {said!r}: write {instead}"
+
+
 # -- the checks, on this repository --------------------------------------------------------------
 
 Check: TypeAlias = Callable[[House], Iterator[str]]
@@ -538,6 +597,7 @@ CHECKS: list[Check] = [
     text_names_no_machine,
     links_lead_somewhere,
     folders_of_tests_mirror_the_product,
+    words_are_plain,
 ]
 
 
@@ -728,6 +788,21 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
         {"node/a.py": "", "tests/node/test_a.py": ""},
         "tests/node: has no __init__.py",
     ),
+    (
+        words_are_plain,
+        {"README.md": "\nA node goes by its log."},
+        "README.md:2: 'goes by': write uses",
+    ),
+    (
+        words_are_plain,
+        {"docs/a.md": "It may stand for\nelection."},
+        "docs/a.md:1: 'stand for election'",
+    ),
+    (words_are_plain, {"docs/a.md": "```\nso many\n```\nSo many wait."}, "docs/a.md:4: 'So many'"),
+    (words_are_plain, {"cluster.yaml": "a: 1  # after so\n      # many of them"}, "'so many'"),
+    (words_are_plain, {"node/a.py": "# Who starts again has no vote."}, "'Who starts'"),
+    (words_are_plain, {"launcher/a.py": '"""It takes the lead."""'}, "launcher/a.py:1: 'the lead'"),
+    (words_are_plain, {"CONTRIBUTING.md": "for want\n  of time"}, "CONTRIBUTING.md:1: "),
 ]
 
 FINE: list[tuple[Check, dict[str, str]]] = [
@@ -785,6 +860,8 @@ FINE: list[tuple[Check, dict[str, str]]] = [
     (text_names_no_machine, {"README.md": "find /usr/share; cd ~/work/x; see lib/home/x, /tmp/x"}),
     (folders_of_tests_mirror_the_product, {"node/a.py": "", "tests/node/__init__.py": ""}),
     (folders_of_tests_mirror_the_product, {"tests/cluster/deep/__init__.py": ""}),
+    (words_are_plain, {"README.md": "the leader goes byte by byte, as time goes by; who leads?"}),
+    (words_are_plain, {"docs/a.md": "```\n1,000 so many\n```", "tests/a.py": "# so many"}),
 ]  # fmt: skip
 
 
