@@ -7,6 +7,7 @@ that it then imports and runs. Time is CPU time, because the machine may be busy
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import resource
@@ -84,7 +85,7 @@ def fitting_tests(path: str) -> list[str]:
     files = (ROOT / "tests" / folder).glob("test_*.py")
 
     def rank(file: Path) -> tuple[bool, bool, str]:
-        return file.name in LAST, stem not in file.name, file.name
+        return stem not in file.name, file.name in LAST, file.name
 
     return [str(file.relative_to(ROOT)) for file in sorted(files, key=rank)]
 
@@ -102,10 +103,14 @@ def judge(path: str, code: CodeType | None, tests: Sequence[str]) -> tuple[str, 
             os._exit(status)
     os.close(writer)
     ends = time.monotonic() + MOST_WALL_S
-    while (waited := os.waitpid(child, os.WNOHANG))[0] == 0:
-        if time.monotonic() > ends:
+    try:
+        while (waited := os.waitpid(child, os.WNOHANG))[0] == 0:
+            if time.monotonic() > ends:
+                os.killpg(child, signal.SIGKILL)
+            time.sleep(0.05)
+    finally:  # also after an interrupt, and what its tests have started
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, signal.SIGKILL)
-        time.sleep(0.05)
     with open(reader, encoding="utf-8") as pipe:
         first = pipe.readline().strip()
     status = os.waitstatus_to_exitcode(waited[1])
@@ -123,7 +128,8 @@ def _run(path: str, code: CodeType | None, tests: Sequence[str], writer: int) ->
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 5))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+    with contextlib.suppress(OSError, ValueError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
     if code is not None:
         name = path.removesuffix(".py").replace("/", ".")
         sys.meta_path.insert(0, InPlace(name, path, code))

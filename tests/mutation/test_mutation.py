@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.mutation import judging
 from tests.mutation.__main__ import FOLDERS, KNOWN, known
 from tests.mutation.edits import edits, mutants_of, mutated, sample
-from tests.mutation.judging import ROOT, fitting_tests, judge
+from tests.mutation.judging import ROOT, fitting_tests
 
 
 def changed(source: str) -> list[str]:
@@ -98,18 +100,27 @@ def test_what_is_known_has_reasons_and_still_is_a_mutant() -> None:
         assert key in {mutant.key for mutant in mutants}, key
 
 
-@pytest.mark.parametrize(
-    ("returns", "outcome"), [("1", "survived"), ("2", "killed"), ("while True: pass", "timed out")]
-)
-def test_a_mutant_is_judged_by_its_tests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, returns: str, outcome: str
-) -> None:
-    monkeypatch.setattr(judging, "MOST_CPU_S", 1)
-    monkeypatch.syspath_prepend(tmp_path)
-    name = f"mutable_{outcome.replace(' ', '_')}"
-    (tmp_path / f"{name}.py").write_text("def f(): return 1\n")
-    test = tmp_path / f"test_{name}.py"
-    test.write_text(f"from {name} import f\ndef test_f(): assert f() == 1\n")
-    body = returns if "while" in returns else f"return {returns}"
-    code = compile(f"def f():\n    {body}\n", f"{name}.py", "exec")
-    assert judge(f"{name}.py", code, [str(test)])[0] == outcome
+JUDGE = """
+from tests.mutation import judging
+judging.MOST_CPU_S = 2
+for body in ("return 1", "return 2", "while True: pass"):
+    code = compile(f"def f():\\n    {body}\\n", "mutable.py", "exec")
+    print(judging.judge("mutable.py", code, ["test_mutable.py"])[0])
+"""
+
+
+def test_a_mutant_is_judged_by_its_tests(tmp_path: Path) -> None:
+    """In a process without threads, since it forks."""
+    (tmp_path / "mutable.py").write_text("def f(): return 1\n")
+    test = "from mutable import f\ndef test_f(): assert f() == 1\n"
+    (tmp_path / "test_mutable.py").write_text(test)
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    said = subprocess.run(
+        [sys.executable, "-c", JUDGE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.splitlines() == ["survived", "killed", "timed out"]
