@@ -205,7 +205,7 @@ class Supervisor:
 
     async def _start_nodes(self) -> None:
         """All that are on record, but for those whose data is about to be removed."""
-        for node in stay_down(self._nodes.change):
+        for node in stay_down(self._nodes.roster.change):
             if node in self._nodes.all:
                 self._nodes.all[node].lifecycle.stay_down("its data is to be removed")
         for node in list(self._nodes.all):
