@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
-    from launcher.timeline.render import Event, Filter
+    from launcher.timeline.events import Event
+    from launcher.timeline.filter import Filter
     from node.errors import CommandError
     from node.machines.protocol import Machine
     from node.wire import LinkFault
@@ -43,8 +44,8 @@ _HOMES = {
     "CommandError": "node.errors",
     "ConfigError": "launcher.errors",
     "DownReport": "launcher.cluster",
-    "Event": "launcher.timeline.render",
-    "Filter": "launcher.timeline.render",
+    "Event": "launcher.timeline.events",
+    "Filter": "launcher.timeline.filter",
     "HandedOver": "launcher.control.status",
     "LauncherError": "launcher.errors",
     "LinkFault": "node.wire",

@@ -15,7 +15,8 @@ import pytest
 
 from launcher.cli.output import status_table
 from launcher.control.status import ClusterStatus, NodeStatus
-from launcher.timeline.render import parse_line, render
+from launcher.timeline.events import parse_line
+from launcher.timeline.render import render
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
 
-HANDOVERS = (1, 7)
-"""The tags of the messages of a handover: RequestVote and TimeoutNow."""
+HANDOVERS = wire.tags(RequestVote, TimeoutNow)
+"""The tags of the messages of a handover."""
 
 LATE_S = 0.05
 """By how much a timer may be late."""

@@ -17,7 +17,8 @@ from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
-from launcher.timeline.render import parse_line, render
+from launcher.timeline.events import parse_line
+from launcher.timeline.render import render
 
 EVENTS_OF_A_NODE = 6
 """How many events of each node are shown."""

@@ -44,7 +44,14 @@ from node.raft.invariants import (
     ServerWatch,
 )
 from node.raft.membership import Configuration, stable
-from node.raft.messages import AppendEntriesReply, Membership, NodeId, RequestVoteReply
+from node.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    InstallSnapshot,
+    Membership,
+    NodeId,
+    RequestVoteReply,
+)
 from node.raft.state import RaftState
 from node.storage.store import Kept, examine
 
@@ -55,12 +62,8 @@ PROBE_ENTRIES = 200
 """A log of at most so many entries is probed at the full rate, a longer one proportionally more
 rarely: reading it again takes longer."""
 
-TAG_AT = 11
-"""Where a frame between nodes has the tag of its message: behind an array, a 64-bit time, and an
-array."""
-
-_SENT_BY_LEADERS = (3, 5)
-"""The tags of AppendEntries and InstallSnapshot, which promise nothing."""
+_SENT_BY_LEADERS = wire.tags(AppendEntries, InstallSnapshot)
+"""These promise nothing."""
 
 
 class Watch:
@@ -163,7 +166,7 @@ class Watch:
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """A node sends a frame: records its promise, and now and then checks the disk."""
-        if frame[TAG_AT] in _SENT_BY_LEADERS:
+        if wire.tag_of(frame) in _SENT_BY_LEADERS:
             return
         _, message = wire.decode_rpc(frame)
         promises = self.promises[node.node_id]

@@ -35,8 +35,9 @@ from launcher.simulation.operator import Operator
 from launcher.simulation.properties import CRASH, LINEARIZABILITY
 from launcher.simulation.situation import Situation
 from launcher.simulation.trace import Trace
-from launcher.simulation.watch import TAG_AT, Watch
+from launcher.simulation.watch import Watch
 from launcher.simulation.watched_machine import WatchedMachine
+from node import wire
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import NodeId
@@ -226,7 +227,7 @@ class World:
         """The `Observer` port."""
         self.fingerprint = zlib.crc32(frame, self.fingerprint)
         self._watch.sending(node, peer, frame)
-        if frame[TAG_AT] in HANDOVERS:
+        if wire.tag_of(frame) in HANDOVERS:
             self._handovers.sending(node, self._nodes[peer], frame)
         if self._trace is not None:
             self._trace.message(self.time.now, node, peer, frame)

@@ -93,7 +93,7 @@ class Home:
         """Nodes whose socket is gone are told to make it anew; whether any is told now."""
         told = False
         for node in self._nodes.all.values():
-            path = self._nodes.socket_of(node.id)
+            path = self._nodes.roster.socket_of(node.id)
             if node.process is None:
                 continue
             if path.exists() or not node.process.ready.is_set():

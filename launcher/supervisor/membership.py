@@ -88,7 +88,7 @@ class Reconfiguration:
         up = [node.id for node in status.up]
         if not Configuration(membership).has_quorum(up):
             raise LauncherError(_short_of(counted(membership, up, "are up"), status))
-        new = self._nodes.enlist(count)
+        new = self._nodes.roster.enlist(count)
         self._go(Change("add", new))
         await self._wait()
         await self._until_they_know(new)
@@ -102,7 +102,7 @@ class Reconfiguration:
         Raises LauncherError when no node, or no quorum, would be left, or their data cannot be
         removed; TimedOut when it takes long, and then it goes on.
         """
-        under_way = self._nodes.change
+        under_way = self._nodes.roster.change
         match self._beside("remove", ids):
             case Beside.JOIN:
                 await self._wait()
@@ -111,12 +111,12 @@ class Reconfiguration:
                 _led(status)
         self._check_enough(ids, status)
         for node in ids:
-            self._nodes.check_can_be_emptied(node)
+            self._nodes.roster.check_can_be_emptied(node)
         if under_way is None:
             self._begin(Change("remove", list(ids)))
         else:
             change = changes.superseded(under_way, ids)
-            self._nodes.intend(change)
+            self._nodes.roster.intend(change)
             self._emit("change.given_up", under_way)
             self._fail(f"given up: {changes.under_way(change)}")
             self._go(change)
@@ -132,12 +132,12 @@ class Reconfiguration:
         Raises LauncherError when its peers are no quorum without it, or its data cannot be removed;
         TimedOut when it takes long, and then it goes on.
         """
-        under_way = self._nodes.change
+        under_way = self._nodes.roster.change
         if self._beside("rebuild", ids) is Beside.BEGIN:
             _led(status)
             for node in ids:
                 self._check_enough([node], status)
-                self._nodes.check_can_be_emptied(node)
+                self._nodes.roster.check_can_be_emptied(node)
             self._begin(Change("rebuild", list(ids)))
         elif under_way is not None and self._nodes.all[under_way.nodes[0]].lost:
             # What it has learnt since is lost again.
@@ -149,7 +149,7 @@ class Reconfiguration:
         """Raises LauncherError for what is refused now."""
         if self._nodes.closed:
             raise LauncherError("the cluster is being taken down")
-        change = self._nodes.change
+        change = self._nodes.roster.change
         found = changes.beside(change, kind, ids)
         if change is not None and found is Beside.REFUSE:
             said = f"{changes.under_way(change)}: `launcher ps` shows how far it is"
@@ -180,7 +180,7 @@ class Reconfiguration:
             async with asyncio.timeout(CHANGE_TIMEOUT_S):
                 await asyncio.shield(self._over)
         except TimeoutError:
-            change = self._nodes.change
+            change = self._nodes.roster.change
             assert change is not None, "it goes on"
             why = f" ({self._nodes.trouble})" if self._nodes.trouble else ""
             raise TimedOut(
@@ -204,7 +204,7 @@ class Reconfiguration:
 
     def resume(self) -> None:
         """Goes on with the change that is on record, if any: the supervisor has just started."""
-        if self._nodes.change is not None and self._task is None:
+        if self._nodes.roster.change is not None and self._task is None:
             self._task = asyncio.create_task(self._do_all(resumed=True))
 
     def close(self) -> None:
@@ -217,7 +217,7 @@ class Reconfiguration:
 
     def _begin(self, change: Change) -> None:
         """Records it, and does it. Raises LauncherError."""
-        self._nodes.intend(change)
+        self._nodes.roster.intend(change)
         self._go(change)
 
     def _go(self, change: Change) -> None:
@@ -232,7 +232,7 @@ class Reconfiguration:
         try:
             if resumed:
                 await self._take_up()
-            while not self._nodes.closed and (change := self._nodes.change) is not None:
+            while not self._nodes.closed and (change := self._nodes.roster.change) is not None:
                 await self._do_next(change)
         except Exception as error:  # a mistake of ours: whoever waits is told, and nobody else ends
             traceback.print_exception(error, file=sys.stderr)
@@ -242,7 +242,7 @@ class Reconfiguration:
 
     async def _take_up(self) -> None:
         """Begins with what another supervisor has left, once it is known what is made of it."""
-        change = self._nodes.change
+        change = self._nodes.roster.change
         assert change is not None
         self._nodes.trouble = ""
         wait = _Pause(*_ASK_AGAIN_S)
@@ -255,12 +255,12 @@ class Reconfiguration:
             return
         self._emit("change.resumed", change)
         if changes.resumed(change) != change:
-            await self._until_done(lambda: self._nodes.intend(changes.resumed(change)))
+            await self._until_done(lambda: self._nodes.roster.intend(changes.resumed(change)))
 
     def _undo(self, change: Change, why: str) -> None:
         """The nodes that were being added are removed instead. Who waits for the add is told when
         that is done. Raises LauncherError."""
-        self._nodes.intend(changes.superseded(change, change.nodes))
+        self._nodes.roster.intend(changes.superseded(change, change.nodes))
         self._emit("change.undone", change, reason=why)
         waiting, self._over = self._over, _outcome()
         error = LauncherError(f"{names(change.nodes)} not added: {why}")
@@ -290,7 +290,7 @@ class Reconfiguration:
 
     def _record_step(self, change: Change) -> None:
         further = changes.advanced(change)
-        self._nodes.intend(further)
+        self._nodes.roster.intend(further)
         if further is change.then or (further is not None and further.nodes != change.nodes):
             one = change.nodes[:1] if change.kind == "rebuild" else change.nodes
             self._emit("change.done", msgspec.structs.replace(change, nodes=one))
@@ -306,11 +306,11 @@ class Reconfiguration:
                 await self._stop_for_good(node)
             case Deed.FORGET:
                 await self._stop_for_good(node)
-                self._nodes.renew(node, self._floor)
+                self._nodes.roster.renew(node, self._floor)
                 self._nodes.emit("warn", "node.renewed", target=node)
             case Deed.DISMISS:
                 await self._stop_for_good(node)
-                self._nodes.dismiss(node)
+                self._nodes.roster.dismiss(node)
 
     async def _stop_for_good(self, node: NodeId) -> None:
         """It does not run when this returns, though somebody may start it again and again."""
@@ -346,7 +346,7 @@ class Reconfiguration:
 
     async def _leader(self) -> Status | None:
         """What the leader says now, when it has heard all that it was sent."""
-        return self._nodes.leader_status(await self._nodes.ask())
+        return self._nodes.roster.leader_status(await self._nodes.ask())
 
     # -- small things ----------------------------------------------------------------------------
 

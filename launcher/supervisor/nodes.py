@@ -1,4 +1,4 @@
-"""The nodes of a cluster: their processes, the pipes between them, and what is known of each.
+"""The nodes of a cluster: how their processes start and end, and the pipes between them.
 
 A node is started the same way at first and ever after: it gets one end of a fresh pipe to each peer
 that lives, and that peer gets the other end over its control pipe (`NewLink`). The supervisor keeps
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import socket
@@ -21,43 +20,28 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from launcher.config import ClusterConfig
-from launcher.control.divergence import Comparison, event_of
+from launcher.control.divergence import event_of
 from launcher.control.status import ClusterStatus, NodeStatus, cluster_status
-from launcher.errors import LauncherError, one_line, saying
+from launcher.errors import LauncherError, one_line
 from launcher.folders import private
-from launcher.folders.lives import advice
 from launcher.folders.ownership import folder_at
-from launcher.folders.process_identity import ProcessRecord
-from launcher.folders.records import Change
 from launcher.supervisor import machine_code
 from launcher.supervisor.changes import with_reasons
 from launcher.supervisor.claim import Claim
 from launcher.supervisor.describing import describe
-from launcher.supervisor.lifecycle import End, Lifecycle, RestartPolicy
+from launcher.supervisor.lifecycle import End, RestartPolicy
 from launcher.supervisor.node_config import node_config
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
+from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
+from launcher.supervisor.roster import Roster
 from node import wire
 from node.events import EventLog, HybridClock
 from node.faults.disks import ONCE
-from node.raft.messages import Floor, NodeId
-
-STATUS_PATIENCE_S = 0.3
-"""How long `ps` waits for nodes that do not answer; it then shows what was last known of them."""
+from node.raft.messages import NodeId
 
 _RECORD_AGAIN_S = 0.5
-
-TRANSFER_PATIENCE_S = 1.0
-"""How much longer than it may take we wait for the word of a leader that is to hand over."""
-
-
-class _All(dict[NodeId, Node]):
-    """The nodes on record. One that was removed is not there any more for whoever waits for it."""
-
-    def __missing__(self, node_id: NodeId) -> Node:
-        raise LauncherError(f"n{node_id} was removed meanwhile")
 
 
 class Nodes:
@@ -73,14 +57,16 @@ class Nodes:
         entry: str,
         python_path: list[Path],
     ) -> None:
-        self._policy = RestartPolicy(
+        policy = RestartPolicy(
             restart=config.restart_policy == "on-failure",
             attempts=config.restart_attempts,
             backoff_s=config.restart_backoff_s,
         )
         self._config = config
         self._claim = claim
-        self.all = _All({n: self._new(n) for n in claim.cluster.members})
+        self.roster = Roster(claim, policy)
+        self.all = self.roster.all
+        self._questions = Questions(self.roster)
         self.closed = False
         self.trouble = ""
         """what the change under way waits for, where it does not get on"""
@@ -91,14 +77,7 @@ class Nodes:
         self._faults: list[wire.LinkFault] = []
         self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
-        self._changed = asyncio.Event()
-        self._requests = itertools.count(1)
-        self._led_term = 0
-        """the newest term of which any node has said that it leads it"""
-        self._transfers: dict[int, asyncio.Future[wire.TransferEnded]] = {}
-        self._asked: dict[int, set[NodeId]] = {}
         self._retries: set[asyncio.Task[None]] = set()
-        self._comparison = Comparison()
 
     def emit(self, level: str, event: str, **fields: object) -> None:
         """Writes an event of the supervisor's."""
@@ -107,84 +86,11 @@ class Nodes:
         commit = max((status.commit_index for status in said), default=0)
         self._events.emit(level, event, term, "supervisor", commit, **fields)
 
-    # -- who there is ------------------------------------------------------------------------
-
-    def _new(self, node_id: NodeId) -> Node:
-        return Node(node_id, Lifecycle(self._policy))
-
-    def renew(self, node_id: NodeId, floor: Floor) -> None:
-        """A node that does not run, and is no voter, forgets everything. Raises LauncherError.
-
-        floor: what is committed, and will bind it
-        """
-        assert self.all[node_id].process is None, "it has been stopped"
-        with saying(f"the data of n{node_id} stays"):
-            self._claim.renew(node_id, floor)
-        self.all[node_id].status = None
-        self._comparison.forget(node_id)
-
-    @property
-    def change(self) -> Change | None:
-        """The change of the membership that is under way."""
-        return self._claim.cluster.change
-
-    def intend(self, change: Change | None) -> None:
-        """This one is under way from now on, or none is. Raises LauncherError."""
-        with saying("the change cannot be recorded"):
-            self._claim.intend(change)
-
-    def enlist(self, count: int) -> list[NodeId]:
-        """That many more nodes, which do not run yet, are being added. Raises LauncherError."""
-        with saying("no node can be added"):
-            new = self._claim.enlist(count)
-        self.all |= {node_id: self._new(node_id) for node_id in new}
-        return new
-
-    def check_can_be_emptied(self, node_id: NodeId) -> None:
-        """Raises LauncherError when the data of the node could not be removed now."""
-        if why := self._claim.why_not_emptied(node_id):
-            raise LauncherError(f"the data of n{node_id} cannot be removed: {why}")
-
-    def dismiss(self, node_id: NodeId) -> None:
-        """A node that does not run any more is none of ours, and its data goes. It may be gone
-        already. Raises LauncherError."""
-        node = self.all.get(node_id)
-        assert node is None or node.process is None, "it has been stopped"
-        with saying(f"n{node_id} stays on record"):
-            self._claim.dismiss(node_id)
-        self.all.pop(node_id, None)
-        self._comparison.forget(node_id)
-        self.socket_of(node_id).unlink(missing_ok=True)
-
-    def leader_status(self, since: int = 0) -> wire.Status | None:
-        """What the leader of the newest term said last.
-
-        since: only if that answers this request of `ask`, or a later one. So it knows of all that
-            the leader was sent before
-        """
-        leader = self._leader()
-        if leader is None or leader.status is None or leader.status.request < since:
-            return None
-        return leader.status
-
     def ask_leader(self, message: wire.ToNode) -> None:
         """Says something to whoever leads, if anybody does."""
-        leader = self._leader()
+        leader = self.roster.leader()
         if leader is not None and leader.process is not None:
             leader.process.send(message)
-
-    def _leader(self) -> Node | None:
-        """Of the newest term that has had one: a former one may be stopped, or cut off, and what it
-        says is committed has been overtaken."""
-        leading = [
-            (node.status.term, node.id)
-            for node in self.all.values()
-            if node.process is not None
-            and node.status is not None
-            and node.status.role == "leader"
-            and node.status.term >= self._led_term
-        ]
-        return self.all[max(leading)[1]] if leading else None
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -208,14 +114,14 @@ class Nodes:
                 self._after_end(node)
             finally:
                 node.starting = False
-                self._notify()
+                self.roster.notify()
 
     async def _start(self, node: Node) -> None:
         loop = asyncio.get_running_loop()
         known, life = self._claim.known_of(node.id), self._claim.next_life(node.id)
         private.make_folder(self._config.node_data_dir(node.id))
-        self.socket_of(node.id).unlink(missing_ok=True)
-        peers = {peer: process for peer, process in self._running() if peer != node.id}
+        self.roster.socket_of(node.id).unlink(missing_ok=True)
+        peers = {peer: process for peer, process in self.roster.running() if peer != node.id}
         lives = {peer: process.life for peer, process in peers.items()}
         ours, theirs = socket.socketpair()
         told = node_config(
@@ -225,7 +131,7 @@ class Nodes:
             life,
             known,
             peers=lives,
-            socket=self.socket_of(node.id),
+            socket=self.roster.socket_of(node.id),
             python_path=self._python_path,
             faults=self._faults,
             machine_codes=[] if node.other_code else self._codes(node.id),
@@ -265,7 +171,7 @@ class Nodes:
                 end.close()
         if node.disk_fault is not None:
             node.process.send(wire.SetDiskFault(node.disk_fault))
-        node.process.send(wire.GetStatus(next(self._requests)))
+        node.process.send(self._questions.first())
         if self._faults:  # they may have changed since the node's config was written
             node.process.send(wire.SetFaults(self._faults))
         self.record_processes()
@@ -273,7 +179,7 @@ class Nodes:
     def record_processes(self) -> None:
         """Writes down which processes are the nodes'."""
         try:
-            self._claim.record(self._records())
+            self._claim.record(self.roster.records())
         except OSError as error:  # only a supervisor that cleans up after us would miss it
             self.emit("warn", "record.failed", reason=one_line(error))
 
@@ -282,12 +188,12 @@ class Nodes:
     def close(self) -> None:
         """From here on nothing is started, and whoever waits for a start is told."""
         self.closed = True
-        self._notify()
+        self.roster.notify()
 
     async def quiesce(self, node_id: NodeId) -> NodeProcess | None:
         """The process of the node, waiting for the one that is just being started."""
         while self.all[node_id].starting:
-            await self._changed.wait()
+            await self.roster.changed()
         return self.all[node_id].process
 
     async def end_all(self, patience_s: float, hurry: asyncio.Event) -> list[NodeId]:
@@ -308,14 +214,14 @@ class Nodes:
         rushed = asyncio.ensure_future(hurry.wait())
         await asyncio.wait({gone, rushed}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         rushed.cancel()
-        killed = [node for node, process in self._running()]
-        for _, process in self._running():
+        killed = [node for node, process in self.roster.running()]
+        for _, process in self.roster.running():
             process.signal(signal.SIGKILL)
         await asyncio.wait({gone}, timeout=5.0)
         return killed
 
     async def _all_gone(self) -> None:
-        for _, process in self._running():
+        for _, process in self.roster.running():
             await process.gone.wait()
 
     def node_gone(self, node_id: NodeId, end: End) -> None:
@@ -339,17 +245,17 @@ class Nodes:
             target_life=process.life,
             pid=process.pid,
             **({} if end.status is None else {"status": end.status}),
-            reason=self._reason(node),
+            reason=self.roster.reason(node),
             was_ready=ready,
         )
         self._after_end(node)
-        self._notify()
+        self.roster.notify()
 
     def _after_end(self, node: Node) -> None:
         lifecycle = node.lifecycle
         loop = asyncio.get_running_loop()
         if lifecycle.state == "failed":
-            self.emit("error", "node.failed", target=node.id, reason=self._reason(node))
+            self.emit("error", "node.failed", target=node.id, reason=self.roster.reason(node))
         elif lifecycle.retry_at is not None and not self.closed:
             wait_s = round(lifecycle.retry_at - loop.time(), 3)
             self.emit("warn", "restart.scheduled", target=node.id, in_s=wait_s)
@@ -378,17 +284,13 @@ class Nodes:
                         continue
                     if not node.starting and node.lifecycle.retry_at is None:
                         state = node.lifecycle.state
-                        raise LauncherError(f"n{node_id} is {state}: {self._reason(node)}")
-                    await self._changed.wait()
+                        raise LauncherError(f"n{node_id} is {state}: {self.roster.reason(node)}")
+                    await self.roster.changed()
         except TimeoutError:
             raise LauncherError(
                 f"n{node_id} was started and has not answered in {timeout_s:g} s; "
                 f"its log is {self._config.event_log(node_id)}"
             ) from None
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
 
     # -- knowing -----------------------------------------------------------------------------
 
@@ -398,9 +300,7 @@ class Nodes:
         if isinstance(message, wire.Failed | wire.Stopping):
             return  # the process keeps it for its end
         if isinstance(message, wire.TransferEnded):
-            answer = self._transfers.get(message.request)
-            if answer is not None and not answer.done():
-                answer.set_result(message)
+            self._questions.answered(node_id, message)
             return
         if isinstance(message, wire.LifeBegun):
             if self._admit_code(node, message.machine_code):
@@ -412,21 +312,19 @@ class Nodes:
                 self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
-        self._comparison.see(node_id, message, self.all)
+        self.roster.comparison.see(node_id, message, self.all)
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":
-            self._led_term = max(self._led_term, message.term)
+            self.roster.led_term = max(self.roster.led_term, message.term)
         if node.process is not None:
             node.process.ready.set()
-        waiting = self._asked.get(message.request)
-        if waiting is not None:
-            waiting.discard(node_id)
-            if not waiting:
-                self._notify()
+        self._questions.answered(node_id, message)
 
     def _codes(self, node_id: NodeId) -> list[str]:
         """The code that the machines of all other nodes have, whose processes run."""
-        return machine_code.of(process for other, process in self._running() if other != node_id)
+        return machine_code.of(
+            process for other, process in self.roster.running() if other != node_id
+        )
 
     def _admit_code(self, node: Node, code: str) -> bool:
         """Whether the node may run its machine's code, now that it has said which that is."""
@@ -461,40 +359,10 @@ class Nodes:
         except OSError as error:
             self.emit("warn", "record.failed", reason=one_line(error))
 
-    def _reason(self, node: Node) -> str:
-        """Why it is down or failed, and what to do where its data does not count."""
-        reason = node.lifecycle.reason
-        if not node.lost:
-            return reason
-        voters = self._claim.cluster.members
-        leader = self.leader_status()
-        if leader is not None:
-            voters = list(leader.membership.voters)
-        lost = [other.id for other in self.all.values() if other.lost]
-        return f"{reason}; {advice(node.id, voters, lost)}"
-
     async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> int:
-        """Has every node that is up say its status, and so confirm what it was sent before.
-
-        Returns the number of the request that they answer.
-        """
-        request = next(self._requests)
-        waiting = self._asked[request] = set()
-        for node_id, process in self._running():
-            paused = process.is_paused()
-            self.all[node_id].lifecycle.paused(paused)
-            if not paused and process.ready.is_set():
-                waiting.add(node_id)
-                process.send(wire.GetStatus(request))
-        try:
-            async with asyncio.timeout(patience_s):
-                while waiting & {node_id for node_id, _ in self._running()}:
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-        finally:
-            del self._asked[request]
-        for node_id, mark in self._comparison.changes():
+        """As `Questions.ask`; what that shows of machines that differ becomes events."""
+        request = await self._questions.ask(patience_s)
+        for node_id, mark in self.roster.comparison.changes():
             level, event, fields = event_of(node_id, mark)
             self.emit(level, event, **fields)
         return request
@@ -504,8 +372,8 @@ class Nodes:
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
-        status = cluster_status(self._config.name, os.getpid(), nodes, said, self._led_term)
-        return with_reasons(status, self.change, self.trouble)
+        status = cluster_status(self._config.name, os.getpid(), nodes, said, self.roster.led_term)
+        return with_reasons(status, self.roster.change, self.trouble)
 
     def restarting(self) -> list[NodeId]:
         """The nodes that are about to come up by themselves."""
@@ -521,9 +389,9 @@ class Nodes:
         voter = bool(self._claim.cluster.voters_of(node.id))
         return describe(
             node,
-            self._reason(node),
+            self.roster.reason(node),
             voter,
-            self._comparison.diverged.get(node.id),
+            self.roster.comparison.diverged.get(node.id),
             folder_at(self._config.node_data_dir(node.id)),
         )
 
@@ -535,33 +403,15 @@ class Nodes:
         return self._config.election_timeout_min_s
 
     async def transfer(self, leader: NodeId, target: NodeId) -> wire.TransferEnded:
-        """Has the leader hand over to `target`. Raises LauncherError when it does not answer."""
-        process = self.all[leader].process
-        if process is None:
-            raise LauncherError(f"n{leader} led, and is gone")
-        request = next(self._requests)
-        answer: asyncio.Future[wire.TransferEnded] = asyncio.get_running_loop().create_future()
-        self._transfers[request] = answer
-        gone = asyncio.ensure_future(process.gone.wait())
-        waits: set[asyncio.Future[Any]] = {answer, gone}
-        process.send(wire.TransferLeadership(request, target))
-        try:
-            patience_s = self.transfer_s + TRANSFER_PATIENCE_S
-            await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return answer.result()
-            how = "has died" if gone.done() else "does not answer"
-            raise LauncherError(f"n{leader}, which was to hand over to n{target}, {how}")
-        finally:
-            gone.cancel()
-            del self._transfers[request]
+        """As `Questions.transfer`, for as long as a leader here may take."""
+        return await self._questions.transfer(leader, target, self.transfer_s)
 
     # -- faults ------------------------------------------------------------------------------
 
     async def set_faults(self, faults: Sequence[wire.LinkFault]) -> None:
         """Every link does this from now on. Returns when every node that is up has heard it."""
         self._faults = list(faults)
-        for _, process in self._running():
+        for _, process in self.roster.running():
             process.send(wire.SetFaults(self._faults))
         await self.ask()
 
@@ -577,16 +427,3 @@ class Nodes:
             if node.process is not None:
                 node.process.send(wire.SetDiskFault(fault))
         await self.ask()
-
-    # -- small things ------------------------------------------------------------------------
-
-    def _running(self) -> list[tuple[NodeId, NodeProcess]]:
-        return [(node.id, node.process) for node in self.all.values() if node.process is not None]
-
-    def _records(self) -> dict[NodeId, ProcessRecord]:
-        records = ((node_id, process.record) for node_id, process in self._running())
-        return {node_id: record for node_id, record in records if record is not None}
-
-    def socket_of(self, node: NodeId) -> Path:
-        """Where it listens for clients."""
-        return self._claim.runtime_dir / f"node-{node}.sock"

@@ -8,7 +8,7 @@ does little:
     nodes      start, pipes, deaths, restarts, statuses    nodes.py, processes.py
     listener   what operators ask                          listener.py, operations.py
     home       the sockets' folder                         homing.py
-    timeline   the nodes' event logs, merged               launcher/timeline/reading.py
+    timeline   the nodes' event logs, merged               launcher/timeline/combiner.py
 
 Entries never pass through it: clients talk to the nodes, and the nodes to each other.
 
@@ -42,7 +42,7 @@ from launcher.supervisor.claim import Claim
 from launcher.supervisor.homing import Home
 from launcher.supervisor.nodes import Nodes
 from launcher.supervisor.operations import Operations
-from launcher.timeline.reading import Combiner
+from launcher.timeline.combiner import Combiner
 from node.events import EventLog, HybridClock, last_time
 
 STOP_PATIENCE_S = 2.0
@@ -205,7 +205,7 @@ class Supervisor:
 
     async def _start_nodes(self) -> None:
         """All that are on record, but for those whose data is about to be removed."""
-        for node in stay_down(self._nodes.change):
+        for node in stay_down(self._nodes.roster.change):
             if node in self._nodes.all:
                 self._nodes.all[node].lifecycle.stay_down("its data is to be removed")
         for node in list(self._nodes.all):

@@ -5,7 +5,9 @@ and so on, which nobody writes any more. Three ways to read one:
 
     LogFile     one file, forwards, or by bisection
     Tail        a log that is being written: what is new, again and again, across its files
+                (`launcher/timeline/tail.py`)
     SortedLog   a log sorted by `(t, node)`, which the timeline is: whether it holds an event
+                (`launcher/timeline/sorted_log.py`)
 
 Nothing here keeps a part of a line: what has no newline yet is read again. So a line that is half
 written is waited for, and one that its writer takes back (the timeline does, when it resumes after
@@ -15,15 +17,13 @@ a crash) was never seen.
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-from launcher.timeline.render import Event, Key, parse_line, rescue
+from launcher.timeline.events import Event, parse_line, rescue
 from node.events import rotated_files
 
 CHUNK_BYTES = 1 << 18
@@ -201,17 +201,17 @@ def open_log(path: Path, wanted: Callable[[Event], bool] | None = None) -> list[
     """
     files: deque[LogFile] = deque()
     # The current one first: if it is rotated before they are listed, it is found there again.
-    current = _open_if_there(path)
+    current = open_if_there(path)
     older = rotated_files(path)
     if current is not None:
         files.append(current)
-        inodes = [_inode(file) for file in older]
+        inodes = [inode_of(file) for file in older]
         if current.inode in inodes:
             older = older[: inodes.index(current.inode)]
     while not files or not _begins_unwanted(files[0], wanted):
         if not older:
             return list(files)
-        file = _open_if_there(older.pop())
+        file = open_if_there(older.pop())
         if file is None:
             return list(files)
         files.appendleft(file)
@@ -227,251 +227,18 @@ def _begins_unwanted(file: LogFile, wanted: Callable[[Event], bool] | None) -> b
     return found is not None and not wanted(found[2])
 
 
-def _open_if_there(path: Path) -> LogFile | None:
+def open_if_there(path: Path) -> LogFile | None:
+    """The file, open; None where there is none. Raises OSError otherwise."""
     try:
         return LogFile(path)
     except FileNotFoundError:
         return None
 
 
-def _inode(path: Path) -> Inode | None:
+def inode_of(path: Path) -> Inode | None:
+    """What the file is known by, under whatever name; None where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
     return (status.st_dev, status.st_ino)
-
-
-class Tail:
-    """A log that is being written: what is new since the last time.
-
-    It survives any number of rotations between two reads, a log that does not exist yet, and one
-    that is deleted and begun anew or replaced by a rename: then it goes on where `relocate` says,
-    by default with the oldest file there is. An idle log costs one `stat`.
-
-    count: how many events it has given
-    left: the rotated files that it has read to their end, and `count` at that point
-    """
-
-    def __init__(self, path: Path, relocate: Callable[[], LogFile | None] | None = None) -> None:
-        self.path = path
-        self.count = 0
-        self.left: deque[tuple[Path, int]] = deque()
-        self._relocate = relocate
-        self._file: LogFile | None = None
-        self._broken = 0
-
-    def start(self, file: LogFile) -> None:
-        """Begins there, instead of with the oldest file. The file is closed by the tail."""
-        assert self._file is None
-        self._file = file
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._leave(self._file)
-
-    def read(self) -> list[Event]:
-        """The next events, in the order in which they were written; [] when there are none now.
-
-        At most one chunk of one file. Raises OSError.
-        """
-        if self._is_idle():
-            return []
-        while True:
-            if self._file is None:
-                self._file = self._open_first()
-                if self._file is None:
-                    return []
-            events = self._file.read()
-            if events is None:
-                events = self._go_on(self._file)
-                if events is None:
-                    return []
-            if events:
-                self.count += len(events)
-                return events
-
-    def read_leftover(self) -> list[Event]:
-        """When `read` gives no more and nobody writes: a last event that only lacks its newline."""
-        last = self._file.leftover() if self._file is not None else None
-        if last is None:
-            return []
-        self.count += 1
-        return [last]
-
-    def take_broken(self) -> int:
-        """How many broken lines were skipped since this was last asked."""
-        if self._file is not None:
-            self._broken += self._file.broken
-            self._file.broken = 0
-        broken, self._broken = self._broken, 0
-        return broken
-
-    def _is_idle(self) -> bool:
-        if self._file is None:
-            return False
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        return (
-            status.st_size == self._file.seen and (status.st_dev, status.st_ino) == self._file.inode
-        )
-
-    def _open_first(self) -> LogFile | None:
-        placed = self._relocate() if self._relocate is not None else None
-        if placed is not None:
-            return placed
-        files = open_log(self.path)
-        for file in files[1:]:
-            file.close()
-        return files[0] if files else None
-
-    def _go_on(self, file: LogFile) -> list[Event] | None:
-        """Goes to the file that follows this one, and gives what was left over in it.
-
-        None when nothing follows yet. `file` has just been found to hold no further whole line.
-        """
-        current = _open_if_there(self.path)
-        if current is not None and current.inode == file.inode:
-            current.close()
-            if file.size() >= file.offset:
-                return None
-            file.offset = 0  # somebody has emptied it
-            return []
-        rotated = rotated_files(self.path)
-        inodes = [_inode(path) for path in rotated]
-        known = file.inode in inodes
-        here = inodes.index(file.inode) if known else -1
-        if known and here + 1 == len(rotated):
-            following = current
-        else:
-            if current is not None:
-                current.close()
-            following = _open_if_there(rotated[here + 1]) if known else self._open_first()
-        if following is None:
-            return None
-        if file.size() > file.seen:  # written after we had looked, and before it was rotated
-            following.close()
-            return []
-        last = file.leftover() if known else None
-        if known:
-            self.left.append((rotated[here], self.count + (last is not None)))
-        self._leave(file)
-        self._file = following
-        return [] if last is None else [last]
-
-    def _leave(self, file: LogFile) -> None:
-        self._broken += file.broken
-        file.close()
-        self._file = None
-
-
-class SortedLog:
-    """A log that is sorted by `(t, node)`, over all of its files, as it is now. Raises OSError.
-
-    It holds only the current file open: that one may be renamed while this is in use. The others
-    keep their names; at most they are replaced by a version that holds more.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._current = _open_if_there(path)
-        self._paths: list[Path] = []
-        self._firsts: list[Key] = []
-        self._opened: LogFile | None = None
-        for file in rotated_files(path):
-            opened = _open_if_there(file)
-            if opened is None:
-                continue
-            with opened:
-                if self._current is not None and opened.inode == self._current.inode:
-                    break
-                self._add(opened)
-        if self._current is not None:
-            self._current.freeze()
-            self._add(self._current)
-
-    def _add(self, file: LogFile) -> None:
-        found = file.event_at(0)
-        if found is not None:
-            self._paths.append(file.path)
-            self._firsts.append(found[2].key)
-
-    def close(self) -> None:
-        for file in (self._opened, self._current):
-            if file is not None:
-                file.close()
-
-    def __enter__(self) -> SortedLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def last_key(self) -> Key | None:
-        """The place of the last event; None when there is none."""
-        if not self._paths:
-            return None
-        last = self._file(len(self._paths) - 1).last_event()
-        assert last is not None, "files without an event were left out"
-        return last.key
-
-    def contains(self, key: Key) -> bool:
-        """Whether it holds the event of that place."""
-        place = self.place(key)
-        if place is None:
-            return False
-        file = self._file(place)
-        found = file.event_at(file.locate(lambda event: event.key >= key))
-        return found is not None and found[2].key == key
-
-    def place(self, key: Key) -> int | None:
-        """The number of the file that holds that place; None when it comes before all."""
-        before = bisect_right(self._firsts, key)
-        return before - 1 if before else None
-
-    def path_of(self, place: int) -> Path:
-        """Of a file, by its number."""
-        return self._paths[place]
-
-    def open_after(self, key: Key) -> LogFile | None:
-        """A file placed behind that place, for a `Tail`; None when that is the very beginning."""
-        place = self.place(key)
-        if place is None:
-            return None
-        offset = self._file(place).locate(lambda event: event.key > key)
-        file = self._file(place)
-        file.offset = offset
-        if file is self._current:
-            self._current = None
-            file.thaw()
-        else:
-            self._opened = None
-        return file
-
-    def events(self, since_t: int = 0) -> Iterator[Event]:
-        """All, in order, from `since_t` on."""
-        key = (since_t, 0)
-        for place in range(self.place(key) or 0, len(self._paths)):
-            with ExitStack() as opened:
-                file = self._current
-                if file is None or file.path != self._paths[place]:
-                    file = opened.enter_context(LogFile(self._paths[place]))
-                file.offset = file.locate(lambda event: event.key >= key) if since_t else 0
-                yield from file.events()
-
-    def _file(self, place: int) -> LogFile:
-        path = self._paths[place]
-        if self._current is not None and path == self._current.path:
-            return self._current
-        if self._opened is None or self._opened.path != path:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
-            self._opened = LogFile(path)
-        return self._opened

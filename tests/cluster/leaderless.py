@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from launcher.timeline.render import Event
+from launcher.timeline.events import Event
 from node.raft.membership import Configuration, stable
 from node.raft.messages import Membership, NodeId
 

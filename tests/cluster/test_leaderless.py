@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TypeAlias
 
-from launcher.timeline.render import Event, parse_line
+from launcher.timeline.events import Event, parse_line
 from tests.cluster.leaderless import stretches
 
 Told: TypeAlias = tuple[int, int, str, dict[str, object]]

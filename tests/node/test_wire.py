@@ -134,6 +134,16 @@ def test_an_rpc_comes_out_as_it_went_in(message: Message) -> None:
     assert wire.decode_rpc(wire.encode(2**62, message)) == (2**62, message)
 
 
+@pytest.mark.parametrize("message", RPCS, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("t", [0, 127, 128, 1 << 8, 1 << 16, 1 << 32, 1 << 63])
+def test_the_tag_of_an_rpc_is_read_without_decoding_it(message: Message, t: int) -> None:
+    others = {type(other) for other in RPCS} - {type(message)}
+    tag = wire.tag_of(wire.encode(t, message))
+
+    assert tag in wire.tags(type(message))
+    assert tag not in wire.tags(*others)
+
+
 @pytest.mark.parametrize("message", TO_NODE, ids=lambda m: type(m).__name__)
 def test_what_the_supervisor_says_comes_out_as_it_went_in(message: wire.ToNode) -> None:
     assert wire.decode_to_node(wire.encode(17, message)) == (17, message)

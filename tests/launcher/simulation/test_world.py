@@ -167,7 +167,7 @@ def test_only_a_part_of_the_schedule() -> None:
 
 
 def test_a_trace_has_the_form_of_an_event_log() -> None:
-    from launcher.timeline.render import parse_line
+    from launcher.timeline.events import parse_line
 
     events, text = traced(Options(time_s=3.0), 4)
     assert all(parse_line(line.encode()) is not None for line in text.splitlines())

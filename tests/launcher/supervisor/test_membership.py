@@ -153,16 +153,16 @@ def test_a_leader_of_a_former_term_does_not_say_what_is_committed(tmp_path: Path
     async def story(bed: Bed) -> None:
         nodes = bed.nodes
         nodes.node_said(1, said(stable([1, 3]), term=4))  # and then it is stopped
-        assert nodes.leader_status() == said(stable([1, 3]), term=4)
+        assert nodes.roster.leader_status() == said(stable([1, 3]), term=4)
         nodes.node_said(3, said(THREE, term=5))
         nodes.node_said(3, said(THREE, term=5, role="follower"))
 
-        assert nodes.leader_status() is None
+        assert nodes.roster.leader_status() is None
         nodes.ask_leader(wire.ChangeMembership([1, 2, 3], 5))
         assert not any(process.asked for process in bed.processes.values())
 
         nodes.node_said(2, said(THREE, term=6))
-        assert nodes.leader_status() == said(THREE, term=6)
+        assert nodes.roster.leader_status() == said(THREE, term=6)
 
     play(tmp_path, story)
 
@@ -172,9 +172,9 @@ def test_what_a_leader_said_before_it_was_asked_does_not_count(tmp_path: Path) -
 
     async def story(bed: Bed) -> None:
         await bed.nodes.ask()
-        assert bed.nodes.leader_status() is not None
+        assert bed.nodes.roster.leader_status() is not None
         bed.leader = None
-        assert bed.nodes.leader_status(await bed.nodes.ask(0.01)) is None
+        assert bed.nodes.roster.leader_status(await bed.nodes.ask(0.01)) is None
 
     play(tmp_path, story)
 
@@ -205,7 +205,7 @@ def test_who_waits_too_long_is_told_so_and_the_change_goes_on(
             "n4 has not caught up in 0.2 s; it goes on: `launcher ps` shows how far it is"
         )
         bed.leader = said(stable([1, 2, 3, 4]))
-        await until(lambda: bed.nodes.change is None)
+        await until(lambda: bed.nodes.roster.change is None)
 
     play(tmp_path, story)
 
@@ -227,7 +227,7 @@ def test_a_leader_is_not_asked_for_voters_of_which_too_few_are_up(tmp_path: Path
     """The others of three died when the change was on record: it would take the quorum away."""
 
     async def story(bed: Bed) -> None:
-        bed.nodes.intend(Change("remove", [2]))
+        bed.nodes.roster.intend(Change("remove", [2]))
         await bed.stop(3)
         bed.membership.resume()
         await until(lambda: bed.nodes.trouble)
@@ -246,7 +246,7 @@ def test_a_node_that_does_not_start_is_taken_away_again(tmp_path: Path) -> None:
             await bed.membership.add(2)
         assert bed.claim.cluster.members == [1, 2, 3]
         assert bed.claim.cluster.last_id == 5
-        assert bed.nodes.change is None
+        assert bed.nodes.roster.change is None
 
     play(tmp_path, story)
 
@@ -255,7 +255,7 @@ def test_a_node_that_does_not_start_is_tried_again_when_a_log_names_it(
     tmp_path: Path, in_haste: None
 ) -> None:
     async def story(bed: Bed) -> None:
-        bed.nodes.enlist(1)
+        bed.nodes.roster.enlist(1)
         bed.leader = said(Membership((1, 2, 3), (1, 2, 3, 4)))
         bed.refuses[4] = "no room"
         bed.membership.resume()
@@ -294,7 +294,7 @@ def test_a_record_that_cannot_be_written_holds_a_change_up(
         full = False
         await until(lambda: bed.claim.cluster.renewed)
         bed.leader = said(THREE)
-        await until(lambda: bed.nodes.change is None)
+        await until(lambda: bed.nodes.roster.change is None)
 
     monkeypatch.setattr(Claim, "intend", intend)
     play(tmp_path, story)

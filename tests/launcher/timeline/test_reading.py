@@ -29,10 +29,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.config import ClusterConfig, load
-from launcher.timeline import reading as tail
-from launcher.timeline.logfiles import CHUNK_BYTES, LogFile, SortedLog, Tail, open_log
-from launcher.timeline.reading import Combiner, follow_timeline, read_timeline
-from launcher.timeline.render import Event, Filter, parse_line
+from launcher.timeline import reading
+from launcher.timeline.combiner import Combiner
+from launcher.timeline.events import Event, parse_line
+from launcher.timeline.filter import Filter
+from launcher.timeline.logfiles import CHUNK_BYTES, LogFile, open_log
+from launcher.timeline.reading import follow_timeline, read_timeline
+from launcher.timeline.sorted_log import SortedLog
+from launcher.timeline.tail import Tail
 from node.events import EventLog, HybridClock, rotated_files
 
 NODES = 2
@@ -224,7 +228,7 @@ def test_whatever_happens_the_timeline_is_all_events_in_order(steps: list[Step])
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         world = stack.enter_context(World(folder))
-        follower = stack.enter_context(tail._Follower(folder))
+        follower = stack.enter_context(reading._Follower(folder))
         followed: list[bytes] = []
         for what, how in steps:
             take(world, what, how)
@@ -474,7 +478,7 @@ def test_a_timeline_begun_anew_is_followed_and_old_late_events_are_forgotten(
     world.poll()
     world.poll()
     assert (world.folder / "timeline.jsonl.late").exists()
-    with tail._Follower(world.folder) as follower:
+    with reading._Follower(world.folder) as follower:
         assert len(follower.poll()) == 2
         world.restart()
         assert [path.suffix for path in world.folder.glob("timeline.jsonl.late*")] == [".000001"]
@@ -599,7 +603,7 @@ def test_following_goes_on_behind_a_repair(world: World) -> None:
     for _ in range(6):
         world.emit(1)
     world.combiner.drain()
-    with tail._Follower(world.folder) as follower:
+    with reading._Follower(world.folder) as follower:
         followed = raw(follower.poll())
         world.stamp(1)
         world.emit(2)
@@ -621,7 +625,7 @@ def test_a_late_event_that_turns_up_in_its_place_is_shown_once(world: World, hea
         world.emit(1)
     world.combiner.drain()
     assert rotated_files(world.config.timeline_file)
-    with tail._Follower(world.folder) as follower:
+    with reading._Follower(world.folder) as follower:
         followed = raw(follower.poll())
         world.emit(2)
         world.stamp(1)

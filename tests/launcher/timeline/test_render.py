@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import UsageError
-from launcher.timeline.render import DigestCheck, Event, Filter, merge, parse_line, render, rescue
+from launcher.timeline.events import Event, parse_line, rescue
+from launcher.timeline.filter import Filter
+from launcher.timeline.order import DigestCheck, merge
+from launcher.timeline.render import render
 from node.events import EventLog, HybridClock
 
 T = 1_790_000_000_123_456_789
