@@ -1,6 +1,6 @@
 """Completion for bash, zsh and fish, and for the prompt.
 
-`launcher completion SHELL` prints a script, and this module answers what the script asks.
+`launcher completion SHELL` prints a script, and this module returns what the script asks for.
 
 The script that a shell reads defines a function for both names of the program. When the Tab key is
 pressed, the function runs the program again, with the words of the command line and `VARIABLE` in
