@@ -4,8 +4,8 @@ Each folder of tests is a package that mirrors one of the product (`tests/node/r
 `node/raft`), so that two files may share a name and a test imports its own vocabulary by its full
 path.
 
-`make test` runs all tests that are neither `slow` nor `soak`, `make test-slow` those that are `slow`,
-and `make soak` the others. The first two use three worker processes, for tests that start a
+`make test` runs the tests that are neither `slow` nor `soak`, `make test-slow` the `slow` ones, and
+`make soak` the others. The first two use three worker processes, for tests that start a
 cluster's processes mostly wait. Those of one file all go to the same worker, one after the other.
 """
 
