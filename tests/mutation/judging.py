@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -92,13 +93,18 @@ def fitting_tests(path: str) -> list[str]:
 
 def judge(path: str, code: CodeType | None, tests: Sequence[str]) -> tuple[str, str]:
     """killed, survived or timed out, and the test that failed. Without `code`: the original."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        return _judge(path, code, [f"--basetemp={folder}/tests", *tests])
+
+
+def _judge(path: str, code: CodeType | None, arguments: Sequence[str]) -> tuple[str, str]:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         status = 3
         try:
             os.close(reader)
-            status = _run(path, code, tests, writer)
+            status = _run(path, code, arguments, writer)
         finally:
             os._exit(status)
     os.close(writer)
@@ -117,11 +123,11 @@ def judge(path: str, code: CodeType | None, tests: Sequence[str]) -> tuple[str, 
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
         return "timed out", first
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise RuntimeError(f"no test of {tests}")
+        raise RuntimeError(f"no test: {arguments}")
     return ("survived" if status == 0 else "killed"), first
 
 
-def _run(path: str, code: CodeType | None, tests: Sequence[str], writer: int) -> int:
+def _run(path: str, code: CodeType | None, arguments: Sequence[str], writer: int) -> int:
     """In the child."""
     os.setpgid(0, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -134,5 +140,5 @@ def _run(path: str, code: CodeType | None, tests: Sequence[str], writer: int) ->
         name = path.removesuffix(".py").replace("/", ".")
         sys.meta_path.insert(0, InPlace(name, path, code))
     options = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not soak and not cluster"]
-    options += ["-o", "timeout=0", "-o", "addopts=", "-o", "tmp_path_retention_policy=none"]
-    return int(pytest.main([*options, *tests], plugins=[FirstFailure(writer)]))
+    options += ["-o", "timeout=0", "-o", "addopts="]
+    return int(pytest.main([*options, *arguments], plugins=[FirstFailure(writer)]))
