@@ -24,7 +24,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -279,6 +279,7 @@ def raft_is_pure(house: House) -> Iterator[str]:
                 yield f"{module.path}:{call.lineno}: node/raft calls {ast.unparse(call.func)}()"
 
 
+@cache
 def wing_of(module: str) -> str:
     """The wing that a module belongs to: `launcher.cli` for `launcher.cli.commands.entries`."""
     inner = [wing for wing in WINGS if wing.count(".") > 1 and is_below(module, wing)]
