@@ -20,7 +20,7 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
 )
-from node.raft.progress import Progress
+from node.raft.progress import SNAPSHOT, Progress
 from node.raft.settings import Limits
 from node.raft.state import Role
 
@@ -490,6 +490,27 @@ def test_a_leader_tells_the_removed_of_it() -> None:
     assert sent == []
     net.run(3.0)
     assert net.servers[4].events.count("election.started") == 0, "it knows that it is removed"
+
+
+def test_a_removed_server_that_needs_a_snapshot_is_not_told_of_its_removal() -> None:
+    """What tells others is an AppendEntries, and this one lacks the entry before it."""
+    net = Network(3, limits=Limits(max_trailing_bytes=0))
+    net.elect(1)
+    net.run(0.2)
+    net.isolate(3)
+    net[1].link_opened(3, net.now)
+    for _ in range(5):
+        net.propose()
+        net.settle(only=(1, 2))
+    net.take_snapshot(1)
+    state = net[1].state
+    assert state.progress[3].mode is SNAPSHOT
+    net.mail.clear()
+    change(net, 1, 2)
+    net.settle(only=(1, 2))
+    assert membership(net, 1) == stable((1, 2))
+    assert 3 not in state.progress
+    assert not [m for _, to, m in net.mail if to == 3 and isinstance(m, AppendEntries)]
 
 
 def test_what_was_acknowledged_before_a_removal_does_not_count_after_it() -> None:

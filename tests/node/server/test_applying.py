@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from node import wire
+from node.errors import CommandError
 from node.machines.sessions import PIECE_COMMANDS
 from node.raft.messages import AppendEntries, Batch, BatchKind, Membership, Snapshot
 from node.server.answering import MOST_ANSWER_BYTES
@@ -45,6 +46,20 @@ class Counter:
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         self.applied = int(b"".join(chunks))
+
+
+class Echo(Counter):
+    """Its answer to a command is the command."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        return command
+
+
+class Refusing(Counter):
+    """It refuses every command, and says so in the command's words."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        raise CommandError(command.decode())
 
 
 def counting(folder: Path, size: int = 1, **changes: object) -> tuple[World, Server]:
@@ -214,6 +229,26 @@ def test_the_digest_tells_logs_apart_that_differ_in_their_commands_alone(tmp_pat
     other = digest("other", b"2")
     assert other[0] == first[0]
     assert other[1] != first[1]
+
+
+def test_the_hash_of_the_answers_tells_an_error_from_a_result_of_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    def answered(folder: str, machine: type[Counter], command: bytes) -> int:
+        (tmp_path / folder).mkdir()
+        world, server = counting(tmp_path / folder, machine=f"{__name__}:{machine.__name__}")
+        client = Connection()
+        submit(server, client, 1, command)
+        world.settle()
+        (reply,) = client.replies
+        assert isinstance(reply, Answers)
+        assert reply.results == [command]
+        return server.answered
+
+    first = answered("first", Echo, b"no")
+    assert answered("equal", Echo, b"no") == first
+    assert answered("another result", Echo, b"yes") != first
+    assert answered("an error", Refusing, b"no") != first
 
 
 def test_a_read_is_not_answered_one_entry_before_its_index(tmp_path: Path) -> None:
