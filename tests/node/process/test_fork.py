@@ -236,7 +236,7 @@ def test_a_fork_beside_a_thread_warns_nobody() -> None:
 
 PARENT = """
 import asyncio, os, sys, time
-from node.fork import Forks
+from node.process.fork import Forks
 
 def work(goes_on):
     print(os.getpid(), flush=True)

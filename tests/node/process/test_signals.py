@@ -11,7 +11,7 @@ import pytest
 
 BEGINS = """
 import json, signal, sys
-from node import signals
+from node.process import signals
 
 signals.begin(keep_ignored=[int(number) for number in sys.argv[1:]])
 numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
