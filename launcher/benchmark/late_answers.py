@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from launcher.cluster import Cluster
 from node import wire
 from node.faults.links import PASS
-from node.process import process
+from node.process import node, process
 from node.process.transport import PipeLinks
 from node.raft.messages import (
     AppendEntriesReply,
@@ -58,5 +58,5 @@ class LateCluster(Cluster):
 
 def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
     """The body of such a node's process."""
-    vars(process)["PipeLinks"] = LateAnswers
+    vars(node)["PipeLinks"] = LateAnswers
     process.main(config_bytes, control, pipes)

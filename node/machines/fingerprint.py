@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
+from node.errors import MachineError
 from node.machines.failures import is_users
 
 _LENGTH_BYTES = 8
@@ -46,6 +48,17 @@ def fingerprint(name: str) -> str:
         hashed.update(b"%s\0%d\0" % (module.encode("utf-8", "backslashreplace"), len(data)))
         hashed.update(data)
     return hashed.hexdigest()
+
+
+def checked(machine: str, node: int, others: Collection[str]) -> str:
+    """The fingerprint of the machine's code, which is to be one of those that the other nodes run.
+
+    others: their fingerprints; none: it may have any. Raises MachineError.
+    """
+    code = fingerprint(machine)
+    if code and others and code not in others:
+        raise MachineError(other_code(node, machine))
+    return code
 
 
 def other_code(node: int, machine: str) -> str:

@@ -20,9 +20,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 from node import wire
 from node.events import Note
+from node.process import descriptors
 from node.process.transport import FrameStream
 from node.raft.messages import NodeId
 
@@ -35,7 +37,7 @@ MAX_ALL_UNREAD_BYTES = 256 << 20
 MAX_ALL_UNFINISHED_BYTES = 128 << 20
 
 
-class Client(FrameStream):
+class ConnectedClient(FrameStream):
     """One connected client: the `ClientConnection` port.
 
     heard_at: when its last whole frame came, or it connected; seconds on the loop's clock
@@ -100,8 +102,8 @@ class Connections:
     def __init__(
         self,
         most: int,
-        on_request: Callable[[Client, bytes], None],
-        on_gone: Callable[[Client], None],
+        on_request: Callable[[ConnectedClient, bytes], None],
+        on_gone: Callable[[ConnectedClient], None],
         leader_elsewhere: Callable[[], NodeId | None],
         note: Note,
     ) -> None:
@@ -114,10 +116,11 @@ class Connections:
         self._leader_elsewhere = leader_elsewhere
         self._note = note
         self._loop = asyncio.get_running_loop()
-        self._clients: OrderedDict[Client, None] = OrderedDict()
+        self._listening: asyncio.Server | None = None
+        self._clients: OrderedDict[ConnectedClient, None] = OrderedDict()
         """the one that has been idle longest first"""
-        self.unflushed: set[Client] = set()
-        self._backlogged: set[Client] = set()
+        self.unflushed: set[ConnectedClient] = set()
+        self._backlogged: set[ConnectedClient] = set()
         """those that had not taken all of their answers at the last flush"""
         self._unfinished_bytes = 0
 
@@ -126,7 +129,18 @@ class Connections:
 
     # -- coming and going ------------------------------------------------------------------------
 
-    def admit(self, client: Client) -> wire.Redirect | None:
+    async def listen(self, path: Path) -> None:
+        """Lets clients in at this socket, and at no other any more. Raises OSError."""
+        path.unlink(missing_ok=True)
+        listening = await asyncio.get_running_loop().create_unix_server(
+            lambda: ConnectedClient(self), path, backlog=descriptors.ACCEPTED_AT_ONCE
+        )
+        descriptors.let_many_wait(listening)
+        if self._listening is not None:
+            self._listening.close()
+        self._listening = listening
+
+    def admit(self, client: ConnectedClient) -> wire.Redirect | None:
         """A client has come. If there is no room for it: what it is to be told."""
         now = self._loop.time()
         if len(self._clients) >= self._most and not self._drop_idle(now):
@@ -136,7 +150,7 @@ class Connections:
         self._clients[client] = None
         return None
 
-    def arrived(self, client: Client, body: bytes) -> None:
+    def arrived(self, client: ConnectedClient, body: bytes) -> None:
         """A whole frame has come from a client."""
         if client not in self._clients:
             return  # it was not let in
@@ -145,7 +159,7 @@ class Connections:
         self._clients.move_to_end(client)
         self._on_request(client, body)
 
-    def gone(self, client: Client) -> None:
+    def gone(self, client: ConnectedClient) -> None:
         """A client has hung up, or has been hung up on."""
         self.unflushed.discard(client)
         self._backlogged.discard(client)
@@ -164,7 +178,7 @@ class Connections:
                 return True
         return False
 
-    def _hang_up(self, client: Client, level: str, reason: str) -> None:
+    def _hang_up(self, client: ConnectedClient, level: str, reason: str) -> None:
         self._note(level, "client.dropped", reason=reason)
         client.close()
         self.gone(client)
@@ -178,7 +192,7 @@ class Connections:
 
     # -- what is held ----------------------------------------------------------------------------
 
-    def unfinished(self, client: Client, more: int) -> None:
+    def unfinished(self, client: ConnectedClient, more: int) -> None:
         """So much more, or less, of a frame that is not complete has come from a client."""
         if client not in self._clients:
             return

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from socket import socket
 
 from node import wire
-from node.process import process
+from node.process import node, process
 from node.process.transport import Link, PipeLinks
 from node.raft.messages import (
     AppendEntries,
@@ -62,5 +62,5 @@ class GarbledLinks(PipeLinks):
 
 
 def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
-    vars(process)["PipeLinks"] = GarbledLinks
+    vars(node)["PipeLinks"] = GarbledLinks
     process.main(config_bytes, control, pipes)

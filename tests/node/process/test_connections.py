@@ -18,7 +18,7 @@ from node.process.connections import (
     MAX_ALL_UNREAD_BYTES,
     MAX_UNREAD_BYTES,
 )
-from node.process.process import Node
+from node.process.node import Node
 from node.wire import Answers, Read, ReadResult, Redirect, Stop, Submit
 from tests.node.process.test_process import events, until, with_a_supervisor
 from tests.node.server.test_server import config

@@ -20,7 +20,7 @@ from node import wire
 from node.errors import DiskFailed, MachineError
 from node.faults.links import FaultFilter
 from node.process.disk_thread import DiskThread
-from node.process.process import Node
+from node.process.node import Node
 from node.process.transport import MAX_UNREAD_STATUS_BYTES, ControlChannel, PipeLinks
 from node.raft.messages import NodeId
 from node.server.server import Server

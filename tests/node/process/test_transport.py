@@ -13,7 +13,7 @@ import pytest
 
 from node import wire
 from node.faults.links import FaultFilter
-from node.process.process import Node
+from node.process.node import Node
 from node.process.transport import MAX_BUFFERED_BYTES, PipeLinks
 from node.raft.messages import AppendEntries, AppendEntriesReply, NodeId, RequestVote
 from node.wire import LifeBegun, LinkFault, LinkLost, NewLink, Status, Stop
@@ -192,7 +192,7 @@ def said_by(supervisor: socket.socket, reader: wire.FrameReader) -> list[wire.To
 def test_a_node_asks_for_a_new_pipe_until_it_has_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.process.process.ASK_FOR_LINK_AGAIN_S", 0.05)
+    monkeypatch.setattr("node.process.peers.ASK_FOR_LINK_AGAIN_S", 0.05)
 
     async def scenario() -> None:
         control, supervisor = with_a_supervisor()

@@ -1,0 +1,113 @@
+"""What a node tells its supervisor: how it does, why it ends, and what became of a transfer."""
+
+from __future__ import annotations
+
+import traceback
+
+import msgspec
+
+from node import wire
+from node.errors import (
+    DamagedLog,
+    LeekyError,
+    LostData,
+    MachineError,
+    RaftError,
+    WrongDirectory,
+)
+from node.events import HybridClock
+from node.faults.disks import DiskFaults
+from node.machines.failures import printable_line
+from node.process.transport import ControlChannel
+from node.raft.messages import NodeId
+from node.raft.state import Role
+from node.server.server import Server
+from node.wire import Failed, ToSupervisor, TransferEnded, TransferLeadership
+
+MOST_REASON_CHARACTERS = 2000
+"""No reason for the end of a node is longer."""
+
+
+def end_by(error: BaseException) -> Failed:
+    """Why the error ends the node, whether the node's data counts no more, and whether to start
+    the node again. Prints the traceback of an error that is none of ours."""
+    lost = isinstance(error, (DamagedLog, LostData))
+    retry = not (lost or isinstance(error, (WrongDirectory, MachineError)))
+    if isinstance(error, LeekyError):
+        reason = str(error)
+    else:
+        reason = f"internal error: {type(error).__name__}: {error}"
+        traceback.print_exception(error)
+    # The reason may quote anything: many lines, and text that is no valid Unicode.
+    return Failed(printable_line(reason, MOST_REASON_CHARACTERS), retry, lost)
+
+
+class Reports:
+    """The node's half of its conversation with the supervisor."""
+
+    def __init__(
+        self, control: ControlChannel, clock: HybridClock, disk_faults: DiskFaults
+    ) -> None:
+        self._control = control
+        self._clock = clock
+        self._disk_faults = disk_faults
+        self._reported: tuple[Role, bool, int, NodeId | None] | None = None
+        self._transfers: list[int] = []
+        """the requests to hand over that are to be answered"""
+
+    def tell(self, message: ToSupervisor) -> None:
+        """Sends one message."""
+        self._control.send(wire.encode(self._clock.tick(), message))
+
+    # -- status ----------------------------------------------------------------------------------
+
+    def tell_status(self, server: Server, request: int = 0) -> None:
+        """How the node sees the world, and how its disk does."""
+        self.tell(
+            msgspec.structs.replace(
+                server.status(request),
+                disk_fault=self._disk_faults.current,
+                disk_stalled=server.state.disk.stalled,
+            )
+        )
+
+    def tell_changes(self, server: Server) -> None:
+        """The status, if role, term or leader is another than when this last told it."""
+        state = server.state
+        now = (state.role, state.is_voter, state.current_term, state.leader_id)
+        if now != self._reported:
+            self._reported = now
+            self.tell_status(server)
+
+    # -- handing over ----------------------------------------------------------------------------
+
+    @property
+    def awaits_transfer(self) -> bool:
+        """Whether the supervisor is still to be told what became of a transfer."""
+        return bool(self._transfers)
+
+    def transfer(self, server: Server | None, message: TransferLeadership, now: float) -> bool:
+        """Begins the transfer that the supervisor asks for, or tells why it cannot begin.
+
+        server: None: the node is not ready, or about to end
+        now: seconds on the loop's clock
+
+        Returns whether it has begun.
+        """
+        if server is None:
+            self.tell(TransferEnded(message.request, None, "it is not ready"))
+            return False
+        try:
+            server.transfer(message.target, now)
+        except RaftError as error:
+            self.tell(TransferEnded(message.request, server.state.leader_id, str(error)))
+            return False
+        self._transfers.append(message.request)
+        return True
+
+    def transfer_ended(self, server: Server) -> None:
+        """Handing over has succeeded or failed: tells those who asked for it."""
+        state = server.state
+        for request in self._transfers:
+            self.tell(TransferEnded(request, state.leader_id, state.transfer_failure))
+        self._transfers.clear()
