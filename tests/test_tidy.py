@@ -92,14 +92,19 @@ WINGS: dict[str, str] = {
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
         "launcher.streams launcher.supervisor node.machines node.module_path"
     ),
+    "launcher.life": (
+        "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
+        "launcher.supervision launcher.supervisor"
+    ),
+    "launcher.history": "launcher.config launcher.folders launcher.timeline",
     "launcher.cluster": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.supervision launcher.supervisor launcher.timeline node.errors "
-        "node.raft node.wire"
+        "launcher.forked launcher.history launcher.life launcher.timeline node.errors node.raft "
+        "node.wire"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.timeline node.errors node.machines node.wire"
+        "launcher.folders launcher.life launcher.timeline node.errors node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -114,7 +119,8 @@ WINGS: dict[str, str] = {
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.plain launcher.settings "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
+        "launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
         "node.errors node.events node.machines node.process node.wire"
     ),

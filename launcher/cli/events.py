@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-
 import click
 
+from launcher import history
 from launcher.cli.output import wants_colour
 from launcher.config import ClusterConfig
-from launcher.folders import lock, private
-from launcher.timeline.reading import follow_timeline, read_timeline
-from launcher.timeline.render import Event, Filter, render
+from launcher.folders import private
+from launcher.timeline.render import Filter, render
 
 
 def show_timeline(
@@ -29,11 +26,5 @@ def show_timeline(
     """
     private.check_readable(config.log_dir, f"the logs folder {config.log_dir}")
     colour = wants_colour()
-    events: Iterable[Event]
-    if follow:
-        events = follow_timeline(config.log_dir, lambda: not lock.is_locked(config), count, wanted)
-    else:
-        events = filter(wanted.accepts, read_timeline(config.log_dir, wanted.since_t))
-        events = events if count is None else deque(events, maxlen=count)
-    for event in events:
+    for event in history.events(config, wanted, follow=follow, count=count):
         click.echo(event.raw if as_json else render(event, colour=colour))

@@ -146,7 +146,7 @@ def _one_line_usage(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and context.info_name in ("submit", "read"):
         said += f" Put text that begins with a dash after --: {context.info_name} -- TEXT."
     ended = said if said.endswith(("?", ".")) else f"{said}."
-    return f"{ended} `{context.command_path} --help` explains it"
+    return f"{ended} See `{context.command_path} --help`"
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -45,6 +45,7 @@ WORDS = {
     "recover": "recover --help",
     "simulate": "simulate --seed 1 --time 1s --workers 1",
     "bench": "bench --help",
+    "completion": "completion bash",
 }
 """A way to run each command of the table that succeeds after those before it."""
 

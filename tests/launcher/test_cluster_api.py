@@ -38,9 +38,8 @@ cluster_test = pytest.mark.cluster
 
 def test_the_package_exports_what_it_says() -> None:
     assert launcher.Cluster is Cluster
-    for name in launcher.__all__:
-        if name != "__version__":
-            assert getattr(launcher, name).__name__ == name
+    for name in set(launcher.__all__) - {"__version__"}:
+        assert getattr(launcher, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Clutter'"):
         _ = launcher.Clutter
 
