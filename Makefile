@@ -6,8 +6,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up down test test-pythons soak mutants bench bench-peers check docs wheel picture clean \
-	rebuild
+.PHONY: help up down test test-pythons soak mutants bench bench-peers check docs wheel picture clean rebuild
 SHELL := /bin/sh
 
 # Whatever the caller's environment says of other Pythons must not reach this one.
