@@ -176,6 +176,7 @@ def test_data_without_its_identity_is_refused(tmp_path: Path) -> None:
     with fake_cluster(tmp_path) as cluster:
         cluster.down()
         cluster.config.cluster_file.unlink()
+        (cluster.config.node_data_dir(1) / "log").touch()  # our fake nodes write nothing
 
         with pytest.raises(LauncherError, match=r"holds node-1 but no cluster\.json"):
             FakeCluster(3, config=cluster.config).up()
