@@ -38,6 +38,7 @@ def promises() -> dict[str, list[str]]:
     return found
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps the tests with real processes together, file by file, and leaves those that hold no
     promise by themselves to `make test-slow`."""

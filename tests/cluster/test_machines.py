@@ -12,6 +12,8 @@ MACHINE = """\
 import os, sys, time
 from helper import STEP
 
+pytestmark = pytest.mark.cluster
+
 class M:
     def __init__(self):
         self.n = 0
