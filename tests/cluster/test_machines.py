@@ -8,11 +8,11 @@ import pytest
 
 from tests.cluster.lab import Lab, eventually
 
+pytestmark = pytest.mark.cluster
+
 MACHINE = """\
 import os, sys, time
 from helper import STEP
-
-pytestmark = pytest.mark.cluster
 
 class M:
     def __init__(self):
