@@ -17,10 +17,11 @@ from node.raft.invariants import (
     ELECTION_SAFETY,
     LEADER_APPEND_ONLY,
     MONOTONIC,
+    ClusterWatch,
     InvariantBroken,
     ServerWatch,
 )
-from node.raft.state import RaftState
+from node.raft.state import RaftState, Role
 
 
 def a_leader() -> tuple[Network, RaftState, ServerWatch]:
@@ -129,3 +130,18 @@ def test_answers_of_peers_alone_are_nothing_new() -> None:
     state.progress[2].last_contact += 1.0
     state.progress[2].round_acked += 1
     assert not watch.check()
+
+
+def test_a_leader_of_an_earlier_term_may_lack_what_was_committed_since() -> None:
+    """Leader Completeness is about later terms (Figure 3)."""
+    net = Network(3)
+    net.elect(1)
+    net.isolate(1)
+    net.time_out(2)
+    net.settle(only=(2, 3))
+    assert net[1].state.role is net[2].state.role is Role.LEADER
+    assert net[2].state.commit_index > net[1].state.log.last_index
+    watch = ClusterWatch()
+    watch.look(net[2].state)
+    watch.look(net[1].state)
+    assert watch.leaders == {1: 1, 2: 2}

@@ -454,6 +454,16 @@ def test_who_is_told_to_stand_while_its_disk_hangs_does_not() -> None:
     assert net[2].state.current_term == 1
 
 
+def test_a_disk_that_hangs_has_recovered_only_when_no_write_is_under_way() -> None:
+    net = led()
+    net[2].disk_at_work(net.now)
+    net.run(0.6)
+    net[2].disk_at_work(net.now)
+    assert net[2].state.disk.stalled
+    net[2].disk_at_work(None)
+    assert not net[2].state.disk.stalled
+
+
 def test_a_short_write_is_no_stall() -> None:
     net = led()
     for _ in range(10):
