@@ -34,7 +34,7 @@ from launcher.control.disks import parse_fault
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.errors import LauncherError, NotRunning, UsageError
-from launcher.folders import lock, records, recovery
+from launcher.folders import healing, lock, records, recovery
 from launcher.folders.ownership import CutOff, Holder, Running
 from launcher.folders.recovery import Outlook
 from launcher.supervision import OwnSupervisor, check_machine
@@ -219,7 +219,7 @@ class Cluster:
         if not self.config.data_dir.is_dir():
             raise NotRunning(f"there is no data in {self.config.data_dir}")
         with lock.locked(self.config), lock.disk_errors(self.config.data_dir):
-            lock.heal(self.config)
+            healing.heal(self.config)
             recovery.finish(self.config)
             return what()
 
@@ -247,7 +247,7 @@ class Cluster:
             raise NotRunning(f"no cluster is running here (data in {self.config.data_dir})")
         ending.force(self.config, self._own_cluster(holder))
         with lock.locked(self.config):
-            lock.heal(self.config)
+            healing.heal(self.config)
         self._forget()
 
     def __enter__(self) -> Cluster:
