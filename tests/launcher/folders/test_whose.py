@@ -167,12 +167,13 @@ class World:
         for process in (life.supervisor, *life.nodes[outliving:]):
             self.end(process)
 
-    def on_end(self, config: ClusterConfig, found: Running | CutOff) -> None:
+    def on_end(self, config: ClusterConfig, found: Running | CutOff) -> list[str]:
         """In the place of `ending.end`, which signals a process."""
         life = next((one for one in self.lives if one.supervisor == found.process), None)
         assert life is not None, "a process would be signalled that is no supervisor"
         assert life.data is self.acting, "the cluster of another data folder would be ended"
         self.release(life)
+        return []
 
 
 class Whose(RuleBasedStateMachine):
