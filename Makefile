@@ -6,7 +6,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up down test test-pythons soak bench bench-peers check docs wheel picture clean rebuild
+.PHONY: help up down test test-slow test-pythons soak mutants bench bench-peers check docs wheel \
+	picture clean rebuild
 SHELL := /bin/sh
 
 # Whatever the caller's environment says of other Pythons must not reach this one.
@@ -41,8 +42,10 @@ help:
 	@echo "make up [N=5]   start a cluster and open its prompt (leaving it stops the cluster)"
 	@echo "make down       stop a cluster that was left running"
 	@echo "make test       the fast tests        (ARGS='-k name' picks some)"
+	@echo "make test-slow   every other test with real processes, in at most 20 minutes"
 	@echo "make test-pythons   the same with each of Python 3.11, 3.12 and 3.13 that is found"
 	@echo "make soak       the tests that take many minutes"
+	@echo "make mutants    break the product in 400 small ways: does a unit test notice each?"
 	@echo "make bench      the benchmarks: each prints ratios (BENCH=simulation picks one)"
 	@echo "make bench-peers   ours beside etcd (as root: installs Debian's) and PySyncObj"
 	@echo "make check      ruff, mypy --strict and the tidy test"
@@ -59,13 +62,19 @@ down: $(RUN)
 	@$(VENV) -m launcher down
 
 test: $(TEST)
-	@$(VENV) -m pytest -m "not soak" -n 3 --dist loadgroup $(ARGS)
+	@$(VENV) -m pytest -m "not soak and not slow" -n 3 --dist loadgroup $(ARGS)
+
+test-slow: $(TEST)
+	@$(VENV) -m pytest -m "slow and not soak" -n 3 --dist loadgroup $(ARGS)
 
 test-pythons:
 	@tests/pythons.sh $(ARGS)
 
 soak: $(TEST) $(RELEASE) $(DOCS)
 	@$(VENV) -m pytest -m soak --timeout=3600 $(ARGS)
+
+mutants: $(TEST)
+	@$(VENV) -m tests.mutation $(ARGS)
 
 BENCH := $(basename $(notdir $(filter-out %/__init__.py %/peers.py,$(wildcard bench/*.py))))
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from launcher.cli import shell as cli
-from launcher.cli.commands.cluster import Context
+from launcher.cli import shell
+from launcher.cli.context import Context
 
 if __name__ == "__main__":
-    sys.exit(cli.run(["bench", "growth", *sys.argv[1:]], Context()))
+    sys.exit(shell.run(["bench", "growth", *sys.argv[1:]], Context()))

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = 144
+COLUMNS = 150
 SHOWN_FOLDER = "~/raft"
 PROGRAM = "leeky-raft"
 

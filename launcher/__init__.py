@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from launcher.client.session import SessionLost
     from launcher.client.subscriber import Message
     from launcher.client.unanswered import NoAnswer
-    from launcher.cluster import Cluster, DownReport
+    from launcher.cluster import Cluster
     from launcher.config import ClusterConfig
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
+    from launcher.life import DownReport
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
     from node.errors import CommandError
@@ -43,7 +44,7 @@ _HOMES = {
     "ClusterStatus": "launcher.control.status",
     "CommandError": "node.errors",
     "ConfigError": "launcher.errors",
-    "DownReport": "launcher.cluster",
+    "DownReport": "launcher.life",
     "Event": "launcher.timeline.events",
     "Filter": "launcher.timeline.filter",
     "HandedOver": "launcher.control.status",

@@ -29,8 +29,9 @@ def main() -> int:
 
     module_path.protect_children()
     if asked := os.environ.get("_LAUNCHER_COMPLETE"):
-        from launcher.cli.commands.cluster import Context, launcher
         from launcher.cli.completion import answer
+        from launcher.cli.context import Context
+        from launcher.cli.table import launcher
 
         return answer(launcher, asked, Context())
 
@@ -62,9 +63,15 @@ def _leave_out_users_modules() -> None:
 
 
 def _open_prompt(cluster: "Cluster") -> int:
-    from launcher.cli.repl import run
+    """Runs the lines that a user types, or those of a pipe, which need no terminal to be set up."""
+    if sys.stdin.isatty():
+        from launcher.cli.prompt import run
 
-    return run(cluster)
+        return run(cluster)
+
+    from launcher.cli.repl import run_script
+
+    return run_script(cluster)
 
 
 if __name__ == "__main__":

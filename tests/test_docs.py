@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import node.raft
+from tests.test_tidy import WINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 TOUR = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
@@ -29,6 +30,17 @@ def test_a_place_on_the_tour_exists(file: str, name: str) -> None:
 @pytest.mark.parametrize("file", sorted(set(re.findall(r"`((?:node|launcher)/[\w/]+\.py)`", TOUR))))
 def test_a_file_on_the_tour_exists(file: str) -> None:
     assert (ROOT / file).is_file()
+
+
+def test_the_tour_has_the_wings_in_the_order_in_which_they_may_import_each_other() -> None:
+    _, _, after = TOUR.partition("## The house")
+    house, _, _ = after.partition("\n## ")
+    folders = re.findall(r"(?m)^\| `((?:node|launcher)/[\w/]*(?:\.py)?)` \|", house)
+    told = [re.sub(r"/__init__\.py$|/$|\.py$", "", path).replace("/", ".") for path in folders]
+
+    assert sorted(told) == sorted(WINGS.keys() - {"node"})
+    place = [*WINGS].index
+    assert told == sorted(told, key=lambda wing: (wing.startswith("launcher"), place(wing)))
 
 
 def test_the_story_of_the_core_names_its_modules_each_after_those_that_it_imports() -> None:
@@ -63,7 +75,7 @@ def test_make_up_installs_what_running_needs_and_no_more() -> None:
 
 def test_each_make_command_is_in_its_help() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    (phony,) = re.findall(r"\.PHONY: (.*)\n", makefile)
+    (phony,) = re.findall(r"\.PHONY: (.*)\n", makefile.replace("\\\n", ""))
     unsaid = [
         target
         for target in phony.split()

@@ -13,7 +13,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from launcher.cli.output import status_table
+from launcher.cli.status_table import status_table
 from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.timeline.events import parse_line
 from launcher.timeline.render import render

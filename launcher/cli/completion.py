@@ -1,24 +1,30 @@
-"""Completion for bash, zsh and fish: `launcher completion SHELL`, and what its script asks for.
+"""Completion for bash, zsh and fish, and for the prompt.
+
+`launcher completion SHELL` prints a script, and this module returns what the script asks for.
 
 The script that a shell reads defines a function for both names of the program. When the Tab key is
 pressed, the function runs the program again, with the words of the command line and `VARIABLE` in
 its environment, and `answer` prints what is offered. Click finds the parameter that is being typed,
 and the type of the parameter (`launcher/cli/parameters.py`) says what there is.
 
+The prompt (`launcher/cli/prompt.py`) asks `offers`, which gives the same answers in this process.
+
 A person is in the middle of a line meanwhile. So when something goes wrong, nothing is offered and
-nothing is said, and it never takes longer than `PATIENCE_S`.
+nothing is reported, and a shell never waits longer than `PATIENCE_S`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from launcher.cli.table import Context, row
+from launcher.cli.context import Context
 
 VARIABLE = "_LAUNCHER_COMPLETE"
 NAMES = ("launcher", "leeky-raft")
@@ -102,44 +108,50 @@ class _Fish(FishComplete):
 SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
-@row(
-    "completion",
-    "Print a script that has bash, zsh or fish complete commands, options, targets and names.\n\n"
-    'For bash, in ~/.bashrc:  eval "$(launcher completion bash)"\n\n'
-    'For zsh, in ~/.zshrc behind compinit:  eval "$(launcher completion zsh)"\n\n'
-    "For fish, in ~/.config/fish/config.fish:  launcher completion fish | source",
-)
-@click.argument("shell", type=click.Choice(list(SHELLS)), metavar="SHELL")
-def completion(context: Context, shell: str) -> None:
-    """`launcher completion`."""
+def script(shell: str) -> str:
+    """What a shell reads to complete the program's words. shell: one of `SHELLS`"""
     template = SHELLS[shell].source_template
-    click.echo(template % {"complete_var": VARIABLE, "names": " ".join(NAMES)}, nl=False)
+    return template % {"complete_var": VARIABLE, "names": " ".join(NAMES)}
 
 
 def answer(table: click.Command, asked: str, context: Context) -> int:
     """Prints what a shell may offer for the command line in the environment; returns 0.
 
-    asked: the value of `VARIABLE`: the name of the shell, and `_complete`
+    asked: the value of `VARIABLE`: the shell's name followed by `_complete`
     context: what the commands of the table can reach
     """
     signal.signal(signal.SIGALRM, _give_up)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
     try:
-        said = offers(table, asked, context)
+        said = reply(table, asked, context)
         os.write(1, said.encode("utf-8", "surrogateescape"))
     except Exception:
-        return 0  # there is no place where it could be said
+        return 0  # there is no place to report it
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
     return 0
 
 
-def offers(table: click.Command, asked: str, context: Context) -> str:
-    """What the script of a shell reads. Raises whatever the words of the command line make fail."""
+def reply(table: click.Command, asked: str, context: Context) -> str:
+    """What the script of a shell reads. Raises what an impossible command line makes fail."""
     shell, _, _ = asked.partition("_")
     made = SHELLS[shell](table, {"obj": context}, NAMES[0], VARIABLE)
     return "".join(f"{line}\n" for line in made.complete().splitlines())
 
 
+def offers(table: click.Command, words: Sequence[str], word: str, context: Context) -> list[str]:
+    """What can take the place of the word being typed; nothing where that cannot be found out.
+
+    words: the whole words before it
+    context: what the commands of the table can reach; it is not changed
+    """
+    made = ShellComplete(table, {"obj": replace(context)}, NAMES[0], VARIABLE)
+    try:
+        items = made.get_completions(list(words), word)
+    except Exception:
+        return []  # as in `answer`
+    return [item.value for item in items if item.type == "plain"]
+
+
 def _give_up(number: int, frame: object) -> NoReturn:
-    os._exit(0)  # a disk that hangs, say: nothing of this process is worth waiting for
+    os._exit(0)  # for example a disk hangs; nothing of this process is worth waiting for

@@ -1,32 +1,74 @@
-"""What `up` does until it is told to end: the prompt on a terminal, the timeline anywhere else."""
+"""What `up` does: it starts a cluster, and keeps it up until it is told to end.
+
+On a terminal it opens the prompt, anywhere else it prints the timeline.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from datetime import datetime
 
 import click
 
-from launcher.cli.output import wants_colour
-from launcher.cluster import Cluster
-from launcher.config import ClusterConfig
+from launcher.cli.events import show_timeline
+from launcher.cli.output import nodes_up, print_json, status_json
+from launcher.cli.rows import positive_timeout
+from launcher.cluster import UP_TIMEOUT_S, Cluster
+from launcher.config import ClusterConfig, parse_node_count
 from launcher.errors import LauncherError, NotRunning
-from launcher.folders import lock, private
-from launcher.timeline.reading import follow_timeline, read_timeline
-from launcher.timeline.render import Event, Filter, render
+from launcher.plain import plain
+from launcher.timeline.render import Filter
+
+
+def cluster_for(
+    config: ClusterConfig, nodes: str | None, *, machine: str | None, fresh: bool
+) -> Cluster:
+    """The cluster that `up` is to start.
+
+    nodes: how many, as the user has typed it
+
+    Raises UsageError, ConfigError.
+    """
+    count = None if nodes is None else parse_node_count(nodes)
+    return Cluster(count, machine=machine, config=config, fresh=fresh)
+
+
+def start(cluster: Cluster, timeout: float | None, *, detach: bool, as_json: bool) -> datetime:
+    """Starts the cluster and prints how it is; returns when it began to.
+
+    timeout: the value of --timeout, in seconds
+
+    Raises UsageError, and what `Cluster.up` raises.
+    """
+    begun, asked_at = time.monotonic(), datetime.now()
+    status = cluster.up(positive_timeout(timeout, UP_TIMEOUT_S), detached=detach)
+    for line in cluster.healed:
+        click.echo(f"launcher: after a crash: {line}", err=True)
+    for line in cluster.remarks:
+        click.echo(f"{status.cluster}: {line}", err=True)
+    if as_json:
+        print_json(status_json(status))
+    else:
+        click.echo(
+            f"{status.cluster}: {nodes_up(status)}, n{status.leader} leads in term {status.term} "
+            f"({time.monotonic() - begun:.2f} s); data in {plain(cluster.config.data_dir)}",
+            err=not detach,
+        )
+    return asked_at
 
 
 def run(
     cluster: Cluster, open_prompt: Callable[[Cluster], int], begun: datetime, *, as_json: bool
 ) -> int:
-    """Keeps the cluster up until the prompt is left or a signal comes; then takes it down.
+    """Keeps the cluster up until the user leaves the prompt or a signal arrives; then stops it.
 
-    begun: when `up` was asked for; the timeline is shown from there on
+    begun: when `up` was called; the timeline is shown from then on
 
-    A second Ctrl-C does not wait for anybody.
+    A second Ctrl-C kills the cluster at once. Raises LauncherError when the cluster has ended by
+    itself.
     """
     try:
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -42,13 +84,13 @@ def run(
 
 
 def _why_it_ended(cluster: Cluster) -> str:
-    """For a cluster that has ended without this process; one line."""
+    """Why a cluster has ended that this process did not stop, in one line."""
     if not cluster.config.supervisor_lock.exists():
         return (
             f"the data folder {cluster.config.data_dir} was moved or removed, so the cluster has "
             "ended: `launcher up` goes on where the data is now"
         )
-    return cluster.how_it_died() or "the cluster has been taken down from elsewhere"
+    return cluster.how_it_died() or "another process has stopped the cluster"
 
 
 def take_down(cluster: Cluster) -> None:
@@ -59,24 +101,3 @@ def take_down(cluster: Cluster) -> None:
         except KeyboardInterrupt:
             click.echo("launcher: interrupted again: killing everything", err=True)
             cluster.destroy()
-
-
-def show_timeline(
-    config: ClusterConfig,
-    wanted: Filter,
-    *,
-    count: int | None = None,
-    follow: bool = False,
-    as_json: bool = False,
-) -> None:
-    """Prints events in one order, from the running cluster's timeline or from what it left."""
-    private.check_readable(config.log_dir, f"the logs folder {config.log_dir}")
-    colour = wants_colour()
-    events: Iterable[Event]
-    if follow:
-        events = follow_timeline(config.log_dir, lambda: not lock.is_locked(config), count, wanted)
-    else:
-        events = filter(wanted.accepts, read_timeline(config.log_dir, wanted.since_t))
-        events = events if count is None else deque(events, maxlen=count)
-    for event in events:
-        click.echo(event.raw if as_json else render(event, colour=colour))

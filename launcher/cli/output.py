@@ -1,4 +1,4 @@
-"""How results look: tables for people, JSON for programs, bytes as they are for pipes."""
+"""How results are printed: JSON for programs, lines for people, bytes unchanged for pipes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from launcher.client.answers import ReadAnswer, Submitted
-from launcher.control.status import Chosen, ClusterStatus, NodeStatus
-from node.machines.failures import printable_line
-
-_MOST_WHY_CHARACTERS = 2000
-_STATE_COLOURS = {"up": "green", "paused": "yellow", "down": "bright_black", "failed": "red"}
+if TYPE_CHECKING:
+    from launcher.client.answers import ReadAnswer, Submitted
+    from launcher.control.status import Chosen, ClusterStatus
 
 
 def wants_colour() -> bool:
-    """Colour is for terminals whose owner has not asked to be spared (NO_COLOR)."""
+    """Whether to print colours: on a terminal, unless NO_COLOR is set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def print_json(value: object) -> None:
-    """One JSON object, on one line. ASCII, so that bytes which are no text come through."""
+    """Prints one JSON object on one line, in ASCII, so that bytes that are no text survive."""
     click.echo(json.dumps(msgspec.to_builtins(value, enc_hook=str)))
 
 
@@ -44,12 +42,12 @@ def nodes_up(status: ClusterStatus) -> str:
 
 
 def text(data: bytes) -> str:
-    """Bytes as text; what is no UTF-8 is kept, as Python keeps such bytes in arguments."""
+    """Bytes as text; bytes that are not UTF-8 become surrogates, as in Python's arguments."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def print_bytes(data: bytes) -> None:
-    """A machine's answer: as it is into a pipe; on a terminal without what would steer it."""
+    """Prints a machine's answer: unchanged into a pipe, printable on a terminal."""
     if sys.stdout.isatty():
         shown = data.decode("utf-8", "backslashreplace")
         safe = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in shown)
@@ -86,7 +84,7 @@ def answer_json(answer: ReadAnswer) -> dict[str, object]:
 
 
 def unanswered_json(kind: str, text_of: bytes, error: str) -> dict[str, object]:
-    """The same contracts, for what was not answered in time: it may still come about.
+    """The same contracts for an entry or a query without an answer; an entry may yet be committed.
 
     kind: "entry" or "query"
     """
@@ -95,72 +93,14 @@ def unanswered_json(kind: str, text_of: bytes, error: str) -> dict[str, object]:
 
 
 def print_chosen(action: str, chosen: Sequence[Chosen], as_json: bool) -> None:
-    """Which nodes a command chose, and what each was when it was chosen."""
+    """Prints which nodes a command chose, and the role of each when it was chosen."""
     if as_json:
         print_json({"action": action, "chosen": chosen})
         return
     if not chosen:
-        click.echo("nothing to do: every node that is meant is so already", err=True)
+        click.echo("nothing to do: every targeted node is already in that state", err=True)
     for node in chosen:
         role = node.role or "no role"
         note = f" ({node.note})" if node.note else ""
         was = f"{role}, term {node.term}, commit {node.commit_index}"
         click.echo(f"{action} n{node.id}: {was}{note}")
-
-
-def status_table(status: ClusterStatus, colour: bool) -> str:
-    """What `ps` shows."""
-    from tabulate import tabulate
-
-    headers = "node state role term leader first last commit applied pid restarts uptime cpu memory"
-    rows = [_row(node, colour) for node in status.nodes]
-    titles = headers.split()
-    if any(map(_why, status.nodes)):
-        titles.append("why")
-        rows = [[*row, _why(node)] for row, node in zip(rows, status.nodes, strict=True)]
-    return tabulate(rows, titles, tablefmt="plain", disable_numparse=True, stralign="left")
-
-
-def _row(node: NodeStatus, colour: bool) -> list[str]:
-    state: str = node.state
-    if colour:
-        state = click.style(state, _STATE_COLOURS[node.state])
-    role: str = node.role or "-"
-    if colour and role == "leader":
-        role = click.style(role, bold=True)
-    return [
-        f"n{node.id}",
-        state,
-        role,
-        str(node.term),
-        f"n{node.leader}" if node.leader else "-",
-        str(node.first_index),
-        str(node.last_index),
-        str(node.commit_index),
-        str(node.applied_index),
-        str(node.pid or "-"),
-        str(node.restarts),
-        "-" if node.uptime_s is None else duration(node.uptime_s),
-        "-" if node.cpu_percent is None else f"{node.cpu_percent:.0f}%",
-        "-" if node.rss_bytes is None else f"{node.rss_bytes / 2**20:.0f}MiB",
-    ]
-
-
-def _why(node: NodeStatus) -> str:
-    """What is wrong with it, on one line: some of it comes from the user's machine."""
-    disk = f"disk: {node.disk}" if node.disk else ""
-    snapshot = f"no snapshot: {node.snapshot}" if node.snapshot else ""
-    silent = f"not responding for {node.last_answer_s:.0f} s" if node.hangs else ""
-    diverged = str(node.diverged) if node.diverged is not None else ""
-    found = (silent, node.reason, diverged, disk, snapshot, node.change)
-    return printable_line("; ".join(filter(None, found)), _MOST_WHY_CHARACTERS)
-
-
-def duration(seconds: float) -> str:
-    """A duration as people write it: `12s`, `3m04s`, `2h10m`."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -10,6 +10,7 @@ socket is opened, so a cluster that hangs, or is down, keeps nobody waiting.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -91,12 +92,15 @@ def _beginning(numbers: Iterable[int], incomplete: str) -> list[CompletionItem[A
 
 
 # -- what is offered -----------------------------------------------------------------------------
+#
+# Start-up time: every command loads this module, and only completion calls these functions. So they
+# import what they need themselves.
 
 
 def _config(ctx: click.Context) -> ClusterConfig | None:
     """The config that the words so far ask for; None when it cannot be used."""
     try:
-        config: ClusterConfig = ctx.obj.load_config()  # of `launcher.cli.table.Context`
+        config: ClusterConfig = ctx.obj.load_config()  # of `launcher.cli.context.Context`
     except (LeekyError, OSError):
         return None
     return config
@@ -153,8 +157,6 @@ def _machines(ctx: click.Context) -> Iterable[str]:
 
 
 def _signals(ctx: click.Context) -> Iterable[str]:
-    import signal
-
     return sorted(one.name for one in signal.valid_signals() if isinstance(one, signal.Signals))
 
 

@@ -1,14 +1,14 @@
-"""The command line: argv to the command table, and whatever happens to an exit status.
+"""Runs one command line: a command of the table, and the exit status that its outcome gives.
 
-Results go to standard output, diagnostics to standard error; what failed is the last line there.
+Results go to standard output and diagnostics to standard error, whose last line says what failed.
 
     0 done    1 it failed    2 usage, or a bad config    3 no such cluster is running
     4 timed out    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
 
-A reader of standard output that leaves (`| head -1`) is no error, unless what was asked for is not
-all done: `submit`, a script of `repl` and `simulate` say so, with status 1.
+When the reader of standard output leaves (`| head -1`), that is no error, unless part of the work
+was not done: `submit`, a script of `repl`, and `simulate` then report it and exit with status 1.
 
-Nothing that goes wrong shows a traceback, unless LAUNCHER_TRACEBACK is set.
+No error shows a traceback, unless LAUNCHER_TRACEBACK is set.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher import streams
-from launcher.cli.commands.cluster import Context, launcher
+from launcher.cli.context import Context
+from launcher.cli.table import launcher
 from launcher.errors import LauncherError
 from node.errors import LeekyError
 from node.process import signals
@@ -35,16 +36,16 @@ if TYPE_CHECKING:
 
 _MEANT_WHEN_IGNORED = frozenset(
     {
-        signal.SIGHUP,  # nohup: it is to go on when the terminal is gone
-        *(signal.SIGINT, signal.SIGQUIT),  # a script's `&`: Ctrl-C is for what is in front
+        signal.SIGHUP,  # nohup: the command outlives its terminal
+        *(signal.SIGINT, signal.SIGQUIT),  # a script's `&`: Ctrl-C is for the foreground
         *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),  # a shell without job control
     }
 )
-"""What a parent that has these ignored wants. Any other signal is ignored by accident."""
+"""Signals that a parent process ignores on purpose. Any other is ignored by accident."""
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP: unwinds like KeyboardInterrupt, so that everything is cleaned up."""
+    """SIGTERM or SIGHUP. It unwinds as KeyboardInterrupt does, so that everything is cleaned up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -57,7 +58,7 @@ class Terminated(BaseException):
 def main(argv: Sequence[str], open_prompt: Callable[[Cluster], int]) -> int:
     """Runs one command line and returns its exit status.
 
-    open_prompt: see `commands.Context`
+    open_prompt: see `Context`
     """
     signals.begin(keep_ignored=_MEANT_WHEN_IGNORED)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -84,7 +85,7 @@ def main(argv: Sequence[str], open_prompt: Callable[[Cluster], int]) -> int:
 
 
 def _flush() -> None:
-    """What is still buffered is written now, or dropped: it must not complain at exit."""
+    """Writes what is still buffered, or drops it, so that Python reports no error at exit."""
     try:
         sys.stdout.flush()
     except (streams.ReaderGone, streams.OutputFailed):
@@ -92,7 +93,7 @@ def _flush() -> None:
 
 
 def run(argv: Sequence[str], context: Context) -> int:
-    """Runs one command of the table; reports what fails; returns the exit status.
+    """Runs one command of the table, reports its error if any, and returns the exit status.
 
     context: what the command can reach
     """
@@ -133,7 +134,7 @@ def run(argv: Sequence[str], context: Context) -> int:
 
 
 def report(text: str) -> None:
-    """Says on standard error, in one line, what went wrong."""
+    """Prints an error on standard error, in one line."""
     click.echo(f"launcher: {' '.join(text.split())}", err=True)
 
 
@@ -143,9 +144,9 @@ def _one_line_usage(error: click.ClickException) -> str:
     if context is None:
         return said
     if isinstance(error, click.NoSuchOption) and context.info_name in ("submit", "read"):
-        said += f" Text that begins with a dash goes behind --: {context.info_name} -- TEXT."
+        said += f" Put text that begins with a dash after --: {context.info_name} -- TEXT."
     ended = said if said.endswith(("?", ".")) else f"{said}."
-    return f"{ended} `{context.command_path} --help` tells more"
+    return f"{ended} See `{context.command_path} --help`"
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What the supervisor asks of nodes, and who waits for the answers.
+"""What the supervisor asks of nodes, and the callers that wait for the answers.
 
 Each question has a number, which its answer carries: so an answer that comes late is not taken for
 that of a later question.

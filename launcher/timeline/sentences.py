@@ -60,8 +60,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "election.started": (
         "{pre_vote:true}{node:node} asks who would vote for it in term {for_term}",
         "{pre_vote:true}{node:node} asks who would vote for it",
-        "{pre_vote:false}{node:node} stands for election in term {for_term}",
-        "{node:node} stands for election in term {term}",
+        "{pre_vote:false}{node:node} campaigns in term {for_term}",
+        "{node:node} campaigns in term {term}",
     ),
     "prevote.granted": ("{node:node} would vote for {candidate:node}",),
     "prevote.denied": ("{node:node} would not vote for {candidate:node}",),
@@ -71,9 +71,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} denied its vote to {candidate:node}",
     ),
     "configuration.adopted": (
-        "{node:node} goes by majorities of {voters:nodes} and of {outgoing:nodes}{learners:none}",
-        "{node:node} goes by {voters:nodes}, with {learners:nodes} learning{outgoing:none}",
-        "{node:node} goes by {voters:nodes}{outgoing:none}{learners:none}",
+        "{node:node} uses majorities of {voters:nodes} and of {outgoing:nodes}{learners:none}",
+        "{node:node} uses {voters:nodes}, with {learners:nodes} learning{outgoing:none}",
+        "{node:node} uses {voters:nodes}{outgoing:none}{learners:none}",
     ),
     "node.renewed": ("{target:node} has forgotten everything, and learns it from its peers",),
     "change.begun": ("the change `{kind}` of {targets:nodes} begins",),

@@ -8,11 +8,14 @@ turn away what is too much before there is a lot of it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio  # the launcher uses this module, too, and needs no loop
 
 OWN_OF_NODE = 106
 """What a node needs at most for itself: 20 files, two for each of 30 peers, and as many connections

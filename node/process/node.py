@@ -126,7 +126,7 @@ class Node:
         """None before it has recovered, and once the exit status is known"""
         self._stopping = False
         self._leaving: str | None = None
-        """why it stops as soon as the lead is handed over"""
+        """why it stops as soon as leadership is handed over"""
         self._at_rest: Done | None = None
         self._pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None

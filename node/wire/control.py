@@ -107,7 +107,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class TransferLeadership(msgspec.Struct, frozen=True, tag=True):
-    """Hand the lead over to `target`, or to whoever has most of the log; answer with a
+    """Hand leadership over to `target`, or to whoever has most of the log; answer with a
     `TransferEnded` that carries `request`, within the shortest election timeout."""
 
     request: int

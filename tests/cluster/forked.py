@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from launcher.cli.table import ROWS
+
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
@@ -24,6 +26,7 @@ _forks.set_forkserver_preload(
         "launcher.client.client",
         "launcher.control.status",
         "launcher.timeline.render",
+        *sorted({place.partition(":")[0] for place in ROWS.values()}),
     ]
 )
 

@@ -132,7 +132,7 @@ def test_an_add_that_ctrl_c_and_down_broke_off_is_finished_by_the_next_up(lab: L
         adding.send_signal(signal.SIGINT)
         assert adding.wait(PATIENCE_S) == 130
         assert adding.stderr is not None
-        assert b"it goes on: `launcher ps` shows how far it is" in adding.stderr.read()
+        assert b"the change continues: `launcher ps` shows its progress" in adding.stderr.read()
     say_why(lab, 4, "being added: learns the log")
     lab.launcher("stop", "followers", check=True)
     lab.launcher("down", check=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -121,21 +120,6 @@ def test_up_in_the_foreground_says_that_its_folder_was_moved(tmp_path: Path) -> 
     assert up.returncode == 1
     assert b"was moved or removed, so the cluster has ended: `launcher up` goes on" in said
     assert b"Traceback" not in said
-
-
-def test_sockets_that_were_cleaned_away(original: Lab) -> None:
-    """Edges, 9: each command says so in one line, and `down` ends the cluster in good order."""
-    shutil.rmtree(runtime_dir(original))
-    for words in (["ps"], ["up", "3", "-d"], ["submit", "ADD more"], ["repl"]):
-        done = original.launcher(*words)
-        assert (done.status, len(done.err.splitlines())) == (1, 1), done.err
-        assert "was removed: `launcher down` ends the cluster" in done.err
-    original.launcher("down", check=True)
-    eventually(lambda: not original.left(), "every process to end")
-    assert original.events("supervisor.stopped")[-1]["killed"] == []
-
-    original.up(3)
-    assert original.launcher("read", "LS", check=True).lines == ["ours"]
 
 
 def test_a_folder_that_another_process_runs_on_is_not_started_on(original: Lab) -> None:

@@ -204,7 +204,7 @@ codecs.lookup("utf-8-sig")
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
-from launcher.cli import main
+from launcher.cli.shell import main
 sys.exit(main(sys.argv[1:], lambda cluster: 0))
 """
 """Everything is imported before: the interpreter's own files may be closed to that user."""

@@ -268,7 +268,7 @@ def test_a_recovery_that_was_broken_off_is_finished_by_the_next_command(lab: Lab
     with_intent = lab.folder / "intent"
     code = (
         "import os, pathlib, shutil, sys\n"
-        "from launcher import recovery\n"
+        "from launcher.folders import recovery\n"
         "from launcher.config import load\n"
         "config = load()\n"
         "recovery.finish = lambda config: None\n"

@@ -8,6 +8,8 @@ import pytest
 
 from tests.cluster.lab import Lab, eventually
 
+pytestmark = pytest.mark.cluster
+
 MACHINE = """\
 import os, sys, time
 from helper import STEP

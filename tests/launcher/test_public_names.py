@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 import launcher
 from launcher.cli import table
-from launcher.client import subscriber as watch
-from launcher.timeline import render as timeline
+from launcher.client.subscriber import Message
+from launcher.timeline.render import Event, Filter
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "API.md").read_text()
@@ -62,7 +62,7 @@ def ours(hint: object) -> Iterator[str]:
 
 
 def test_whatever_a_cluster_takes_or_returns_is_public() -> None:
-    late = {"Event": timeline.Event, "Filter": timeline.Filter, "Message": watch.Message}
+    late = {"Event": Event, "Filter": Filter, "Message": Message}
     found: set[str] = set()
     for name, method in vars(launcher.Cluster).items():
         if name.startswith("_"):

@@ -1,7 +1,8 @@
-"""The rows of the table that use a cluster: submit, read, watch. `commands.py` has the others."""
+"""Commands that use the replicated state machine: submit, read, watch."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,18 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher import streams
+from launcher.cli.context import Context
+from launcher.cli.output import (
+    answer_json,
+    print_bytes,
+    print_json,
+    submitted_json,
+    unanswered_json,
+)
 from launcher.cli.parameters import NODE_NUMBER
-from launcher.cli.table import Context, as_json, positive_timeout, row, timeout
+from launcher.cli.progress import counting
+from launcher.cli.rows import as_json, positive_timeout, row, timeout
+from launcher.client.intake import lines
 from launcher.errors import LauncherError, UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +32,9 @@ if TYPE_CHECKING:
 
 @row(
     "submit",
-    "Submit entries, each argument one; - reads one a line from standard input.\n\n"
+    "Submit entries, one per argument; - reads one per line from standard input.\n\n"
     "Prints each entry's index and the machine's answer. Quote an entry that has spaces: "
-    "submit 'ADD a b'. One that begins with a dash goes behind --.",
+    "submit 'ADD a b'. Put an entry that begins with a dash after --.",
 )
 @click.argument("entries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="ENTRY...")
 @timeout
@@ -35,8 +46,8 @@ def submit(
     cluster = context.cluster()
     timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
     if entries == ("-",):
-        lines = _lines(0, cluster.config.entry_limit_bytes)
-        refusals = _print_with_progress(cluster.submit_many(lines, timeout_s=timeout_s), as_json)
+        piped = _lines(0, cluster.config.entry_limit_bytes)
+        refusals = _print_with_progress(cluster.submit_many(piped, timeout_s=timeout_s), as_json)
     else:
         encoded = [encode(entry) for entry in entries]
         refusals = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
@@ -46,13 +57,15 @@ def submit(
 
 @row(
     "read",
-    "Ask the state machine, each argument one query; linearizable unless --stale.\n\n"
+    "Query the state machine, one query per argument; linearizable unless --stale.\n\n"
     "Quote a query that has spaces: read 'GET a'.",
 )
 @click.argument("queries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="QUERY...")
-@click.option("--stale", is_flag=True, help="Let any node answer at once, however old its state.")
 @click.option(
-    "--node", type=NODE_NUMBER, help="Which node answers; without --stale linearizably, too."
+    "--stale", is_flag=True, help="Let any node answer at once, however old its state is."
+)
+@click.option(
+    "--node", type=NODE_NUMBER, help="The node that answers; linearizably too, unless --stale."
 )
 @timeout
 @as_json
@@ -65,8 +78,8 @@ def read(
     as_json: bool,
 ) -> None:
     """`launcher read`."""
-    from launcher.cli.output import answer_json, print_bytes, print_json, unanswered_json
-    from launcher.client.client import NoAnswer
+    # Start-up time: loads the client's session and the wire's messages.
+    from launcher.client.unanswered import NoAnswer
 
     cluster = context.cluster()
     refusals = _Refusals()
@@ -90,16 +103,16 @@ def read(
 
 
 @row("watch", "Print the messages of a multicast cluster, each once and in order, until Ctrl-C.")
-@click.option("--from", "first", type=int, metavar="N", help="From message N, not the oldest kept.")
-@click.option("--node", type=NODE_NUMBER, help="As this node sees them, however far behind it is.")
+@click.option(
+    "--from", "first", type=int, metavar="N", help="Begin with message N, not with the oldest kept."
+)
+@click.option("--node", type=NODE_NUMBER, help="Read this node, however far behind it is.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="Only COUNT messages.")
 @as_json
 def watch(
     context: Context, first: int | None, node: int | None, count: int | None, as_json: bool
 ) -> None:
     """`launcher watch`."""
-    from launcher.cli.output import print_bytes, print_json
-
     for message in islice(context.cluster().watch(first, node=node), count):
         if as_json:
             print_json({"number": message.number, "text": message.text})
@@ -131,8 +144,6 @@ def _hint(kind: str, words: Sequence[str], refused: int) -> str:
 
 def encode(argument: str) -> bytes:
     """An argument of the command line, as the bytes that it was. Raises UsageError."""
-    import os
-
     try:
         return os.fsencode(argument)
     except UnicodeEncodeError as error:
@@ -144,15 +155,13 @@ def encode(argument: str) -> bytes:
 
 def _lines(descriptor: int, most_bytes: int) -> Iterator[bytes]:
     """The lines of a stream, as they come, without their ends; empty ones are none."""
-    from launcher.client.intake import lines
-
     return filter(None, lines(descriptor, most_bytes))
 
 
 def _print_submitted(done: Iterator[Submitted], as_json: bool) -> _Refusals:
     """Prints each as it comes; returns what the machine said of those that it refused."""
-    from launcher.cli.output import print_bytes, print_json, submitted_json, unanswered_json
-    from launcher.client.client import NoAnswer
+    # Start-up time: loads the client's session and the wire's messages.
+    from launcher.client.unanswered import NoAnswer
 
     refusals = _Refusals()
     acknowledged = 0
@@ -187,8 +196,6 @@ def _check_all_done(done: Iterator[Submitted], acknowledged: int) -> None:
 
 
 def _print_with_progress(done: Iterator[Submitted], as_json: bool) -> _Refusals:
-    from launcher.cli.progress import counting
-
     if sys.stderr.isatty() and not sys.stdin.isatty():
         with counting(done, 0, quiet=sys.stdout.isatty()) as counted:
             return _print_submitted(counted, as_json)

@@ -15,8 +15,8 @@ from launcher.benchmark.figures import Figures
 from launcher.benchmark.load import Shape
 from launcher.benchmark.peers import ETCD, OURS, PYSYNCOBJ, Versus
 from launcher.benchmark.ports import free_ports
-from launcher.cli import shell as cli
-from launcher.cli.commands.cluster import Context
+from launcher.cli import shell
+from launcher.cli.context import Context
 
 
 def figures(*throughputs: float) -> list[Figures]:
@@ -86,7 +86,7 @@ def test_with_nothing_to_compare_with_it_fails(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    assert cli.run(["bench", "peers", "--out", str(tmp_path)], Context()) == 1
+    assert shell.run(["bench", "peers", "--out", str(tmp_path)], Context()) == 1
     out, err = capfd.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -119,7 +119,7 @@ def test_etcd_is_installed_only_where_it_can_be(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_size_has_a_bound(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert cli.run(["bench", "peers", "--size", "16001", "--out", str(tmp_path)], Context()) == 2
+    assert shell.run(["bench", "peers", "--size", "16001", "--out", str(tmp_path)], Context()) == 2
     assert "--size 16001: from 1 to 16000" in capfd.readouterr().err
 
 

@@ -536,9 +536,9 @@ def test_out_of_steps_for_a_small_window_is_still_invalid() -> None:
 
 
 STEPS = """
-from launcher.checker import check
+from launcher.checking.checker import check
 from launcher.checking.budget import Budget
-from tests.launcher.test_checker import simulated
+from tests.launcher.checking.test_checker import simulated
 
 steps, spend = 0, Budget.spend
 

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.cli import completion
-from launcher.cli.commands.cluster import launcher
-from launcher.cli.table import Context
+from launcher.cli.context import Context
+from launcher.cli.table import launcher
 from launcher.config import load
 from launcher.folders import records
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0
 
 
@@ -49,7 +49,7 @@ def offered(line: str, shell: str = "bash") -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         for key, value in environment.items():
             patch.setenv(key, value)
-        said = completion.offers(launcher, f"{shell}_complete", Context()).splitlines()
+        said = completion.reply(launcher, f"{shell}_complete", Context()).splitlines()
     if shell == "zsh":
         return said[1::3]
     return [line.partition(",")[2] for line in said]
@@ -124,7 +124,7 @@ def test_files_are_left_to_the_shell() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMP_WORDS", "launcher -c clu")
         patch.setenv("COMP_CWORD", "2")
-        said = completion.offers(launcher, "bash_complete", Context())
+        said = completion.reply(launcher, "bash_complete", Context())
     assert said == "file,clu\n"
 
 
@@ -146,7 +146,7 @@ def test_each_parameter_that_names_something_offers_something() -> None:
     """So that a row that is added later does not forget its types."""
     named = {"target", "targets", "node", "fault", "machine", "name", "signal", "level", "event"}
     found = 0
-    for row in launcher.commands.values():
+    for row in launcher.all().values():
         context = click.Context(row, info_name=row.name, obj=Context())
         for parameter in row.params:
             if parameter.name in named:

@@ -15,7 +15,7 @@ from launcher.errors import UsageError
 
 _ENDS_WHILE_IT_READS = """
 import sys, time
-from launcher.intake import Intake, lines
+from launcher.client.intake import Intake, lines
 
 intake = Intake(lines(0), lambda entry: None, window=10, window_bytes=1000)
 intake.start()

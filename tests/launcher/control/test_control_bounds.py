@@ -216,7 +216,8 @@ def test_what_is_printed_is_bounded_and_the_last_of_it_kept(tmp_path: Path) -> N
     """The file is open in many processes, which append to it."""
     path = tmp_path / "supervisor.stderr"
     script = (
-        "import sys, pathlib; from launcher import printed; path = pathlib.Path(sys.argv[1]);\n"
+        "import sys, pathlib; from launcher.supervisor import printed\n"
+        "path = pathlib.Path(sys.argv[1]);\n"
         "for n in range(3000):\n"
         "    print('line', n, 'x' * 60, file=sys.stderr, flush=True);"
         "    printed.keep_bounded(path, 50_000)\n"
@@ -236,7 +237,7 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "other"
     path.write_bytes(b"x" * 100)
     script = (
-        "import sys, pathlib; from launcher import printed\n"
+        "import sys, pathlib; from launcher.supervisor import printed\n"
         "printed.keep_bounded(pathlib.Path(sys.argv[1]), 10)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from prompt_toolkit.completion import CompleteEvent
-from prompt_toolkit.document import Document
 
-from launcher.cli.output import status_table
-from launcher.cli.repl import completer
+from launcher.cli.status_table import status_table
 from launcher.control.disks import FAULT_WORDS, ailment, describe, parse_fault
 from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.errors import UsageError
@@ -68,13 +65,3 @@ def test_ps_says_why_a_node_is_down_and_what_ails_its_disk() -> None:
     assert rows[0].endswith("disk: hang-disk")
     assert rows[1].endswith("it failed; disk: full-disk")
     assert rows[2].endswith("-")
-
-
-def test_the_prompt_offers_targets_and_faults() -> None:
-    def offered(line: str) -> set[str]:
-        found = completer(3, []).get_completions(Document(line), CompleteEvent())
-        return {one.text for one in found}
-
-    assert {*FAULT_WORDS, "leader", "n3"} <= offered(":disk ")
-    assert offered(":disk n1 fail") == {"fail-write", "fail-sync"}
-    assert not offered(":kill n1 fail")

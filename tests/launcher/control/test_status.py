@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from launcher.cli.output import nodes_up, status_json, status_table
+from launcher.cli.output import nodes_up, status_json
+from launcher.cli.status_table import status_table
 from launcher.control.divergence import Divergence
 from launcher.control.readiness import check_alike
 from launcher.control.status import (

@@ -22,10 +22,10 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's tick
 
 def test_a_process_is_found_again_by_another_process() -> None:
     me = ProcessRecord.of(os.getpid())
-    code = f"from launcher.process_identity import start_of; print(start_of({me.pid}))"
+    code = f"from launcher.folders.process_identity import start_of; print(start_of({me.pid}))"
     said = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(process_identity.__file__).parents[1],
+        cwd=Path(process_identity.__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,

@@ -55,11 +55,11 @@ def test_it_is_found_with_what_was_written_there(made: RuntimeFolder) -> None:
 
 
 def test_it_is_held_until_its_process_ends(parent: Path) -> None:
-    code = "from launcher.runtime import RuntimeFolder as R; print(R.make().path); input()"
+    code = "from launcher.folders.runtime import RuntimeFolder as R; print(R.make().path); input()"
     holder = subprocess.Popen(
         [sys.executable, "-c", code],
         env={**os.environ, "TMPDIR": str(parent)},
-        cwd=Path(runtime.__file__).parents[1],
+        cwd=Path(runtime.__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cluster import DownReport
+from launcher.life import DownReport
 from tests.launcher.control.test_asking import connections
 from tests.launcher.fake_cluster import FakeCluster, all_gone, fake_cluster, until
 

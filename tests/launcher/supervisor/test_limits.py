@@ -35,6 +35,7 @@ def test_a_user_with_too_many_processes_is_told_which_limit_that_is(
 def test_a_cluster_needs_more_files_the_more_nodes_it_has(
     monkeypatch: pytest.MonkeyPatch, nodes: int, hard: int, is_enough: bool
 ) -> None:
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)  # or it would lower ours, for good
     monkeypatch.setattr(resource, "getrlimit", lambda _: (10, hard))
     if is_enough:
         limits.check_files(nodes)

@@ -310,7 +310,7 @@ def test_the_columns() -> None:
         (
             "election.started",
             {"pre_vote": False, "for_term": 5},
-            "n3 stands for election in term 5",
+            "n3 campaigns in term 5",
         ),
         ("vote.granted", {"candidate": 2}, "n3 voted for n2 in term 4"),
         ("vote.denied", {"candidate": 2, "reason": "no"}, "n3 denied its vote to n2: no"),

@@ -7,7 +7,8 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,7 @@ def test_a_link_for_which_there_is_no_descriptor_is_missed_and_no_later_one(
 
 
 def test_clients_are_let_in_as_far_as_the_limit_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)  # the limit of this process stays
     monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
 
     assert descriptors.room_for_clients(512) == 200 - descriptors.OWN_OF_NODE
@@ -71,3 +73,32 @@ def test_clients_are_let_in_as_far_as_the_limit_has_room(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
     assert descriptors.room_for_clients(512) == descriptors.LEAST_CLIENTS
+
+
+def test_a_few_connections_are_accepted_in_a_turn_and_the_others_wait_in_the_kernel(
+    tmp_path: Path,
+) -> None:
+    path, clients = tmp_path / "s", 3 * descriptors.ACCEPTED_AT_ONCE
+
+    async def story() -> list[int]:
+        """How many connections are accepted in each turn of the loop."""
+        accepted: list[int] = []
+        server = await asyncio.get_running_loop().create_unix_server(
+            asyncio.Protocol, path, backlog=descriptors.ACCEPTED_AT_ONCE
+        )
+        descriptors.let_many_wait(server)
+        with ExitStack() as stack:
+            for _ in range(clients):
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(str(path))  # raises BlockingIOError if it may not wait
+            open_before = len(os.listdir("/dev/fd"))
+            while sum(accepted) < clients:
+                await asyncio.sleep(0)
+                accepted.append(len(os.listdir("/dev/fd")) - open_before - sum(accepted))
+            server.close()
+        return accepted
+
+    most = max(asyncio.run(asyncio.wait_for(story(), 30)))
+    assert most in (descriptors.ACCEPTED_AT_ONCE, descriptors.ACCEPTED_AT_ONCE + 1)
+    # some versions of asyncio accept one more than the backlog

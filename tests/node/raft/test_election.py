@@ -5,9 +5,20 @@ The rules themselves are in `test_paper_elections.py`.
 
 from __future__ import annotations
 
+import pytest
+
 from launcher.simulation.stage.cores import Network
 from node.raft.election import HINTED_RETRIES
-from node.raft.messages import AppendEntries, HardState, RequestVote, RequestVoteReply
+from node.raft.membership import stable
+from node.raft.messages import (
+    AppendEntries,
+    HardState,
+    InstallSnapshot,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+    Snapshot,
+)
 from node.raft.settings import Timing
 from node.raft.state import Role
 
@@ -21,6 +32,31 @@ def test_a_cluster_elects_one_leader() -> None:
     assert len(leaders) == 1
     assert {net[n].state.leader_id for n in net.voters} == set(leaders)
     assert {net[n].state.current_term for n in net.voters} == {1}
+
+
+STALE = Snapshot(3, 1, 0, stable((1, 2, 3)), 300, 3)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(RequestVote(4, 3, 0, 0), id="a stale request for a vote"),
+        pytest.param(RequestVote(5, 3, 9, 4, pre_vote=True), id="a pre-vote that is refused"),
+        pytest.param(RequestVote(6, 3, 9, 4, pre_vote=True), id="a pre-vote while a leader lives"),
+        pytest.param(AppendEntries(4, 3, 0, 0, (), 0), id="a stale heartbeat"),
+        pytest.param(InstallSnapshot(4, 3, STALE, 0, b""), id="a stale chunk"),
+    ],
+)
+def test_nobody_learns_of_a_term_that_is_not_on_disk(message: Message) -> None:
+    """A crash would take the term back, and the sender would have entered it (§5.1)."""
+    net = Network(3, terms={1: 5, 2: 1, 3: 4})
+    net[2].step(1, AppendEntries(5, 1, 0, 0, (), 0), net.now)
+    net.collect(2)
+    net[2].step(3, message, net.now)
+    net.collect(2)
+    assert not net.mail
+    net.persist(2)
+    assert [reply.term for _, to, reply in net.mail if to == 3] == [5]
 
 
 def test_a_single_server_elects_itself_and_commits() -> None:

@@ -9,6 +9,7 @@ import pytest
 from launcher.simulation.stage.cores import Network
 from node.errors import Busy, NotLeader
 from node.raft import membership as memberships
+from node.raft import reconfiguration
 from node.raft.membership import Configuration, stable
 from node.raft.messages import (
     AppendEntries,
@@ -19,6 +20,7 @@ from node.raft.messages import (
     NodeId,
     RequestVote,
 )
+from node.raft.progress import SNAPSHOT, Progress
 from node.raft.settings import Limits
 from node.raft.state import Role
 
@@ -132,6 +134,26 @@ def test_a_cluster_of_one_grows_and_shrinks_again() -> None:
     assert net[1].state.commit_index == net[1].state.log.last_index
 
 
+@pytest.mark.parametrize("silent", [(2, 3), (4, 5)])
+def test_while_joint_a_leader_steps_down_when_either_majority_is_silent(
+    silent: tuple[NodeId, ...],
+) -> None:
+    net = cluster(5, (1, 2, 3))
+    state = net[1].state
+    joint = Membership((1, 4, 5), (1, 4, 5), (1, 2, 3))
+    entry = Batch(
+        state.log.last_index + 1, 1, BatchKind.CONFIGURATION, 1, memberships.encode(joint)
+    )
+    state.log.append(entry)
+    reconfiguration.adopt(state, (entry,))
+    net.now += net.timing.election_timeout_max_s
+    for peer, progress in state.progress.items():
+        progress.last_contact = 0.0 if peer in silent else net.now
+    assert state.quorum_contact == 0.0
+    net[1].elapse(net.now)
+    assert state.role is Role.FOLLOWER
+
+
 def test_a_learner_counts_nowhere() -> None:
     net = cluster(5, (1, 2, 3))
     net.isolate(2, 3)
@@ -162,6 +184,20 @@ def test_a_learner_that_lags_is_not_promoted() -> None:
     net.heal()
     net.run(1.0)
     assert membership(net, 4) == stable((1, 2, 3, 4))
+
+
+def test_a_round_that_took_an_election_timeout_promotes_nobody() -> None:
+    """A learner that is always one timeout behind would delay every commit by as much."""
+    net = cluster(3, (1, 2, 3))
+    state, timeout_s = net[1].state, net.timing.election_timeout_min_s
+    held = state.log.last_index
+    learner = Progress(held + 1, net.now, match_index=held, round_end=held)
+    learner.round_began = state.now - timeout_s
+    reconfiguration.note_round(state, learner)
+    assert not learner.caught_up
+    state.now += timeout_s - 0.001
+    reconfiguration.note_round(state, learner)
+    assert learner.caught_up, "the next round was shorter"
 
 
 def test_a_learner_comes_by_snapshot() -> None:
@@ -456,6 +492,27 @@ def test_a_leader_tells_the_removed_of_it() -> None:
     assert net.servers[4].events.count("election.started") == 0, "it knows that it is removed"
 
 
+def test_a_removed_server_that_needs_a_snapshot_is_not_told_of_its_removal() -> None:
+    """What tells others is an AppendEntries, and this one lacks the entry before it."""
+    net = Network(3, limits=Limits(max_trailing_bytes=0))
+    net.elect(1)
+    net.run(0.2)
+    net.isolate(3)
+    net[1].link_opened(3, net.now)
+    for _ in range(5):
+        net.propose()
+        net.settle(only=(1, 2))
+    net.take_snapshot(1)
+    state = net[1].state
+    assert state.progress[3].mode is SNAPSHOT
+    net.mail.clear()
+    change(net, 1, 2)
+    net.settle(only=(1, 2))
+    assert membership(net, 1) == stable((1, 2))
+    assert 3 not in state.progress
+    assert not [m for _, to, m in net.mail if to == 3 and isinstance(m, AppendEntries)]
+
+
 def test_what_was_acknowledged_before_a_removal_does_not_count_after_it() -> None:
     """Seed 1460 of 60 s: a slow link, and a node that was rebuilt meanwhile and is back."""
     net = cluster(4, (1, 2, 3, 4))
@@ -481,3 +538,19 @@ def test_what_was_acknowledged_before_a_removal_does_not_count_after_it() -> Non
     net.run(2.0)
     assert state.progress[4].match_index == state.log.last_index
     assert membership(net, 1) == stable((1, 2, 3, 4))
+
+
+def test_a_reply_of_the_round_in_which_a_server_was_added_again_does_not_count() -> None:
+    """It was removed and added again between two heartbeats, and that reply was under way."""
+    net = cluster(4, (1, 2, 3, 4))
+    state = net[1].state
+    last, number = state.log.last_index, state.round
+    change(net, 1, 2, 3)
+    net.settle()
+    assert 4 not in state.progress
+    net.isolate(4)
+    change(net, 1, 2, 3, 4)
+    assert state.round == number
+    late = AppendEntriesReply(1, True, prev_log_index=last, match_index=last, round=number)
+    net[1].step(4, late, net.now)
+    assert state.progress[4].match_index == 0

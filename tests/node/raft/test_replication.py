@@ -256,3 +256,24 @@ def test_applying_is_handed_out_in_portions() -> None:
     assert sum(portions) == 10
     assert max(portions) == 2
     assert net[1].state.role is Role.LEADER
+
+
+def test_a_doubled_refusal_neither_probes_twice_nor_takes_the_guess_back() -> None:
+    logs = {1: [1] * 10, 3: [1] * 10}
+    net = Network(3, logs=logs)
+    net.isolate(2)
+    net.elect(1)
+    progress = net[1].state.progress[2]
+
+    def refuse(prev_log_index: int, hint_index: int) -> tuple[int, int]:
+        """next_index after it, and how many AppendEntries leave for server 2."""
+        net.mail.clear()
+        refusal = AppendEntriesReply(2, False, 0, prev_log_index, hint_index, hint_term=1)
+        net[1].step(2, refusal, net.now)
+        net.collect(1)
+        return progress.next_index, len(sent_to(net, 2))
+
+    assert refuse(10, 4) == (5, 1)
+    assert refuse(10, 4) == (5, 0)
+    assert refuse(4, 2) == (3, 1)
+    assert refuse(10, 4) == (3, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.simulation.stage.cores import CHUNK_BYTES, Network
+from launcher.simulation.stage.cores import CHUNK_BYTES, Network, batches
 from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,
@@ -292,6 +292,52 @@ def test_while_one_is_sent_what_follows_it_is_kept_as_long_as_the_peer_answers()
     assert net[3].state.log.base_index == 11
     assert net[3].state.commit_index == 16
     assert net[1].state.log.base_index == 16, "and then it goes"
+
+
+def test_a_log_beyond_its_bound_is_cut_though_a_peer_will_need_another_snapshot() -> None:
+    net = lagging(Limits(max_trailing_bytes=0, max_log_bytes=100))
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    net.until(lambda: net[1].state.progress[3].snapshot_offset > 0)
+    net.mail.clear()
+    for _ in range(5):
+        net.propose(b"x" * 30)
+        net.settle(only=(1, 2))
+    net.take_snapshot(1)
+    assert net[1].state.log.base_index == 16
+    net.run(1.0)
+    assert net[3].state.commit_index == 16
+
+
+def test_a_late_reply_about_an_earlier_snapshot_says_nothing_of_this_one() -> None:
+    net = lagging()
+    net.propose()
+    net.settle(only=(1, 2))
+    net.take_snapshot(1)
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    state = net[1].state
+    net.until(lambda: state.progress[3].snapshot is not None)
+    held = state.progress[3].match_index
+    net[1].step(3, InstallSnapshotReply(1, 11, 300, True, state.round), net.now)
+    assert state.progress[3].snapshot == state.snapshot
+    assert state.progress[3].match_index == held < 11
+
+
+def test_a_write_from_before_a_snapshot_proves_nothing_after_it() -> None:
+    """The disk holds those entries now, and loses them when the snapshot is installed."""
+    net = Network(3, terms={1: 2, 2: 2, 3: 2})
+    raft = net[2]
+    raft.step(1, AppendEntries(2, 1, 0, 0, tuple(batches([1] * 5)), 0), net.now)
+    under_way = raft.ready()
+    assert under_way is not None
+    assert under_way.last_index == 5
+    whole = InstallSnapshot(2, 1, Snapshot(3, 2, 0, ALL, CHUNK_BYTES, 3), 0, bytes(CHUNK_BYTES))
+    assert raft.snapshot_received(1, whole, net.now)
+    raft.persisted(under_way)
+    assert raft.state.persisted_index == 0
 
 
 def test_a_peer_that_has_not_begun_gets_the_newest() -> None:

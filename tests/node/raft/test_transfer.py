@@ -148,6 +148,18 @@ def test_alone_there_is_nobody_to_hand_over_to() -> None:
         net[1].transfer(None, net.now)
 
 
+def test_a_learner_is_no_target() -> None:
+    net = Network(4, members=(1, 2, 3))
+    net.elect(1)
+    net.run(0.2)
+    net.isolate(4)
+    net[1].change_membership((1, 2, 3, 4), net.now)
+    net.collect(1)
+    assert 4 in net[1].state.progress
+    with pytest.raises(ImpossibleTransfer, match="n4 is no voter"):
+        net[1].transfer(4, net.now)
+
+
 # -- pitfalls ------------------------------------------------------------------------------------
 
 
@@ -462,3 +474,13 @@ def test_who_has_just_died_is_no_heir() -> None:
     net.collect(1)
     assert net[1].state.transfer is not None
     assert net[1].state.transfer.target == 3
+
+
+def test_a_server_that_is_no_voter_does_not_campaign_though_it_is_told_to() -> None:
+    """Its leader may know of a configuration that has not arrived here yet."""
+    net = Network(4, members=(1, 2, 3))
+    net.elect(1)
+    net[4].step(1, TimeoutNow(1, 1), net.now)
+    state = net[4].state
+    assert not state.may_campaign
+    assert (state.role, state.current_term) == (Role.FOLLOWER, 1)

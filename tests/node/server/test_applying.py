@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from node import wire
+from node.errors import CommandError
 from node.machines.sessions import PIECE_COMMANDS
 from node.raft.messages import AppendEntries, Batch, BatchKind, Membership, Snapshot
 from node.server.answering import MOST_ANSWER_BYTES
@@ -45,6 +46,20 @@ class Counter:
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         self.applied = int(b"".join(chunks))
+
+
+class Echo(Counter):
+    """Its answer to a command is the command."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        return command
+
+
+class Refusing(Counter):
+    """It refuses every command, and says so in the command's words."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        raise CommandError(command.decode())
 
 
 def counting(folder: Path, size: int = 1, **changes: object) -> tuple[World, Server]:
@@ -182,6 +197,79 @@ def test_a_leader_s_snapshot_takes_the_place_of_a_batch_that_is_half_applied(
     applying.take([Batch(9001, 3, BatchKind.NOOP, 1, b"")])
     applying.go_on(Stretch(10_000, 1 << 20))
     assert (applying.index, applying.machine) == (9001, new)
+
+
+def test_what_a_snapshot_stands_for_is_not_applied_after_it(tmp_path: Path) -> None:
+    """It was committed and waited for its turn when the snapshot came."""
+    _, server = counting(tmp_path)
+    applying = server._applying
+    index = applying.index
+    snapshot = Snapshot(index + 5, 1, 0, Membership((1,), (1,)), 0, 0)
+    stands = Stands("c", index + 5, 1, 0, snapshot.membership, b"digest")
+
+    applying.take([Batch(index + 1, 1, BatchKind.NOOP, 1, b"")])
+    applying.hold(snapshot)
+    applying.take([Batch(index + 6, 1, BatchKind.NOOP, 1, b"")])
+    applying.take_over(snapshot, Counter(), applying.sessions, stands)
+    applying.go_on(Stretch(10_000, 1 << 20))
+
+    assert applying.index == index + 6
+
+
+def test_the_digest_tells_logs_apart_that_differ_in_their_commands_alone(tmp_path: Path) -> None:
+    def digest(folder: str, command: bytes) -> tuple[int, bytes]:
+        (tmp_path / folder).mkdir()
+        world, server = counting(tmp_path / folder)
+        submit(server, Connection(), 1, command)
+        world.settle()
+        return server.applied
+
+    first = digest("first", b"1")
+    assert digest("equal", b"1") == first
+    other = digest("other", b"2")
+    assert other[0] == first[0]
+    assert other[1] != first[1]
+
+
+def test_the_hash_of_the_answers_tells_an_error_from_a_result_of_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    def answered(folder: str, machine: type[Counter], command: bytes) -> int:
+        (tmp_path / folder).mkdir()
+        world, server = counting(tmp_path / folder, machine=f"{__name__}:{machine.__name__}")
+        client = Connection()
+        submit(server, client, 1, command)
+        world.settle()
+        (reply,) = client.replies
+        assert isinstance(reply, Answers)
+        assert reply.results == [command]
+        return server.answered
+
+    first = answered("first", Echo, b"no")
+    assert answered("equal", Echo, b"no") == first
+    assert answered("another result", Echo, b"yes") != first
+    assert answered("an error", Refusing, b"no") != first
+
+
+def test_a_read_is_not_answered_one_entry_before_its_index(tmp_path: Path) -> None:
+    """A turn ends between the last two entries that were committed when the read came."""
+    world, server = counting(tmp_path, max_apply_bytes=1)
+    writer, reader = Connection(), Connection()
+    for first in (1, 2):
+        submit(server, writer, first, b"0")
+        server.pump(world.now)
+    server.begin_write(world.now)
+    world.queues[1].do_one()
+    server.request(reader, wire.encode_client(Read(1, [b"0"])))
+
+    server.pump(world.now)
+    assert server.applied[0] == server.state.commit_index - 1
+    assert reader.replies == []
+
+    server.pump(world.now)
+    (reply,) = reader.replies
+    assert isinstance(reply, ReadResult)
+    assert reply.results == [b"2"]
 
 
 def test_entries_that_are_no_requests_are_skipped_by_everybody_alike(tmp_path: Path) -> None:

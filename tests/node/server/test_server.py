@@ -532,6 +532,18 @@ def test_who_is_not_to_answer_as_a_follower_redirects(tmp_path: Path) -> None:
     assert reader.replies == [Redirect(leader, "not the leader")]
 
 
+def test_a_read_for_a_follower_waits_while_there_is_no_leader(tmp_path: Path) -> None:
+    """The core refuses such a read, which must not end the server."""
+    world = World(tmp_path)
+    reader = Connection()
+    read = wire.encode_client(Read(1, [b"COUNT"], follower=True))
+    world.servers[1].request(reader, read)
+    world.servers[1].pump(world.now)
+    assert reader.replies == []
+    leader = world.elect()
+    assert reader.replies == [Redirect(leader, "not the leader")]
+
+
 def test_who_waits_at_a_follower_that_loses_its_leader_is_redirected(tmp_path: Path) -> None:
     world = World(tmp_path)
     leader = world.elect()

@@ -211,7 +211,13 @@ def test_who_joins_takes_none_before_it_has_applied_who_votes(tmp_path: Path) ->
     assert snapshot.membership == stable((1, 2, 3))
 
 
-def test_a_doubled_chunk_is_taken_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "useless",
+    [pytest.param((0, 300), id="doubled"), pytest.param((600, 900), id="one before it is missing")],
+)
+def test_a_chunk_is_taken_only_where_the_one_before_it_ended(
+    tmp_path: Path, useless: tuple[int, int]
+) -> None:
     world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0)
     leader, _ = grown(world)
     other = next(n for n in world.servers if n != leader)
@@ -224,7 +230,7 @@ def test_a_doubled_chunk_is_taken_once(tmp_path: Path) -> None:
     server = world.start(other)
     world.mail.clear()
     term = world.servers[leader].state.current_term
-    for offset, end in ((0, 300), (0, 300), (300, len(content))):
+    for offset, end in ((0, 300), useless, (300, len(content))):
         chunk = InstallSnapshot(term, leader, snapshot, offset, content[offset:end])
         server.receive(leader, wire.encode(1, chunk), world.now)
         while world.turn(other):

@@ -205,6 +205,23 @@ def test_a_damaged_installed_snapshot_has_no_other_in_its_place() -> None:
         examine(disk, IDENTITY)
 
 
+@pytest.mark.parametrize("end", [20, 25])
+def test_a_log_that_holds_another_entry_where_the_snapshot_ends_is_given_up(end: int) -> None:
+    """The node crashed in the middle of an install: the snapshot has its name, and the log is still
+    the one from before. What it holds after entry `end` follows an entry of another term."""
+    disk = grown((10,))
+    store, _ = open_store(disk)
+    store.append(HardState(2, 1), [])
+    store.files.publish(RECEIVING, write_snapshot(disk, end, RECEIVING, term=2))
+
+    store, kept = open_store(disk)
+    assert kept.snapshot is not None
+    assert (kept.snapshot.last_included_index, kept.snapshot.last_included_term) == (end, 2)
+    assert (kept.batches, kept.stale_log) == ([], True)
+    store.append(None, [batch(end + 1, 2)])
+    assert examine(disk, IDENTITY).batches == [batch(end + 1, 2)]
+
+
 # -- every crash ---------------------------------------------------------------------------------
 
 

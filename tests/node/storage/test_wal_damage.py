@@ -351,7 +351,7 @@ def test_a_missing_last_segment_is_known_from_the_mark() -> None:
     with pytest.raises(DamagedLog, match="missing, and it was synced") as refusal:
         open_log(disk)
 
-    assert refusal.value.file == last
+    assert (refusal.value.file, refusal.value.offset) == (last, 0)
 
 
 def test_a_folder_that_lost_all_its_segments_is_not_a_new_one() -> None:

@@ -39,14 +39,14 @@ BLIND = {
     "just the right three of five up",
     "the term of an answer is ignored": "the same",
     "acknowledgements of an earlier term are counted": "acknowledgements under way while their "
-    "leader loses its lead, is truncated, and leads again",
+    "leader loses leadership, is truncated, and leads again",
     "what was truncated meanwhile counts as on disk": "a vote and entries in one write, a conflict "
     "during it, and a heartbeat before the next is done",
-    "a read takes the number of the last heartbeat and sends none": "followers that stand for "
-    "election sooner after a heartbeat than a leader sends the next",
+    "a read takes the number of the last heartbeat and sends none": "followers that campaign "
+    "sooner after a heartbeat than a leader sends the next",
     "a read joins the round that is under way": "the same",
-    "a lease takes no account of clocks that drift": "a candidate that stands, and is elected by "
-    "voters that are free, within the tenth of a second by which it is too long",
+    "a lease takes no account of clocks that drift": "a candidate that campaigns, and is "
+    "elected by voters that are free, within the tenth of a second by which it is too long",
     "a lease is counted from when its round is answered": "answers that are slow, and a leader "
     "that is cut off just behind them",
     "a voter that starts again has forgotten the lease": "a leader that is cut off, a voter that "
@@ -56,8 +56,8 @@ BLIND = {
     "off",
     "a server that learns refuses its vote": "a voter whose configuration has not come to it "
     "yet, and a cluster that has no majority but with it",
-    "who stands and is left out by a snapshot stands on": "a snapshot that is at a slow disk while "
-    "its receiver has a timeout, and by which it is no voter",
+    "a candidate that a snapshot leaves out keeps campaigning": "a snapshot that is at a slow "
+    "disk while its receiver has a timeout, and by which it is no voter",
     "an entry at the snapshot's end is taken for the one that it ends with": "a snapshot that is "
     "sent to a log with another entry of an earlier term just where it ends",
     "damage in the middle is taken for a torn tail": "a disk that rots behind the end that the "

@@ -15,7 +15,7 @@ from tests.simulation.planted.properties import (
 
 BUGS = [
     Planted(
-        name="a target is told to stand before it has caught up",
+        name="a target is told to campaign before it has caught up",
         pitfall="Raft itself 18",
         story="TimeoutNow leaves at once. A target that lags deposes the leader and wins no vote.",
         target=transfer,
@@ -35,7 +35,7 @@ BUGS = [
         within=10,
     ),
     Planted(
-        name="writes go on while the lead is handed over",
+        name="writes go on while leadership is handed over",
         pitfall="Found in the field 12",
         story="The leader takes proposals all the while, and the target never catches up.",
         target=Raft,
@@ -75,7 +75,7 @@ BUGS = [
         within=20,
     ),
     Planted(
-        name="who hears the leader does not vote for its heir",
+        name="a voter that hears the leader does not vote for the target of its handover",
         pitfall="Raft itself 18",
         story="The rule that protects a live leader is not lifted: the target has begun a term in "
         "which nobody votes.",
@@ -110,7 +110,7 @@ BUGS = [
         within=30,
     ),
     Planted(
-        name="whoever was told to stand once stands in its leader's name ever after",
+        name="a server that was told to campaign once always campaigns in its leader's name",
         pitfall="Raft itself 18",
         story="The flag outlives the election that was asked for, and with it every later "
         "candidacy deposes a leader that is heard.",
@@ -121,7 +121,7 @@ BUGS = [
         within=10,
     ),
     Planted(
-        name="who is told to stand needs no votes",
+        name="a server that is told to campaign needs no votes",
         pitfall="Raft itself 18",
         story="The leader has chosen: the target takes that for a majority, and a term gets two "
         "leaders.",

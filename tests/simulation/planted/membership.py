@@ -145,7 +145,7 @@ BUGS = [
         options=CHANGES,
     ),
     Planted(
-        name="a server without a configuration stands for election",
+        name="a server without a configuration campaigns",
         pitfall="Raft itself 9",
         story="A learner, or one that has been removed, asks for votes.",
         target=RaftState,
@@ -229,7 +229,7 @@ BUGS = [
         options=REBUILDS,
     ),
     Planted(
-        name="who stands and is left out by a snapshot stands on",
+        name="a candidate that a snapshot leaves out keeps campaigning",
         pitfall="",
         story="The snapshot was at its disk when it had its timeout. Nobody that it may be elected "
         "by is left.",
@@ -241,7 +241,7 @@ BUGS = [
         options={"faults": ("hang-disk", "slow-disk", "reconfigure", "partition", "kill")},
     ),
     Planted(
-        name="who is back has what it acknowledged before it was removed",
+        name="a node that is back has what it acknowledged before it was removed",
         pitfall="Found in the field 1",
         story="A node is rebuilt, and an acknowledgement of its former life comes when it learns "
         "again: the leader believes that it has what it has forgotten, and hears no refusal.",
@@ -265,7 +265,7 @@ BUGS = [
         options=COME_AND_GO,
     ),
     Planted(
-        name="a node has left as soon as the leader goes by voters without it",
+        name="a node has left as soon as the leader uses a configuration without it",
         pitfall="Found in the field 8",
         story="They are not committed, and another leader may go by the ones before.",
         target=changes,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from launcher.benchmark.report import Table
-from launcher.cli import shell as cli
-from launcher.cli.commands import bench
-from launcher.cli.commands.cluster import Context
+from launcher.cli import shell
+from launcher.cli.commands import bench, bench_rows
+from launcher.cli.context import Context
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(
     arguments: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = ["--out", str(tmp_path)] if len(arguments) > 1 else []
-    assert cli.run(["bench", *arguments, *out], Context()) == 2
+    assert shell.run(["bench", *arguments, *out], Context()) == 2
     out_text, err = capfd.readouterr()
     assert out_text == ""
     assert said in err
@@ -43,9 +43,9 @@ def test_what_makes_no_sense_is_refused_in_one_line(
 
 
 def test_without_a_name_it_lists_them(capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["bench", "--help"], Context()) == 0
+    assert shell.run(["bench", "--help"], Context()) == 0
     out, _ = capfd.readouterr()
-    for name, command in bench.bench.commands.items():
+    for name, command in bench.bench.all().items():
         assert command.help
         assert f"\n  {name} " in out
 
@@ -55,7 +55,7 @@ def test_what_came_out_is_printed_and_kept(
     as_json: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     table = Table(title="a title", headers=["", "n"], rows=[["a row", "7"]])
-    bench.conclude("thing", tmp_path, as_json, {"n": 7}, [table])
+    bench_rows.conclude("thing", tmp_path, as_json, {"n": 7}, [table])
 
     out, err = capfd.readouterr()
     if as_json:
@@ -73,7 +73,7 @@ def test_one_line_says_how_to_get_plots(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     nothing = {"one": lambda figure: None, "two": lambda figure: None}
-    bench.conclude("thing", tmp_path, False, {}, [], nothing)
+    bench_rows.conclude("thing", tmp_path, False, {}, [], nothing)
     err = capfd.readouterr().err.splitlines()
     assert err[0] == "no plots: matplotlib is not installed (pip install 'leeky-raft[bench]')"
     assert len(err) == 2

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cli import shell as cli
-from launcher.cli.commands.cluster import Context
+from launcher.cli import shell
+from launcher.cli.context import Context
 from node.raft import replication
 from node.raft.state import RaftState
 
 
 def simulate(*arguments: str) -> int:
     """Runs the command in this process, on one worker; its exit status."""
-    return cli.run(["simulate", "--workers", "1", *arguments], Context())
+    return shell.run(["simulate", "--workers", "1", *arguments], Context())
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_trace_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("name", ["figure7", "figure8"])
 def test_a_scenario_is_played(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["simulate", "--scenario", name], Context()) == 0
+    assert shell.run(["simulate", "--scenario", name], Context()) == 0
     out, err = capfd.readouterr()
     assert "§5." in out or "5.4" in out or "Figure" in out
     assert len(out.splitlines()) > 40
@@ -143,12 +143,12 @@ def test_a_failure_is_shrunk_and_explained(
     assert int(suffices[2] or 0) <= 4
     smaller = re.search(r"(?m)^smaller: launcher (simulate .*)$", out)
     assert smaller is not None
-    assert cli.run([*smaller[1].split(), "--no-shrink"], Context()) == 1
+    assert shell.run([*smaller[1].split(), "--no-shrink"], Context()) == 1
     assert f"seed {seed} breaks {broken}" in capfd.readouterr().out
 
     again = re.search(r"(?m)^again: {3}launcher (simulate .*)$", out)
     assert again is not None
-    assert cli.run([*again[1].split(), "--no-shrink"], Context()) == 1
+    assert shell.run([*again[1].split(), "--no-shrink"], Context()) == 1
     assert f"seed {seed} breaks {broken} at {match[3]} s" in capfd.readouterr().out
 
 

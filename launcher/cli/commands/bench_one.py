@@ -1,7 +1,7 @@
-"""More rows of `launcher bench`: what dying leaders, growth and doing nothing cost one cluster.
+"""Rows of `launcher bench` that measure one cluster: failing leaders, growth, and idling.
 
-They compare with numbers that are given (goals, and what the Raft paper says) rather than with
-another program; see `launcher/cli/commands/bench.py` for all else.
+They compare with given numbers (goals, and what the Raft paper says) rather than with another
+program.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from random import Random
 
 import click
 
-from launcher.cli.commands.bench import (
+from launcher.cli.commands.bench_rows import (
     MOST_SIZE_BYTES,
-    bench,
     benchmark,
     conclude,
     progress,
     within,
 )
 from launcher.errors import UsageError
-from launcher.settings import MAX_NODES, parse_duration_s
 
-__all__ = ["bench"]
-"""The table with all its rows."""
+# Start-up time: each benchmark is imported when it runs. The help of `bench`, and completion, load
+# this module, and the benchmarks load the cluster.
 
 MOST_DURATION_S = 10.0
 
@@ -117,6 +115,7 @@ def growth(
 ) -> None:
     """`launcher bench growth`."""
     from launcher.benchmark import growth as larger
+    from launcher.settings import MAX_NODES
 
     within("--entries", entries, 0, 100_000_000)
     within("--nodes", nodes, 0, MAX_NODES)
@@ -139,6 +138,7 @@ def growth(
 def idle(nodes: int, seconds: float, out: Path, as_json: bool) -> None:
     """`launcher bench idle`."""
     from launcher.benchmark import idle as quiet
+    from launcher.settings import MAX_NODES
 
     within("--nodes", nodes, 1, MAX_NODES)
     within("--seconds", seconds, 0.1, 3600)
@@ -149,6 +149,8 @@ def idle(nodes: int, seconds: float, out: Path, as_json: bool) -> None:
 
 
 def _duration(option: str, text: str) -> float:
+    from launcher.settings import parse_duration_s
+
     try:
         seconds = parse_duration_s(text)
     except ValueError:

@@ -1,0 +1,126 @@
+"""Commands that show how a cluster is and what has happened, and that wait for it."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from launcher.cli.context import Context
+from launcher.cli.output import print_json, status_json, wants_colour
+from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER
+from launcher.cli.rows import as_json, positive_timeout, row, timeout
+
+_WATCH_INTERVAL_S = 1.0
+
+
+@row("ps", "Show every node: state, role, term, indexes, process. (alias: status)")
+@click.option("--watch", is_flag=True, help="Show them again every second, until Ctrl-C.")
+@as_json
+def ps(context: Context, watch: bool, as_json: bool) -> None:
+    """`launcher ps`."""
+    # Start-up time: loads what describes nodes, and tabulate.
+    from launcher.cli.status_table import status_table
+
+    cluster = context.cluster()
+    while True:
+        status = cluster.status()
+        if as_json:
+            print_json(status_json(status))
+        else:
+            if watch and sys.stdout.isatty():
+                click.clear()
+            click.echo(status_table(status, wants_colour()))
+        if not watch:
+            return
+        time.sleep(_WATCH_INTERVAL_S)
+
+
+@row(
+    "wait",
+    "Wait until the cluster is in a state; fail as soon as it cannot get there. Without an option: "
+    "until there is a leader.",
+)
+@click.option(
+    "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
+)
+@click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
+@click.option(
+    "--converged",
+    is_flag=True,
+    help="All members that are up have the same log and have applied all of it.",
+)
+@timeout
+@as_json
+def wait(
+    context: Context,
+    leader: bool,
+    commit: int | None,
+    converged: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """`launcher wait`."""
+    # Start-up time, as in `Context.cluster`.
+    from launcher.cluster import UP_TIMEOUT_S
+
+    status = context.cluster().wait(
+        leader=leader or not (commit or converged),
+        commit=commit,
+        converged=converged,
+        timeout_s=positive_timeout(timeout, UP_TIMEOUT_S),
+    )
+    if as_json:
+        print_json(status_json(status))
+    else:
+        leads = f"n{status.leader} leads" if status.leader else "no leader"
+        click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
+
+
+@row("config", "Print the configuration in force, defaults included.")
+@as_json
+def config(context: Context, as_json: bool) -> None:
+    """`launcher config`."""
+    # Start-up time, as in `Context.load_config`.
+    from launcher.config import render
+
+    config = context.load_config()
+    if as_json:
+        print_json(config)
+    else:
+        click.echo(render(config), nl=False)
+
+
+@row(
+    "timeline",
+    "Show what happened on all nodes, in one order; also after the cluster has stopped.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
+@click.option("-n", "--count", type=click.IntRange(min=0), help="Only the last COUNT events.")
+@click.option("--node", type=PROCESS_NUMBER, help="Only events of this node; 0 is the supervisor.")
+@click.option(
+    "--since", metavar="T", help="Only events after T: an age such as 10s or 5m, or an ISO time."
+)
+@click.option(
+    "--event", type=EVENT, metavar="GLOB", help="Only events with such a name: 'election.*'."
+)
+@click.option("--level", type=LEVEL, help="At least debug, info, warn or error.")
+@as_json
+def timeline(
+    context: Context,
+    follow: bool,
+    count: int | None,
+    node: int | None,
+    since: str | None,
+    event: str | None,
+    level: str | None,
+    as_json: bool,
+) -> None:
+    """`launcher timeline`."""
+    # Start-up time: loads what reads logs, and what knows whether the cluster still runs.
+    from launcher.cli.events import show_timeline
+    from launcher.timeline.render import Filter
+
+    wanted = Filter(node=node, since=since, event=event, level=level)
+    show_timeline(context.load_config(), wanted, count=count, follow=follow, as_json=as_json)
