@@ -17,7 +17,7 @@ from launcher.client.shared_client import SharedClient
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import asking
 from launcher.errors import LauncherError, NotRunning, UsageError
-from launcher.folders import lock, records, recovery
+from launcher.folders import healing, lock, records, recovery
 from launcher.folders.ownership import CutOff, Holder, Running
 from launcher.folders.recovery import Outlook
 from launcher.supervision import OwnSupervisor, check_machine
@@ -84,7 +84,7 @@ class Life:
             raise _not_running(config)
         ending.force(config, self._ours(config, holder))
         with lock.locked(config):
-            lock.heal(config)
+            healing.heal(config)
         self.forget()
 
     def abandon(self, config: ClusterConfig) -> None:
@@ -214,7 +214,7 @@ def _while_down(config: ClusterConfig, action: Callable[[], _T]) -> _T:
     if not config.data_dir.is_dir():
         raise NotRunning(f"there is no data in {config.data_dir}")
     with lock.locked(config), lock.disk_errors(config.data_dir):
-        lock.heal(config)
+        healing.heal(config)
         recovery.finish(config)
         return action()
 

@@ -34,7 +34,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOST_FUNCTION_LINES = 70
-MOST_FILE_LINES = 600
+MOST_FILE_LINES = 450
 
 IMPURE = frozenset(
     {
@@ -52,7 +52,8 @@ WINGS: dict[str, str] = {
     "launcher.errors": "launcher.plain node.errors",
     "node.events": "",
     "launcher.settings": "node.events",
-    "launcher.config": "launcher.errors launcher.settings",
+    "launcher.config_file": "launcher.errors launcher.settings",
+    "launcher.config": "launcher.config_file launcher.errors launcher.settings",
     "node.raft": "node.errors",
     "node.ports": "node.raft",
     "node.storage": "node.errors node.ports node.raft",
@@ -761,7 +762,7 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
     ),
     (functions_fit_a_screen, {"launcher/a.py": LONG}, "launcher/a.py:1: long has 71 lines"),
     (majorities_are_counted_in_one_place, {"launcher/a.py": "q = len(x)//2 + 1"}, "a.py:1: counts"),
-    (files_are_short, {"node/a.py": "x = 1\n" * (MOST_FILE_LINES + 1)}, "has 601 lines"),
+    (files_are_short, {"node/a.py": "x = 1\n" * (MOST_FILE_LINES + 1)}, "has 451 lines"),
     (nothing_is_put_off, {"node/a.py": "x = 1  # TODO: two"}, "node/a.py:1"),
     (nothing_is_put_off, {"tests/a.py": "\nx = f()  # type: ignore[misc]"}, "tests/a.py:2"),
     (nothing_is_put_off, {"node/a.py": "def f():\n    raise NotImplementedError"}, "a stub"),

@@ -1,20 +1,17 @@
-"""The locks of a cluster's folders: who runs here, and what a dead supervisor left behind.
+"""The locks of a cluster's folders: who runs here, and who may.
 
     data/supervisor.lock    locked (flock) by the living supervisor: that alone says that one runs
     data/supervisor.json    where it is to be found: its runtime folder
     logs/timeline.lock      locked by the supervisor that writes these logs
 
 The kernel drops the locks when their holder dies, however it dies. So whoever gets the lock of a
-data folder knows that nobody else is here, and may clean up: the runtime folder of the dead
-supervisor, and its nodes, should one have outlived it. What belongs to this data folder, and what
-to another of which this one is a copy, is decided in `launcher/folders/ownership.py`.
+data folder knows that nobody else is here, and may clean up (`launcher/folders/healing.py`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import stat
 import sys
 import time
@@ -26,18 +23,15 @@ import psutil
 
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, NotRunning
-from launcher.folders import ownership, private, runtime, runtime_files, sealed
-from launcher.folders.ownership import CutOff, FolderId, Holder, Linked, Running, SupervisorRecord
-from launcher.folders.process_identity import ProcessRecord, start_of
+from launcher.folders import ownership, private
+from launcher.folders.ownership import CutOff, FolderId, Holder, Linked, Running
+from launcher.folders.process_identity import ProcessRecord
+from launcher.folders.supervisor_file import read_supervisor, runtime_folders
 from launcher.plain import plain
 
 _LOCK_PATIENCE_S = 0.3
 _RENEWAL_PATIENCE_S = 4.0
 """How long a supervisor may take to make its sockets anew, when their folder was removed."""
-
-_KILL_PATIENCE_S = 5.0
-_ENDING_PATIENCE_S = 8.0
-"""How long a supervisor may take to end after it has lost the lock of its data folder."""
 
 _POLL_S = 0.01
 
@@ -145,20 +139,8 @@ def _look_once(config: ClusterConfig) -> Holder:
         return ownership.Unknown(None)
     named = read_supervisor(config)
     return ownership.who_runs(
-        folder, links, named, _runtime_folders(named), lambda process: _has_open(config, process)
+        folder, links, named, runtime_folders(named), lambda process: _has_open(config, process)
     )
-
-
-def _runtime_folders(named: SupervisorRecord | None) -> Iterator[ownership.RuntimeSeen]:
-    """Those that may be meant. The named one may lie where another TMPDIR points; and where an old
-    supervisor.json was put back over the true one, the others are worth a look."""
-    if named is not None:
-        seen = runtime_files.look(Path(named.runtime_dir))
-        if seen is not None:
-            yield seen
-    for seen in runtime_files.look_around():
-        if named is None or str(seen.path) != named.runtime_dir:
-            yield seen
 
 
 def _has_open(config: ClusterConfig, process: ProcessRecord) -> bool:
@@ -392,71 +374,3 @@ def _path_of(fd: int) -> Path | None:
         return Path(os.readlink(f"/proc/self/fd/{fd}"))
     except OSError:
         return None
-
-
-# -- what a dead supervisor left -------------------------------------------------------------------
-
-
-def heal(config: ClusterConfig) -> list[str]:
-    """Cleans up after a dead supervisor; the caller holds the lock. Says what it found.
-
-    Raises LauncherError when a former supervisor, or a node of it, cannot be got rid of: it may
-    still write to the data.
-    """
-    folder = FolderId.of(config.data_dir.stat())
-    healed = []
-    for dead in _dead_runtime_folders(config, folder):
-        healed += _kill_outlived(dead)
-        runtime.remove(dead.path, dead.status)
-        pid = dead.owner.pid if dead.owner is not None else "unknown"
-        healed.append(f"removed the sockets of the dead supervisor {pid}")
-    config.supervisor_file.unlink(missing_ok=True)
-    return healed
-
-
-def _dead_runtime_folders(config: ClusterConfig, folder: FolderId) -> list[ownership.RuntimeSeen]:
-    """Those of this data folder, when the last that served it has ended. Raises LauncherError."""
-    give_up = time.monotonic() + _ENDING_PATIENCE_S
-    named = read_supervisor(config)
-    while True:
-        left = ownership.left_behind(folder, _runtime_folders(named))
-        if not left.ending:
-            return left.dead
-        if time.monotonic() > give_up:
-            pids = " and ".join(f"pid {one.owner.pid}" for one in left.ending if one.owner)
-            raise LauncherError(
-                f"the supervisor that ran on {config.data_dir} before ({pids}) has lost its lock "
-                "and has not ended yet: try again in a moment, or kill it"
-            )
-        time.sleep(_POLL_S)
-
-
-def _kill_outlived(dead: ownership.RuntimeSeen) -> list[str]:
-    """Kills the nodes of a dead supervisor. Raises LauncherError when one does not end."""
-    listed = ownership.outlived(runtime_files.listed_in(dead), start_of)
-    killed = {node: one for node, one in listed.items() if one.send_signal(signal.SIGKILL)}
-    give_up = time.monotonic() + _KILL_PATIENCE_S
-    while alive := [record for record in killed.values() if record.lives()]:
-        if time.monotonic() > give_up:
-            raise LauncherError(
-                f"a node that outlived its supervisor (pid {alive[0].pid}) was killed and has not "
-                "ended; it may still write to the data: try again when it is gone"
-            )
-        time.sleep(_POLL_S)
-    return [
-        f"killed n{node} (pid {record.pid}), which had outlived its supervisor"
-        for node, record in killed.items()
-    ]
-
-
-def read_supervisor(config: ClusterConfig) -> SupervisorRecord | None:
-    """supervisor.json; None when there is nothing that can be understood."""
-    try:
-        return sealed.unseal(config.supervisor_file.read_bytes(), SupervisorRecord)
-    except (OSError, sealed.BrokenSeal):
-        return None
-
-
-def write_supervisor(config: ClusterConfig, record: SupervisorRecord) -> None:
-    """Not durable: it is worthless after a loss of power. Raises OSError."""
-    sealed.replace(config.supervisor_file, sealed.seal(record), durable=False)

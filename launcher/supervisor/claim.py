@@ -17,9 +17,19 @@ import secrets
 from contextlib import suppress
 
 from launcher.config import ClusterConfig
-from launcher.folders import emptying, lives, lock, private, records, recovery, runtime_files
+from launcher.folders import (
+    emptying,
+    lives,
+    lock,
+    private,
+    records,
+    recovery,
+    runtime_files,
+    supervisor_file,
+)
+from launcher.folders.healing import heal
 from launcher.folders.lives import Lives, NodeRecord
-from launcher.folders.lock import DataLock, disk_errors, heal
+from launcher.folders.lock import DataLock, disk_errors
 from launcher.folders.ownership import SupervisorRecord
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.records import Change, ClusterRecord
@@ -118,8 +128,8 @@ class Claim:
         was overwritten. Not durable. Raises OSError."""
         if not self.holds:
             return
-        if lock.read_supervisor(self._config) != self._supervisor:
-            lock.write_supervisor(self._config, self._supervisor)
+        if supervisor_file.read_supervisor(self._config) != self._supervisor:
+            supervisor_file.write_supervisor(self._config, self._supervisor)
         if self._unsaved:
             lives.write(self._config, self._lives, durable=False)
             self._unsaved = False
@@ -239,7 +249,7 @@ class Claim:
             runtime_dir=str(self.runtime_dir),
             name=config.name,
         )
-        lock.write_supervisor(config, self._supervisor)
+        supervisor_file.write_supervisor(config, self._supervisor)
 
     # -- whose data it is ------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from launcher.config import ClusterConfig
 from launcher.control import requests as control
 from launcher.errors import LauncherError, NotRunning, TimedOut
-from launcher.folders import emptying, lock
+from launcher.folders import emptying, healing, lock
 from launcher.folders.ownership import CutOff, Running
 from launcher.folders.process_identity import ProcessRecord
 from launcher.supervisor import claim
@@ -94,7 +94,7 @@ def clean_up(config: ClusterConfig, *, volumes: bool) -> tuple[bool, list[str]]:
     if not claim.exists(config):
         return False, []
     with lock.locked(config), lock.disk_errors(config.data_dir):
-        healed = lock.heal(config)
+        healed = healing.heal(config)
         if volumes:
             emptying.remove_data(config)
             claim.remove_folder(config)

@@ -1,6 +1,6 @@
 """A disk that fails on command: what becomes of an operation, as a pure verdict, and who obeys it.
 
-What a `DiskFault` (`node/wire.py`) does, by the names that the simulated world has for it:
+What a `DiskFault` (`node/wire/`) does, by the names that the simulated world has for it:
 
     hang-disk    nothing is written or synced any more; whoever tries waits until the fault is over
     slow-disk    each sync takes `delay_s` longer

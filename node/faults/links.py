@@ -5,7 +5,7 @@ Every message between nodes asks for its verdict: the seconds after which each c
 sends does the waiting: here is no clock, and the randomness is handed in, so that the same seed and
 the same messages give the same verdicts.
 
-What a `LinkFault` (`node/wire.py`) does to a message, in this order:
+What a `LinkFault` (`node/wire/`) does to a message, in this order:
 
     cut         It is lost, always. The news that the other end has died is lost too (`is_cut`).
     loss        It is lost with this probability, all of it. A link with loss 1 is not cut: the

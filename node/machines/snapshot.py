@@ -1,7 +1,7 @@
 """The form in which the state of a shipped machine, and of the client sessions, is kept.
 
 A snapshot is a stream: a header, then the items in groups, each group a MessagePack array behind
-its length (`node/wire.py` frames them): one by one, small items would take ten times as long. The
+its length (`node/wire/` frames them): one by one, small items would take ten times as long. The
 header tells what the items are, the version of their form and how many there are. The stream is cut
 into chunks without regard to all that, so no chunk is longer than `CHUNK_BYTES` however large an
 item is, and a reader takes the stream in chunks of any size.

@@ -88,7 +88,7 @@ class Node:
         self.connections = Connections(
             config.most_clients,
             self._on_request,
-            self._on_client_gone,
+            lambda client: self._tell(Server.client_gone, client),
             self._leader_elsewhere,
             self._note,
         )
@@ -383,10 +383,6 @@ class Node:
             self._fail(error)
             return
         self._schedule_pump()
-
-    def _on_client_gone(self, client: ConnectedClient) -> None:
-        """A client has hung up, or has been hung up on."""
-        self._tell(Server.client_gone, client)
 
     def _leader_elsewhere(self) -> NodeId | None:
         leader = self._server.state.leader_id if self._server is not None else None

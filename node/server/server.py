@@ -35,17 +35,17 @@ from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.ready import Ready
 from node.raft.settings import Randomness
-from node.raft.state import FOLLOWER, LEADER, RaftState
+from node.raft.state import LEADER, RaftState
 from node.server.applying import Applying
 from node.server.clients import Clients
 from node.server.machine_watch import MachineWatch, Stopwatch
+from node.server.recovery import open_store, tell
 from node.server.settings import stretch_of
 from node.server.snapshots import Snapshots
+from node.server.status import status_of
 from node.server.write import Write
-from node.storage.lives import Life
-from node.storage.segment import Identity
 from node.storage.snapshots import Stands
-from node.storage.store import Kept, Store
+from node.storage.store import Kept
 from node.wire import NodeConfig
 
 
@@ -85,7 +85,7 @@ class Server:
         self._events = events
         self._clock = clock
 
-        self._store, recovered = _open_store(config, disk)
+        self._store, recovered = open_store(config, disk)
         self._raft = Raft(
             config.node_id,
             config.voters,
@@ -123,25 +123,7 @@ class Server:
         snapshot = recovered.snapshot
         if snapshot is not None:
             self._take_over(snapshot, *self._snapshots.restore(snapshot, self._new_machine))
-        if recovered.torn is not None:
-            torn = recovered.torn
-            self.note(
-                "warn",
-                "log.torn_tail_dropped",
-                file=torn.file,
-                offset=torn.offset,
-                reason=torn.reason,
-            )
-        for file, reason in recovered.damaged:
-            self.note("warn", "snapshot.damaged", file=file, reason=reason)
-        log = self._raft.state.log
-        self.note(
-            "info",
-            "node.recovered",
-            snapshot_index=log.base_index,
-            last_index=log.last_index,
-            last_term=log.last_term,
-        )
+        tell(recovered, self._raft.state.log, self.note)
 
     # -- what comes in: after any of these, `pump` is due ----------------------------------------
 
@@ -279,32 +261,12 @@ class Server:
 
     def status(self, request: int = 0) -> wire.Status:
         """How this node sees the world."""
-        state = self._raft.state
-        index, configuration = state.configurations[-1]
-        membership = configuration.membership
-        follows = state.role is FOLLOWER
-        return wire.Status(
+        return status_of(
+            self._raft.state,
+            self._applying,
+            self._snapshots,
+            self._watch,
             request=request,
-            role="learner" if follows and not state.is_voter else state.role.value,
-            term=state.current_term,
-            leader=state.leader_id,
-            voter=state.is_voter,
-            membership=membership,
-            membership_committed=index <= state.commit_index,
-            first_index=state.log.first_index,
-            last_index=state.log.last_index,
-            commit_index=state.commit_index,
-            commit_term=state.committed.term,
-            applied_index=self._applying.index,
-            snapshot_index=state.snapshot.last_included_index if state.snapshot else 0,
-            snapshot_failures=self._snapshots.failures,
-            snapshot_problem=self._snapshots.problem,
-            digest=self._applying.digest.hex(),
-            answers=self._applying.answers,
-            digests=list(self._applying.digests),
-            state=self._snapshots.state,
-            slowest_apply_s=self._watch.slowest_apply_s,
-            slowest_query_s=self._watch.slowest_query_s,
             sequence=self._store.sequence,
             frames_skipped=self._skipped.count,
         )
@@ -465,13 +427,3 @@ class Server:
         due_us = self._applying.deadline_us()
         if due_us is not None and state.log.last_time_us < due_us <= state.cluster_time_us:
             self._raft.tick(now)
-
-
-def _open_store(config: NodeConfig, disk: Disk) -> tuple[Store, Kept]:
-    return Store.open(
-        disk,
-        Identity(config.cluster_id, config.node_id, config.founding),
-        segment_bytes=config.segment_bytes,
-        life=Life(config.life, config.life_token),
-        known=config.known,
-    )

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from launcher.config import ClusterConfig, load
-from launcher.folders import lives, lock, records
+from launcher.folders import lives, records, supervisor_file
 from node.errors import LeekyError
 from node.storage.disk import OsDisk
 from node.storage.lives import Life
@@ -112,7 +112,7 @@ def test_no_flipped_byte_and_no_cut_is_taken_for_something_else(
             assert or_refusal(lambda: records.read(damaged)) in (None, cluster), what
             found, warning = lives.read(damaged, cluster, [])
             assert found == history or warning, what
-            lock.read_supervisor(damaged)
+            supervisor_file.read_supervisor(damaged)
         kept = or_refusal(lambda: the_node(damaged, config))
         assert kept is None or told(kept) == expected, what
         outcomes["refused" if kept is None else "as before"] += 1

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from launcher.errors import LauncherError, NotRunning
-from launcher.folders import lock, sealed
+from launcher.folders import lock, sealed, supervisor_file
 from launcher.folders.ownership import SupervisorRecord
 from launcher.folders.process_identity import ProcessRecord
 from tests.launcher.fake_cluster import FakeCluster, all_gone, config_in, fake_cluster, until
@@ -134,7 +134,10 @@ def test_an_old_copy_put_back_over_it_hides_nothing(original: FakeCluster, tmp_p
 
     assert original.processes() == before
     until(
-        lambda: (found := lock.read_supervisor(original.config)) and found.process == before[0],
+        lambda: (
+            (found := supervisor_file.read_supervisor(original.config))
+            and found.process == before[0]
+        ),
         "its supervisor.json to be right again",
     )
     original.down()
@@ -261,10 +264,10 @@ def test_a_process_that_does_not_have_the_lock_is_not_signalled(
     os.kill(record.pid, signal.SIGSTOP)  # it would write the file again
     try:
         shutil.rmtree(record.runtime_dir)
-        named = lock.read_supervisor(original.config)
+        named = supervisor_file.read_supervisor(original.config)
         assert named is not None
         other = ProcessRecord.of(bystander.pid)
-        lock.write_supervisor(
+        supervisor_file.write_supervisor(
             original.config,
             SupervisorRecord(
                 folder=named.folder,

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from launcher.config import ClusterConfig, load
 from launcher.errors import LauncherError, NotRunning
-from launcher.folders import lives, lock, runtime_files, sealed
+from launcher.folders import healing, lives, lock, runtime_files, sealed, supervisor_file
 from launcher.folders.ownership import FolderId, NodeProcesses, Running, SupervisorRecord
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.runtime import RuntimeFolder
@@ -40,7 +40,7 @@ def config(tmp_path: Path) -> ClusterConfig:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "_LOCK_PATIENCE_S", 0.05)
-    monkeypatch.setattr(lock, "_ENDING_PATIENCE_S", 0.05)
+    monkeypatch.setattr(healing, "_ENDING_PATIENCE_S", 0.05)
 
 
 def config_in(folder: Path, **settings: Any) -> ClusterConfig:
@@ -107,7 +107,7 @@ def test_nor_does_it_where_folders_cannot_be_locked(
     with claimed(config, tmp_path / "leeky-r"):
         config.supervisor_lock.unlink()
         with lock.locked(config), pytest.raises(LauncherError, match="has not ended yet") as told:
-            lock.heal(config)
+            healing.heal(config)
     assert f"pid {os.getpid()}" in str(told.value)
     assert (tmp_path / "leeky-r").is_dir()
 
@@ -310,9 +310,9 @@ def test_a_damaged_supervisor_json_names_nobody(bit: int, cut: int, rubbish: byt
         config = config_in(Path(folder))
         for said in (bytes(flipped), whole[: cut % (len(whole) - 1)], rubbish):
             config.supervisor_file.write_bytes(said)
-            assert lock.read_supervisor(config) is None
+            assert supervisor_file.read_supervisor(config) is None
             with lock.locked(config):
-                assert lock.heal(config) == []
+                assert healing.heal(config) == []
             assert not config.supervisor_file.exists()
 
 
@@ -331,12 +331,12 @@ def test_only_its_own_data_folder_cleans_up(config: ClusterConfig, tmp_path: Pat
         shutil.copytree(config.data_dir, copy.data_dir, dirs_exist_ok=True)
 
         with lock.locked(copy):
-            assert lock.heal(copy) == []
+            assert healing.heal(copy) == []
         assert survivor.poll() is None
         assert runtime.is_dir()
 
         with lock.locked(config):
-            healed = lock.heal(config)
+            healed = healing.heal(config)
         assert survivor.wait(5) == -9
         assert not runtime.exists()
         assert [said.split()[0] for said in healed] == ["killed", "removed"]
@@ -352,12 +352,12 @@ def test_a_file_of_an_older_version_names_nobody(config: ClusterConfig) -> None:
     config.supervisor_file.write_text(f'{front},"checksum":"{sum_of:08x}"}}\n')
     held = lock.take(config)
 
-    assert lock.read_supervisor(config) is None
+    assert supervisor_file.read_supervisor(config) is None
     with pytest.raises(LauncherError, match=r"fuser .* names the process that holds the lock"):
         lock.running(config)
     held.release()
     with lock.locked(config):
-        assert lock.heal(config) == []
+        assert healing.heal(config) == []
     assert not config.supervisor_file.exists()
 
 
@@ -371,7 +371,7 @@ def test_what_was_left_is_found_after_an_old_copy_was_put_back(
         config.supervisor_file.write_bytes(sealed.seal(SUPERVISOR))
 
     with lock.locked(config):
-        assert lock.heal(config) == [f"removed the sockets of the dead supervisor {os.getpid()}"]
+        assert healing.heal(config) == [f"removed the sockets of the dead supervisor {os.getpid()}"]
 
 
 def test_a_listed_process_is_not_killed_when_the_list_is_damaged(
@@ -384,7 +384,7 @@ def test_a_listed_process_is_not_killed_when_the_list_is_damaged(
         listed = sealed.seal(NodeProcesses({1: ProcessRecord.of(bystander.pid)}))
         (tmp_path / "leeky-r" / "processes.json").write_bytes(listed.replace(b'"1"', b'"2"'))
         with lock.locked(config):
-            lock.heal(config)
+            healing.heal(config)
         assert bystander.poll() is None
     finally:
         bystander.kill()

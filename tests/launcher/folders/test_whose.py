@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, parse
 from launcher.errors import LauncherError, NotRunning
-from launcher.folders import lock, runtime_files
+from launcher.folders import healing, lock, runtime_files, supervisor_file
 from launcher.folders.ownership import CutOff, Running
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.runtime import RuntimeFolder
@@ -187,11 +187,13 @@ class Whose(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(ProcessRecord, "of", lambda _: world.me)
         self.patch.setattr(ProcessRecord, "find", lambda process: world.find(process))
-        self.patch.setattr(lock, "start_of", world.table.get)
+        self.patch.setattr(healing, "start_of", world.table.get)
         for module in ("runtime", "runtime_files"):
-            self.patch.setattr(f"launcher.{module}.parent", lambda: world.tmp)
-        for patience in ("_LOCK_PATIENCE_S", "_ENDING_PATIENCE_S", "_POLL_S"):
-            self.patch.setattr(lock, patience, 0.0)
+            self.patch.setattr(f"launcher.folders.{module}.parent", lambda: world.tmp)
+        self.patch.setattr(lock, "_LOCK_PATIENCE_S", 0.0)
+        self.patch.setattr(healing, "_ENDING_PATIENCE_S", 0.0)
+        self.patch.setattr(lock, "_POLL_S", 0.0)
+        self.patch.setattr(healing, "_POLL_S", 0.0)
         self.patch.setattr("launcher.supervisor.ending.end", world.on_end)
 
     def teardown(self) -> None:
@@ -288,7 +290,7 @@ class Whose(RuleBasedStateMachine):
                 raise AssertionError("its lock was removed, and it does not know")
             elif life.data is data:
                 life.claim.save()
-                named = lock.read_supervisor(world.config(project))
+                named = supervisor_file.read_supervisor(world.config(project))
                 assert named is not None
                 assert named.process == life.supervisor
 
