@@ -188,6 +188,8 @@ class Sessions:
         """what all kept answers weigh"""
         self.answered_bytes = 0
         """what the answers to the last request weigh, kept anew or given again"""
+        self.fresh: Answers | None = None
+        """the answers to what was new of the last request, if anything was"""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -214,6 +216,7 @@ class Sessions:
         """
         first = request.first_sequence
         self.answered_bytes = 0
+        self.fresh = None
         session = self._sessions.get(request.client_id)
         if session is None:
             if first != 1 or _begun_after(request.client_id) < self._floor:
@@ -251,6 +254,7 @@ class Sessions:
         )
         session.keep(run, weight)
         session.next += len(run.results)
+        self.fresh = run
         self.answered_bytes += weight
         self.kept_bytes += weight
         if self.kept_bytes > self._budget.together:

@@ -192,14 +192,20 @@ class Applying:
                 if client is not None:
                     client.send(wire.encode_client(outcome))
                 return  # and so is what follows
-            for reply in outcome:
-                self._answers = zlib.crc32(b"\0".join(reply.results), self._answers)
-                if reply.errors:
-                    self._answers = zlib.crc32(array("I", reply.errors).tobytes(), self._answers)
-                if client is not None:
+            if self.sessions.fresh is not None:
+                self._hash(self.sessions.fresh)
+            if client is not None:
+                for reply in outcome:
                     client.send(wire.encode_client(reply))
             index += len(piece.commands)
             yield len(piece.commands), self.sessions.answered_bytes
+
+    def _hash(self, new: wire.Answers) -> None:
+        """An answer counts once, when its command is applied. If one that is given again were hashed
+        again, a client that only repeats a request would keep every node at work."""
+        self._answers = zlib.crc32(b"\0".join(new.results), self._answers)
+        if new.errors:
+            self._answers = zlib.crc32(array("I", new.errors).tobytes(), self._answers)
 
     def _apply_piece(
         self, first_index: int, term: int, piece: Submit

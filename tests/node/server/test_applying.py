@@ -251,6 +251,22 @@ def test_the_hash_of_the_answers_tells_an_error_from_a_result_of_the_same_bytes(
     assert answered("an error", Refusing, b"no") != first
 
 
+def test_an_answer_that_is_given_again_is_not_hashed_again(tmp_path: Path) -> None:
+    """A client that only repeats a request for long answers would keep every node at work."""
+    world, server = counting(tmp_path, machine=f"{__name__}:Echo")
+    client = Connection()
+    submit(server, client, 1, b"long")
+    world.settle()
+    first = server.answered
+    submit(server, client, 1, b"long")
+    world.settle()
+    assert len(client.replies) == 2
+    assert server.answered == first
+    submit(server, client, 2, b"long")
+    world.settle()
+    assert server.answered != first
+
+
 def test_a_read_is_not_answered_one_entry_before_its_index(tmp_path: Path) -> None:
     """A turn ends between the last two entries that were committed when the read came."""
     world, server = counting(tmp_path, max_apply_bytes=1)
