@@ -201,7 +201,7 @@ class Applying:
             yield len(piece.commands), self.sessions.answered_bytes
 
     def _hash(self, new: wire.Answers) -> None:
-        """An answer counts once, when its command is applied. If one that is given again were hashed
+        """An answer counts once, when its command is applied. Were one that is given again hashed
         again, a client that only repeats a request would keep every node at work."""
         self._answers = zlib.crc32(b"\0".join(new.results), self._answers)
         if new.errors:
