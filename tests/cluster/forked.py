@@ -9,15 +9,19 @@ pipe, is for the tests that start one as a user does (`Lab.spawn`, or any comman
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.process
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from launcher.cli.table import ROWS
 
+_one_start = threading.Lock()
+_children: set[object] = vars(multiprocessing.process)["_children"]
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
@@ -43,7 +47,11 @@ def run(
         process = _forks.Process(
             target=_run, args=(list(words), folder, dict(environment), out, err)
         )
-        process.start()
+        with _one_start:
+            process.start()
+            # Each start looks at all other children, and takes the exit status of one that has
+            # ended: in another thread, which waits for it, that one's status would be lost (255).
+            _children.discard(process)
         process.join(timeout_s)
         if process.exitcode is None:
             process.kill()

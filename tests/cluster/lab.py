@@ -88,7 +88,7 @@ class Lab:
         )
         assert "Traceback" not in done.err + done.out, done.err
         if check:
-            assert done.status == 0, f"{words}: {done.err}"
+            assert done.status == 0, f"{words}: {done.err or done.out} (status {done.status})"
         self.remember()
         return done
 

@@ -96,7 +96,17 @@ class Operator:
         self.up()
 
     def up(self) -> None:
-        eventually(lambda: self.lab.launcher("up", "-d").status == 0, "it is up", 60.0, 0.5)
+        said: list[str] = []
+
+        def is_up() -> bool:
+            done = self.lab.launcher("up", "-d")
+            said.append(f"{done.err} (status {done.status})")
+            return done.status == 0
+
+        try:
+            eventually(is_up, "it is up", 60.0, 0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: first {said[0]!r}, last {said[-1]!r}") from error
 
     def refused(self, node: int) -> None:
         done = self.lab.launcher("start", str(node))
