@@ -8,13 +8,40 @@ CommandError, so that a refusal is never taken for a value.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from node.errors import CommandError
 from node.raft.messages import NodeId
 
 
-class Submitted(msgspec.Struct, frozen=True, gc=False):
+class _Value:
+    """What `raw` and `error` of an answer come to, as a value or an exception."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        raw: bytes
+        error: str | None
+
+    @property
+    def result(self) -> bytes:
+        """The machine's answer. Raises CommandError with the refusal when it refused."""
+        if self.error is not None:
+            raise CommandError(self.error)
+        return self.raw
+
+    @property
+    def text(self) -> str:
+        """The answer as text; bytes that are no UTF-8 are kept, as in arguments of a program.
+
+        Raises CommandError with the refusal when the machine refused.
+        """
+        return self.result.decode("utf-8", "surrogateescape")
+
+
+class Submitted(_Value, msgspec.Struct, frozen=True, gc=False):
     """An entry that is committed and applied.
 
     entry: as it was submitted
@@ -37,23 +64,8 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     latency_ms: float
     attempts: int = 1
 
-    @property
-    def result(self) -> bytes:
-        """The machine's answer. Raises CommandError with the refusal when it refused."""
-        if self.error is not None:
-            raise CommandError(self.error)
-        return self.raw
 
-    @property
-    def text(self) -> str:
-        """The answer as text; bytes that are no UTF-8 are kept, as in arguments of a program.
-
-        Raises CommandError with the refusal when the machine refused.
-        """
-        return self.result.decode("utf-8", "surrogateescape")
-
-
-class ReadAnswer(msgspec.Struct, frozen=True, gc=False):
+class ReadAnswer(_Value, msgspec.Struct, frozen=True, gc=False):
     """What the machine answers to a query, from its state just after entry `index` of `term`.
 
     ok, raw, error, leader, latency_ms: as in `Submitted`; the `leader` of a read that was stale,
@@ -68,18 +80,3 @@ class ReadAnswer(msgspec.Struct, frozen=True, gc=False):
     term: int
     leader: NodeId
     latency_ms: float
-
-    @property
-    def result(self) -> bytes:
-        """The machine's answer. Raises CommandError with the refusal when it refused."""
-        if self.error is not None:
-            raise CommandError(self.error)
-        return self.raw
-
-    @property
-    def text(self) -> str:
-        """The answer as text; bytes that are no UTF-8 are kept, as in arguments of a program.
-
-        Raises CommandError with the refusal when the machine refused.
-        """
-        return self.result.decode("utf-8", "surrogateescape")
