@@ -40,7 +40,8 @@ from node.wire import LinkFault
 
 if TYPE_CHECKING:
     from launcher.client.subscriber import Message
-    from launcher.timeline.render import Event, Filter
+    from launcher.timeline.events import Event
+    from launcher.timeline.filter import Filter
 
 UP_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 120.0

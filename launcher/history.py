@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from launcher.config import ClusterConfig
 from launcher.folders import lock
+from launcher.timeline.events import Event
+from launcher.timeline.filter import Filter
 from launcher.timeline.reading import follow_timeline, read_timeline
-from launcher.timeline.render import Event, Filter
 
 
 def events(

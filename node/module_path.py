@@ -25,13 +25,6 @@ OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 """The folder with the packages `node` and `launcher`."""
 
 
-def leave_out(folders: Iterable[str]) -> None:
-    """Nothing is found in these folders any more, but for our own, which is put last."""
-    left_out = set(folders)
-    kept = [path for path in sys.path if _absolute(path) not in left_out]
-    sys.path[:] = [*kept, *([OURS] if OURS in left_out else [])]
-
-
 def users() -> Iterator[str]:
     """Where this process finds modules, the current folder first: for `use` in another process."""
     found = (_absolute(path) for path in ("", *sys.path))

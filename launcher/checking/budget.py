@@ -33,7 +33,7 @@ class Limit(Protocol):
 
 
 class TimeLimit:
-    """At most so many seconds from now on."""
+    """A number of seconds, from now on."""
 
     reason = "not decided in the time given"
 
@@ -45,7 +45,7 @@ class TimeLimit:
 
 
 class StepLimit:
-    """At most so many steps, counted in blocks of `STEPS_PER_LOOK`."""
+    """A number of steps, counted in blocks of `STEPS_PER_LOOK`."""
 
     reason = "not decided in the number of steps given"
 
@@ -69,7 +69,7 @@ class Budget(msgspec.Struct):
     ticks: int = 1
 
     def spend(self, states: int = 0, width_bits: int = 0) -> None:
-        """Counts one step of the search, with so many configurations held. Raises Exhausted."""
+        """Counts one step, and checks how many configurations are held. Raises Exhausted."""
         # 500 bytes hold a configuration of 2048 bits, and twice as many of twice as many bits.
         if states * (1 + width_bits // 2048) > self.max_states:
             raise Exhausted(f"more possible states than may be held at once ({self.max_states})")

@@ -8,7 +8,8 @@ from launcher import history
 from launcher.cli.output import wants_colour
 from launcher.config import ClusterConfig
 from launcher.folders import private
-from launcher.timeline.render import Filter, render
+from launcher.timeline.filter import Filter
+from launcher.timeline.render import render
 
 
 def show_timeline(

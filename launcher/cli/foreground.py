@@ -20,7 +20,7 @@ from launcher.cluster import UP_TIMEOUT_S, Cluster
 from launcher.config import ClusterConfig, parse_node_count
 from launcher.errors import LauncherError, NotRunning
 from launcher.plain import plain
-from launcher.timeline.render import Filter
+from launcher.timeline.filter import Filter
 
 
 def cluster_for(

@@ -167,7 +167,7 @@ def _levels(ctx: click.Context) -> Iterable[str]:
 
 
 def _events(ctx: click.Context) -> Iterable[str]:
-    from launcher.timeline.render import EVENT_NAMES
+    from launcher.timeline.sentences import EVENT_NAMES
 
     return EVENT_NAMES
 

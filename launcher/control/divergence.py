@@ -29,7 +29,7 @@ from node.raft.messages import NodeId
 Kind: TypeAlias = Literal["answers", "state"]
 
 MOST_INDEXES = 256
-"""Of so many indexes it is kept what each node said there, of either kind."""
+"""The number of indexes, of each kind, for which the nodes' reports are kept."""
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 
 from launcher.timeline.events import Event
-from launcher.timeline.filter import Filter
-from launcher.timeline.sentences import EVENT_NAMES, sentence
-
-__all__ = ["EVENT_NAMES", "Event", "Filter", "render"]
+from launcher.timeline.sentences import sentence
 
 _PLAIN_VALUE = re.compile(r"[^\s\"'={}\[\],]+")
 _RESET = "\x1b[0m"

@@ -17,7 +17,7 @@ from launcher.cluster import Cluster
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.folders import lock
 from launcher.supervisor.claim import Claim
-from launcher.timeline.render import Filter
+from launcher.timeline.filter import Filter
 from tests.launcher.fake_cluster import (
     FakeCluster,
     all_gone,

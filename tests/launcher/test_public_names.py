@@ -15,7 +15,8 @@ from click.testing import CliRunner
 import launcher
 from launcher.cli import table
 from launcher.client.subscriber import Message
-from launcher.timeline.render import Event, Filter
+from launcher.timeline.events import Event
+from launcher.timeline.filter import Filter
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "API.md").read_text()

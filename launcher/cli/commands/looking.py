@@ -120,7 +120,7 @@ def timeline(
     """`launcher timeline`."""
     # Start-up time: loads what reads logs, and what knows whether the cluster still runs.
     from launcher.cli.events import show_timeline
-    from launcher.timeline.render import Filter
+    from launcher.timeline.filter import Filter
 
     wanted = Filter(node=node, since=since, event=event, level=level)
     show_timeline(context.load_config(), wanted, count=count, follow=follow, as_json=as_json)

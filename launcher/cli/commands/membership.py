@@ -1,4 +1,4 @@
-"""Commands about who is a member, who leads, and what becomes of lost data."""
+"""Commands that change the members or the leader, or that replace lost data."""
 
 from __future__ import annotations
 
