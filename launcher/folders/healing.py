@@ -32,7 +32,7 @@ def heal(config: ClusterConfig) -> list[str]:
     """
     folder = FolderId.of(config.data_dir.stat())
     healed = []
-    for dead in _deadruntime_folders(config, folder):
+    for dead in _dead_runtime_folders(config, folder):
         healed += _kill_outlived(dead)
         runtime.remove(dead.path, dead.status)
         pid = dead.owner.pid if dead.owner is not None else "unknown"
@@ -41,7 +41,7 @@ def heal(config: ClusterConfig) -> list[str]:
     return healed
 
 
-def _deadruntime_folders(config: ClusterConfig, folder: FolderId) -> list[ownership.RuntimeSeen]:
+def _dead_runtime_folders(config: ClusterConfig, folder: FolderId) -> list[ownership.RuntimeSeen]:
     """Those of this data folder, when the last that served it has ended. Raises LauncherError."""
     give_up = time.monotonic() + _ENDING_PATIENCE_S
     named = read_supervisor(config)

@@ -8,8 +8,10 @@ given again as soon as it is free, and the file system does the same with inodes
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,13 +27,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig, parse
 from launcher.errors import LauncherError, NotRunning
-from launcher.folders import healing, lock, runtime_files, supervisor_file
+from launcher.folders import healing, lock, process_identity, runtime_files, supervisor_file
 from launcher.folders.ownership import CutOff, Running
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.runtime import RuntimeFolder
 from launcher.supervisor.claim import Claim
 
 NODES = (1, 2)
+LOWEST_PID = (1 << 22) + 1
 PROJECTS = st.sampled_from(["p", "q"])
 OTHER = {"p": "q", "q": "p"}
 DAMAGED = st.sampled_from(["supervisor.json", "owner.json", "processes.json"])
@@ -95,8 +98,8 @@ class World:
     # -- processes ---------------------------------------------------------------------------------
 
     def spawn(self) -> ProcessRecord:
-        """A process with the lowest pid that is free."""
-        pid = next(pid for pid in range(1, 1000) if pid not in self.table)
+        """A process with the lowest pid that is free, all of them above any that Linux gives."""
+        pid = next(pid for pid in itertools.count(LOWEST_PID) if pid not in self.table)
         self.starts += 1
         self.table[pid] = f"start {self.starts}"
         return ProcessRecord(pid, self.table[pid])
@@ -117,13 +120,18 @@ class World:
             for life in self.lives
             if life.supervisor == process
         ]
-        return SimpleNamespace(kill=lambda: self.on_kill(process), open_files=lambda: opened)
+        return SimpleNamespace(open_files=lambda: opened)
 
-    def on_kill(self, process: ProcessRecord) -> None:
+    def on_signal(self, process: ProcessRecord, number: int) -> bool:
+        """In the place of `ProcessRecord.send_signal`."""
+        if not self.is_alive(process):
+            return False
+        assert number == signal.SIGKILL
         life = next(life for life in self.lives if process in life.nodes)
         assert life.is_killed, "the node of a living supervisor was killed"
         assert self.may_clean_up(life), "the node of another data folder was killed"
         self.end(process)
+        return True
 
     def may_clean_up(self, life: Life) -> bool:
         """What is left of a data folder that is no more is anybody's who gets its inode."""
@@ -187,10 +195,15 @@ class Whose(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(ProcessRecord, "of", lambda _: world.me)
         self.patch.setattr(ProcessRecord, "find", lambda process: world.find(process))
-        self.patch.setattr(healing, "start_of", world.table.get)
+        self.patch.setattr(
+            ProcessRecord, "send_signal", lambda process, number: world.on_signal(process, number)
+        )
+        for asks in (healing, process_identity):
+            self.patch.setattr(asks, "start_of", world.table.get)
         for module in ("runtime", "runtime_files"):
             self.patch.setattr(f"launcher.folders.{module}.parent", lambda: world.tmp)
         self.patch.setattr(lock, "_LOCK_PATIENCE_S", 0.0)
+        self.patch.setattr(lock, "_RENEWAL_PATIENCE_S", 0.0)
         self.patch.setattr(healing, "_ENDING_PATIENCE_S", 0.0)
         self.patch.setattr(lock, "_POLL_S", 0.0)
         self.patch.setattr(healing, "_POLL_S", 0.0)
