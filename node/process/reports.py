@@ -61,11 +61,25 @@ class Reports:
 
     # -- status ----------------------------------------------------------------------------------
 
-    def tell_status(self, server: Server, request: int = 0) -> None:
-        """How the node sees the world, and how its disk does."""
+    def answer(
+        self, server: Server | None, asked: wire.GetStatus | wire.GetLog, now: float
+    ) -> None:
+        """Answers the supervisor, once there is a server."""
+        if server is None:
+            return
+        if isinstance(asked, wire.GetLog):
+            self.tell(server.log_part(asked))
+        else:
+            self.tell_status(server, asked.request, now)
+
+    def tell_status(self, server: Server, request: int = 0, now: float | None = None) -> None:
+        """How the node sees the world, and how its disk does.
+
+        now: seconds on the loop's clock; by default the time of the server's last step
+        """
         self.tell(
             msgspec.structs.replace(
-                server.status(request),
+                server.status(request, now),
                 disk_fault=self._disk_faults.current,
                 disk_stalled=server.state.disk.stalled,
             )
