@@ -109,7 +109,8 @@ WINGS: dict[str, str] = {
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.life launcher.timeline node.errors node.machines node.wire"
+        "launcher.folders launcher.life launcher.logs launcher.timeline node.errors "
+        "node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "

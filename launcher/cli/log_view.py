@@ -72,7 +72,7 @@ def log_lines(log: ClusterLog, width: int | None) -> list[str]:
     lines += _wrapped(remarks, width)
     shared = log.entries
     if shared:
-        lines += ["", *_entries(shared, set(log.differ), width)]
+        lines += ["", *_entries(log, shared, width)]
     lines += _wrapped(_differences(log), width)
     return lines
 
@@ -103,11 +103,18 @@ def _row(node: NodeLog, first: int) -> Row:
     """The node in the table; of its log only what may be shown from `first` on."""
     part, name = node.part, f"n{node.id}"
     if part is None:
-        return Row(name, node.state, 0, "", None, [])
+        return Row(name, _without_answer(node), 0, "", None, [])
     base = max(part.first_index, first) - 1
     by_index = {entry.index: entry.term for entry in part.entries}
     terms = [by_index.get(index) for index in range(base + 1, max(by_index, default=base) + 1)]
-    return Row(name, part.role or node.state, part.term, "", part.commit_index, terms, base)
+    return Row(
+        name, part.role or _without_answer(node), part.term, "", part.commit_index, terms, base
+    )
+
+
+def _without_answer(node: NodeLog) -> str:
+    """What is said in place of the role of a node that has not answered."""
+    return "no answer" if node.state == "up" else node.state
 
 
 def _grid(log: ClusterLog, rows: Sequence[Row], width: int | None) -> list[str]:
@@ -135,8 +142,8 @@ def _of_snapshots(log: ClusterLog) -> list[str]:
             key = (node.part.snapshot_index, node.part.first_index)
             alike.setdefault(key, []).append(node.id)
     return [
-        f"{_names(ids)}: a snapshot holds the state after entry {snapshot}; the log begins with "
-        f"entry {first}."
+        f"{_names(ids)}: a snapshot stands for the entries up to {snapshot}; the log still holds "
+        f"those from {first} on."
         for (snapshot, first), ids in alike.items()
     ]
 
@@ -147,15 +154,20 @@ def _of_silent(log: ClusterLog) -> list[str]:
     said = []
     for node in log.nodes:
         if node.source == "disk":
-            how = node.state if node.state != "up" else "not responding"
-            alike.setdefault(how, []).append(node.id)
+            alike.setdefault(node.state, []).append(node.id)
         elif node.source == "none":
             said.append(f"n{node.id} is {node.state}, and its log cannot be read: {node.problem}.")
     return [
-        f"{_names(ids)} {'is' if len(ids) == 1 else 'are'} {how}: this is what is on disk, where "
-        "nobody can see what is committed."
-        for how, ids in alike.items()
+        f"{_names(ids)} {_is_not_asked(state, len(ids))}: the row shows what is on disk. Files do "
+        "not say what is committed."
+        for state, ids in alike.items()
     ] + said
+
+
+def _is_not_asked(state: str, count: int) -> str:
+    if state == "up":
+        return "does not answer" if count == 1 else "do not answer"
+    return f"{'is' if count == 1 else 'are'} {state}"
 
 
 def _of_ends(log: ClusterLog) -> list[str]:
@@ -191,9 +203,10 @@ def _differences(log: ClusterLog) -> list[str]:
 # -- the entries -----------------------------------------------------------------------------------
 
 
-def _entries(shared: Sequence[SharedEntry], differ: set[int], width: int | None) -> list[str]:
+def _entries(log: ClusterLog, shared: Sequence[SharedEntry], width: int | None) -> list[str]:
     """A table with a line for each entry; commands are cut where they do not fit."""
-    on = [" ".join(f"n{node}" for node in one.nodes) for one in shared]
+    differ = set(log.differ)
+    on = [_holders(log, one) for one in shared]
     index = max(len("index"), *(len(str(one.entry.index)) for one in shared))
     term = max(len("term"), *(len(str(one.entry.term)) for one in shared))
     ends = max(len("on"), *map(len, on))
@@ -203,7 +216,7 @@ def _entries(shared: Sequence[SharedEntry], differ: set[int], width: int | None)
         room = max(10, width - index - term - ends - len("not committed  ! ") - 2 * 4)
     whats = [_what(one.entry, room) for one in shared]
     what = max(len("entry"), *map(len, whats))
-    lines = [f"{'index':>{index}}  {'term':>{term}}  {'entry':{what}}  {'on':{ends}}"]
+    lines = [f"{'index':>{index}}  {'term':>{term}}  {'entry':{what}}  on"]
     for one, said, where, committed in zip(shared, whats, on, status, strict=True):
         mark = "  DIFFERS" if one.entry.index in differ else ""
         lines.append(
@@ -211,6 +224,17 @@ def _entries(shared: Sequence[SharedEntry], differ: set[int], width: int | None)
             f"{where:{ends}}  {committed}{mark}".rstrip()
         )
     return lines
+
+
+def _holders(log: ClusterLog, one: SharedEntry) -> str:
+    """The nodes that hold the entry, and in brackets those that hold it in a snapshot."""
+    index = one.entry.index
+    others = [
+        f"(n{node.id})"
+        for node in log.nodes
+        if node.id not in one.nodes and node.part and index < node.part.first_index
+    ]
+    return " ".join([*(f"n{node}" for node in one.nodes), *others])
 
 
 def _what(entry: LogEntry, room: int | None) -> str:

@@ -48,7 +48,7 @@ def render(
         ((clock or _clock)(event.t), _DIM),
         (f"{name(event.node):<4}", _node_colour(event.node)),
         (f"t{event.term:<3}", ""),
-        (f"{event.role:<10}", ""),
+        (f"{event.role:<13}", ""),
         (f"c{event.commit:<6}", _DIM),
     ]
     level = _LEVEL_COLOURS.get(event.level, "")
