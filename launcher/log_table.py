@@ -70,7 +70,7 @@ def table(
 def most_columns(rows: Sequence[Row], last: int, width: int, title: str = "server") -> int:
     """How many indexes, up to `last`, fit into lines of `width` columns; at least 1."""
     left = len(_lefts(rows, title)[0]) + len("  log ")
-    return max(1, (width - left + 1) // (_cell_width(rows, last) + 1))
+    return max(1, (width - left) // (_cell_width(rows, last) + 1))
 
 
 def _end(rows: Sequence[Row]) -> int:
@@ -96,14 +96,16 @@ def _lefts(rows: Sequence[Row], title: str) -> list[str]:
     name = max(len(title), *(len(row.name) for row in rows))
     role = max(10, *(len(row.role) for row in rows))
     vote = max(len("vote"), *(len(row.vote) for row in rows))
+    term = max(len("term"), *(len(str(row.term)) for row in rows))
+    commits = ["-" if row.commit is None else str(row.commit) for row in rows]
+    commit = max(len("commit"), *map(len, commits))
     with_votes = any(row.vote for row in rows)
 
-    def left(name_: str, role_: str, term: str, vote_: str, commit: str) -> str:
+    def left(name_: str, role_: str, term_: str, vote_: str, commit_: str) -> str:
         voted = f"{vote_:{vote}}  " if with_votes else ""
-        return f"{name_:{name}}  {role_:{role}} {term}  {voted}{commit}"
+        return f"{name_:{name}}  {role_:{role}} {term_:>{term}}  {voted}{commit_:>{commit}}"
 
-    lines = [left(title, "role", "term", "vote", "commit")]
-    for row in rows:
-        commit = "-" if row.commit is None else str(row.commit)
-        lines.append(left(row.name, row.role, f"{row.term:4}", row.vote, f"{commit:>6}"))
-    return lines
+    return [left(title, "role", "term", "vote", "commit")] + [
+        left(row.name, row.role, str(row.term), row.vote, said)
+        for row, said in zip(rows, commits, strict=True)
+    ]

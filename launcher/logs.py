@@ -200,7 +200,7 @@ def _of_disk(config: ClusterConfig, node_id: NodeId) -> Kept | str:
         disk = OsDisk(folder)
         owner = whose(disk)
         if owner is None:
-            return "its folder holds no log yet"
+            return "its folder holds no log that can be read"
         return examine(disk, msgspec.structs.replace(owner, founding=None))
     except StorageError as error:
         return one_line(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
+import click
 import msgspec
 
 from launcher.cli.output import text
@@ -14,6 +15,9 @@ from launcher.plain import plain
 from node.wire import LogEntry
 
 DEFAULT_COUNT = 20
+_LEAST_ROOM = 12
+"""Columns for a command; where there are fewer, nodes are counted and not named."""
+
 LEGEND = (
     "A number is the term of an entry; all entries left of | are known to be committed; . is an "
     "entry that is only in a snapshot."
@@ -60,20 +64,24 @@ def _entry_json(entry: LogEntry) -> dict[str, object]:
     }
 
 
-def log_lines(log: ClusterLog, width: int | None) -> list[str]:
+def log_lines(log: ClusterLog, width: int | None, *, colour: bool = False) -> list[str]:
     """For people.
 
     width: columns of the terminal; None: lines may be of any length
+    colour: what differs is red
     """
     rows = [_row(node, log.first_index) for node in log.nodes]
     lines = _grid(log, rows, width)
+    if colour:
+        lines = [_red(line) if line.startswith("differ") else line for line in lines]
     lines += _wrapped([LEGEND], width)
     remarks = [*_of_snapshots(log), *_of_silent(log), *_of_ends(log)]
     lines += _wrapped(remarks, width)
     shared = log.entries
     if shared:
-        lines += ["", *_entries(log, shared, width)]
-    lines += _wrapped(_differences(log), width)
+        lines += ["", *_entries(log, shared, width, colour)]
+    differences = _wrapped(_differences(log), width)
+    lines += map(_red, differences) if colour else differences
     return lines
 
 
@@ -203,26 +211,33 @@ def _differences(log: ClusterLog) -> list[str]:
 # -- the entries -----------------------------------------------------------------------------------
 
 
-def _entries(log: ClusterLog, shared: Sequence[SharedEntry], width: int | None) -> list[str]:
+def _entries(
+    log: ClusterLog, shared: Sequence[SharedEntry], width: int | None, colour: bool
+) -> list[str]:
     """A table with a line for each entry; commands are cut where they do not fit."""
     differ = set(log.differ)
     on = [_holders(log, one) for one in shared]
+    status = [
+        ("committed" if one.committed else "not committed")
+        + ("  DIFFERS" if one.entry.index in differ else "")
+        for one in shared
+    ]
     index = max(len("index"), *(len(str(one.entry.index)) for one in shared))
     term = max(len("term"), *(len(str(one.entry.term)) for one in shared))
-    ends = max(len("on"), *map(len, on))
-    status = ["committed" if one.committed else "not committed" for one in shared]
     room = None
     if width is not None:
-        room = max(10, width - index - term - ends - len("not committed  ! ") - 2 * 4)
+        rest = width - index - term - max(map(len, status)) - 4 * len("  ")
+        if rest - max(map(len, on)) < _LEAST_ROOM:
+            on = [f"{len(one.nodes)} of {len(log.nodes)}" for one in shared]
+        room = max(_LEAST_ROOM, rest - max(map(len, on)))
     whats = [_what(one.entry, room) for one in shared]
     what = max(len("entry"), *map(len, whats))
+    ends = max(len("on"), *map(len, on))
     lines = [f"{'index':>{index}}  {'term':>{term}}  {'entry':{what}}  on"]
-    for one, said, where, committed in zip(shared, whats, on, status, strict=True):
-        mark = "  DIFFERS" if one.entry.index in differ else ""
-        lines.append(
-            f"{one.entry.index:>{index}}  {one.entry.term:>{term}}  {said:{what}}  "
-            f"{where:{ends}}  {committed}{mark}".rstrip()
-        )
+    for one, said, where, known in zip(shared, whats, on, status, strict=True):
+        place = f"{one.entry.index:>{index}}  {one.entry.term:>{term}}"
+        line = f"{place}  {said:{what}}  {where:{ends}}  {known}"
+        lines.append(_red(line) if colour and one.entry.index in differ else line)
     return lines
 
 
@@ -248,6 +263,10 @@ def _what(entry: LogEntry, room: int | None) -> str:
     if room is not None and len(said) + is_cut > room:
         said, is_cut = said[: room - 1], True
     return said + "…" * is_cut
+
+
+def _red(line: str) -> str:
+    return click.style(line, "red") if line else line
 
 
 def _names(ids: Iterable[int]) -> str:

@@ -93,7 +93,7 @@ def log(
     width = columns()
     if width is not None and count is None and first is None:
         shown = fitting(shown, width)
-    click.echo("\n".join(log_lines(shown, width)))
+    click.echo("\n".join(log_lines(shown, width, colour=wants_colour())))
 
 
 @row(
