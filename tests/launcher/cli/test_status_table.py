@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 import pytest
 
 from launcher.cli.status_table import narrow_table, raft_tables, shown, status_table
@@ -14,38 +15,38 @@ LARGE = 123_456_789
 
 
 def node(n: int, **fields: object) -> NodeStatus:
-    usual: dict[str, object] = {
-        "id": n,
-        "state": "up",
-        "role": "leader" if n == 1 else "pre-candidate",
-        "term": LARGE,
-        "leader": 1,
-        "first_index": LARGE,
-        "last_index": LARGE,
-        "commit_index": LARGE,
-        "applied_index": LARGE,
-        "pid": 4_000_000,
-        "uptime_s": 100_000.0,
-        "cpu_percent": 100.0,
-        "rss_bytes": 4 << 30,
-        "voted_for": 1,
-        "election_in_s": None if n == 1 else 0.25,
-        "leader_heard_s": None if n == 1 else 0.0123,
-    }
-    return NodeStatus(**(usual | fields))  # type: ignore[arg-type]
+    leads = n == 1
+    usual = NodeStatus(
+        id=n,
+        state="up",
+        role="leader" if leads else "pre-candidate",
+        term=LARGE,
+        leader=1,
+        first_index=LARGE,
+        last_index=LARGE,
+        commit_index=LARGE,
+        applied_index=LARGE,
+        pid=4_000_000,
+        uptime_s=100_000.0,
+        cpu_percent=100.0,
+        rss_bytes=4 << 30,
+        voted_for=1,
+        election_in_s=None if leads else 0.25,
+        leader_heard_s=None if leads else 0.0123,
+    )
+    return msgspec.structs.replace(usual, **fields)
 
 
-def peer(n: int, **fields: object) -> PeerStatus:
-    usual: dict[str, object] = {
-        "id": n,
-        "next_index": LARGE,
-        "match_index": LARGE,
-        "mode": "replicate",
-        "in_flight": 64,
-        "in_flight_bytes": LARGE,
-        "heard_s": 0.012,
-    }
-    return PeerStatus(**(usual | fields))  # type: ignore[arg-type]
+def peer(n: int, next_index: int = LARGE) -> PeerStatus:
+    return PeerStatus(
+        id=n,
+        next_index=next_index,
+        match_index=LARGE,
+        mode="replicate",
+        in_flight=64,
+        in_flight_bytes=LARGE,
+        heard_s=0.012,
+    )
 
 
 def status(*nodes: NodeStatus) -> ClusterStatus:
