@@ -55,6 +55,11 @@ class NodeLog(msgspec.Struct, frozen=True, kw_only=True):
         return found[0] if found else None
 
     @property
+    def commit_index(self) -> int | None:
+        """Its commit index; None where it has not said that."""
+        return self.part.commit_index if self.part is not None else None
+
+    @property
     def entries(self) -> Sequence[wire.LogEntry]:
         """Its entries in the window."""
         return self.part.entries if self.part is not None else ()
@@ -63,12 +68,15 @@ class NodeLog(msgspec.Struct, frozen=True, kw_only=True):
 class SharedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry, and the nodes that hold it.
 
-    committed: it is known to be, since some node that holds it says so
+    committed: whether it is known to be: some node that holds it says so; None when no node was
+        asked that could know, since files do not say it
+    overruled: another entry is committed at its index, so this one never will be (§5.4.3)
     """
 
     entry: wire.LogEntry
     nodes: list[NodeId]
-    committed: bool
+    committed: bool | None
+    overruled: bool
 
 
 class ClusterLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +97,16 @@ class ClusterLog(msgspec.Struct, frozen=True, kw_only=True):
                 held.setdefault(key, []).append(node.id)
                 if key not in said or said[key].text is None:
                     said[key] = entry
+        committed = {key for key in held if self._is_committed(*key)}
+        decided = {index for index, _ in committed}
+        nobody_knows = all(node.commit_index is None for node in self.nodes)
         return [
-            SharedEntry(entry=said[key], nodes=held[key], committed=self._is_committed(*key))
+            SharedEntry(
+                entry=said[key],
+                nodes=held[key],
+                committed=None if nobody_knows else key in committed,
+                overruled=key not in committed and key[0] in decided,
+            )
             for key in sorted(held)
         ]
 
@@ -105,9 +121,7 @@ class ClusterLog(msgspec.Struct, frozen=True, kw_only=True):
 
     def _is_committed(self, index: int, term: int) -> bool:
         return any(
-            node.term_at(index) == term
-            for node in self.nodes
-            if node.part is not None and (node.part.commit_index or 0) >= index
+            node.term_at(index) == term for node in self.nodes if (node.commit_index or 0) >= index
         )
 
 

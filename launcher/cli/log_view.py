@@ -31,7 +31,12 @@ def log_json(log: ClusterLog) -> dict[str, object]:
         "last_index": log.last_index,
         "nodes": [_node_json(node) for node in log.nodes],
         "entries": [
-            {**_entry_json(shared.entry), "nodes": shared.nodes, "committed": shared.committed}
+            {
+                **_entry_json(shared.entry),
+                "nodes": shared.nodes,
+                "committed": shared.committed,
+                "overruled": shared.overruled,
+            }
             for shared in log.entries
         ],
         "differ": log.differ,
@@ -180,10 +185,15 @@ def _is_not_asked(state: str, count: int) -> str:
 
 def _of_ends(log: ClusterLog) -> list[str]:
     """Whose log ends before the window."""
+    ends: dict[int, list[int]] = {}
+    for node in log.nodes:
+        if node.part is not None and node.part.last_index < log.first_index:
+            ends.setdefault(node.part.last_index, []).append(node.id)
     return [
-        f"The log of n{node.id} ends with entry {node.part.last_index}."
-        for node in log.nodes
-        if node.part is not None and node.part.last_index < log.first_index
+        f"{_names(ids)}: the log ends with entry {last}."
+        if last
+        else f"{_names(ids)}: no entry yet."
+        for last, ids in ends.items()
     ]
 
 
@@ -217,28 +227,33 @@ def _entries(
     """A table with a line for each entry; commands are cut where they do not fit."""
     differ = set(log.differ)
     on = [_holders(log, one) for one in shared]
-    status = [
-        ("committed" if one.committed else "not committed")
-        + ("  DIFFERS" if one.entry.index in differ else "")
-        for one in shared
-    ]
+    status = [_fate(one) + (" DIFFERS" if one.entry.index in differ else "") for one in shared]
     index = max(len("index"), *(len(str(one.entry.index)) for one in shared))
     term = max(len("term"), *(len(str(one.entry.term)) for one in shared))
     room = None
     if width is not None:
-        rest = width - index - term - max(map(len, status)) - 4 * len("  ")
+        last = max(len("committed"), *map(len, status))
+        rest = width - index - term - last - 4 * len("  ")
         if rest - max(map(len, on)) < _LEAST_ROOM:
             on = [f"{len(one.nodes)} of {len(log.nodes)}" for one in shared]
         room = max(_LEAST_ROOM, rest - max(map(len, on)))
     whats = [_what(one.entry, room) for one in shared]
     what = max(len("entry"), *map(len, whats))
     ends = max(len("on"), *map(len, on))
-    lines = [f"{'index':>{index}}  {'term':>{term}}  {'entry':{what}}  on"]
+    lines = [f"{'index':>{index}}  {'term':>{term}}  {'entry':{what}}  {'on':{ends}}  committed"]
     for one, said, where, known in zip(shared, whats, on, status, strict=True):
         place = f"{one.entry.index:>{index}}  {one.entry.term:>{term}}"
         line = f"{place}  {said:{what}}  {where:{ends}}  {known}"
-        lines.append(_red(line) if colour and one.entry.index in differ else line)
+        lines.append(_red(line) if colour and one.entry.index in differ else line.rstrip())
     return lines
+
+
+def _fate(one: SharedEntry) -> str:
+    """Whether it is committed. Where another entry is, at the same index, it never will be."""
+    if one.overruled:
+        return f"{'never':9}"
+    known = {True: "yes", False: "not yet", None: "?"}[one.committed]
+    return f"{known:9}"
 
 
 def _holders(log: ClusterLog, one: SharedEntry) -> str:

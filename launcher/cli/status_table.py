@@ -61,7 +61,7 @@ def shown(
 def status_table(status: ClusterStatus, colour: bool) -> str:
     """Everything, in lines of any length."""
     titles = list(_WIDE)
-    rows = [_cells(node, colour) for node in status.nodes]
+    rows = [_cells(node, status, colour) for node in status.nodes]
     if any(map(_why, status.nodes)):
         titles.append("why")
         rows = [{**row, "why": _why(node)} for row, node in zip(rows, status.nodes, strict=True)]
@@ -70,13 +70,13 @@ def status_table(status: ClusterStatus, colour: bool) -> str:
 
 def narrow_table(status: ClusterStatus, colour: bool, width: int) -> str:
     """The columns that are worth most, in lines of at most `width`; reasons are below them."""
-    rows = [_cells(node, colour) for node in status.nodes]
+    rows = [_cells(node, status, colour) for node in status.nodes]
     return "\n".join([_fitting(_WIDE, _WORTH, rows, width), *_remarks(status, width)])
 
 
 def raft_tables(status: ClusterStatus, colour: bool, width: int) -> str:
     """Each node's state of Raft, and what each leader believes of its peers."""
-    rows = [_raft_cells(node, colour) for node in status.nodes]
+    rows = [_raft_cells(node, status, colour) for node in status.nodes]
     parts = [_fitting(_RAFT, _RAFT_WORTH, rows, width), *_remarks(status, width)]
     leaders = [node for node in status.nodes if node.peers]
     for node in leaders:
@@ -120,10 +120,10 @@ def _width(text: str) -> int:
 # -- cells -----------------------------------------------------------------------------------------
 
 
-def _cells(node: NodeStatus, colour: bool) -> dict[str, str]:
+def _cells(node: NodeStatus, status: ClusterStatus, colour: bool) -> dict[str, str]:
     state: str = node.state
     return {
-        "node": _name(node, colour),
+        "node": _name(node, status, colour),
         "state": click.style(state, _STATE_COLOURS[state]) if colour else state,
         "role": _role(node.role or "-", colour),
         "term": str(node.term),
@@ -140,11 +140,11 @@ def _cells(node: NodeStatus, colour: bool) -> dict[str, str]:
     }
 
 
-def _raft_cells(node: NodeStatus, colour: bool) -> dict[str, str]:
+def _raft_cells(node: NodeStatus, status: ClusterStatus, colour: bool) -> dict[str, str]:
     due = node.election_in_s
     heard = node.leader_heard_s
     return {
-        "node": _name(node, colour),
+        "node": _name(node, status, colour),
         "role": _role(node.role if node.role and node.state == "up" else node.state, colour),
         "term": str(node.term),
         "vote": f"n{node.voted_for}" if node.voted_for else "-",
@@ -170,9 +170,12 @@ def _peer_cells(peer: PeerStatus) -> dict[str, str]:
     }
 
 
-def _name(node: NodeStatus, colour: bool) -> str:
-    is_cut = node.cut_off_from or node.cannot_send_to or node.cannot_hear
-    return click.style(f"n{node.id}", "red") if colour and is_cut else f"n{node.id}"
+def _name(node: NodeStatus, status: ClusterStatus, colour: bool) -> str:
+    """Red where links to so many others are cut that it cannot be in a majority."""
+    away = {*node.cut_off_from, *node.cannot_send_to, *node.cannot_hear}
+    others = {one.id for one in status.nodes} - away
+    is_cut_off = away and status.membership is not None and not status.has_quorum(others)
+    return click.style(f"n{node.id}", "red") if colour and is_cut_off else f"n{node.id}"
 
 
 def _role(role: str, colour: bool) -> str:

@@ -59,7 +59,8 @@ def test_log_of_five_nodes_of_which_two_differ(lab: Lab) -> None:
             ("no-op", most),
         ]
         assert entries[0]["text"] == "ADD only-here"
-        assert not entries[0]["committed"]
+        assert [one["committed"] for one in entries] == [False, True]
+        assert entries[0]["overruled"], "it will never be committed"
         assert entries[0]["term"] < entries[1]["term"]
         text = lab.launcher("log", check=True).out
         assert f"At index {at} the logs DIFFER: there is an entry on {names(few)} of term" in text

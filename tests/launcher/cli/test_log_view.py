@@ -53,8 +53,8 @@ def test_where_two_nodes_differ_is_marked_and_said_in_words() -> None:
     lines = log_lines(DIFFERENT, 80)
     assert [line for line in lines if line.startswith("differ")]
     assert [line.split() for line in lines if "DIFFERS" in line] == [
-        ["3", "2", "ADD", "lost", "n1", "n2", "not", "committed", "DIFFERS"],
-        ["3", "3", "ADD", "x3", "n3", "n4", "n5", "committed", "DIFFERS"],
+        ["3", "2", "ADD", "lost", "n1", "n2", "never", "DIFFERS"],
+        ["3", "3", "ADD", "x3", "n3", "n4", "n5", "yes", "DIFFERS"],
     ]
     assert (
         "At index 3 the logs DIFFER: there is an entry on n1, n2 of term 2, and on n3, n4, n5 of "
@@ -73,6 +73,7 @@ def test_what_differs_is_red_and_nothing_else_changes() -> None:
 def test_each_entry_stands_once_with_the_nodes_that_hold_it() -> None:
     entries = log_json(DIFFERENT)["entries"]
     assert isinstance(entries, list)
+    assert [one["overruled"] for one in entries] == [False, False, True, False, False]
     assert [(one["index"], one["term"], one["nodes"], one["committed"]) for one in entries] == [
         (1, 1, [1, 2, 3, 4, 5], True),
         (2, 1, [1, 2, 3, 4, 5], True),
@@ -153,4 +154,15 @@ def test_a_window_that_was_asked_for_comes_in_several_tables() -> None:
 
 def test_a_log_that_ends_before_the_window_says_where() -> None:
     lines = log_lines(log(node(1, {9: 1, 10: 1}), node(2, {}), first=9), 80)
-    assert "The log of n2 ends with entry 0." in " ".join(lines)
+    assert "n2: no entry yet." in " ".join(lines)
+
+
+def fates(log: ClusterLog) -> list[str]:
+    lines = log_lines(log, None)
+    table = lines[lines.index(next(line for line in lines if line.startswith("index"))) + 1 :]
+    return [line.partition("n1")[2].strip() for line in table]
+
+
+def test_an_entry_is_committed_or_not_yet_or_never_or_nobody_can_say() -> None:
+    assert fates(log(node(1, {**SAME, 3: 1}, commit=2))) == ["yes", "yes", "not yet"]
+    assert fates(log(node(1, SAME, commit=None, state="down"))) == ["?", "?"]

@@ -9,6 +9,7 @@ import pytest
 from launcher.cli.status_table import narrow_table, raft_tables, shown, status_table
 from launcher.control.status import ClusterStatus, NodeStatus, PeerStatus, with_cuts
 from node.faults.links import partition
+from node.raft.membership import stable
 from node.wire import LinkFault
 
 LARGE = 123_456_789
@@ -89,8 +90,9 @@ def test_the_reasons_stand_below_a_narrow_table() -> None:
     assert lines.splitlines()[3:] == ["n2: killed with SIGKILL"]
 
 
-def test_roles_have_colours_and_so_do_nodes_that_are_cut_off() -> None:
-    cut = status(node(1), node(2, cut_off_from=[1]))
+def test_roles_have_colours_and_so_do_nodes_that_are_cut_off_from_a_majority() -> None:
+    alone = node(1), node(2, cut_off_from=[1, 3]), node(3)
+    cut = msgspec.structs.replace(status(*alone), membership=stable([1, 2, 3]))
     plain, coloured = (narrow_table(cut, colour, 80) for colour in (False, True))
     assert click.unstyle(coloured) == plain
     assert click.style("leader", "green", bold=True) in coloured
