@@ -47,45 +47,49 @@ IMPURE = frozenset(
 IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 WINGS: dict[str, str] = {
-    "launcher.plain": "",
+    "node.printable": "",
+    "node.quantities": "",
     "node.errors": "",
-    "launcher.errors": "launcher.plain node.errors",
+    "launcher.errors": "node.errors node.printable",
     "node.events": "",
-    "launcher.settings": "node.events",
-    "launcher.config_file": "launcher.errors launcher.settings",
+    "launcher.settings": "node.events node.quantities",
+    "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
     "node.raft": "node.errors",
     "node.ports": "node.raft",
     "node.storage": "node.errors node.ports node.raft",
     "launcher.folders": (
-        "launcher.config launcher.errors launcher.plain launcher.settings node.errors node.raft "
-        "node.storage"
+        "launcher.config launcher.errors launcher.settings node.errors node.printable "
+        "node.quantities node.raft node.storage"
     ),
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.raft node.wire",
     "launcher.control": (
         "launcher.config launcher.errors launcher.folders launcher.settings node.faults "
-        "node.raft node.wire"
+        "node.quantities node.raft node.wire"
     ),
     "launcher.forked": "launcher.errors",
     "launcher.streams": "launcher.errors",
     "node.module_path": "node.errors",
-    "node.machines": "node.errors node.module_path node.wire",
+    "node.machines": "node.errors node.module_path node.printable node.quantities node.wire",
     "launcher.client": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
         "launcher.streams node.errors node.machines node.raft node.wire"
     ),
-    "launcher.timeline": "launcher.config launcher.errors node.events",
+    "launcher.timeline": (
+        "launcher.config launcher.errors node.events node.printable node.quantities"
+    ),
     "node.server": (
-        "node.errors node.events node.machines node.ports node.raft node.storage node.wire"
+        "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
+        "node.wire"
     ),
     "node.process": (
-        "node.errors node.events node.faults node.machines node.module_path node.raft "
-        "node.server node.storage node.wire"
+        "node.errors node.events node.faults node.machines node.module_path node.printable "
+        "node.raft node.server node.storage node.wire"
     ),
     "launcher.supervisor": (
-        "launcher.config launcher.control launcher.errors launcher.folders launcher.plain "
-        "launcher.timeline node.errors node.events node.faults node.machines node.module_path "
+        "launcher.config launcher.control launcher.errors launcher.folders launcher.timeline "
+        "node.errors node.events node.faults node.machines node.module_path node.printable "
         "node.process node.raft node.storage node.wire"
     ),
     "launcher.supervision": (
@@ -113,16 +117,16 @@ WINGS: dict[str, str] = {
     "launcher.checking": "node.machines",
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
-        "launcher.settings launcher.supervisor launcher.timeline node.errors node.events "
-        "node.faults node.machines node.raft node.server node.storage node.wire"
+        "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
+        "node.quantities node.raft node.server node.storage node.wire"
     ),
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
-        "launcher.settings "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
-        "node.errors node.events node.machines node.process node.wire"
+        "node.errors node.events node.machines node.printable node.process node.quantities "
+        "node.wire"
     ),
     "node": "",
     "launcher.__main__": (

@@ -17,7 +17,7 @@ from node.errors import (
 )
 from node.events import HybridClock
 from node.faults.disks import DiskFaults
-from node.machines.failures import printable_line
+from node.printable import printable_line
 from node.process.transport import ControlChannel
 from node.raft.messages import NodeId
 from node.raft.state import Role

@@ -149,7 +149,7 @@ def idle(nodes: int, seconds: float, out: Path, as_json: bool) -> None:
 
 
 def _duration(option: str, text: str) -> float:
-    from launcher.settings import parse_duration_s
+    from node.quantities import parse_duration_s
 
     try:
         seconds = parse_duration_s(text)
