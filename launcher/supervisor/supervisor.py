@@ -29,7 +29,7 @@ from random import Random
 
 import msgspec
 
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import Reply, Request
 from launcher.control.spec import Report, Spec, decode_spec
 from launcher.errors import LauncherError
@@ -167,7 +167,7 @@ class Supervisor:
 
     async def answer(self, request: Request) -> Reply:
         """One operator's request. Raises LauncherError."""
-        if isinstance(request, control.Down):
+        if isinstance(request, requests.Down):
             self.end("asked to")
             await self._ended.wait()
             return Reply(ok=True)

@@ -8,9 +8,8 @@ import pytest
 
 from launcher.simulation.stage.cores import Network
 from node.errors import Busy, NotLeader
-from node.raft import membership as memberships
 from node.raft import reconfiguration
-from node.raft.membership import Configuration, stable
+from node.raft.membership import Configuration, decode, encode, stable
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -48,7 +47,7 @@ def membership(net: Network, node_id: NodeId) -> Membership:
 def entries(net: Network, node_id: NodeId) -> list[Membership]:
     """The configurations in a server's log."""
     batches = net[node_id].state.log.batches_from(net[node_id].state.log.first_index)
-    return [memberships.decode(b.data) for b in batches if b.kind is BatchKind.CONFIGURATION]
+    return [decode(b.data) for b in batches if b.kind is BatchKind.CONFIGURATION]
 
 
 # -- quorums -------------------------------------------------------------------------------------
@@ -142,9 +141,7 @@ def test_while_joint_a_leader_steps_down_when_either_majority_is_silent(
     net = cluster(5, (1, 2, 3))
     state = net[1].state
     joint = Membership((1, 4, 5), (1, 4, 5), (1, 2, 3))
-    entry = Batch(
-        state.log.last_index + 1, 1, BatchKind.CONFIGURATION, 1, memberships.encode(joint)
-    )
+    entry = Batch(state.log.last_index + 1, 1, BatchKind.CONFIGURATION, 1, encode(joint))
     state.log.append(entry)
     reconfiguration.adopt(state, (entry,))
     net.now += net.timing.election_timeout_max_s
