@@ -359,6 +359,25 @@ def names_say_what_things_are(house: House) -> Iterator[str]:
 # -- docstrings and sizes ------------------------------------------------------------------------
 
 
+def names_are_used_once_in_a_wing(house: House) -> Iterator[str]:
+    """No two modules and no two public classes of one wing have one name, subfolders included."""
+    first: dict[tuple[str, str], str] = {}
+
+    def again(module: Module, line: int, name: str) -> Iterator[str]:
+        place = f"{module.path}:{line}"
+        known = first.setdefault((wing_of(module.name), name), place)
+        if known != place:
+            yield f"{place}: {name} is the name of another in this wing too: see {known}"
+
+    for module in house.product:
+        if not module.path.endswith("/__init__.py"):
+            name = f"module {module.name.rpartition('.')[2]}"
+            yield from again(module, 1, name)
+        for node in classes(module):
+            if not node.name.startswith("_"):
+                yield from again(module, node.lineno, f"class {node.name}")
+
+
 def public_things_have_docstrings(house: House) -> Iterator[str]:
     ours = {node.name: node for module in house.product for node in classes(module)}
     promised = {
@@ -589,6 +608,7 @@ CHECKS: list[Check] = [
     imports_form_no_cycle,
     nothing_is_pickled,
     names_say_what_things_are,
+    names_are_used_once_in_a_wing,
     public_things_have_docstrings,
     functions_fit_a_screen,
     majorities_are_counted_in_one_place,
@@ -746,6 +766,16 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
     (names_say_what_things_are, {"tests/node/helpers.py": ""}, "helpers.py"),
     (names_say_what_things_are, {"node/a.py": "class LinkManager: ..."}, "class LinkManager"),
     (names_say_what_things_are, {"node/a.py": "class Leader: ..."}, "class Leader"),
+    (
+        names_are_used_once_in_a_wing,
+        {"node/raft/a.py": "class A: ...", "node/raft/b.py": "class B: ...\nclass A: ..."},
+        "node/raft/b.py:2: class A is the name of another in this wing too: see node/raft/a.py:1",
+    ),
+    (
+        names_are_used_once_in_a_wing,
+        {"launcher/cli/a.py": "", "launcher/cli/commands/a.py": ""},
+        "launcher/cli/commands/a.py:1: module a is the name of another",
+    ),
     (public_things_have_docstrings, {"node/a.py": "x = 1"}, "node/a.py:1: no docstring"),
     (public_things_have_docstrings, {"node/a.py": '"""."""\nclass A:\n    x: int'}, "2: A has no"),
     (public_things_have_docstrings, {"node/a.py": '"""."""\nasync def f(): ...'}, "2: f has no"),
@@ -829,6 +859,13 @@ FINE: list[tuple[Check, dict[str, str]]] = [
          "node/raft/b.py": ""},
     ),
     (names_say_what_things_are, {"node/a.py": "class LeaderElection: ..."}),
+    (
+        names_are_used_once_in_a_wing,
+        {"node/raft/a.py": "class A: ...\nclass _B: ...", "node/raft/b.py": "class _B: ...",
+         "node/server/a.py": "class A: ...", "node/raft/__init__.py": "",
+         "launcher/simulation/a.py": "", "launcher/simulation/stage/a.py": "",
+         "tests/node/raft/a.py": "class A: ..."},
+    ),
     (public_things_have_docstrings, {"node/__init__.py": ""}),
     (public_things_have_docstrings, {"node/a.py": '"""."""\ndef _f():\n    def g(): ...'}),
     (

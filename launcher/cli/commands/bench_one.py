@@ -45,7 +45,7 @@ def failover(kills: int, ups: int, window: int, size: int, out: Path, as_json: b
     within("--ups", ups, 0, 10_000)
     within("--window", window, 2, MOST_UNACKNOWLEDGED)
     within("--size", size, failover.LEAST_SIZE_BYTES, MOST_SIZE_BYTES)
-    plan = failover.Plan(kills=kills, ups=ups, window=window, size_bytes=size)
+    plan = failover.FailoverPlan(kills=kills, ups=ups, window=window, size_bytes=size)
     with progress("bench failover", plan.turns) as done:
         results = failover.run(plan, out, Random(), done=done)
     plots = {"failover": failover.draw(results)} if kills else {}
@@ -88,7 +88,9 @@ def figure16(
         raise UsageError(f"--question {question}: less than the whole broadcast, {broadcast}")
     delays = Delays(question_s, broadcast_s - question_s)
     shortest_s = _duration("--shortest", shortest)
-    plan = figure16.Plan(trials=trials, simulated=simulated, delays=delays, shortest_s=shortest_s)
+    plan = figure16.Figure16Plan(
+        trials=trials, simulated=simulated, delays=delays, shortest_s=shortest_s
+    )
     with progress("bench figure16", plan.turns) as done:
         results = figure16.run(plan, out, Random(), done=done)
     plots = {"figure16": figure16.draw(results)}
@@ -121,7 +123,7 @@ def growth(
     within("--nodes", nodes, 0, MAX_NODES)
     within("--clients", clients, 0, 10_000)
     within("--seconds", seconds, 0.1, 600)
-    plan = growth.Plan(
+    plan = growth.GrowthPlan(
         entries=growth.tenths(entries, 1000),
         nodes=growth.odd(nodes),
         clients=growth.tenths(clients, 1),
