@@ -87,7 +87,11 @@ class FailoverResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailoverPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of it: so many kills with the hint and as many without, and so many starts."""
+    """How much is measured.
+
+    kills: of the leader with the failure hint; the same number again without it
+    ups: starts of a cluster
+    """
 
     kills: int = 100
     ups: int = 10
@@ -188,7 +192,7 @@ def run(
 def kill_leaders(
     plan: FailoverPlan, hint: bool, folder: Path, random: Random, *, done: Callable[[], None]
 ) -> list[Kill]:
-    """So many kills of one cluster's leader, under load."""
+    """Kills the leader of one cluster as often as the plan says, under load."""
     with running(folder, NODES, machine="kv", failure_hint=hint) as cluster:
         client = Client(sockets(cluster), timeout_s=RECOVERY_S, window=plan.window)
         load = Load(client, plan.size_bytes)
