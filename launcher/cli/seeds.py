@@ -26,7 +26,6 @@ from launcher.simulation.faults.schedule import parse_faults
 from launcher.simulation.report import describe_failure, shrink_failure
 from launcher.simulation.runner import Tally, local_workers, run_seed, scheduler, search
 from launcher.simulation.situation import Options
-from launcher.simulation.stage.script import run_script, scenario
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Outcome
 
@@ -221,13 +220,3 @@ def _report(options: Options, outcome: Outcome, request: Request) -> None:
             click.echo("\r\x1b[K", err=True, nl=False)
     for line in describe_failure(options, outcome, shrunk):
         click.echo(line)
-
-
-def play(name: str) -> int:
-    """Plays one of the scenarios that come along and prints its transcript; returns 0.
-
-    Raises UsageError when there is none of that name, ScenarioFailed when it comes out otherwise.
-    """
-    for line in run_script(scenario(name)):
-        click.echo(line)
-    return 0

@@ -9,7 +9,7 @@ import click
 
 from launcher import streams
 from launcher.cli.context import Context
-from launcher.cli.parameters import SCENARIO, SIMULATED_FAULTS
+from launcher.cli.parameters import SIMULATED_FAULTS, STORY
 from launcher.cli.rows import as_json, row
 
 
@@ -39,19 +39,14 @@ from launcher.cli.rows import as_json, row
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write every event of one run here.")
 @click.option("--no-shrink", "shrink", flag_value=False, default=True, help="Report it as it is.")
-@click.option(
-    "--scenario",
-    type=SCENARIO,
-    metavar="NAME",
-    help="Play figure7 or figure8 of the paper instead.",
-)
+@click.option("--scenario", type=STORY, hidden=True, help="As `launcher story NAME`.")
 @as_json
 def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
     """`launcher simulate`."""
     # Start-up time: loads the simulated world.
-    from launcher.cli import seeds
+    from launcher.cli import seeds, stories
 
     with streams.all_or_error("not everything was simulated, or not all of it was reported"):
-        if scenario is not None:
-            return seeds.play(scenario)
+        if scenario is not None:  # what `story` was called before there was that command
+            return stories.play(scenario, stories.Request())
         return seeds.simulate(seeds.Request(**asked))

@@ -98,7 +98,7 @@ def test_it_needs_no_cluster_and_touches_no_folder(
         (["--seeds", "1..2", "--only", "1"], "--only is for one run: say which with --seed"),
         (["--seeds", "1..2", "--trace", "f"], "--trace is for one run: say which with --seed"),
         (["--scheduler", "tcp://127.0.0.1:9"], "--workers is for this machine, --scheduler has"),
-        (["--scenario", "figure9"], "figure7"),
+        (["--scenario", "figure9"], "no story 'figure9'; did you mean figure8?"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(

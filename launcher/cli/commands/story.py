@@ -1,0 +1,45 @@
+"""The command `story`: Raft told on servers that are moved step by step."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.context import Context
+from launcher.cli.parameters import STORY
+from launcher.cli.rows import as_json, row
+from launcher.errors import UsageError
+
+
+@row(
+    "story",
+    "Play a story: a small script that shows one thing about Raft, step by step, and checks that "
+    "it comes as told. Without a NAME, list all stories. NAME may be a file of your own (./my.txt);"
+    " docs/STORIES.md explains the language.",
+)
+@click.argument("wanted", required=False, type=STORY, metavar="[NAME|FILE]")
+@click.option("--list", "listed", is_flag=True, help="List all stories, each with what it shows.")
+@click.option("--step", is_flag=True, help="Wait for Enter after each step; Ctrl-D ends.")
+@click.option("--slow", is_flag=True, help="Pause after each step.")
+@click.option("--quiet", is_flag=True, help="Print only the comments and the tables of logs.")
+@click.option("--real", is_flag=True, help="Play it on real processes: a cluster of its own.")
+@as_json
+def story(
+    context: Context,
+    wanted: str | None,
+    listed: bool,
+    step: bool,
+    slow: bool,
+    quiet: bool,
+    real: bool,
+    as_json: bool,
+) -> int:
+    """`launcher story`."""
+    # Start-up time: loads the core and the stage.
+    from launcher.cli import stories
+
+    if listed and wanted is not None:
+        raise UsageError("--list lists all stories; leave out the name, or --list")
+    if listed or wanted is None:
+        return stories.show_list(as_json=as_json)
+    request = stories.Request(step=step, slow=slow, quiet=quiet, real=real, as_json=as_json)
+    return stories.play(wanted, request)
