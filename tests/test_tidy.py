@@ -117,6 +117,10 @@ WINGS: dict[str, str] = {
         "node.faults node.machines node.raft node.server node.storage node.wire"
     ),
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
+    "launcher.simulation.planted": (
+        "launcher.client launcher.control launcher.errors launcher.folders launcher.simulation "
+        "launcher.supervisor node.machines node.raft node.server node.storage"
+    ),
     "launcher.real_stories": (
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.machines node.raft node.wire"
@@ -125,8 +129,9 @@ WINGS: dict[str, str] = {
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
         "launcher.real_stories launcher.settings "
-        "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
-        "node.errors node.events node.machines node.process node.wire"
+        "launcher.simulation launcher.simulation.planted launcher.simulation.stage "
+        "launcher.streams launcher.timeline node.errors node.events node.machines node.process "
+        "node.wire"
     ),
     "node": "",
     "launcher.__main__": (

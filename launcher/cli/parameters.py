@@ -195,6 +195,12 @@ def _stories(ctx: click.Context) -> Iterable[str]:
     return names()
 
 
+def _planted_bugs(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.planted import ALL
+
+    return [bug.key for bug in ALL]
+
+
 TARGETS = Targets(_targets, listed=True)
 TARGET = Word(_targets)
 NODE = Word(_ids)
@@ -207,4 +213,5 @@ SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
 EVENT = Word(_events)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
+PLANTED_BUG = Word(_planted_bugs)
 STORY = Story(_stories)

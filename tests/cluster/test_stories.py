@@ -1,4 +1,4 @@
-"""Stories on real processes: each that can be played is, and the cluster is down whatever happens."""
+"""Stories on real processes: each that can is played, and the cluster is always taken down."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STORY_S = 100.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where a story's temporary folder is made; nothing is left in it, and no process runs there."""
+    """Where a story makes its temporary folder: nothing is left, in it or running."""
     yield tmp_path
     assert [path.name for path in tmp_path.glob("leeky-story-*")] == []
     assert processes_of(tmp_path) == []

@@ -9,7 +9,7 @@ import click
 
 from launcher import streams
 from launcher.cli.context import Context
-from launcher.cli.parameters import SIMULATED_FAULTS, STORY
+from launcher.cli.parameters import PLANTED_BUG, SIMULATED_FAULTS, STORY
 from launcher.cli.rows import as_json, row
 
 
@@ -21,30 +21,37 @@ from launcher.cli.rows import as_json, row
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Run one seed.")
 @click.option("--seeds", metavar="A..B", help="Run several. By default 1..100.")
-@click.option("--nodes", type=int, default=5, show_default=True, help="How many nodes.")
-@click.option(
-    "--time", default="60s", show_default=True, help="For how long faults happen, simulated."
-)
+@click.option("--nodes", type=int, show_default="5", help="How many nodes.")
+@click.option("--time", show_default="60s", help="For how long faults happen, simulated.")
 @click.option(
     "--faults",
     type=SIMULATED_FAULTS,
-    default="all",
-    show_default=True,
+    show_default="all",
     help="all, none, or kinds separated by commas.",
 )
-@click.option("--rate", type=float, default=100.0, show_default=True, help="Operations a second.")
-@click.option("--clients", type=int, default=8, show_default=True, help="How many clients.")
+@click.option("--rate", type=float, show_default="100", help="Operations a second.")
+@click.option("--clients", type=int, show_default="8", help="How many clients.")
 @click.option("--only", metavar="N,N...", help="Inject only these faults of the seed's schedule.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. By default one per core.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write every event of one run here.")
 @click.option("--no-shrink", "shrink", flag_value=False, default=True, help="Report it as it is.")
+@click.option(
+    "--plant",
+    type=PLANTED_BUG,
+    metavar="NAME",
+    help="Search with this bug in the product, by default with the options that find it.",
+)
+@click.option("--plants", is_flag=True, help="List the bugs that can be planted.")
 @click.option("--scenario", type=STORY, hidden=True, help="As `launcher story NAME`.")
 @as_json
-def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
+def simulate(context: Context, scenario: str | None, plants: bool, **asked: Any) -> int:
     """`launcher simulate`."""
     # Start-up time: loads the simulated world.
-    from launcher.cli import seeds, stories
+    from launcher.cli import planting, seeds, stories
+
+    if plants:
+        return planting.show_list(as_json=bool(asked["as_json"]))
 
     with streams.all_or_error("not everything was simulated, or not all of it was reported"):
         if scenario is not None:  # what `story` was called before there was that command

@@ -80,6 +80,8 @@ LINES = [
     ("launcher timeline --level ", ["debug", "info", "warn", "error"]),
     ("launcher timeline --event leader.h", ["leader.heard"]),
     ("launcher simulate --scenario fig", ["figure7", "figure8"]),
+    ("launcher simulate --plant half-is", ["half-is-a-quorum"]),
+    ("launcher simulate --plants", ["--plants"]),
     ("launcher story split", ["split_vote"]),
     ("launcher story figure8 --r", ["--real"]),
     ("launcher simulate --faults kill,pow", ["kill,power"]),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from node.storage import recovery, segment
-from node.storage.recovery import _Replay
-from node.storage.wal import WriteAheadLog
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import (
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
     CRASH,
     DURABILITY,
     ELECTION_SAFETY,
@@ -15,12 +12,17 @@ from tests.simulation.planted.properties import (
     PROMISES,
     RECOVERY,
 )
+from node.storage import recovery, segment
+from node.storage.recovery import _Replay
+from node.storage.wal import WriteAheadLog
 
 BUGS = [
     Planted(
+        key="append-not-synced",
         name="an append is not synced",
         pitfall="Raft itself 1",
-        story="What was written stands in the page cache, and is lost with the power.",
+        shows=PROMISES,
+        story="The data is in the page cache only, and is lost when the power fails.",
         target=WriteAheadLog,
         attribute="_write",
         plant=edited(("self._file.write_synced(", "self._file.write_at(")),
@@ -28,9 +30,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="vote-alone-not-synced",
         name="a term and a vote are not synced unless entries come with them",
         pitfall="Raft itself 1, Found in the field 1",
-        story="A record without batches is written and left to the kernel.",
+        shows=PROMISES,
+        story="A record without entries is written but not synced.",
         target=WriteAheadLog,
         attribute="_write",
         plant=edited(
@@ -43,10 +47,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="vote-not-written",
         name="a vote is not written",
         pitfall="Raft itself 5, Found in the field 1",
-        story="Only a new term is worth a record. The server votes, crashes, starts again, is "
-        "asked again in the same term, and votes again.",
+        shows=PROMISES,
+        story="Only a new term is written. The server votes, crashes, restarts, is asked again in "
+        "the same term, and votes again.",
         target=WriteAheadLog,
         attribute="append",
         plant=edited(
@@ -60,9 +66,11 @@ BUGS = [
         options={"faults": ("transfer", "slow-link")},
     ),
     Planted(
+        key="first-vote-after-restart",
         name="the term and vote of a restart are those of the first record",
         pitfall="Found in the field 1",
-        story="Recovery takes entries from every record, and the state from none.",
+        shows=PROMISES,
+        story="Recovery reads the entries of every record, and term and vote only of the first.",
         target=_Replay,
         attribute="replay",
         plant=edited(("        self.state = state\n", "")),
@@ -70,10 +78,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="failed-sync-retried",
         name="a failed sync is tried again, and believed",
         pitfall="Raft itself 12, Found in the field 4",
-        story="The kernel has called the pages clean: the second sync succeeds, and has written "
-        "nothing.",
+        shows=PROMISES,
+        story="After a failed sync the kernel has marked the pages as clean. The second sync "
+        "succeeds, and has written nothing.",
         target=WriteAheadLog,
         attribute="_write",
         plant=edited(
@@ -90,10 +100,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="failed-log-written-again",
         name="a log whose write has failed is written to again",
         pitfall="Raft itself 12, Found in the field 4",
-        story="The log is not poisoned, and what the failed write left behind is not written anew "
-        "at the next start, so it counts as durable without ever having been.",
+        shows=PROMISES,
+        story="The log stays in use. What the failed write has left is not written again at the "
+        "next start, so it counts as durable though it never was.",
         target=WriteAheadLog,
         attribute="_go_on",
         plant=edited(("last.records and (mark is None or mark.sequence < last.sequence)", "False")),
@@ -101,10 +113,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="mark-before-sync",
         name="the mark is written before the sync",
         pitfall="",
-        story="The mark says that a record is durable which a crash may still tear: an honest "
-        "torn tail is taken for damage, and the node refuses to start.",
+        shows=PROMISES,
+        story="The mark says that a record is durable, and a crash may still tear it. A torn "
+        "record that lost nothing is taken for damage, and the node refuses to start.",
         target=WriteAheadLog,
         attribute="_write",
         plant=edited(
@@ -121,9 +135,10 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="middle-damage-dropped",
         name="damage in the middle is taken for a torn tail",
         pitfall="Raft itself 13, Found in the field 5",
-        story="Everything behind the first bad record is dropped, and it was acknowledged.",
+        story="Everything after the first bad record is removed, although it was acknowledged.",
         target=recovery,
         attribute="_judge_end",
         plant=edited(
@@ -134,10 +149,11 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="last-damage-dropped",
         name="damage in the last record is taken for a torn tail",
         pitfall="Raft itself 13, Found in the field 5",
-        story="The mark is not asked. A rotten last record was acknowledged, and is dropped. "
-        "Searched for with disks that rot, and little else.",
+        story="The mark is not looked at. A damaged last record was acknowledged, and is removed. "
+        "Searched for with disks that lose bits, and little else.",
         target=recovery,
         attribute="_judge_end",
         plant=edited(("mark is not None and mark.sequence > last.sequence", "False")),
@@ -146,9 +162,11 @@ BUGS = [
         options={"faults": ("flip-bit", "kill")},
     ),
     Planted(
+        key="torn-tail-is-damage",
         name="a torn tail is taken for damage",
         pitfall="Found in the field 5",
-        story="Any bad byte behind the last record makes the node refuse to start, after a crash "
+        shows=RECOVERY,
+        story="Any bad byte after the last record makes the node refuse to start, after a crash "
         "that lost nothing.",
         target=recovery,
         attribute="_judge_end",
@@ -162,9 +180,11 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="torn-record-is-whole",
         name="a torn record is taken for a whole one",
         pitfall="Found in the field 5",
-        story="Checksums are not compared: half of an append is replayed.",
+        shows=LOG_MATCHING,
+        story="Checksums are not compared, so half of a write is read as if it were all.",
         target=segment,
         attribute="_valid_frame",
         plant=edited(
@@ -180,10 +200,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="directory-not-synced",
         name="the directory is not synced when a segment is begun",
         pitfall="",
-        story="The new segment has its name in memory only: after a loss of power it is not there, "
-        "and nor are the entries in it.",
+        shows=RECOVERY,
+        story="The name of the new segment is in memory only. When the power fails, the segment "
+        "is gone, and its entries with it.",
         target=WriteAheadLog,
         attribute="_begin_segment",
         plant=edited(("        self._disk.sync_directory()\n", "")),
@@ -191,9 +213,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="segment-named-before-sync",
         name="a segment gets its name before its header is synced",
         pitfall="",
-        story="The power goes, and the segment that the directory names has no header.",
+        shows=PROMISES,
+        story="The power fails, and the segment that the directory names has no header.",
         target=WriteAheadLog,
         attribute="_begin_segment",
         plant=edited(("        file.sync()\n", "")),
@@ -201,9 +225,11 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="segment-without-vote",
         name="a segment's header forgets the term and vote",
         pitfall="",
-        story="The header that begins a segment does not repeat the state in force.",
+        shows=PROMISES,
+        story="The header at the beginning of a segment does not repeat the current term and vote.",
         target=WriteAheadLog,
         attribute="_begin_segment",
         plant=edited(("self._state,", "State(),")),
@@ -211,10 +237,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="segment-made-twice",
         name="a segment is made ahead while one is on its way",
         pitfall="",
-        story="A disk so slow that the next segment is half full before the spare for it is there "
-        "is asked for a second one, of the same name.",
+        shows=CRASH,
+        story="On a very slow disk the next segment is half full before the spare one is there. A "
+        "second spare of the same name is asked for.",
         target=WriteAheadLog,
         attribute="spare_is_due",
         plant=edited((" or self._spare_is_coming", "")),
@@ -223,9 +251,11 @@ BUGS = [
         options={"faults": ("slow-disk",), "rate": 300.0},
     ),
     Planted(
+        key="recovery-keeps-replaced",
         name="recovery keeps what was replaced",
         pitfall="",
-        story="A batch that replaces others is added behind them when the log is read again.",
+        shows=CRASH,
+        story="A batch that replaces others is added after them when the log is read again.",
         target=_Replay,
         attribute="_extend",
         plant=edited(("self.batches[-1].first_index >= first", "False")),

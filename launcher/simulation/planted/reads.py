@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
+    CRASH,
+    LINEARIZABILITY,
+    READ_INDEX,
+)
 from node.raft import election, lease, reads, transfer
 from node.raft.state import RaftState
 from node.server.clients import Clients
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import CRASH, LINEARIZABILITY, READ_INDEX
 
 BUGS = [
     Planted(
+        key="read-without-round",
         name="a leader answers reads without asking whether it still leads",
         pitfall="Raft itself 6",
-        story="No round is sent. A deposed leader that does not know it yet answers from its own "
-        "old state.",
+        shows=READ_INDEX,
+        story="The leader does not ask a majority. A leader that was deposed without knowing it "
+        "answers from its old state.",
         target=reads,
         attribute="confirm",
         plant=edited(("raft.quorum_round >= done.round", "True")),
@@ -21,9 +27,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="read-from-any-node",
         name="any node answers reads from its own state",
         pitfall="Raft itself 6",
-        story="A read is answered where it arrives, as if it had been asked to be stale.",
+        shows=READ_INDEX,
+        story="A read is answered where it arrives, as if it had been a stale read.",
         target=Clients,
         attribute="request",
         plant=edited(("if message.stale:", "if True:")),
@@ -31,11 +39,13 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="lease-for-round",
         name="a lease in place of a round",
         pitfall="Raft itself 6",
+        shows=READ_INDEX,
         story="A leader that heard a majority within an election timeout answers at once. Clocks "
-        "that do not run alike make another leader meanwhile. "
-        "Searched for with nothing but clocks and partitions.",
+        "do not run alike, so there may be another leader meanwhile. Searched for with "
+        "nothing but clocks and partitions.",
         target=reads,
         attribute="confirm",
         plant=edited(
@@ -49,10 +59,12 @@ BUGS = [
         options={"faults": ("clock", "partition")},
     ),
     Planted(
+        key="read-before-first-commit",
         name="a new leader reads before its first commit",
         pitfall="Raft itself 7, Found in the field 11",
-        story="The commit index is taken before an entry of the leader's own term is committed: "
-        "it may be older than what was answered under the leader before.",
+        shows=READ_INDEX,
+        story="The leader uses its commit index before it has committed an entry of its own term. "
+        "The leader before may have answered from a later state.",
         target=reads,
         attribute="begin_round",
         plant=edited(("if not raft.knows_what_is_committed:", "if False:")),
@@ -60,11 +72,12 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="read-by-last-heartbeat",
         name="a read takes the number of the last heartbeat and sends none",
         pitfall="Found in the field 11",
-        story="The id of a round is used again: answers to heartbeats that were sent before the "
-        "read came confirm it. "
-        "Searched for with nothing but clocks and isolated nodes.",
+        story="The number of a round is used again, so answers to heartbeats that were sent "
+        "before the read came confirm it. Searched for with nothing but clocks and isolated "
+        "nodes.",
         target=reads,
         attribute="begin_round",
         plant=edited(("broadcast_heartbeat(raft)\n", "pass\n")),
@@ -73,10 +86,11 @@ BUGS = [
         options={"faults": ("clock", "isolate")},
     ),
     Planted(
+        key="read-joins-round",
         name="a read joins the round that is under way",
         pitfall="Found in the field 11",
-        story="A read that comes while a round waits for its answers is added to it, though they "
-        "say nothing of the time after it was sent.",
+        story="A read that comes while a round is under way is added to it. The answers say "
+        "nothing about the time after the round was sent.",
         target=reads,
         attribute="begin_round",
         plant=edited(
@@ -94,9 +108,12 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="read-at-applied-index",
         name="the index of a read is what is applied, not what is committed",
         pitfall="",
-        story="What was committed, and answered by the leader before, is not yet in the state.",
+        shows=READ_INDEX,
+        story="Entries that were committed, and answered by the leader before, are not yet in the "
+        "state.",
         target=reads,
         attribute="begin_round",
         plant=edited(("raft.commit_index, reads.waiting", "0, reads.waiting")),
@@ -104,9 +121,11 @@ BUGS = [
         within=40,
     ),
     Planted(
+        key="read-before-applied",
         name="a confirmed read is answered before its index is applied",
         pitfall="",
-        story="The server does not wait until it has applied as much as the read index says.",
+        shows=READ_INDEX,
+        story="The server does not wait until it has applied the log up to the read's index.",
         target=Clients,
         attribute="answer_reads",
         plant=edited((" and self._confirmed_reads[0][0] <= index", "")),
@@ -114,10 +133,12 @@ BUGS = [
         within=40,
     ),
     Planted(
+        key="read-outlives-leader",
         name="confirmed reads outlive the leader that confirmed them",
         pitfall="",
-        story="Who lost the lead sends the readers elsewhere, and keeps what it would have told "
-        "them.",
+        shows=CRASH,
+        story="A server that has lost leadership redirects its readers, but keeps the answers "
+        "that it had for them.",
         target=Clients,
         attribute="give_up_lost_leader",
         plant=edited(("    self._confirmed_reads.clear()\n", "")),
@@ -126,9 +147,11 @@ BUGS = [
         options={"faults": ("ambush", "hunt")},
     ),
     Planted(
+        key="question-without-round",
         name="a leader answers a follower's question without a round",
         pitfall="Raft itself 6",
-        story="It does not ask whether it still leads, since the follower believes so too. "
+        shows=READ_INDEX,
+        story="The leader does not ask a majority, because the follower believes in it, too. "
         "Searched for with nothing but partitions.",
         target=reads,
         attribute="on_read_index",
@@ -138,10 +161,12 @@ BUGS = [
         options={"faults": ("partition",)},
     ),
     Planted(
+        key="question-before-first-commit",
         name="a new leader answers a follower's question before its first commit",
         pitfall="Raft itself 7, Found in the field 11",
-        story="Its own reads wait; those of others are answered at a commit index that may be "
-        "older than what was answered under the leader before (etcd #7331).",
+        shows=READ_INDEX,
+        story="The leader's own reads wait. Those of followers get a commit index that may be "
+        "older than what the leader before has answered (etcd #7331).",
         target=reads,
         attribute="begin_round",
         plant=edited(
@@ -154,10 +179,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="question-answered-late",
         name="an answer to an earlier question counts",
         pitfall="Found in the field 11",
-        story="A question is asked anew, for reads that have come since, and the late answer to "
-        "the first one serves them all (etcd #20418). Searched for with links that delay.",
+        shows=READ_INDEX,
+        story="A follower asks again, for reads that have come since. The late answer to the "
+        "first question serves them all (etcd #20418). Searched for with links that delay.",
         target=reads,
         attribute="on_read_index_reply",
         plant=edited((" or message.ticket != question.ticket", "")),
@@ -166,10 +193,12 @@ BUGS = [
         options={"faults": ("slow-link", "reorder", "flaky")},
     ),
     Planted(
+        key="follower-read-before-applied",
         name="a follower answers before it has applied the index",
         pitfall="",
-        story="It learns from the leader that it may answer, and does so from the state that it "
-        "has.",
+        shows=READ_INDEX,
+        story="The leader tells the follower an index. The follower answers at once from the "
+        "state that it has.",
         target=reads,
         attribute="on_read_index_reply",
         plant=edited(("(message.index, ", "(0, ")),
@@ -177,9 +206,11 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="lease-too-long",
         name="a lease lasts for two election timeouts",
         pitfall="Raft itself 6",
-        story="The bound is forgotten. Another leader is elected meanwhile.",
+        shows=READ_INDEX,
+        story="The bound is forgotten, and another leader is elected meanwhile.",
         target=lease,
         attribute="is_held",
         plant=edited((" / CLOCK_DRIFT_BOUND", " * 2")),
@@ -188,10 +219,11 @@ BUGS = [
         options={"faults": ("clock", "isolate")},
     ),
     Planted(
+        key="lease-without-drift",
         name="a lease takes no account of clocks that drift",
         pitfall="Raft itself 6",
-        story="It lasts for the shortest election timeout, by the leader's clock; a voter whose "
-        "clock is faster is free before that.",
+        story="The lease lasts for the shortest election timeout by the leader's clock. A voter "
+        "with a faster clock may vote before that.",
         target=lease,
         attribute="is_held",
         plant=edited((" / CLOCK_DRIFT_BOUND", "")),
@@ -200,9 +232,10 @@ BUGS = [
         options={"faults": ("clock", "isolate")},
     ),
     Planted(
+        key="lease-from-answer",
         name="a lease is counted from when its round is answered",
         pitfall="Raft itself 6",
-        story="The voters count from when they heard it, which was before.",
+        story="The voters count from the moment when they heard the leader, which was earlier.",
         target=lease,
         attribute="extend",
         plant=edited(
@@ -216,9 +249,10 @@ BUGS = [
         options={"faults": ("slow-link", "isolate", "mute")},
     ),
     Planted(
+        key="lease-forgotten-by-restart",
         name="a voter that starts again has forgotten the lease",
         pitfall="Raft itself 6",
-        story="It votes at once, though the leader holds a lease that it has granted.",
+        story="The voter votes at once after a restart, though it has granted the leader a lease.",
         target=RaftState,
         attribute="_begin_timers",
         plant=edited(("self.now if self.timing.lease else ", "")),
@@ -227,9 +261,12 @@ BUGS = [
         options={"faults": ("kill", "isolate", "cut")},
     ),
     Planted(
+        key="lease-kept-in-transfer",
         name="a leader that hands over keeps its lease",
         pitfall="Raft itself 18",
-        story="Whoever hears the heir votes, and the old leader may be the last to know.",
+        shows=READ_INDEX,
+        story="Servers that hear the successor vote for it, and the old leader may be the last to "
+        "learn of it.",
         target=transfer,
         attribute="hand_over",
         plant=edited(("raft.lease.forgone = True", "pass")),
@@ -238,10 +275,11 @@ BUGS = [
         options={"faults": ("transfer", "slow-link")},
     ),
     Planted(
+        key="lease-forgotten-in-later-term",
         name="a voter that has come into a later term has forgotten the lease",
         pitfall="Raft itself 6",
-        story="A refused candidate's answer brings the term; the voter has no leader any more, and "
-        "votes.",
+        story="The answer to a refused candidate brings a later term. In that term the voter has "
+        "no leader, so it votes.",
         target=election,
         attribute="on_request_vote",
         plant=edited(("raft.is_bound_by_a_lease", "False")),

@@ -1,8 +1,11 @@
 """What a planted bug is, how it gets into the product and out again, and how it is searched for.
 
-A bug is a patch of one function. Most are said as an edit of the function's own source, the line as
-it is and the line as a tired programmer would have written it: so a bug cannot drift away from the
-product unseen. When the line is gone, the edit fails, and somebody has to look at it again.
+A bug is a patch of one function. Most are an edit of the function's own source: the line as it is,
+and the line as a tired programmer would have written it. So a bug cannot drift away from the
+product unseen: when the line is gone, the edit fails, and somebody has to look at it again.
+
+The patch is in memory only, and in one process. A worker process plants the bug itself
+(`searching.py`).
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any
 
+from launcher.errors import LauncherError
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options
 from launcher.simulation.world import Failure
 
 TIME_S = 20.0
-"""So many simulated seconds of faults has each seed of a search."""
+"""How long faults happen in each seed of a search, in simulated seconds."""
 
 PRODUCT = ("node", "launcher")
 
@@ -31,16 +35,20 @@ PRODUCT = ("node", "launcher")
 class Planted:
     """One bug.
 
+    key: a short name that is easy to type
     name: in plain words
     pitfall: the line of the list of pitfalls that it is, such as "Raft itself 5", or nothing
     story: what is wrong, and what it leads to
     target, attribute: the module or class that holds the function, and its name there
-    plant: takes the original, answers the broken one
+    plant: takes the original, returns the broken one
     expected: which properties may catch it
-    within: in so many seeds, from 1 on, it must be found
-    options: what its search needs otherwise than by default
+    shows: which property caught it when the table in docs/SIMULATION.md was made; nothing if none
+        did
+    within: how many seeds, from 1 on, are enough to find it
+    options: what its search needs other than the defaults
     """
 
+    key: str
     name: str
     pitfall: str
     story: str
@@ -50,17 +58,28 @@ class Planted:
     expected: tuple[str, ...]
     within: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    shows: str = ""
 
 
 def edited(*edits: tuple[str, str]) -> Callable[[Any], Any]:
-    """A plant: the function with pieces of its source replaced, each of which stands there once."""
+    """A plant: the function with pieces of its source replaced, each of which stands there once.
+
+    It raises LauncherError when a piece is not there, or when there is no source to edit.
+    """
 
     def plant(original: Any) -> Any:
         function = _function(original)
-        source = textwrap.dedent(inspect.getsource(function))
+        try:
+            source = textwrap.dedent(inspect.getsource(function))
+        except OSError as error:
+            raise LauncherError(
+                f"{function.__qualname__} has no source that could be edited; a bug can only be "
+                "planted where the program is installed as .py files"
+            ) from error
         for old, new in edits:
             found = source.count(old)
-            assert found == 1, f"{function.__qualname__} has {found} times {old!r}"
+            if found != 1:
+                raise LauncherError(f"{function.__qualname__} has {found} times {old!r}")
             source = source.replace(old, new)
         code = compile(
             source,

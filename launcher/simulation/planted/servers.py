@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from node.raft.raft import Raft
-from node.server import requests
-from node.server.clients import Clients
-from node.server.server import Server
-from node.server.write import Write
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import (
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
     BOUNDS,
     CRASH,
     DURABILITY,
@@ -20,12 +15,19 @@ from tests.simulation.planted.properties import (
     RECOVERY,
     STATE_MACHINE_SAFETY,
 )
+from node.raft.raft import Raft
+from node.server import requests
+from node.server.clients import Clients
+from node.server.server import Server
+from node.server.write import Write
 
 BUGS = [
     Planted(
+        key="send-before-write",
         name="what depends on a write is sent at once",
         pitfall="Raft itself 1",
-        story="Messages that were to wait for the disk leave with the others.",
+        shows=PROMISES,
+        story="Messages that should wait for the disk are sent with the others.",
         target=Server,
         attribute="_carry_out",
         plant=edited(
@@ -38,10 +40,13 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="send-during-write",
         name="what depends on the write under way is sent at once",
         pitfall="Raft itself 1",
-        story="A Ready with nothing to write need not wait, it is thought; but its messages may "
-        "speak of what is still being written, as the answer to a doubled AppendEntries does.",
+        shows=PROMISES,
+        story="A step that writes nothing need not wait, it is thought. But its messages may "
+        "depend on what is still being written, such as the answer to a duplicated "
+        "AppendEntries.",
         target=Server,
         attribute="_carry_out",
         plant=edited(("must_persist or self._writing is not None", "must_persist")),
@@ -49,9 +54,11 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="send-when-write-begins",
         name="messages leave when the write is begun, not when it is done",
         pitfall="Raft itself 1",
-        story="They are sent as soon as the disk has been told.",
+        shows=PROMISES,
+        story="Messages are sent as soon as the disk has been told to write.",
         target=Server,
         attribute="begin_write",
         plant=edited(
@@ -68,10 +75,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="durable-when-write-begins",
         name="the core is told that a write is durable when it is begun",
         pitfall="Raft itself 1",
-        story="The leader counts its own disk, and a follower claims it in a heartbeat's reply, "
-        "before it has been synced.",
+        shows=LIVENESS,
+        story="The leader counts its own disk, and a follower acknowledges with a heartbeat, "
+        "before the data is synced.",
         target=Server,
         attribute="begin_write",
         plant=edited(
@@ -88,9 +97,12 @@ BUGS = [
         within=25,
     ),
     Planted(
+        key="joined-writes-lose-vote",
         name="of two writes that are joined the later term and vote are lost",
         pitfall="Found in the field 1",
-        story="While the disk is busy two Readys gather; the first one's term and vote is written.",
+        shows=PROMISES,
+        story="While the disk is busy two steps wait. The term and vote of the first are written, "
+        "and those of the second are not.",
         target=Write,
         attribute="hard_state",
         plant=edited(("states[-1]", "states[0]")),
@@ -99,9 +111,12 @@ BUGS = [
         options={"faults": ("transfer", "slow-disk", "ambush")},
     ),
     Planted(
+        key="joined-writes-last-term-only",
         name="of two writes that are joined only the last may bring a term",
         pitfall="Found in the field 1",
-        story="A later Ready that changes no term takes the one with it that an earlier one did.",
+        shows=PROMISES,
+        story="Two steps are written together. The later one does not change the term, and so the "
+        "term that the earlier one has changed is not written.",
         target=Write,
         attribute="hard_state",
         plant=edited(
@@ -117,9 +132,11 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="vote-of-known-term-not-durable",
         name="a vote in a term that is known already is not made durable",
         pitfall="Raft itself 5, Found in the field 1",
-        story="The core hands out its hard state only when the term has changed.",
+        shows=PROMISES,
+        story="The core hands out term and vote to be written only when the term has changed.",
         target=Raft,
         attribute="ready",
         plant=edited((" or handed.voted_for != raft.voted_for", "")),
@@ -128,10 +145,12 @@ BUGS = [
         options={"faults": ("transfer", "slow-link")},
     ),
     Planted(
-        name="who waited for a batch is answered for another",
+        key="answer-for-another-batch",
+        name="a client that waits for a batch is answered for another",
         pitfall="Raft itself 11",
-        story="Who loses the lead keeps the clients that wait, by index: what another leader puts "
-        "there answers them.",
+        shows=STATE_MACHINE_SAFETY,
+        story="A server that loses leadership keeps its waiting clients, by index. What another "
+        "leader puts at that index answers them.",
         target=Clients,
         attribute="give_up_lost_leader",
         plant=edited(("    self._waiters.clear()\n", "")),
@@ -139,9 +158,11 @@ BUGS = [
         within=60,
     ),
     Planted(
-        name="what a client says that it has been answered is believed",
+        key="client-acknowledgement-believed",
+        name="the answers that a client claims to have got are not checked",
         pitfall="",
-        story="A request acknowledges the answers to what it only sends now: so any number of its "
+        shows=BOUNDS,
+        story="A request acknowledges answers that it has not got yet. So any number of its "
         "commands passes the bound on those that are unacknowledged.",
         target=requests,
         attribute="_check_submit",
@@ -150,9 +171,11 @@ BUGS = [
         within=60,
     ),
     Planted(
-        name="the commands of a request are weighed and not counted",
+        key="commands-not-counted",
+        name="the commands of a request are bounded in bytes and not in number",
         pitfall="",
-        story="A frame is bounded in bytes, and a command may be one byte long.",
+        shows=BOUNDS,
+        story="A request is bounded in bytes, and a command may be one byte long.",
         target=requests,
         attribute="_check_entries",
         plant=edited(("if count > MOST_COMMANDS:", "if False:")),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from launcher.control.status import ClusterStatus
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
+    AVAILABILITY,
+)
 from launcher.supervisor import rolling
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import AVAILABILITY
 
 BUGS = [
     Planted(
+        key="rolling-counts-joint-as-one",
         name="a rolling restart counts a joint configuration as one set",
         pitfall="Raft itself 8, Found in the field 8",
-        story="Most of all voters are left, and one half has lost its majority.",
+        shows=AVAILABILITY,
+        story="A majority of all voters is left, and one half of the joint configuration has lost "
+        "its majority.",
         target=ClusterStatus,
         attribute="has_quorum",
         plant=edited(
@@ -25,9 +30,11 @@ BUGS = [
         options={"faults": ("reconfigure", "roll")},
     ),
     Planted(
+        key="rolling-counts-lost-nodes",
         name="a rolling restart counts on nodes that follow nobody",
         pitfall="",
-        story="They are up and cut off, and the leader is left alone.",
+        shows=AVAILABILITY,
+        story="These nodes are up and cut off, and the leader is left alone.",
         target=rolling,
         attribute="objection",
         plant=edited(("if not status.has_quorum(followers):", "if False:")),

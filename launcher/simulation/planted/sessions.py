@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from launcher.client.session import Session
-from node.machines import answers
-from node.machines.sessions import Sessions
-from node.server import settings
-from node.server.applying import Applying
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import (
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
     CRASH,
     EXACTLY_ONCE,
     LINEARIZABILITY,
     LIVENESS,
     STATE_MACHINE_SAFETY,
 )
+from node.machines import answers
+from node.machines.sessions import Sessions
+from node.server import settings
+from node.server.applying import Applying
 
 FORKED = (EXACTLY_ONCE, LINEARIZABILITY, STATE_MACHINE_SAFETY)
 """Nodes differ in whose session they know: one applies what another does not."""
 
 BUGS = [
     Planted(
+        key="retry-applied-again",
         name="a command that is sent again is applied again",
         pitfall="Raft itself 11",
-        story="The machine is handed whatever comes; the answer was lost, the client retries, and "
-        "the command takes effect twice.",
+        shows=EXACTLY_ONCE,
+        story="The machine is handed every command that comes. The answer was lost, the client "
+        "sends the command again, and it takes effect twice.",
         target=Sessions,
         attribute="apply",
         plant=edited(("if first == session.next:", "if first <= session.next:")),
@@ -32,10 +34,13 @@ BUGS = [
         within=10,
     ),
     Planted(
-        name="a session is told by its connection's first request",
+        key="session-by-first-request",
+        name="a session is recognised by its connection's first request",
         pitfall="Raft itself 11",
-        story="A request that begins with 1 begins a session, and the one there was is forgotten: "
-        "a session's first commands are applied once for each time that they are sent.",
+        shows=EXACTLY_ONCE,
+        story="A request that begins with number 1 begins a new session, and the existing one is "
+        "forgotten. So the first commands of a session are applied each time that they are "
+        "sent.",
         target=Sessions,
         attribute="apply",
         plant=edited(("if session is None:", "if session is None or first == 1:")),
@@ -43,9 +48,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="answer-forgotten-early",
         name="an answer is forgotten when the next request comes, not when it is acknowledged",
         pitfall="Raft itself 11",
-        story="A retry finds that its command was applied, and nobody knows the answer any more.",
+        shows=EXACTLY_ONCE,
+        story="The client sends a command again. The cluster knows that it was applied, and no "
+        "longer knows the answer.",
         target=Sessions,
         attribute="apply",
         plant=edited(
@@ -61,10 +69,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="gap-not-noticed",
         name="a gap in a session's numbers is not noticed",
         pitfall="Raft itself 11",
-        story="A request was lost and the next one is applied: the lost one comes later, and is "
-        "taken for what was applied already.",
+        shows=EXACTLY_ONCE,
+        story="A request is lost and the next one is applied. The lost one comes later, and is "
+        "taken for one that was applied already.",
         target=Sessions,
         attribute="apply",
         plant=edited(
@@ -81,9 +91,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="retry-answered-with-own-place",
         name="a retry is answered with the place of the retry",
         pitfall="Raft itself 11",
-        story="The first answer is given again with the index where the duplicate stands.",
+        shows=EXACTLY_ONCE,
+        story="The first answer is given again, with the index of the duplicate.",
         target=Sessions,
         attribute="_answer_again",
         plant=edited(
@@ -101,9 +113,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="refusal-answered-as-success",
         name="a refused command is answered as if it had been taken",
         pitfall="",
-        story="The machine's refusals are among the results, and nobody is told which they are.",
+        shows=LINEARIZABILITY,
+        story="The refusals of the machine are among the results, and clients are not told which "
+        "they are.",
         target=answers,
         attribute="_apply_each",
         plant=edited(("            errors.append(len(results))\n", "")),
@@ -111,9 +126,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="retry-under-new-number",
         name="a client sends what is unanswered again under new numbers",
         pitfall="Raft itself 11",
-        story="The retry is a new command to the cluster, and takes effect beside the first.",
+        shows=EXACTLY_ONCE,
+        story="For the cluster the retry is a new command, and it takes effect beside the first.",
         target=Session,
         attribute="frames",
         plant=edited(
@@ -131,9 +148,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="session-per-connection",
         name="a client begins a new session whenever it connects anew",
         pitfall="Raft itself 11",
-        story="The retry comes from somebody whom the cluster does not know: applied twice.",
+        shows=EXACTLY_ONCE,
+        story="For the cluster the retry comes from an unknown client, so the command is applied "
+        "twice.",
         target=Session,
         attribute="frames",
         plant=edited(
@@ -152,8 +172,10 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="answers-never-acknowledged",
         name="a client never acknowledges an answer",
         pitfall="",
+        shows=LIVENESS,
         story="The lowest unanswered number stays 1, so the cluster keeps every answer for ever.",
         target=Session,
         attribute="_drop",
@@ -162,10 +184,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="session-ends-by-own-clock",
         name="a session ends by the node's own clock",
         pitfall="Raft itself 11",
-        story="Each node measures with a clock of its own, and no two run alike: one still knows "
-        "the session and applies its next command, and another does not.",
+        shows=LINEARIZABILITY,
+        story="Each node measures with its own clock, and no two clocks run alike. One node still "
+        "knows the session and applies its next command, and another does not.",
         target=Applying,
         attribute="_apply",
         plant=edited(
@@ -178,10 +202,12 @@ BUGS = [
         within=60,
     ),
     Planted(
-        name="a session ends as each life of a node is told anew",
+        key="session-timeout-per-life",
+        name="each life of a node has another timeout for sessions",
         pitfall="Raft itself 11",
-        story="The timeout is changed in the config between two starts: who has started since "
-        "forgets earlier than who has not.",
+        shows=CRASH,
+        story="The timeout in the configuration changes between two starts. A node that has "
+        "started since then forgets sessions earlier than the others.",
         target=settings,
         attribute="sessions_of",
         plant=edited(
@@ -191,10 +217,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="ended-session-is-new",
         name="a session that has ended is taken for a new one",
         pitfall="Raft itself 11",
-        story="The retry of a session's first command comes when the session is forgotten, begins "
-        "it anew, and is applied twice.",
+        shows=EXACTLY_ONCE,
+        story="The cluster has forgotten the session. The retry of its first command begins it "
+        "anew, and is applied twice.",
         target=Sessions,
         attribute="apply",
         plant=edited((" or _begun_after(request.client_id) < self._floor", "")),
@@ -202,10 +230,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-without-session-order",
         name="the snapshot forgets which session has been idle longest",
         pitfall="Raft itself 11, Found in the field 6",
-        story="Who starts from it has the sessions in the order of their ids, and lets go of "
-        "another one than the others do.",
+        shows=EXACTLY_ONCE,
+        story="A node that starts from the snapshot has the sessions in the order of their ids, "
+        "and ends another one than the other nodes do.",
         target=Sessions,
         attribute="snapshot",
         plant=edited(("in self._sessions.items()", "in sorted(self._sessions.items())")),
@@ -213,9 +243,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-without-session-times",
         name="the snapshot forgets when each session was last used",
         pitfall="Raft itself 11, Found in the field 6",
-        story="Who starts from it takes all sessions for idle since ever, and forgets them.",
+        shows=EXACTLY_ONCE,
+        story="A node that starts from the snapshot believes that all sessions have been idle for "
+        "ever, and ends them.",
         target=Sessions,
         attribute="snapshot",
         plant=edited(("used = session.used_us, session.used_index", "used = 0, 0")),

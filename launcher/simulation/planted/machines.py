@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
+    STATE_MACHINE_SAFETY,
+)
 from node.machines.kv import KeyValue
 from node.server.applying import Applying
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import STATE_MACHINE_SAFETY
 
 BUGS = [
     Planted(
+        key="answer-depends-on-process",
         name="a machine's answer depends on what its process has seen",
         pitfall="",
-        story="SET answers how many there have been since this process began, and a snapshot does "
-        "not hold that. The log and the state of all nodes are the same, and their answers differ.",
+        shows=STATE_MACHINE_SAFETY,
+        story="SET answers how many there have been since the process began, and a snapshot does "
+        "not have that. The logs and the states of all nodes are the same, and their "
+        "answers differ.",
         target=KeyValue,
         attribute="apply",
         plant=edited(
@@ -31,10 +36,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="snapshot-without-answer-hash",
         name="a snapshot forgets the hash of the answers",
         pitfall="",
-        story="Who goes on from a snapshot begins the hash anew: it looks as if its machine had "
-        "answered otherwise, and is marked as diverged for ever.",
+        shows=STATE_MACHINE_SAFETY,
+        story="A node that continues from a snapshot begins the hash anew. It seems that its "
+        "machine has answered differently, and it is marked as diverged for ever.",
         target=Applying,
         attribute="take_over",
         plant=edited(("self._answers = stands.answers", "self._answers = 0")),

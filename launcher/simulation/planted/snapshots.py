@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from node.raft import replication
-from node.raft import snapshot as core
-from node.raft.log import Log
-from node.server import snapshots as server_side
-from node.server.applying import Applying
-from node.server.server import Server
-from node.server.write import Write
-from node.storage import snapshots as files
-from node.storage.snapshots import SnapshotFiles, SnapshotWriter
-from node.storage.wal import WriteAheadLog
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import (
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
     CONSISTENT,
     CRASH,
     DURABILITY,
@@ -26,12 +16,25 @@ from tests.simulation.planted.properties import (
     RECOVERY,
     STATE_MACHINE_SAFETY,
 )
+from node.raft import replication
+from node.raft import snapshot as core
+from node.raft.log import Log
+from node.server import snapshots as server_side
+from node.server.applying import Applying
+from node.server.server import Server
+from node.server.write import Write
+from node.storage import snapshots as files
+from node.storage.snapshots import SnapshotFiles, SnapshotWriter
+from node.storage.wal import WriteAheadLog
 
 BUGS = [
     Planted(
+        key="older-snapshot-installed",
         name="a snapshot older than what was applied is installed",
         pitfall="Raft itself 14",
-        story="A late snapshot rolls the follower back behind what it has committed and applied.",
+        shows=CONSISTENT,
+        story="A late snapshot takes the follower back to a state before what it has committed "
+        "and applied.",
         target=core,
         attribute="_has_all",
         plant=edited(("return index <= raft.commit_index", "return False")),
@@ -39,10 +42,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-end-not-compared",
         name="an entry at the snapshot's end is taken for the one that it ends with",
         pitfall="Found in the field 10",
-        story="The log is kept because it reaches as far as the snapshot; that the entry there is "
-        "of another term is not looked at, and it counts as committed.",
+        story="The log is kept because it is as long as the snapshot. Its entry at that index is "
+        "of another term, and counts as committed.",
         target=core,
         attribute="_has_all",
         plant=edited(("raft.log.term_at(index) == term", "raft.log.term_at(index) is not None")),
@@ -50,9 +54,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-acknowledged-before-disk",
         name="a snapshot is acknowledged before it is durable",
         pitfall="Raft itself 1",
-        story="The leader hears that all is there while the follower's disk is still at it.",
+        shows=PROMISES,
+        story="The leader is told that the snapshot has arrived while the follower's disk is "
+        "still writing it.",
         target=core,
         attribute="confirm_installed",
         plant=edited(("raft.send_after_persist(", "raft.send(")),
@@ -60,9 +67,12 @@ BUGS = [
         within=60,
     ),
     Planted(
-        name="who receives a snapshot gets no heartbeats",
+        key="snapshot-without-heartbeats",
+        name="a follower that receives a snapshot gets no heartbeats",
         pitfall="Raft itself 16",
-        story="The transfer is all that a peer hears of its leader: a lost chunk ends it.",
+        shows=LIVENESS,
+        story="The chunks of the snapshot are all that the follower hears of its leader. When one "
+        "is lost, it hears nothing more.",
         target=replication,
         attribute="broadcast_heartbeat",
         plant=edited(("snapshot.ask(raft, peer, progress)", "pass")),
@@ -71,9 +81,11 @@ BUGS = [
         options={"faults": ("cut", "kill", "snapshot")},
     ),
     Planted(
+        key="snapshot-named-before-sync",
         name="a snapshot gets its name before it is synced",
         pitfall="Found in the field 5",
-        story="The power goes, the name is there, and what it names is not.",
+        shows=RECOVERY,
+        story="The power fails. The name of the snapshot is there, and its content is not.",
         target=SnapshotWriter,
         attribute="finish",
         plant=edited(("    self._file.sync()\n", "")),
@@ -81,9 +93,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="received-snapshot-not-synced",
         name="a received snapshot is not synced",
         pitfall="Raft itself 1",
-        story="It is checked in the page cache; the power goes, and it is gone, like the log.",
+        shows=PROMISES,
+        story="The snapshot is in the page cache only. The power fails, and it is gone, and so is "
+        "the log that it replaced.",
         target=files,
         attribute="check_received",
         plant=edited(("        file.sync()\n", "")),
@@ -91,9 +106,12 @@ BUGS = [
         within=60,
     ),
     Planted(
-        name="the log goes before the snapshot's name is durable",
+        key="log-removed-before-snapshot",
+        name="the log is removed before the snapshot's name is durable",
         pitfall="Raft itself 1",
-        story="Segments are dropped, the power goes, and the directory has forgotten the snapshot.",
+        shows=PROMISES,
+        story="Parts of the log are removed, the power fails, and the directory has lost the "
+        "snapshot's name.",
         target=SnapshotFiles,
         attribute="publish",
         plant=edited(("        self._disk.sync_directory()\n", "")),
@@ -101,9 +119,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-without-sessions",
         name="the sessions are not in the snapshot",
         pitfall="Raft itself 11, Found in the field 6",
-        story="Who starts from it does not know that a command was applied, and applies its retry.",
+        shows=EXACTLY_ONCE,
+        story="A node that starts from the snapshot does not know that a command was applied, and "
+        "applies its retry.",
         target=server_side,
         attribute="_write",
         plant=edited(
@@ -116,9 +137,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-claims-one-more",
         name="a snapshot says that it stands for one entry more than is applied",
         pitfall="Found in the field 6",
-        story="Applied mark and state are not of one moment: the entry in between is skipped.",
+        shows=CRASH,
+        story="The index and the state in the snapshot are not of the same moment. The entry in "
+        "between is skipped.",
         target=Server,
         attribute="_take_snapshot",
         plant=edited(("        applying.index,\n", "        applying.index + 1,\n")),
@@ -126,9 +150,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="commit-during-restore",
         name="what is committed while a snapshot is restored is not held back",
         pitfall="Found in the field 6",
-        story="The old machine is handed entries from behind the snapshot.",
+        shows=CRASH,
+        story="The old machine is given entries from after the snapshot.",
         target=Applying,
         attribute="go_on",
         plant=edited((" and self.restoring is None", "")),
@@ -136,9 +162,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="compact-to-applied",
         name="the log is compacted to what is applied",
         pitfall="",
-        story="More is forgotten than the snapshot stands for: nobody can be brought up to date.",
+        shows=LIVENESS,
+        story="More of the log is removed than the snapshot covers. Nobody can be brought up to "
+        "date.",
         target=core,
         attribute="trim",
         plant=edited(
@@ -148,9 +177,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="old-append-refused",
         name="a late AppendEntries from before the snapshot is refused",
         pitfall="Raft itself 4",
-        story="The log does not know the entry before it any more, and takes it for a gap.",
+        story="The log no longer has the entry before it, so the follower believes that something "
+        "is missing.",
         target=Log,
         attribute="matches",
         plant=edited(("    if prev_log_index < self.base_index:\n        return True\n", "")),
@@ -158,9 +189,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="old-append-taken",
         name="a late AppendEntries from before the snapshot is taken for new",
         pitfall="Raft itself 4",
-        story="What a snapshot stands for is not in the log, so it counts as missing.",
+        shows=CRASH,
+        story="Entries that the snapshot covers are not in the log, so they are taken for missing "
+        "ones.",
         target=Log,
         attribute="missing",
         plant=edited(("batch.last_index <= self.base_index", "False")),
@@ -168,9 +202,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="new-log-without-vote",
         name="term and vote do not survive that the log is begun anew",
         pitfall="Found in the field 1",
-        story="The log behind a snapshot begins with no vote cast in any term.",
+        shows=PROMISES,
+        story="The log that begins after a snapshot has no term and no vote.",
         target=WriteAheadLog,
         attribute="restart_after",
         plant=edited(
@@ -183,9 +219,10 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="snapshot-named-before-log",
         name="a snapshot gets its name before the log holds what it stands for",
         pitfall="Raft itself 1",
-        story="Entries may be applied before our own disk has them, or knows of their term.",
+        story="Entries may be applied before the node's own disk has them, or knows of their term.",
         target=Write,
         attribute="carry_out",
         plant=edited(
@@ -210,9 +247,11 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="chunk-taken-anywhere",
         name="a chunk is taken wherever it belongs",
         pitfall="",
-        story="A doubled chunk is written behind itself; what comes of it fails its checksum.",
+        shows=CONSISTENT,
+        story="A duplicated chunk is written twice. The result fails its checksum.",
         target=server_side.Snapshots,
         attribute="receive",
         plant=edited(("message.offset == receiving.accepted", "True")),

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from node.raft import membership, replication
-from node.raft.log import Log
-from node.raft.raft import Raft
-from node.raft.state import RaftState
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import (
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
     BOUNDS,
     COMMIT_RULE,
     CONSISTENT,
@@ -18,14 +14,22 @@ from tests.simulation.planted.properties import (
     LOG_MATCHING,
     LOSS,
     PROMISES,
+    STATE_MACHINE_SAFETY,
 )
+from node.raft import membership, replication
+from node.raft.log import Log
+from node.raft.raft import Raft
+from node.raft.state import RaftState
 
 BUGS = [
     Planted(
+        key="count-earlier-terms",
         name="an entry of an earlier term is committed by counting replicas",
         pitfall="Raft itself 2, Found in the field 14",
-        story="Figure 8: the new leader counts disks for an old entry, tells of it, and falls; "
-        "another, whose last entry is of a later term, overwrites it.",
+        shows=COMMIT_RULE,
+        story="Figure 8 of the paper: a new leader counts disks for an old entry, takes it for "
+        "committed, and crashes. Another server, whose last entry is of a later term, "
+        "becomes leader and overwrites it.",
         target=replication,
         attribute="advance_commit",
         plant=edited((" or raft.log.term_at(index) != raft.current_term", "")),
@@ -33,9 +37,12 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="one-disk-too-few",
         name="a commit needs one disk too few",
         pitfall="Found in the field 7",
-        story="The rank of the quorum's value is counted from one: of five voters, two suffice.",
+        shows=DURABILITY,
+        story="The position of the quorum's value is counted from one instead of zero. Of five "
+        "voters, two are enough.",
         target=membership,
         attribute="_reached",
         plant=edited(("majority(half) - 1", "majority(half) - 2")),
@@ -43,10 +50,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="acknowledged-in-earlier-term",
         name="acknowledgements of an earlier term are counted",
         pitfall="Found in the field 7",
-        story="A server that leads again counts what was acknowledged to it in an earlier term, "
-        "and a leader in between may have taken back.",
+        story="A server that leads again counts what was acknowledged to it in an earlier term. A "
+        "leader in between may have removed it.",
         target=Raft,
         attribute="_answer_stale",
         plant=edited(
@@ -65,10 +73,12 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="sent-is-acknowledged",
         name="what was sent counts as acknowledged",
         pitfall="Found in the field 7",
-        story="The leader takes its guess for the proof: any answer acknowledges all that is on "
-        "its way.",
+        shows=DURABILITY,
+        story="The leader takes its guess for a proof: any answer acknowledges everything that "
+        "has been sent.",
         target=replication,
         attribute="on_append_entries_reply",
         plant=edited(
@@ -79,10 +89,12 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="leader-counts-memory",
         name="the leader counts itself before its own disk has the entry",
         pitfall="Raft itself 1",
-        story="The leader's own log in memory counts as a replica: of the majority that an "
-        "answered entry is said to be on, one disk may not have it yet.",
+        shows=DURABILITY,
+        story="The leader's own log in memory counts as a replica. So an entry may be answered "
+        "when one disk of the majority does not have it yet.",
         target=replication,
         attribute="advance_commit",
         plant=edited(("return raft.persisted_index", "return raft.log.last_index")),
@@ -90,10 +102,12 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="leader-disk-required",
         name="the leader commits only what its own disk has",
         pitfall="Found in the field 3",
-        story="A majority of the others' disks is not enough. When the leader's disk hangs and its "
-        "heartbeats do not, nothing is committed, and nobody else is elected.",
+        shows=LIVENESS,
+        story="A majority of the others' disks is not enough. When the leader's disk hangs and "
+        "its heartbeats continue, nothing is committed, and nobody else is elected.",
         target=replication,
         attribute="advance_commit",
         plant=edited(
@@ -106,9 +120,12 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="commit-to-end-of-log",
         name="a follower takes leader_commit as far as its log goes",
         pitfall="Raft itself 3",
-        story="The commit index goes further than the message vouches: an old tail is applied.",
+        shows=CRASH,
+        story="The follower's commit index goes further than the message has proved. Old entries "
+        "at the end of its log are applied.",
         target=replication,
         attribute="on_append_entries",
         plant=edited(
@@ -118,10 +135,13 @@ BUGS = [
         within=40,
     ),
     Planted(
+        key="heartbeat-vouches-for-all",
         name="a heartbeat vouches for the whole log",
         pitfall="Raft itself 3",
-        story="That the entry before the end agrees is taken to mean that all behind it does: an "
-        "old tail is acknowledged, and applied.",
+        shows=CRASH,
+        story="The entry that the heartbeat names agrees with the leader's log. The follower "
+        "takes this as a proof for all entries after it, and acknowledges and applies old "
+        "ones.",
         target=replication,
         attribute="on_append_entries",
         plant=edited(("else message.prev_log_index", "else log.last_index")),
@@ -129,10 +149,13 @@ BUGS = [
         within=40,
     ),
     Planted(
+        key="late-append-truncates",
         name="a late, shorter AppendEntries truncates",
         pitfall="Raft itself 4",
-        story="Whatever stands behind the message's entries goes, conflict or not: entries that "
-        "were acknowledged, and may be counted already, are gone until they are sent again.",
+        shows=DURABILITY,
+        story="All entries after those of the message are removed, whether they conflict or not. "
+        "Entries that were acknowledged, and may have been counted, are gone until they are "
+        "sent again.",
         target=replication,
         attribute="on_append_entries",
         plant=edited(
@@ -145,9 +168,11 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="conflict-kept",
         name="a conflicting entry is kept",
         pitfall="",
-        story="An entry counts as held if anything stands at its index, whatever its term.",
+        shows=STATE_MACHINE_SAFETY,
+        story="A follower keeps any entry that it has at an index, whatever its term.",
         target=Log,
         attribute="missing",
         plant=edited(("!= batch.term", "is None")),
@@ -155,9 +180,12 @@ BUGS = [
         within=20,
     ),
     Planted(
+        key="previous-term-not-compared",
         name="the term of the entry before is not compared",
         pitfall="",
-        story="A follower takes entries behind any entry of that index: logs differ below them.",
+        shows=CRASH,
+        story="A follower accepts entries after any entry at that index. So logs differ before "
+        "them.",
         target=Log,
         attribute="matches",
         plant=edited(("== prev_log_term", "is not None")),
@@ -165,9 +193,12 @@ BUGS = [
         within=45,
     ),
     Planted(
+        key="acknowledge-before-disk",
         name="an acknowledgement leaves before the entries are on disk",
         pitfall="Raft itself 1",
-        story="The reply leaves at once; the power goes; an entry that was counted is gone.",
+        shows=PROMISES,
+        story="The answer is sent at once. Then the power fails, and an entry that was counted is "
+        "gone.",
         target=replication,
         attribute="on_append_entries",
         plant=edited(
@@ -180,9 +211,12 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="heartbeat-claims-memory",
         name="a heartbeat's reply claims what is only in memory",
         pitfall="Raft itself 1",
-        story="The reply to a heartbeat leaves at once, and claims more than the disk holds.",
+        shows=DURABILITY,
+        story="The answer to a heartbeat is sent at once, and says that the log is longer than "
+        "the disk has it.",
         target=replication,
         attribute="on_append_entries",
         plant=edited(("min(vouched, raft.persisted_index)", "vouched")),
@@ -190,9 +224,11 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="heartbeat-tells-unwritten-term",
         name="a heartbeat's reply tells of a term that is not on disk",
         pitfall="Raft itself 1",
-        story="The reply leaves at once though the term in it is still being written.",
+        shows=PROMISES,
+        story="The answer is sent at once, though the term in it is still being written.",
         target=RaftState,
         attribute="reply_by_hard_state",
         plant=edited(("self.hard_state == self.persisted_hard_state", "True")),
@@ -200,10 +236,12 @@ BUGS = [
         within=60,
     ),
     Planted(
+        key="truncated-counts-as-written",
         name="what was truncated meanwhile counts as on disk",
         pitfall="Raft itself 1",
-        story="A write is done whose entries a conflict has since replaced. What stands at their "
-        "indexes now is taken to be durable, and acknowledged with the next heartbeat.",
+        story="A write ends, and a conflict has replaced its entries meanwhile. The entries that "
+        "are now at their indexes are taken to be on disk, and acknowledged with the next "
+        "heartbeat.",
         target=Raft,
         attribute="persisted",
         plant=edited(
@@ -214,9 +252,12 @@ BUGS = [
         within=30,
     ),
     Planted(
+        key="disk-mark-after-truncation",
         name="after a truncation the disk is believed to be as far as before",
         pitfall="",
-        story="A conflict takes entries back, and the note of how far the disk is stays.",
+        shows=CONSISTENT,
+        story="A conflict removes entries. The record of how much of the log is on disk stays as "
+        "it was.",
         target=replication,
         attribute="_splice",
         plant=edited(
@@ -226,9 +267,11 @@ BUGS = [
         within=15,
     ),
     Planted(
+        key="followers-commit-sent",
         name="followers are told to commit what was only sent",
         pitfall="Found in the field 7",
-        story="leader_commit is the end of the leader's log.",
+        shows=DURABILITY,
+        story="The leader tells followers that everything up to the end of its log is committed.",
         target=replication,
         attribute="send_append",
         plant=edited(("leader_commit=raft.commit_index", "leader_commit=raft.log.last_index")),
@@ -236,9 +279,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="no-window-bound",
         name="the window of messages in flight has no bound",
         pitfall="Raft itself 15",
-        story="Whoever is paused or lags is sent everything, acknowledged or not.",
+        shows=BOUNDS,
+        story="A follower that is paused or slow is sent everything, acknowledged or not.",
         target=replication,
         attribute="_replicate_to",
         plant=edited(("len(progress.inflight) >= limits.inflight_batches", "False")),
@@ -246,9 +291,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="no-tail-bound",
         name="the uncommitted tail has no bound",
         pitfall="Found in the field 13",
-        story="Proposals are taken though nothing is committed, until the memory is full.",
+        shows=BOUNDS,
+        story="Proposals are accepted though nothing is committed, until the memory is full.",
         target=Raft,
         attribute="propose",
         plant=edited(("if tail and tail + len(data) > raft", "if False and tail > raft")),
@@ -256,10 +303,12 @@ BUGS = [
         within=21,
     ),
     Planted(
+        key="lost-probe-is-last",
         name="a lost probe is the last",
         pitfall="",
-        story="Only an answer to entries ends the probing, and no heartbeat's does: when the one "
-        "probe is lost, the peer is never sent anything again.",
+        shows=LIVENESS,
+        story="Only an answer to entries ends the probing, not an answer to a heartbeat. When the "
+        "one probe is lost, the follower is never sent anything again.",
         target=replication,
         attribute="on_append_entries_reply",
         plant=edited(
@@ -272,9 +321,11 @@ BUGS = [
         within=10,
     ),
     Planted(
+        key="back-up-within-batch",
         name="backing up lands within a batch",
         pitfall="",
-        story="The guess is not rounded down to where a batch begins.",
+        shows=CRASH,
+        story="The leader's guess is not rounded down to the beginning of a batch.",
         target=replication,
         attribute="_back_up",
         plant=edited(("not raft.log.is_batch_end(index)", "False")),

@@ -1,8 +1,8 @@
-"""Bugs planted in the product, to see that the simulated world finds them.
+"""Bugs to plant in the product, to see that the simulated world finds them.
 
-Each is one function as somebody tired might have written it. Among them is every line of the list
-of pitfalls that the code so far can express. It cannot express these, for what they are about is
-not there yet:
+`launcher simulate --plant KEY` plants one. Each is one function as a tired programmer might have
+written it. Among them is every line of the list of pitfalls that the code so far can express. It
+cannot express this one, because what it is about is not there:
 
 Found in the field      2       the commit index is not saved
 
@@ -14,7 +14,10 @@ checksum again. A leader's refused guess that is not lowered itself is lowered b
 
 from __future__ import annotations
 
-from tests.simulation.planted import (
+import difflib
+
+from launcher.errors import UsageError
+from launcher.simulation.planted import (
     elections,
     handovers,
     lives,
@@ -28,23 +31,28 @@ from tests.simulation.planted import (
     snapshots,
     storage,
 )
-from tests.simulation.planted.form import Planted, find, holders, planted
+from launcher.simulation.planted.form import Planted, find, holders, planted
 
-__all__ = ["BLIND", "PLANTED", "Planted", "find", "holders", "planted"]
+__all__ = ["ALL", "BLIND", "PLANTED", "TOPICS", "Planted", "find", "holders", "named", "planted"]
+
+MOST_NAMED = 8
+"""How many bugs an error names."""
 
 BLIND = {
     "a late AppendEntries from before the snapshot is refused": "one that is late by a snapshot, "
     "and a leader whose guess is not higher already",
     "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
     "just the right three of five up",
-    "the term of an answer is ignored": "the same",
+    "the term of an answer is ignored": "two winners killed before they say a word, and then just "
+    "the right three of five up",
     "acknowledgements of an earlier term are counted": "acknowledgements under way while their "
     "leader loses leadership, is truncated, and leads again",
     "what was truncated meanwhile counts as on disk": "a vote and entries in one write, a conflict "
     "during it, and a heartbeat before the next is done",
     "a read takes the number of the last heartbeat and sends none": "followers that campaign "
     "sooner after a heartbeat than a leader sends the next",
-    "a read joins the round that is under way": "the same",
+    "a read joins the round that is under way": "followers that campaign sooner after a heartbeat "
+    "than a leader sends the next",
     "a lease takes no account of clocks that drift": "a candidate that campaigns, and is "
     "elected by voters that are free, within the tenth of a second by which it is too long",
     "a lease is counted from when its round is answered": "answers that are slow, and a leader "
@@ -62,27 +70,52 @@ BLIND = {
     "sent to a log with another entry of an earlier term just where it ends",
     "damage in the middle is taken for a torn tail": "a disk that rots behind the end that the "
     "supervisor has on record: any other lost end is recognised by that record",
-    "damage in the last record is taken for a torn tail": "the same",
+    "damage in the last record is taken for a torn tail": "a disk that rots behind the end that "
+    "the supervisor has on record: any other lost end is recognised by that record",
     "a snapshot gets its name before the log holds what it stands for": "a term, its entries, "
     "their commit and a snapshot of them in one write, and a crash in the middle of that",
 }
 """Bugs that the world does not find within its seeds, and what would have to come together. The
 directed tests under `tests/node` fail with each of them."""
 
-ALL: list[Planted] = [
-    *elections.BUGS,
-    *handovers.BUGS,
-    *replication.BUGS,
-    *reads.BUGS,
-    *storage.BUGS,
-    *servers.BUGS,
-    *sessions.BUGS,
-    *snapshots.BUGS,
-    *membership.BUGS,
-    *lives.BUGS,
-    *operators.BUGS,
-    *machines.BUGS,
-]
+TOPICS: dict[str, list[Planted]] = {
+    "elections": elections.BUGS,
+    "transfers of leadership": handovers.BUGS,
+    "replication": replication.BUGS,
+    "reads": reads.BUGS,
+    "disks": storage.BUGS,
+    "what a server writes and sends": servers.BUGS,
+    "clients and their sessions": sessions.BUGS,
+    "snapshots": snapshots.BUGS,
+    "membership": membership.BUGS,
+    "data that is gone or too old": lives.BUGS,
+    "operators": operators.BUGS,
+    "machines": machines.BUGS,
+}
+"""All bugs, by topic."""
+
+ALL: list[Planted] = [bug for bugs in TOPICS.values() for bug in bugs]
 
 PLANTED = [bug for bug in ALL if bug.name not in BLIND]
 """Bugs that are found."""
+
+
+def named(word: str) -> Planted:
+    """The bug with this key or sentence, or the only one with this in its key or its sentence.
+
+    Raises UsageError for a word that means none, or several.
+    """
+    for bug in ALL:
+        if word in (bug.key, bug.name):
+            return bug
+    wanted = word.lower()
+    found = [bug for bug in ALL if wanted in bug.key or wanted in bug.name.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        keys = ", ".join(bug.key for bug in found[:MOST_NAMED])
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        raise UsageError(f"{len(found)} planted bugs have {word!r} in their names: {keys}{more}")
+    near = difflib.get_close_matches(word, [bug.key for bug in ALL], 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(f"no planted bug {word!r}{hint} (`launcher simulate --plants` lists all)")

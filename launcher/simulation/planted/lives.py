@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import launcher.folders.lives
 import node.storage.lives
-from node.storage import salvage
-from node.storage.wal import WriteAheadLog
-from tests.simulation.planted.form import Planted, edited
-from tests.simulation.planted.properties import (
+from launcher.simulation.planted.form import Planted, edited
+from launcher.simulation.planted.properties import (
+    CRASH,
+    DURABILITY,
     ELECTION_SAFETY,
     LINEARIZABILITY,
     LIVENESS,
@@ -15,6 +15,8 @@ from tests.simulation.planted.properties import (
     PROMISES,
     RECOVERY,
 )
+from node.storage import salvage
+from node.storage.wal import WriteAheadLog
 
 WIPES = {"faults": ("wipe", "kill", "isolate", "rebuild")}
 BEGINS_ANEW = {"faults": ("recover", "kill", "isolate", "snapshot")}
@@ -22,9 +24,11 @@ COPIES = {"faults": ("set-back", "kill", "isolate", "rebuild")}
 
 BUGS = [
     Planted(
+        key="empty-folder-begins",
         name="an empty folder is taken for a beginning",
         pitfall="At the edges 1",
-        story="A voter whose folder was emptied begins anew: it votes a second time, and elects a "
+        shows=PROMISES,
+        story="A voter whose folder was emptied begins anew. It votes a second time, and elects a "
         "leader that lacks what it had acknowledged.",
         target=node.storage.lives,
         attribute="check_not_lost",
@@ -34,9 +38,12 @@ BUGS = [
         options=WIPES,
     ),
     Planted(
+        key="older-copy-counts",
         name="an older copy of a folder counts",
         pitfall="At the edges 1",
-        story="The life is the same, and how far the log was known to reach is not looked at.",
+        shows=PROMISES,
+        story="The node does not compare how far the log of the folder reaches with how far it is "
+        "known to have reached.",
         target=node.storage.lives,
         attribute="check_not_lost",
         plant=edited(("if sequence < known.sequence:", "if False:")),
@@ -45,9 +52,12 @@ BUGS = [
         options=COPIES,
     ),
     Planted(
+        key="dead-log-not-looked-at",
         name="nobody looks how far the log of a dead node reaches",
         pitfall="At the edges 1",
-        story="Only what a life began with is on record: a copy from later in that life counts.",
+        shows=PROMISES,
+        story="Only the beginning of each life of the node is on record. So a copy from later in "
+        "that life is accepted.",
         target=launcher.folders.lives,
         attribute="reaching",
         plant=edited(("not known.lived or sequence <= known.sequence", "True")),
@@ -56,9 +66,11 @@ BUGS = [
         options=COPIES,
     ),
     Planted(
+        key="life-not-in-log",
         name="a life is not written into the log",
         pitfall="",
-        story="The log tells of the first start only, and is taken for an older copy for ever.",
+        shows=RECOVERY,
+        story="The log knows of the first start only, so it is taken for an older copy for ever.",
         target=WriteAheadLog,
         attribute="open",
         plant=lambda original: classmethod(edited(("if life.number:", "if False:"))(original)),
@@ -67,9 +79,11 @@ BUGS = [
         options={"faults": ("kill",)},
     ),
     Planted(
+        key="rebuilt-held-to-past",
         name="a rebuilt node is held to what it was told to forget",
         pitfall="",
-        story="Its data was removed on purpose, and its empty folder is refused.",
+        shows=RECOVERY,
+        story="The data was removed on purpose, and the empty folder is refused.",
         target=launcher.folders.lives,
         attribute="emptied",
         plant=edited(("known=LastKnown()", "known=record.known")),
@@ -78,9 +92,12 @@ BUGS = [
         options={"faults": ("rebuild", "kill")},
     ),
     Planted(
+        key="recover-loses-last-entry",
         name="a cluster that begins anew lacks the end of the survivor's log",
         pitfall="",
-        story="Nobody knew that it was committed, and so it is left behind; but it was.",
+        shows=DURABILITY,
+        story="Nobody knew that the last entry was committed, so it is left out. But it was "
+        "committed.",
         target=salvage,
         attribute="rewrite",
         plant=edited(
@@ -94,9 +111,12 @@ BUGS = [
         options=BEGINS_ANEW,
     ),
     Planted(
+        key="recover-loses-sessions",
         name="a cluster that begins anew has forgotten its clients' sessions",
         pitfall="Raft itself 11",
-        story="The state is copied without them, and what a client sends again is applied again.",
+        shows=CRASH,
+        story="The state is copied without the sessions. What a client sends again is applied "
+        "again.",
         target=salvage,
         attribute="_copy_snapshot",
         plant=edited(("(Part.SESSIONS, Part.MACHINE)", "(Part.MACHINE,)")),
