@@ -107,7 +107,7 @@ def play(word: str, request: Request) -> int:
                     so_far = f"{_held(held, expected)} so far"
                     shown.end(summary, f"stopped before line {step.line}; {so_far}")
                     return 0
-                held += step.kind == EXPECTATION and bool(step.told)
+                held += step.kind == EXPECTATION and bool(step.told)  # "ok"
     except ScenarioFailed as failed:
         found = {"line": failed.line, "text": " ".join(failed.words), "found": failed.found}
         shown.end({"story": story.label, "expectations": expected, "held": held, "failed": found},
@@ -162,6 +162,7 @@ class _Output:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._keys = _Lines()
+        self._has_begun = False
         self._pause_due = False
         self._printed = 0
         self._was_blank = True
@@ -172,29 +173,38 @@ class _Output:
         There is a pause before the next step after each paragraph of comments, and after each
         command that shows something. An expectation that is met is no reason to wait.
         """
-        is_comment = step.kind == COMMENT
-        if self._pause_due and not is_comment and not self._wait():
-            return False
-        self._print(step)
-        shows = step.kind == TABLE or (step.kind == COMMAND and not self._request.quiet)
-        if (is_comment and step.text) or (shows and step.told and not step.is_quiet):
-            self._pause_due = True
+        if not self._has_begun:
+            if self._pause_due and step.kind != COMMENT and not self._wait():
+                return False
+            self._begin(step)
+        self._has_begun = not step.is_over
+        if step.is_over:
+            self._end(step)
         return True
 
-    def _print(self, step: Step) -> None:
+    def _begin(self, step: Step) -> None:
+        if not self._request.as_json and (not self._request.quiet or step.kind == COMMENT):
+            self._echo(step.text)
+            sys.stdout.flush()
+
+    def _end(self, step: Step) -> None:
+        is_comment = step.kind == COMMENT
+        shows = step.kind == TABLE or (step.kind == COMMAND and not self._request.quiet)
         if self._request.as_json:
             print_json({"line": step.line, "kind": step.kind, "text": step.text, "told": step.told})
             self._printed += 1
+        elif not self._request.quiet or step.kind == TABLE:
+            for line in step.lines[1:]:
+                self._echo(line)
+        if (is_comment and step.text) or (shows and step.told and not step.is_quiet):
+            self._pause_due = True
+
+    def _echo(self, line: str) -> None:
+        if self._request.quiet and not line and self._was_blank:
             return
-        lines = step.lines
-        if self._request.quiet:
-            lines = [step.text] if step.kind == COMMENT else step.lines[1:] * (step.kind == TABLE)
-        for line in lines:
-            if self._request.quiet and not line and self._was_blank:
-                continue
-            click.echo(line)
-            self._was_blank = not line
-            self._printed += 1
+        click.echo(line)
+        self._was_blank = not line
+        self._printed += 1
 
     def _wait(self) -> bool:
         """Waits as asked. Returns whether to go on."""

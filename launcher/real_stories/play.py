@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TypeAlias
 
 from launcher.client.client import NoAnswer
@@ -27,7 +28,8 @@ Told: TypeAlias = list[str]
 
 
 def play_on_real_processes(text: str) -> Generator[Step]:
-    """Yields one `Step` for each line of the script, as `script.py: play_steps` does.
+    """Yields the steps of the script, as `script.py: play_steps` does; each command twice, when it
+    begins and when it is over.
 
     A generator: when it is closed, or fails, the cluster is taken down.
 
@@ -45,6 +47,8 @@ def play_on_real_processes(text: str) -> Generator[Step]:
                 yield Step(at, line.rstrip(), (), COMMENT)
                 continue
             is_quiet = words[0] == "quietly" and len(words) > 1
+            begun = Step(at, line.rstrip(), (), kind_of(words), is_quiet, is_over=False)
+            yield begun
             told: Told = []
             failure: Exception | None = None
             try:
@@ -55,7 +59,7 @@ def play_on_real_processes(text: str) -> Generator[Step]:
                     told = _perform(servers, words[1:] if is_quiet else words)
             except (Wrong, Unmet, LauncherError) as error:
                 failure = error
-            yield Step(at, line.rstrip(), () if is_quiet else tuple(told), kind_of(words), is_quiet)
+            yield replace(begun, told=() if is_quiet else tuple(told), is_over=True)
             if isinstance(failure, Wrong):
                 usage = REAL_COMMANDS[words[is_quiet]]
                 raise UsageError(f"line {at}: {words[is_quiet]}: {failure}; write: {usage}")

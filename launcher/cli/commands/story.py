@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from launcher.cli.context import Context
@@ -41,5 +43,7 @@ def story(
         raise UsageError("--list lists all stories; leave out the name, or --list")
     if listed or wanted is None:
         return stories.show_list(as_json=as_json)
+    if step and context.attached is not None and not os.isatty(0):
+        raise UsageError("--step reads standard input, and so does the script that has this line")
     request = stories.Request(step=step, slow=slow, quiet=quiet, real=real, as_json=as_json)
     return stories.play(wanted, request)

@@ -120,6 +120,8 @@ class Step:
     told: what it caused
     kind: COMMENT (also an empty line), EXPECTATION, TABLE (`show`), or COMMAND
     is_quiet: a `quietly` before it has hidden what it caused
+    is_over: it has been played; otherwise it begins now, and the same step follows with what it
+        has caused. On real processes that takes a while
     """
 
     line: int
@@ -127,6 +129,7 @@ class Step:
     told: tuple[str, ...]
     kind: str
     is_quiet: bool = False
+    is_over: bool = True
 
     @property
     def lines(self) -> list[str]:

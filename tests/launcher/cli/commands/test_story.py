@@ -9,13 +9,16 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from launcher.cli import shell, stories
 from launcher.cli.context import Context
+from launcher.cluster import Cluster
 from launcher.simulation.stage import library
+from launcher.simulation.stage.script import COMMAND, Step
 
 GOOD = "# Mine.\nstart 3\n\n# S1 wins.\nelect S1\nexpect leader S1\nexpect term all 1\n"
 
@@ -224,6 +227,32 @@ def test_a_key_of_a_terminal_ends_it(folder: Path, key: bytes, status: int, said
     assert b"Traceback" not in shown + rest
 
 
+def test_a_command_that_takes_a_while_is_printed_when_it_begins(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    shown = stories._Output(stories.Request())
+    begun = Step(1, "crash S1", (), COMMAND, is_over=False)
+
+    assert shown.show(begun)
+    assert capfd.readouterr().out == "crash S1\n"
+    assert shown.show(replace(begun, told=("it is killed",), is_over=True))
+    assert capfd.readouterr().out == "  | it is killed\n"
+
+
+def test_a_script_of_commands_cannot_have_steps(capfd: pytest.CaptureFixture[str]) -> None:
+    """The lines that `--step` would read are the script's next ones."""
+    context = Context(attached=Cluster(nodes=3))
+    taken = os.dup(0)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    try:
+        assert shell.run(["story", "figure8", "--step"], context) == 2
+    finally:
+        os.dup2(taken, 0)
+        os.close(taken)
+    assert "--step reads standard input, and so does the script" in capfd.readouterr().err
+
+
 def test_slow_waits_for_each_step(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,7 +278,10 @@ def test_slow_waits_for_each_step(
         (["./bad.txt"], "./bad.txt, line 2: no command 'elcet'; did you mean elect? There are st"),
         (["./empty.txt"], "nothing to play: it is empty"),
         (["./real.txt"], "nothing to play: it has only a part for real processes (--real)"),
-        (["figure8", "--real"], "figure8, line 10: `start .. max_append_bytes` cannot be played o"),
+        (
+            ["figure8", "--real"],
+            ": `start .. max_append_bytes` cannot be played on real processes; ",
+        ),
         (["split_vote", "--real"], "`time-out` cannot be played on real processes; these words"),
         (["--list", "figure8"], "--list lists all stories; leave out the name, or --list"),
         (["figure8", "--step", "--slow"], "either --step or --slow, not both"),
