@@ -39,41 +39,71 @@ MOST_NAMED = 8
 """How many bugs an error names."""
 
 BLIND = {
-    "a late AppendEntries from before the snapshot is refused": "one that is late by a snapshot, "
-    "and a leader whose guess is not higher already",
-    "a pre-vote is refused without a word": "two winners killed before they say a word, and then "
-    "just the right three of five up",
-    "the term of an answer is ignored": "two winners killed before they say a word, and then just "
-    "the right three of five up",
-    "acknowledgements of an earlier term are counted": "acknowledgements under way while their "
-    "leader loses leadership, is truncated, and leads again",
-    "what was truncated meanwhile counts as on disk": "a vote and entries in one write, a conflict "
-    "during it, and a heartbeat before the next is done",
-    "a read takes the number of the last heartbeat and sends none": "followers that campaign "
-    "sooner after a heartbeat than a leader sends the next",
-    "a read joins the round that is under way": "followers that campaign sooner after a heartbeat "
-    "than a leader sends the next",
-    "a lease takes no account of clocks that drift": "a candidate that campaigns, and is "
-    "elected by voters that are free, within the tenth of a second by which it is too long",
-    "a lease is counted from when its round is answered": "answers that are slow, and a leader "
-    "that is cut off just behind them",
-    "a voter that starts again has forgotten the lease": "a leader that is cut off, a voter that "
-    "is killed and back, and a candidate that has waited for long, all within half a second",
-    "a voter that has come into a later term has forgotten the lease": "a voter that asks for "
-    "votes, hears its leader again, and then the answer to what it asked, before the leader is cut "
-    "off",
-    "a server that learns refuses its vote": "a voter whose configuration has not come to it "
-    "yet, and a cluster that has no majority but with it",
-    "a candidate that a snapshot leaves out keeps campaigning": "a snapshot that is at a slow "
-    "disk while its receiver has a timeout, and by which it is no voter",
-    "an entry at the snapshot's end is taken for the one that it ends with": "a snapshot that is "
-    "sent to a log with another entry of an earlier term just where it ends",
-    "damage in the middle is taken for a torn tail": "a disk that rots behind the end that the "
-    "supervisor has on record: any other lost end is recognised by that record",
-    "damage in the last record is taken for a torn tail": "a disk that rots behind the end that "
-    "the supervisor has on record: any other lost end is recognised by that record",
-    "a snapshot gets its name before the log holds what it stands for": "a term, its entries, "
-    "their commit and a snapshot of them in one write, and a crash in the middle of that",
+    "a late AppendEntries from before the snapshot is refused": (
+        "an AppendEntries that is late by a whole snapshot, and a leader whose guess is not "
+        "higher already"
+    ),
+    "a pre-vote is refused without a word": (
+        "two new leaders that are killed before they send anything, and then three certain "
+        "servers of five that are up"
+    ),
+    "the term of an answer is ignored": (
+        "two new leaders that are killed before they send anything, and then three certain "
+        "servers of five that are up"
+    ),
+    "acknowledgements of an earlier term are counted": (
+        "acknowledgements that are under way while their leader loses leadership, has its log "
+        "truncated, and leads again"
+    ),
+    "what was truncated meanwhile counts as on disk": (
+        "a vote and entries in one write, a conflict during that write, and a heartbeat "
+        "before the next write is done"
+    ),
+    "a read takes the number of the last heartbeat and sends none": (
+        "followers that campaign sooner after a heartbeat than the leader sends the next one"
+    ),
+    "a read joins the round that is under way": (
+        "followers that campaign sooner after a heartbeat than the leader sends the next one"
+    ),
+    "a lease takes no account of clocks that drift": (
+        "a candidate that is elected, by voters that are free, within the tenth of a second "
+        "by which the lease is too long"
+    ),
+    "a lease is counted from when its round is answered": (
+        "slow answers, and a leader that is cut off just after them"
+    ),
+    "a voter that starts again has forgotten the lease": (
+        "a leader that is cut off, a voter that is killed and restarted, and a candidate that "
+        "has waited for long, all within half a second"
+    ),
+    "a voter that has come into a later term has forgotten the lease": (
+        "a voter that asks for votes, hears its leader again, and then gets the answer to its "
+        "question, before the leader is cut off"
+    ),
+    "a server that learns refuses its vote": (
+        "a voter that its configuration has not reached yet, and a cluster that has no "
+        "majority without it"
+    ),
+    "a candidate that a snapshot leaves out keeps campaigning": (
+        "a snapshot by which its receiver is no voter, and an election timeout of the "
+        "receiver while a slow disk still writes the snapshot"
+    ),
+    "an entry at the snapshot's end is taken for the one that it ends with": (
+        "a snapshot that is sent to a server whose log has another entry, of an earlier term, "
+        "just where the snapshot ends"
+    ),
+    "damage in the middle is taken for a torn tail": (
+        "a disk that loses bits after the end that the supervisor has on record: any other "
+        "lost end is recognised by that record"
+    ),
+    "damage in the last record is taken for a torn tail": (
+        "a disk that loses bits after the end that the supervisor has on record: any other "
+        "lost end is recognised by that record"
+    ),
+    "a snapshot gets its name before the log holds what it stands for": (
+        "a term, its entries, their commit and a snapshot of them in one write, and a crash "
+        "in the middle of that"
+    ),
 }
 """Bugs that the world does not find within its seeds, and what would have to come together. The
 directed tests under `tests/node` fail with each of them."""

@@ -129,6 +129,6 @@ def _read(file: Path) -> str:
     if len(data) > MOST_BYTES:
         raise UsageError(f"{file} is no story: it has more than {MOST_BYTES} bytes")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is no story: it is not text in UTF-8") from error

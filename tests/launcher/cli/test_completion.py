@@ -124,12 +124,13 @@ def test_a_cluster_beside_others_has_its_own_ids_and_its_name_is_offered(folder:
     assert offered("launcher kill -p red n") == ["n1"]
 
 
-def test_files_are_left_to_the_shell() -> None:
+@pytest.mark.parametrize("line", ["launcher -c clu", "launcher story ./m"])
+def test_files_are_left_to_the_shell(line: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMP_WORDS", "launcher -c clu")
+        patch.setenv("COMP_WORDS", line)
         patch.setenv("COMP_CWORD", "2")
         said = completion.reply(launcher, "bash_complete", Context())
-    assert said == "file,clu\n"
+    assert said == f"file,{line.split()[-1]}\n"
 
 
 @pytest.mark.parametrize("text", ["nodes: [", "nodes: many", "\0", "name: " + "x" * 100_000])

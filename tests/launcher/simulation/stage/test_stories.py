@@ -217,10 +217,13 @@ def test_a_file_of_the_user_is_a_story(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     Path("mine.txt").write_text("# Mine.\nstart 1\n")
     Path("mine").write_text("start 2\n")
+    Path("windows.txt").write_bytes(b"\xef\xbb\xbf# Mine.\r\nstart 1\r\n")
 
     assert library.find("mine.txt").title == "Mine."
     assert library.find("./mine.txt").text == "# Mine.\nstart 1\n"
     assert library.find("mine").title == ""
+    assert library.find("windows.txt").title == "Mine."
+    assert play(library.find("windows.txt").on_cores) == "# Mine.\nstart 1\n"
 
 
 def test_a_name_of_ours_comes_before_a_file(
