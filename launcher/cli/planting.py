@@ -33,7 +33,9 @@ def show_list(*, as_json: bool) -> int:
         click.echo(topic)
         for bug in bugs:
             click.echo(f"  {bug.key}  [{bug.shows or 'not found by its seeds'}]")
-            for line in textwrap.wrap(f"{bug.name}. {bug.story}", WIDTH - 6):
+            for line in textwrap.wrap(
+                f"{bug.name[0].upper()}{bug.name[1:]}. {bug.story}", WIDTH - 6
+            ):
                 click.echo(f"      {line}")
         click.echo()
     click.echo(f"{len(ALL)} bugs; in brackets, the property that showed each of them.")

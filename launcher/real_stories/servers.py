@@ -91,10 +91,6 @@ class Servers:
             return [node.id for node in self.cluster.status().up]
         return [self.server(one) for one in word.split(",")]
 
-    def listed(self, node_ids: list[NodeId]) -> str:
-        """The names of servers, with commas."""
-        return ",".join(self.names[node_id] for node_id in node_ids)
-
     def links(self, chosen: Words) -> set[Link]:
         """The links that words name: `1|2,3` means both directions, `1->2` one. Raises Wrong."""
         return words.links(chosen, self.servers)
@@ -202,9 +198,12 @@ class Servers:
         return told
 
     def _is_cut_off(self, node_id: NodeId) -> bool:
-        """Whether it can exchange messages with fewer than a majority, as far as links are cut."""
-        peers = [peer for peer in self.names if not {(peer, node_id), (node_id, peer)} & self.cut]
-        return not self.cluster.status().has_quorum(peers)
+        """Whether it can exchange messages with no majority: links are cut, or servers are down."""
+        status = self.cluster.status()
+        near = [
+            peer.id for peer in status.up if not {(peer.id, node_id), (node_id, peer.id)} & self.cut
+        ]
+        return not status.has_quorum(near)
 
     def _unanswered(self, before: NodeStatus, command: str) -> str:
         """What became of a command that has no answer. Raises Unmet if it is in no log."""

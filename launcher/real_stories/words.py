@@ -36,8 +36,6 @@ REAL_EXPECTATIONS: dict[str, str] = {
 """Of each expectation, by name: how it is written. `answered` and `unanswered`, about the last
 `propose`, are words for real processes only: on simulated cores there is no client."""
 
-START_OPTIONS = ("named", "failure_hint")
-
 
 def check(text: str) -> None:
     """Raises UsageError for the first word that has no meaning on real processes."""
@@ -81,8 +79,9 @@ def _problem(words: Words) -> str:
         what = " ".join(rest[:2]) if rest[:1] == ["no"] else "".join(rest[:1])
         return "" if what in REAL_EXPECTATIONS else f"expect {what}"
     if name == "start":
-        options = [word for word in rest[1:] if word in ("lease", "members") or "_" in word]
-        unfit = [option for option in options if option not in START_OPTIONS]
+        size = int(rest[0]) if rest and rest[0].isdecimal() else 0
+        options = rest[size + 2 :] if rest[1:2] == ["named"] else rest[1:]
+        unfit = [option for option in options[::2] if option != "failure_hint"]
         return f"start .. {unfit[0]}" if unfit else ""
     if name == "snapshot" and len(rest) > 1:
         return f"snapshot S {rest[1]}"

@@ -21,16 +21,15 @@ from launcher.cli.rows import as_json, row
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Run one seed.")
 @click.option("--seeds", metavar="A..B", help="Run several. By default 1..100.")
-@click.option("--nodes", type=int, show_default="5", help="How many nodes.")
-@click.option("--time", show_default="60s", help="For how long faults happen, simulated.")
+@click.option("--nodes", type=int, help="How many nodes. By default 5.")
+@click.option("--time", help="For how long faults happen, simulated. By default 60s.")
 @click.option(
     "--faults",
     type=SIMULATED_FAULTS,
-    show_default="all",
-    help="all, none, or kinds separated by commas.",
+    help="all (the default), none, or kinds separated by commas.",
 )
-@click.option("--rate", type=float, show_default="100", help="Operations a second.")
-@click.option("--clients", type=int, show_default="8", help="How many clients.")
+@click.option("--rate", type=float, help="Operations a second. By default 100.")
+@click.option("--clients", type=int, help="How many clients. By default 8.")
 @click.option("--only", metavar="N,N...", help="Inject only these faults of the seed's schedule.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. By default one per core.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")

@@ -14,9 +14,9 @@ from launcher.errors import UsageError
 
 @row(
     "story",
-    "Play a story: a small script that shows one thing about Raft, step by step, and checks that "
-    "it comes as told. Without a NAME, list all stories. NAME may be a file of your own (./my.txt);"
-    " docs/STORIES.md explains the language.",
+    "Play a story, which shows one thing about Raft. It is a small script that runs step by step, "
+    "and checks what it says. Without a NAME, list all stories. NAME may be a file of your own "
+    "(./my.txt); docs/STORIES.md explains the language.",
 )
 @click.argument("wanted", required=False, type=STORY, metavar="[NAME|FILE]")
 @click.option("--list", "listed", is_flag=True, help="List all stories, each with what it shows.")
