@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from launcher.real_stories.words import can_be_played
 from launcher.simulation.stage import library
-from tests.cluster.lab import PATIENCE_S, ROOT
+from tests.cluster.lab import PATIENCE_S, ROOT, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -28,7 +27,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """Where a story makes its temporary folder: nothing is left, in it or running."""
     yield tmp_path
     assert [path.name for path in tmp_path.glob("leeky-story-*")] == []
-    assert processes_of(tmp_path) == []
+    eventually(lambda: not processes_of(tmp_path), "every process to end")
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
@@ -108,9 +107,7 @@ def test_a_signal_takes_the_cluster_down(folder: Path, number: int, status: int)
     running.send_signal(number)
 
     assert running.wait(timeout=PATIENCE_S) == status
-    give_up_at = time.monotonic() + PATIENCE_S
-    while processes_of(folder) and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    eventually(lambda: not processes_of(folder), "every process to end")
     if number == signal.SIGKILL:
         for left in folder.glob("leeky-story-*"):
             subprocess.run(["rm", "-r", str(left)], check=True)
