@@ -26,7 +26,7 @@ from launcher.cli import planting
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
 from launcher.errors import LauncherError, UsageError
-from launcher.settings import MAX_NODES, parse_duration_s, write_duration
+from launcher.settings import MAX_NODES
 from launcher.simulation.faults.schedule import parse_faults
 from launcher.simulation.planted import Planted, named, planted
 from launcher.simulation.planted.form import options_of
@@ -36,6 +36,7 @@ from launcher.simulation.runner import Tally, local_workers, run_seed, scheduler
 from launcher.simulation.situation import Options
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Outcome
+from node.quantities import parse_duration_s, write_duration
 
 DEFAULT_SEEDS = (1, 100)
 

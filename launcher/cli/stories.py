@@ -40,7 +40,7 @@ SLOW_LINE_S = 0.25
 """How long `--slow` waits after a step, and for each line of it."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Playing(msgspec.Struct, frozen=True, kw_only=True):
     """How a story is to be played, as asked for."""
 
     step: bool = False
@@ -84,7 +84,7 @@ def _entry(name: str, title: str, width: int) -> list[str]:
     return [name.rstrip(), *(f"      {line}" for line in below)]
 
 
-def play(word: str, request: Request) -> int:
+def play(word: str, request: Playing) -> int:
     """Plays a story and prints what happens, and whether its expectations were met; returns 0.
 
     word: the name of a story, or a file
@@ -159,7 +159,7 @@ def _all_held(count: int) -> str:
 class _Output:
     """Prints the steps of a story, and waits between them."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Playing) -> None:
         self._request = request
         self._keys = _Lines()
         self._has_begun = False

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from launcher.settings import write_duration
 from launcher.simulation.faults.schedule import FAULTS, Fault, shrink
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
@@ -20,6 +19,7 @@ from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
 from launcher.timeline.events import parse_line
 from launcher.timeline.render import render
+from node.quantities import write_duration
 
 EVENTS_OF_A_NODE = 6
 """How many events of each node are shown."""

@@ -54,5 +54,5 @@ def simulate(context: Context, scenario: str | None, plants: bool, **asked: Any)
 
     with streams.all_or_error("not everything was simulated, or not all of it was reported"):
         if scenario is not None:  # what `story` was called before there was that command
-            return stories.play(scenario, stories.Request())
+            return stories.play(scenario, stories.Playing())
         return seeds.simulate(seeds.Request(**asked))

@@ -45,5 +45,5 @@ def story(
         return stories.show_list(as_json=as_json)
     if step and context.attached is not None and not os.isatty(0):
         raise UsageError("--step reads standard input, and so does the script that has this line")
-    request = stories.Request(step=step, slow=slow, quiet=quiet, real=real, as_json=as_json)
+    request = stories.Playing(step=step, slow=slow, quiet=quiet, real=real, as_json=as_json)
     return stories.play(wanted, request)

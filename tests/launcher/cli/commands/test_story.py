@@ -230,7 +230,7 @@ def test_a_key_of_a_terminal_ends_it(folder: Path, key: bytes, status: int, said
 def test_a_command_that_takes_a_while_is_printed_when_it_begins(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    shown = stories._Output(stories.Request())
+    shown = stories._Output(stories.Playing())
     begun = Step(1, "crash S1", (), COMMAND, is_over=False)
 
     assert shown.show(begun)
