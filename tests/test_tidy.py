@@ -127,12 +127,21 @@ WINGS: dict[str, str] = {
         "node.quantities node.raft node.server node.storage node.wire"
     ),
     "launcher.simulation.stage": "launcher.errors launcher.log_table node.errors node.raft",
+    "launcher.simulation.planted": (
+        "launcher.client launcher.control launcher.errors launcher.folders launcher.simulation "
+        "launcher.supervisor node.machines node.raft node.server node.storage"
+    ),
+    "launcher.real_stories": (
+        "launcher.client launcher.cluster launcher.control launcher.errors "
+        "launcher.simulation.stage node.machines node.raft node.wire"
+    ),
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.folders launcher.history launcher.log_table "
-        "launcher.logs launcher.settings "
-        "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
-        "node.errors node.events node.machines node.printable node.process node.quantities "
+        "launcher.logs launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.simulation.planted launcher.simulation.stage launcher.streams "
+        "launcher.timeline node.errors node.events "
+        "node.machines node.printable node.process node.quantities "
         "node.wire"
     ),
     "node": "",
@@ -146,7 +155,7 @@ This is the architecture. A new arrow is a decision, and stands here.
 """
 
 TESTS_OF_THEIR_OWN = {
-    "tests/cluster", "tests/mutation", "tests/node/raft/scripts", "tests/simulation",
+    "tests/cluster", "tests/mutation", "tests/simulation",
 }  # fmt: skip
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
 

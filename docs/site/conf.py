@@ -50,6 +50,7 @@ CONTENTS = """
 
 README <self>
 docs/site/commands
+docs/STORIES
 docs/RECIPES
 docs/GLOSSARY
 examples/README

@@ -64,6 +64,17 @@ class Targets(Word):
         return items
 
 
+class Story(Word):
+    """The name of a story, or a file of the user's own."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """The names; and the shell's own files where none begins so."""
+        items = super().shell_complete(ctx, param, incomplete)
+        return items or [CompletionItem(incomplete, type="file")]
+
+
 class NodeNumber(click.types.IntParamType):
     """The id of a node, as a number."""
 
@@ -178,10 +189,16 @@ def _simulated_faults(ctx: click.Context) -> Iterable[str]:
     return ["all", "none", *FAULTS]
 
 
-def _scenarios(ctx: click.Context) -> Iterable[str]:
-    from launcher.simulation.stage.script import scenarios
+def _stories(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.stage.library import names
 
-    return scenarios()
+    return names()
+
+
+def _planted_bugs(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.planted import ALL
+
+    return [bug.key for bug in ALL]
 
 
 TARGETS = Targets(_targets, listed=True)
@@ -196,4 +213,5 @@ SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
 EVENT = Word(_events)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
-SCENARIO = Word(_scenarios)
+PLANTED_BUG = Word(_planted_bugs)
+STORY = Story(_stories)

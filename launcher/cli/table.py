@@ -42,6 +42,7 @@ ROWS = {
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.looking:timeline",
+    "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",

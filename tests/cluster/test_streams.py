@@ -44,6 +44,7 @@ WORDS = {
     "rebuild": "rebuild n1",
     "down": "down",
     "recover": "recover --help",
+    "story": "story split_vote",
     "simulate": "simulate --seed 1 --time 1s --workers 1",
     "bench": "bench --help",
     "completion": "completion bash",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from launcher.log_table import Row
-from launcher.simulation.stage import notation
+from launcher.simulation.stage import notation, words
 from launcher.simulation.stage.cores import Network, Stored, Witness, terms_of
-from launcher.simulation.stage.words import Unmet, Words, Wrong
+from launcher.simulation.stage.words import Link, Unmet, Words, Wrong
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -139,10 +139,7 @@ class Play(Witness):
 
     def server(self, word: str) -> NodeId:
         """The server with this name. Raises Wrong if there is none."""
-        for node_id, name in self.names.items():
-            if word in (name, str(node_id), f"S{node_id}"):
-                return node_id
-        raise Wrong(f"no server {word!r}; there are {', '.join(self.names.values())}")
+        return words.server(word, self.names)
 
     def servers(self, word: str) -> list[NodeId]:
         """The servers of a list with commas, or all running ones for `all`."""
@@ -159,22 +156,9 @@ class Play(Witness):
             raise Wrong(f"{self.names[node_id]} is down")
         return node_id
 
-    def links(self, words: Words) -> set[tuple[NodeId, NodeId]]:
+    def links(self, chosen: Words) -> set[Link]:
         """The directed links that words name: `1|2,3` means both directions, `1->2` one."""
-        links: set[tuple[NodeId, NodeId]] = set()
-        for word in words:
-            if "->" in word:
-                left, _, right = word.partition("->")
-                links |= {(a, b) for a in self.servers(left) for b in self.servers(right)}
-            elif "|" in word:
-                sides = [self.servers(side) for side in word.split("|")]
-                links |= {
-                    (a, b) for one in sides for other in sides if one != other
-                    for a in one for b in other
-                }  # fmt: skip
-            else:
-                raise Wrong(f"{word!r} names no link")
-        return {(a, b) for a, b in links if a != b}
+        return words.links(chosen, self.servers)
 
     def selection(self, words: Words) -> Selection:
         """The selection that words describe: `[one|last] [KIND] [from S] [to S]`."""
