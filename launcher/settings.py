@@ -83,10 +83,10 @@ def _quantity(text: str, units: dict[str, int]) -> int:
 
 def _write_quantity(value: int, units: dict[str, int]) -> str:
     """In the largest unit that divides it, else as a fraction of the smallest."""
-    for unit, factor in units.items():
-        if value % factor == 0:
-            return f"{value // factor}{unit}"
     smallest = min(units, key=units.__getitem__)
+    for unit, factor in units.items():
+        if value and value % factor == 0:
+            return f"{value // factor}{unit}"
     return f"{(Decimal(value) / units[smallest]).normalize():f}{smallest}"
 
 
@@ -225,6 +225,7 @@ SETTINGS: dict[str, Setting] = {
     "raft.election_timeout.max": _duration("election_timeout_max_s", "1s", "1ms", "20m"),
     "raft.failure_hint": _flag("failure_hint", "on"),
     "raft.pre_vote": _flag("pre_vote", "on"),
+    "raft.message_delay": _duration("message_delay_s", "0ms", "0ms", "10m"),
     "raft.reads": _choice("reads", "read-index", "read-index", "lease"),
     "limits.entry": _size("entry_limit_bytes", "1MiB", "1B", "64MiB"),
     "limits.append": _size("append_limit_bytes", "1MiB", "1KiB", "64MiB"),

@@ -54,6 +54,7 @@ WINGS: dict[str, str] = {
     "launcher.settings": "node.events",
     "launcher.config_file": "launcher.errors launcher.settings",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
+    "launcher.overrides": "launcher.config launcher.errors launcher.plain launcher.settings",
     "node.raft": "node.errors",
     "node.ports": "node.raft",
     "node.storage": "node.errors node.ports node.raft",
@@ -64,8 +65,8 @@ WINGS: dict[str, str] = {
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.raft node.wire",
     "launcher.control": (
-        "launcher.config launcher.errors launcher.folders launcher.settings node.faults "
-        "node.raft node.wire"
+        "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
+        "node.faults node.raft node.wire"
     ),
     "launcher.forked": "launcher.errors",
     "launcher.streams": "launcher.errors",
@@ -73,7 +74,7 @@ WINGS: dict[str, str] = {
     "node.machines": "node.errors node.module_path node.wire",
     "launcher.client": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
-        "launcher.streams node.errors node.machines node.raft node.wire"
+        "launcher.overrides launcher.streams node.errors node.machines node.raft node.wire"
     ),
     "launcher.timeline": "launcher.config launcher.errors node.events",
     "node.server": (
@@ -84,9 +85,9 @@ WINGS: dict[str, str] = {
         "node.server node.storage node.wire"
     ),
     "launcher.supervisor": (
-        "launcher.config launcher.control launcher.errors launcher.folders launcher.plain "
-        "launcher.timeline node.errors node.events node.faults node.machines node.module_path "
-        "node.process node.raft node.storage node.wire"
+        "launcher.config launcher.control launcher.errors launcher.folders launcher.overrides "
+        "launcher.plain launcher.timeline node.errors node.events node.faults node.machines "
+        "node.module_path node.process node.raft node.storage node.wire"
     ),
     "launcher.supervision": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
@@ -94,13 +95,17 @@ WINGS: dict[str, str] = {
     ),
     "launcher.life": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.supervision launcher.supervisor"
+        "launcher.overrides launcher.supervision launcher.supervisor"
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
+    "launcher.steering": (
+        "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
+        "launcher.life node.raft node.wire"
+    ),
     "launcher.cluster": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.history launcher.life launcher.timeline node.errors node.raft "
-        "node.wire"
+        "launcher.forked launcher.history launcher.life launcher.steering launcher.timeline "
+        "node.errors node.raft"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -119,8 +124,8 @@ WINGS: dict[str, str] = {
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
-        "launcher.settings "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.overrides "
+        "launcher.plain launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
         "node.errors node.events node.machines node.process node.wire"
     ),

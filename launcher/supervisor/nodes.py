@@ -15,7 +15,6 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -31,8 +30,9 @@ from launcher.supervisor import machine_code
 from launcher.supervisor.changes import with_reasons
 from launcher.supervisor.claim import Claim
 from launcher.supervisor.describing import describe
+from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
-from launcher.supervisor.node_config import node_config
+from launcher.supervisor.node_config import node_config, orders_since, settings_of
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
 from launcher.supervisor.roster import Roster
@@ -40,6 +40,9 @@ from node import wire
 from node.events import EventLog, HybridClock
 from node.faults.disks import ONCE
 from node.raft.messages import NodeId
+
+CONFIRM_PATIENCE_S = 2.0
+"""How long nodes may take to confirm that a setting has been changed."""
 
 _RECORD_AGAIN_S = 0.5
 
@@ -74,7 +77,7 @@ class Nodes:
         self._events = events
         self._entry = entry
         self._python_path = python_path
-        self._faults: list[wire.LinkFault] = []
+        self.faults = Faults(self.roster, self.ask)
         self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
         self._retries: set[asyncio.Task[None]] = set()
@@ -133,7 +136,8 @@ class Nodes:
             peers=lives,
             socket=self.roster.socket_of(node.id),
             python_path=self._python_path,
-            faults=self._faults,
+            faults=self.faults.links,
+            drops=self.faults.drops(node.id),
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
@@ -172,8 +176,10 @@ class Nodes:
         if node.disk_fault is not None:
             node.process.send(wire.SetDiskFault(node.disk_fault))
         node.process.send(self._questions.first())
-        if self._faults:  # they may have changed since the node's config was written
-            node.process.send(wire.SetFaults(self._faults))
+        for order in orders_since(
+            told, self._config, self.faults.links, self.faults.drops(node.id)
+        ):
+            node.process.send(order)
         self.record_processes()
 
     def record_processes(self) -> None:
@@ -299,8 +305,11 @@ class Nodes:
         node = self.all[node_id]
         if isinstance(message, wire.Failed | wire.Stopping):
             return  # the process keeps it for its end
-        if isinstance(message, wire.TransferEnded):
+        if isinstance(message, wire.TransferEnded | wire.TimedOut):
             self._questions.answered(node_id, message)
+            return
+        if isinstance(message, wire.Dropped):
+            self.faults.struck(node_id, message)
             return
         if isinstance(message, wire.LifeBegun):
             if self._admit_code(node, message.machine_code):
@@ -406,24 +415,27 @@ class Nodes:
         """As `Questions.transfer`, for as long as a leader here may take."""
         return await self._questions.transfer(leader, target, self.transfer_s)
 
-    # -- faults ------------------------------------------------------------------------------
+    async def time_out(self, node_id: NodeId) -> wire.TimedOut:
+        """As `Questions.time_out`."""
+        return await self._questions.time_out(node_id)
 
-    async def set_faults(self, faults: Sequence[wire.LinkFault]) -> None:
-        """Every link does this from now on. Returns when every node that is up has heard it."""
-        self._faults = list(faults)
+    # -- settings ----------------------------------------------------------------------------
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The settings in force: those that the cluster came up with, and what was changed."""
+        return self._config
+
+    def publish(self, config: ClusterConfig) -> None:
+        """These settings are in force from now on, for nodes that start and for whoever uses the
+        cluster. Raises OSError when they cannot be written down; then nothing has changed."""
+        self._claim.publish(config)
+        self._config = config
+        self._events.set_level(config.log_level)
+
+    async def tell_settings(self) -> int:
+        """Has every node that runs use the settings in force. Returns the number of the request
+        that is in the status of those that confirm it."""
         for _, process in self.roster.running():
-            process.send(wire.SetFaults(self._faults))
-        await self.ask()
-
-    async def set_disk_fault(self, ids: Sequence[NodeId], fault: wire.DiskFault | None) -> None:
-        """The disks of these nodes do this from now on, also when they are started again.
-
-        Returns when all of them that are up have heard it. A fault of the next write or sync ends
-        with the process at the latest.
-        """
-        for node_id in ids:
-            node = self.all[node_id]
-            node.disk_fault = fault
-            if node.process is not None:
-                node.process.send(wire.SetDiskFault(fault))
-        await self.ask()
+            process.send(settings_of(self._config))
+        return await self.ask(CONFIRM_PATIENCE_S)

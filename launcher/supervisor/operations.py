@@ -27,6 +27,7 @@ from launcher.supervisor import rolling
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.steering import Steering
 from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault, Stop, TakeSnapshot
@@ -57,6 +58,7 @@ class Operations:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
+        self._steering = Steering(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
@@ -99,9 +101,15 @@ class Operations:
             case control.SetLinks(faults):
                 return await self._set_links(faults)
             case control.Heal():
-                await self._nodes.set_faults([])
-                self._nodes.emit("info", "fault.healed")
-                return Reply(ok=True)
+                return await self._steering.heal()
+            case control.ChangeSetting():
+                return await self._steering.change_setting(request)
+            case control.TimeOutNodes(targets):
+                return await self._on_each("time-out", targets, self._steering.time_out)
+            case control.DropMessages():
+                return await self._steering.drop(request)
+            case control.AskDrops():
+                return Reply(ok=True, drops=self._nodes.faults.drops())
             case control.SetDisks(targets, fault):
                 return await self._set_disks(targets, fault)
             case control.Down():
@@ -303,16 +311,16 @@ class Operations:
             status = await self._until_unobjectionable(node_id)
         await self.restart(node_id, hand_over=True)
         goal = status.commit_index
-        async with _limit(
-            CATCH_UP_TIMEOUT_S, f"n{node_id} has not caught up to index {goal}", TimedOut
-        ):
+        limit_s = CATCH_UP_TIMEOUT_S * self._nodes.config.patience
+        async with _limit(limit_s, f"n{node_id} has not caught up to index {goal}", TimedOut):
             while not rolling.is_back(node_id, goal, await self._nodes.status()):
                 await asyncio.sleep(2 * _POLL_S)
 
     async def _until_unobjectionable(self, node_id: NodeId) -> ClusterStatus:
         """Waits until the node may be taken down. Returns the status in which it may be; raises
         LauncherError for an objection that does not pass."""
-        deadline = asyncio.get_running_loop().time() + rolling.PATIENCE_S
+        patience_s = rolling.PATIENCE_S * self._nodes.config.patience
+        deadline = asyncio.get_running_loop().time() + patience_s
         while True:
             status = await self._nodes.status()
             objection = rolling.objection(node_id, status)
@@ -357,7 +365,7 @@ class Operations:
     async def _partition(self, spec: str) -> Reply:
         status = await self._nodes.status()
         groups = parse_partition(spec, status, self._random)
-        await self._nodes.set_faults(partition(groups))
+        await self._nodes.faults.set_links(partition(groups))
         self._nodes.emit("warn", "fault.injected", fault="partition", groups=groups)
         return Reply(ok=True, groups=groups)
 
@@ -366,7 +374,7 @@ class Operations:
         status = await self._nodes.status()
         action: Action = "disk ok" if fault is None else "disk"
         ids = resolve(targets, status, action, self._random)
-        await self._nodes.set_disk_fault(ids, fault)
+        await self._nodes.faults.set_disks(ids, fault)
         if fault is not None and ids:
             amount = {"delay_s": fault.delay_s} if fault.delay_s else {}
             self._nodes.emit("warn", "fault.injected", fault=fault.kind, targets=ids, **amount)
@@ -381,7 +389,7 @@ class Operations:
             FaultFilter(faults, rng=self._random)
         except ValueError as error:
             raise UsageError(f"no link can do that: {error}") from error
-        await self._nodes.set_faults(faults)
+        await self._nodes.faults.set_links(faults)
         self._nodes.emit("warn", "fault.injected", fault="links", count=len(faults))
         return Reply(ok=True)
 

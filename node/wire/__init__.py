@@ -13,6 +13,7 @@ nothing is ever pickled. There are three conversations:
     client      what a client and a node say to each other
     control     what the supervisor and a node say to each other
     peers       what nodes say to each other
+    types       what messages between nodes are called
     config      what a node process is told when it starts
 
 Others import from this package, not from its modules. It may import `node.errors`, the messages and
@@ -23,7 +24,9 @@ from node.wire.client import (
     MAX_REQUEST_BYTES,
     MOST_COMMANDS,
     MOST_UNACKNOWLEDGED,
+    UNIQUE_BYTES,
     Answers,
+    Appended,
     ClientReply,
     ClientRequest,
     Ending,
@@ -33,6 +36,7 @@ from node.wire.client import (
     Redirect,
     Refused,
     Submit,
+    SubmitHere,
     decode_reply,
     decode_request,
     encode_client,
@@ -46,9 +50,12 @@ from node.wire.config import (
 )
 from node.wire.control import (
     ChangeMembership,
+    ChangeSettings,
     CodeRefused,
     DiskFault,
     DiskFaultKind,
+    Drop,
+    Dropped,
     Failed,
     GetStatus,
     LifeBegun,
@@ -58,11 +65,14 @@ from node.wire.control import (
     Listen,
     NewLink,
     SetDiskFault,
+    SetDrops,
     SetFaults,
     Status,
     Stop,
     Stopping,
     TakeSnapshot,
+    TimedOut,
+    TimeOut,
     ToNode,
     ToSupervisor,
     TransferEnded,
@@ -83,19 +93,26 @@ from node.wire.peers import (
     tag_of,
     tags,
 )
+from node.wire.types import MESSAGE_TYPES, types_in
 
 __all__ = [
     "MAX_FRAME_BYTES",
     "MAX_REQUEST_BYTES",
+    "MESSAGE_TYPES",
     "MOST_COMMANDS",
     "MOST_UNACKNOWLEDGED",
+    "UNIQUE_BYTES",
     "Answers",
+    "Appended",
     "ChangeMembership",
+    "ChangeSettings",
     "ClientReply",
     "ClientRequest",
     "CodeRefused",
     "DiskFault",
     "DiskFaultKind",
+    "Drop",
+    "Dropped",
     "Ending",
     "Failed",
     "FrameReader",
@@ -113,12 +130,16 @@ __all__ = [
     "Redirect",
     "Refused",
     "SetDiskFault",
+    "SetDrops",
     "SetFaults",
     "Status",
     "Stop",
     "Stopping",
     "Submit",
+    "SubmitHere",
     "TakeSnapshot",
+    "TimeOut",
+    "TimedOut",
     "ToNode",
     "ToSupervisor",
     "TransferEnded",
@@ -139,4 +160,5 @@ __all__ = [
     "split_submits",
     "tag_of",
     "tags",
+    "types_in",
 ]

@@ -21,6 +21,7 @@ _WATCH_INTERVAL_S = 1.0
 def ps(context: Context, watch: bool, as_json: bool) -> None:
     """`launcher ps`."""
     # Start-up time: loads what describes nodes, and tabulate.
+    from launcher.cli.pace import pace
     from launcher.cli.status_table import status_table
 
     cluster = context.cluster()
@@ -32,6 +33,8 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
             if watch and sys.stdout.isatty():
                 click.clear()
             click.echo(status_table(status, wants_colour()))
+            if said := pace(cluster.settings()):
+                click.echo(said)
         if not watch:
             return
         time.sleep(_WATCH_INTERVAL_S)
@@ -62,14 +65,11 @@ def wait(
     as_json: bool,
 ) -> None:
     """`launcher wait`."""
-    # Start-up time, as in `Context.cluster`.
-    from launcher.cluster import UP_TIMEOUT_S
-
     status = context.cluster().wait(
         leader=leader or not (commit or converged),
         commit=commit,
         converged=converged,
-        timeout_s=positive_timeout(timeout, UP_TIMEOUT_S),
+        timeout_s=None if timeout is None else positive_timeout(timeout, 0.0),
     )
     if as_json:
         print_json(status_json(status))
@@ -78,18 +78,23 @@ def wait(
         click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
 
 
-@row("config", "Print the configuration in force, defaults included.")
+@row(
+    "config",
+    "Print the configuration in force, defaults included: that of the cluster that runs, or else "
+    "the one with which it would start.",
+)
 @as_json
 def config(context: Context, as_json: bool) -> None:
     """`launcher config`."""
     # Start-up time, as in `Context.load_config`.
     from launcher.config import render
 
-    config = context.load_config()
+    cluster = context.cluster_if_any()
+    config = cluster.settings()
     if as_json:
         print_json(config)
     else:
-        click.echo(render(config), nl=False)
+        click.echo(render(config, is_running=cluster.is_running), nl=False)
 
 
 @row(
