@@ -25,7 +25,7 @@ from node.wire import MOST_COMMANDS, Drop, LinkFault
 
 HERE_TIMEOUT_S = 2.0
 HERE_HEARTBEATS = 4
-"""How long `submit_to` waits: this long, or for so many heartbeats if they take longer."""
+"""How long `submit_to` waits: this long, or for this many heartbeats if they take longer."""
 
 
 class Steering:

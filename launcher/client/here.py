@@ -67,7 +67,7 @@ def submit_here(
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
-        except OSError:  # BlockingIOError too: so many wait to be let in
+        except OSError:  # also where the queue of those who want to be let in is full
             raise LauncherError(f"n{node} cannot be reached, and nothing was submitted") from None
         one = _Conversation(node, entries, connection, until)
         try:

@@ -9,7 +9,7 @@ from launcher.folders.records import ClusterRecord
 from node.raft.messages import NodeId
 from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
-from node.wire import ChangeSettings, Drop, LinkFault, NodeConfig, SetDrops, SetFaults, ToNode
+from node.wire import ChangeSettings, Drop, LinkFault, NodeConfig, SetDrops, ToNode
 
 
 def node_config(
@@ -74,13 +74,9 @@ def settings_of(config: ClusterConfig) -> ChangeSettings:
     return ChangeSettings(_timing(config), config.message_delay_s, config.log_level)
 
 
-def orders_since(
-    told: NodeConfig, config: ClusterConfig, faults: list[LinkFault], drops: list[Drop]
-) -> list[ToNode]:
-    """What has changed since the node was told how to start."""
+def orders_since(told: NodeConfig, config: ClusterConfig, drops: list[Drop]) -> list[ToNode]:
+    """What has changed since the node was told how to start, beside faults."""
     orders: list[ToNode] = []
-    if faults != told.faults:
-        orders.append(SetFaults(faults))
     if settings_of(config) != ChangeSettings(told.timing, told.message_delay_s, told.log_level):
         orders.append(settings_of(config))
     if drops != told.drops:

@@ -30,6 +30,7 @@ from launcher.supervisor import machine_code
 from launcher.supervisor.changes import with_reasons
 from launcher.supervisor.claim import Claim
 from launcher.supervisor.describing import describe
+from launcher.supervisor.drops import Drops
 from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
 from launcher.supervisor.node_config import node_config, orders_since, settings_of
@@ -38,7 +39,6 @@ from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
 from launcher.supervisor.roster import Roster
 from node import wire
 from node.events import EventLog, HybridClock
-from node.faults.disks import ONCE
 from node.raft.messages import NodeId
 
 CONFIRM_PATIENCE_S = 2.0
@@ -77,7 +77,8 @@ class Nodes:
         self._events = events
         self._entry = entry
         self._python_path = python_path
-        self.faults = Faults(self.roster, self.ask)
+        self.faults = Faults(self.roster, self.ask, self.emit)
+        self.drops = Drops(self.roster, self.ask)
         self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
         self._retries: set[asyncio.Task[None]] = set()
@@ -136,8 +137,8 @@ class Nodes:
             peers=lives,
             socket=self.roster.socket_of(node.id),
             python_path=self._python_path,
-            faults=self.faults.links,
-            drops=self.faults.drops(node.id),
+            faults=self.faults.links.faults,
+            drops=self.drops.left(node.id),
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
@@ -173,12 +174,10 @@ class Nodes:
                 peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
-        if node.disk_fault is not None:
-            node.process.send(wire.SetDiskFault(node.disk_fault))
+        for order in self.faults.orders_for(node):
+            node.process.send(order)
         node.process.send(self._questions.first())
-        for order in orders_since(
-            told, self._config, self.faults.links, self.faults.drops(node.id)
-        ):
+        for order in orders_since(told, self._config, self.drops.left(node.id)):
             node.process.send(order)
         self.record_processes()
 
@@ -239,8 +238,7 @@ class Nodes:
         node.lost = end.lost
         self._claim.look(node_id)
         self.save_records()
-        if node.disk_fault is not None and node.disk_fault.kind in ONCE:
-            node.disk_fault = None  # it has struck, or there is no next write of this process
+        self.faults.process_ended(node)
         node.lifecycle.ended(asyncio.get_running_loop().time(), end)
         self.emit(
             "info"
@@ -309,7 +307,7 @@ class Nodes:
             self._questions.answered(node_id, message)
             return
         if isinstance(message, wire.Dropped):
-            self.faults.struck(node_id, message)
+            self.drops.struck(node_id, message)
             return
         if isinstance(message, wire.LifeBegun):
             if self._admit_code(node, message.machine_code):

@@ -86,15 +86,8 @@ class Steering:
         if not links:
             raise UsageError("a link leads from one node to another, not to itself")
         drops = [Drop(a, b, kind, request.count) for a, b in links]
-        await self._nodes.faults.add_drops(drops)
+        await self._nodes.drops.add(drops)
         self._nodes.emit(
             "info", "drop.asked", links=[[a, b] for a, b in links], type=kind, count=request.count
         )
         return Reply(ok=True, drops=drops)
-
-    async def heal(self) -> Reply:
-        """Mends every link."""
-        await self._nodes.faults.set_links([])
-        await self._nodes.faults.clear_drops()
-        self._nodes.emit("info", "fault.healed")
-        return Reply(ok=True)

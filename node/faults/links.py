@@ -16,7 +16,7 @@ What a `LinkFault` (`node/wire/`) does to a message, in this order:
     reorder     With this probability it is also held back, half to one and a half times
                 REORDER_HOLD_S, while what is sent after it passes by.
 
-Where messages are slow on purpose (`delay_s` of the filter), every message of every link takes that
+Where messages are slow on purpose (`delay_all`), every message of every link takes that
 much longer, and whatever a fault adds.
 
 One message may also be lost by its type (`node/wire/types.py`): a `Drop` says which, on which link,
@@ -53,16 +53,12 @@ that is idle but for heartbeats a message may not be overtaken by anything in th
 class FaultFilter:
     """What each directed link does at present. Raises ValueError on an impossible fault."""
 
-    def __init__(
-        self, faults: Iterable[LinkFault] = (), *, rng: random.Random, delay_s: float = 0.0
-    ) -> None:
-        """delay_s: how much longer every message takes"""
+    def __init__(self, faults: Iterable[LinkFault] = (), *, rng: random.Random) -> None:
         self._rng = rng
         self._links: dict[tuple[NodeId, NodeId], LinkFault] = {}
         self._drops: dict[tuple[NodeId, NodeId], dict[str, int]] = {}
         self._slow = PASS
         self.set(faults)
-        self.delay_all(delay_s)
 
     def set(self, faults: Iterable[LinkFault]) -> None:
         """From now on the links do this, and nothing else. On an error they do what they did."""

@@ -30,12 +30,12 @@ from node.errors import (
     RaftError,
 )
 from node.events import EventLog, HybridClock, last_time
-from node.faults.disks import DiskFaults, FaultyDisk
-from node.faults.links import FaultFilter
+from node.faults.disks import FaultyDisk
 from node.machines.fingerprint import checked
 from node.machines.registry import load
 from node.process.connections import ConnectedClient, Connections
 from node.process.disk_thread import DiskThread, Done
+from node.process.fault_ports import FaultPorts
 from node.process.fork import Done as ForkDone
 from node.process.fork import Forks
 from node.process.orders import Orders
@@ -97,25 +97,23 @@ class Node:
             rotate_bytes=config.log_rotate_bytes,
         )
         self._random = random.Random(config.seed)
-        delay_s = config.message_delay_s
-        self._faults = FaultFilter(config.faults, rng=self._random, delay_s=delay_s)
-        self._faults.drop(config.drops)
-        self._disk_faults = DiskFaults()
+        self._faults = FaultPorts(config.faults, self._random)
+        self._faults.links.delay_all(config.message_delay_s)
+        self._faults.links.drop(config.drops)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(
             config.node_id,
-            self._faults,
+            self._faults.links,
             self._on_frame,
             self._on_lost,
             lambda peer: self._peers.ask_for_link(peer),
             lambda peer, struck, kind: self._orders.dropped(peer, struck, kind),
         )
-        self._reports = Reports(self._control, self._clock, self._disk_faults)
+        self._reports = Reports(self._control, self._clock, self._faults)
         self._orders = Orders(
             config.node_id,
             config.timing,
             self._faults,
-            self._disk_faults,
             self._events,
             self._reports,
             self._note,
@@ -164,7 +162,7 @@ class Node:
         server = Server(
             config,
             machine=lambda: loaded.pop() if loaded else load(config.machine),
-            disk=FaultyDisk(disk, self._disk_faults),
+            disk=FaultyDisk(disk, self._faults.disk),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),

@@ -14,8 +14,7 @@ from typing import TypeAlias
 
 from node.errors import Busy, NotLeader
 from node.events import EventLog, Note
-from node.faults.disks import DiskFaults
-from node.faults.links import FaultFilter
+from node.process.fault_ports import FaultPorts
 from node.process.reports import Reports
 from node.raft.messages import NodeId
 from node.raft.settings import Timing
@@ -54,8 +53,7 @@ class Orders:
         self,
         node_id: NodeId,
         timing: Timing,
-        faults: FaultFilter,
-        disk_faults: DiskFaults,
+        faults: FaultPorts,
         events: EventLog,
         reports: Reports,
         note: Note,
@@ -64,7 +62,6 @@ class Orders:
         self._node_id = node_id
         self._timing = timing
         self._faults = faults
-        self._disk_faults = disk_faults
         self._events = events
         self._reports = reports
         self._note = note
@@ -75,12 +72,10 @@ class Orders:
         """Does what is ordered. The server is to be pumped then."""
         server, now = self._server(), self._loop.time()
         match order:
-            case SetFaults(faults):
-                self._faults.set(faults)
+            case SetFaults() | SetDiskFault():
+                self._faults.obey(order)
             case SetDrops(drops, add):
-                self._faults.drop(drops, add=add)
-            case SetDiskFault(fault):
-                self._disk_faults.set(fault)
+                self._faults.links.drop(drops, add=add)
             case ChangeSettings():
                 self._change(order)
             case TimeOut():
@@ -109,7 +104,7 @@ class Orders:
 
     def _change(self, order: ChangeSettings) -> None:
         self._events.set_level(order.log_level)
-        self._faults.delay_all(order.message_delay_s)
+        self._faults.links.delay_all(order.message_delay_s)
         server = self._server()
         if server is not None and order.timing != self._timing:
             server.change_timing(order.timing, self._loop.time())
