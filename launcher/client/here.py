@@ -15,6 +15,7 @@ from pathlib import Path
 from secrets import token_bytes
 
 from launcher.client.answers import Submitted
+from launcher.client.route import Refused
 from launcher.client.session import Session
 from launcher.errors import LauncherError, TimedOut
 from node import wire
@@ -131,7 +132,7 @@ class _Conversation:
             case wire.Ending(reason):
                 raise self.not_committed(f", and fails: {reason}")
             case wire.Refused(reason):
-                raise LauncherError(f"n{self._node} refuses this: {reason}")
+                raise Refused(reason)
             case _:
                 raise WireError(f"{type(reply).__name__} answers nothing here")
 

@@ -100,12 +100,16 @@ class Peer:
         self._frames = wire.FrameReader()
 
     def __iter__(self) -> Iterator[wire.Submit | wire.Read]:
+        for body in self.bodies():
+            request = wire.decode_request(body)
+            assert not isinstance(request, wire.SubmitHere), "no client sends it by itself"
+            yield request
+
+    def bodies(self) -> Iterator[bytes]:
+        """Its requests as they came."""
         with suppress(OSError):
             while data := self._socket.recv(1 << 16):
-                for body in self._frames.feed(data):
-                    request = wire.decode_request(body)
-                    assert not isinstance(request, wire.SubmitHere), "no client sends it by itself"
-                    yield request
+                yield from self._frames.feed(data)
 
     def submits(self, ledger: Ledger) -> Iterator[wire.Submit]:
         """Of its requests only these; what a session asks before it begins is answered."""
