@@ -158,6 +158,7 @@ def test_a_supervisor_that_is_stopped_while_it_is_waited_for(tmp_path: Path) -> 
             except TimedOut as error:
                 errors.append(error)
 
+        until(lambda: not connections(cluster.record()), "earlier requests to be over")
         thread = threading.Thread(target=stop)
         thread.start()
         until(lambda: connections(cluster.record()), "the request to be there")
