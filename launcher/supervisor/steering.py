@@ -87,7 +87,7 @@ class Steering:
             raise UsageError("a link leads from one node to another, not to itself")
         drops = [Drop(a, b, kind, request.count) for a, b in links]
         await self._nodes.drops.add(drops)
-        self._nodes.emit(
-            "info", "drop.asked", links=[[a, b] for a, b in links], type=kind, count=request.count
-        )
+        several = {} if request.count == 1 else {"count": request.count}
+        pairs = [[a, b] for a, b in links]
+        self._nodes.emit("info", "drop.asked", links=pairs, type=kind, **several)
         return Reply(ok=True, drops=drops)

@@ -60,8 +60,11 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "setting.changed": ("{setting} is changed from {before} to {after} on all nodes",),
     "settings.adopted": ("{node:node} works with the changed settings",),
     "election.timed_out": ("{node:node} was told that its election timer has fired",),
-    "drop.asked": ("the next {type} is to be lost on {links:links}, {count} times",),
-    "message.dropped": ("{type} from {from:node} to {to:node} was lost, as it was to be",),
+    "drop.asked": (
+        "on {links:links} the next {count} of type {type} are to be lost",
+        "on {links:links} the next {type} is to be lost",
+    ),
+    "message.dropped": ("{type} from {from:node} to {to:node} was lost, as `drop` has asked",),
     "election.started": (
         "{pre_vote:true}{node:node} asks who would vote for it in term {for_term}",
         "{pre_vote:true}{node:node} asks who would vote for it",

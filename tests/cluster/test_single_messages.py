@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from launcher import Cluster, LauncherError, TimedOut
-from launcher.client.here import NotCommitted
+from launcher import Cluster, LauncherError, NotCommitted, TimedOut
 from tests.cluster.lab import Lab, eventually
 
 pytestmark = pytest.mark.cluster
