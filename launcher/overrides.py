@@ -18,8 +18,8 @@ import yaml
 
 from launcher.config import ClusterConfig, contradiction, fields_of, value_of
 from launcher.errors import LauncherError, UsageError
-from launcher.plain import plain
 from launcher.settings import SETTINGS
+from node.printable import printable
 
 AS_IN_THE_PAPER = {
     "timescale": "10",
@@ -93,7 +93,7 @@ def key_of(word: str) -> str:
     can = f"`set` changes {', '.join(CHANGEABLE)}"
     if word.lower().replace("-", "_") in {one.lower() for one in SETTINGS}:
         raise UsageError(f"{word} cannot be changed while the cluster runs; {can}")
-    raise UsageError(f"there is no setting {plain(_short(word))!r}; {can}")
+    raise UsageError(f"there is no setting {_shown(word)}; {can}")
 
 
 def text_of(config: ClusterConfig, key: str) -> str:
@@ -131,8 +131,9 @@ def _value(key: str, text: str) -> Any:
             raise ValueError
         return setting.read(node)
     except (ValueError, yaml.YAMLError):
-        raise UsageError(f"{key} is {setting.expected}, not {plain(_short(text))!r}") from None
+        raise UsageError(f"{key} is {setting.expected}, not {_shown(text)}") from None
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+def _shown(text: str) -> str:
+    cut = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+    return repr(printable(cut))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.config import ClusterConfig
-from launcher.settings import write_duration
+from node.quantities import write_duration
 
 
 def pace(config: ClusterConfig) -> str:

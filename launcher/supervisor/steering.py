@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from launcher import overrides
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import Reply
 from launcher.control.steering import (
     SettingChange,
@@ -15,8 +15,9 @@ from launcher.control.steering import (
     split_link,
 )
 from launcher.control.targets import resolve
-from launcher.errors import LauncherError, UsageError, one_line
+from launcher.errors import LauncherError, UsageError
 from launcher.supervisor.nodes import Nodes
+from node.printable import error_line
 from node.raft.messages import NodeId
 from node.wire import Drop
 
@@ -30,7 +31,7 @@ class Steering:
 
     # -- settings --------------------------------------------------------------------------------
 
-    async def change_setting(self, request: control.ChangeSetting) -> Reply:
+    async def change_setting(self, request: requests.ChangeSetting) -> Reply:
         """Changes one setting on all nodes. Raises LauncherError."""
         before = self._nodes.config
         key = overrides.key_of(request.key)
@@ -39,7 +40,7 @@ class Steering:
         try:
             self._nodes.publish(after)
         except OSError as error:
-            raise LauncherError(f"nothing was changed: {one_line(error)}") from error
+            raise LauncherError(f"nothing was changed: {error_line(error)}") from error
         self._nodes.emit("info", "setting.changed", setting=key, before=old, after=new)
         confirmed_by = await self._nodes.tell_settings()
         change = SettingChange(key, old, new, self._unconfirmed(confirmed_by))
@@ -76,7 +77,7 @@ class Steering:
 
     # -- single messages -------------------------------------------------------------------------
 
-    async def drop(self, request: control.DropMessages) -> Reply:
+    async def drop(self, request: requests.DropMessages) -> Reply:
         """The next messages of a type on a link are to be lost. Raises LauncherError."""
         kind = parse_message_type(request.type)
         check_count(request.count)
