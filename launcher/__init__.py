@@ -19,12 +19,14 @@ TYPE_CHECKING = False  # what type checkers take for true
 if TYPE_CHECKING:
     from launcher.client.answers import ReadAnswer, Submitted
     from launcher.client.client import Client
+    from launcher.client.here import NotCommitted
     from launcher.client.session import SessionLost
     from launcher.client.subscriber import Message
     from launcher.client.unanswered import NoAnswer
     from launcher.cluster import Cluster
     from launcher.config import ClusterConfig
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
+    from launcher.control.steering import SettingChange, Unconfirmed
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
     from launcher.life import DownReport
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from launcher.timeline.filter import Filter
     from node.errors import CommandError
     from node.machines.protocol import Machine
-    from node.wire import LinkFault
+    from node.wire import Drop, LinkFault
 
 __version__ = "0.1.0"
 
@@ -47,6 +49,7 @@ _HOMES = {
     "CommandError": "node.errors",
     "ConfigError": "launcher.errors",
     "DownReport": "launcher.life",
+    "Drop": "node.wire",
     "Event": "launcher.timeline.events",
     "Filter": "launcher.timeline.filter",
     "HandedOver": "launcher.control.status",
@@ -56,12 +59,15 @@ _HOMES = {
     "Message": "launcher.client.subscriber",
     "NoAnswer": "launcher.client.unanswered",
     "NodeStatus": "launcher.control.status",
+    "NotCommitted": "launcher.client.here",
     "NotRunning": "launcher.errors",
     "Outlook": "launcher.folders.recovery",
     "ReadAnswer": "launcher.client.answers",
     "SessionLost": "launcher.client.session",
+    "SettingChange": "launcher.control.steering",
     "Submitted": "launcher.client.answers",
     "TimedOut": "launcher.errors",
+    "Unconfirmed": "launcher.control.steering",
     "UsageError": "launcher.errors",
 }
 
@@ -75,6 +81,7 @@ __all__ = [
     "CommandError",
     "ConfigError",
     "DownReport",
+    "Drop",
     "Event",
     "Filter",
     "HandedOver",
@@ -84,12 +91,15 @@ __all__ = [
     "Message",
     "NoAnswer",
     "NodeStatus",
+    "NotCommitted",
     "NotRunning",
     "Outlook",
     "ReadAnswer",
     "SessionLost",
+    "SettingChange",
     "Submitted",
     "TimedOut",
+    "Unconfirmed",
     "UsageError",
     "__version__",
 ]

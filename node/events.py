@@ -134,6 +134,10 @@ class EventLog:
         if not self._write(level, event, term, role, commit, fields):
             self._lost += 1
 
+    def set_level(self, level: str) -> None:
+        """From now on nothing below this level is written."""
+        self._least = LEVELS.index(level)
+
     def close(self) -> None:
         os.close(self._fd)
 

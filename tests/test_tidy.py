@@ -56,6 +56,7 @@ WINGS: dict[str, str] = {
     "launcher.settings": "node.events node.quantities",
     "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
+    "launcher.overrides": "launcher.config launcher.errors launcher.settings node.printable",
     "node.raft": "node.errors",
     "node.ports": "node.raft",
     "node.storage": "node.errors node.ports node.raft",
@@ -66,8 +67,8 @@ WINGS: dict[str, str] = {
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.raft node.wire",
     "launcher.control": (
-        "launcher.config launcher.errors launcher.folders launcher.settings node.faults "
-        "node.quantities node.raft node.wire"
+        "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
+        "node.faults node.quantities node.raft node.wire"
     ),
     "launcher.forked": "launcher.errors",
     "launcher.streams": "launcher.errors",
@@ -75,7 +76,7 @@ WINGS: dict[str, str] = {
     "node.machines": "node.errors node.module_path node.printable node.quantities node.wire",
     "launcher.client": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
-        "launcher.streams node.errors node.machines node.raft node.wire"
+        "launcher.overrides launcher.streams node.errors node.machines node.raft node.wire"
     ),
     "launcher.timeline": (
         "launcher.config launcher.errors node.events node.printable node.quantities"
@@ -89,9 +90,9 @@ WINGS: dict[str, str] = {
         "node.raft node.server node.storage node.wire"
     ),
     "launcher.supervisor": (
-        "launcher.config launcher.control launcher.errors launcher.folders launcher.timeline "
-        "node.errors node.events node.faults node.machines node.module_path node.printable "
-        "node.process node.raft node.storage node.wire"
+        "launcher.config launcher.control launcher.errors launcher.folders launcher.overrides "
+        "launcher.timeline node.errors node.events node.faults node.machines node.module_path "
+        "node.printable node.process node.raft node.storage node.wire"
     ),
     "launcher.supervision": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
@@ -99,17 +100,21 @@ WINGS: dict[str, str] = {
     ),
     "launcher.life": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.supervision launcher.supervisor"
+        "launcher.overrides launcher.supervision launcher.supervisor"
     ),
     "launcher.logs": (
         "launcher.config launcher.control launcher.errors launcher.folders node.errors "
         "node.printable node.raft node.storage node.wire"
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
+    "launcher.steering": (
+        "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
+        "launcher.life node.raft node.wire"
+    ),
     "launcher.cluster": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.history launcher.life launcher.logs launcher.timeline "
-        "node.errors node.raft node.wire"
+        "launcher.forked launcher.history launcher.life launcher.logs launcher.steering "
+        "launcher.timeline node.errors node.raft"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -138,9 +143,9 @@ WINGS: dict[str, str] = {
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.folders launcher.history launcher.log_table "
-        "launcher.logs launcher.real_stories launcher.settings launcher.simulation "
-        "launcher.simulation.planted launcher.simulation.stage launcher.streams "
-        "launcher.timeline node.errors node.events "
+        "launcher.logs launcher.overrides launcher.real_stories launcher.settings "
+        "launcher.simulation launcher.simulation.planted launcher.simulation.stage "
+        "launcher.streams launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "
         "node.wire"
     ),

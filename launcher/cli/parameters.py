@@ -183,6 +183,26 @@ def _events(ctx: click.Context) -> Iterable[str]:
     return EVENT_NAMES
 
 
+def _settings(ctx: click.Context) -> Iterable[str]:
+    from launcher.overrides import CHANGEABLE
+
+    return CHANGEABLE
+
+
+def _values(ctx: click.Context) -> Iterable[str]:
+    """Of the setting before it, where there are few."""
+    key = str(ctx.params.get("key", ""))
+    if key.endswith("level"):
+        return _levels(ctx)
+    return ["on", "off"] if key.endswith(("vote", "hint")) else []
+
+
+def _message_types(ctx: click.Context) -> Iterable[str]:
+    from node.wire import MESSAGE_TYPES
+
+    return MESSAGE_TYPES
+
+
 def _simulated_faults(ctx: click.Context) -> Iterable[str]:
     from launcher.simulation.faults.schedule import FAULTS
 
@@ -212,6 +232,9 @@ MACHINE = Word(_machines)
 SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
 EVENT = Word(_events)
+SETTING = Word(_settings)
+VALUE = Word(_values)
+MESSAGE_TYPE = Word(_message_types)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
 PLANTED_BUG = Word(_planted_bugs)
 STORY = Story(_stories)

@@ -78,8 +78,12 @@ def wait(
         time.sleep(_POLL_S)
 
 
-def wait_until_up(ask: Ask, timeout_s: float) -> tuple[ClusterStatus, list[str]]:
+def wait_until_up(
+    ask: Ask, timeout_s: float, patience: float = 1.0
+) -> tuple[ClusterStatus, list[str]]:
     """Waits until a quorum serves, and then at most `PATIENCE_S` longer until all nodes are well.
+
+    patience: how many times as long, for a cluster whose timers are slow
 
     Returns the status, and what is not well, one line for each such node. Raises as `wait` does
     when no quorum comes to serve.
@@ -91,7 +95,7 @@ def wait_until_up(ask: Ask, timeout_s: float) -> tuple[ClusterStatus, list[str]]
         now = time.monotonic()
         if status.served:
             if patience_ends is None:
-                patience_ends = min(deadline, now + PATIENCE_S)
+                patience_ends = min(deadline, now + PATIENCE_S * patience)
             found = list(remarks(status, restarting))
             if now >= patience_ends or not any(remark.passes for remark in found):
                 return status, [remark.text for remark in found]

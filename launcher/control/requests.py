@@ -14,6 +14,10 @@
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     links {faults}
     heal
+    set {key, value}                    {"ok": true, "changed": {"key", "before", "after", ...}}
+    time-out {targets}                  {"ok": true, "chosen": [...]}
+    drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
+    drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
@@ -37,8 +41,16 @@ from typing import TypeAlias
 
 import msgspec
 
+from launcher import overrides
 from launcher.control.disks import check_fault
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
+from launcher.control.steering import (
+    MOST_VALUE_CHARACTERS,
+    SettingChange,
+    check_count,
+    parse_message_type,
+    split_link,
+)
 from launcher.control.targets import shown
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.settings import MAX_NODES
@@ -178,6 +190,31 @@ class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
     fault: wire.DiskFault | None
 
 
+class ChangeSetting(msgspec.Struct, frozen=True, tag_field="op", tag="set"):
+    """Change one setting while the cluster runs: `key` and `value` as text."""
+
+    key: str
+    value: str
+
+
+class TimeOutNodes(msgspec.Struct, frozen=True, tag_field="op", tag="time-out"):
+    """Have the election timers of nodes fire now."""
+
+    targets: list[str]
+
+
+class DropMessages(msgspec.Struct, frozen=True, tag_field="op", tag="drop"):
+    """Lose the next `count` messages of a type on the link `A>B`."""
+
+    link: str
+    type: str
+    count: int = 1
+
+
+class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
+    """What is still to be lost by its type?"""
+
+
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
     """Take the cluster down."""
 
@@ -200,6 +237,10 @@ Request: TypeAlias = (
     | SetLinks
     | Heal
     | SetDisks
+    | ChangeSetting
+    | TimeOutNodes
+    | DropMessages
+    | AskDrops
     | Down
 )
 
@@ -223,6 +264,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarting: list[NodeId] = []
     groups: list[list[NodeId]] = []
     handed_over: HandedOver | None = None
+    changed: SettingChange | None = None
+    drops: list[wire.Drop] = []
     unconfirmed: list[NodeId] = []
 
 
@@ -244,6 +287,15 @@ def check(request: Request) -> None:
                 raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
         case Partition(spec):
             _check_length("a partition", len(spec))
+        case ChangeSetting(key, value):
+            overrides.key_of(key)
+            if len(value) > MOST_VALUE_CHARACTERS:
+                raise UsageError(f"{key} has no value of {len(value)} characters")
+        case DropMessages(link, kind, count):
+            _check_length("a link", len(link))
+            split_link(link)
+            parse_message_type(kind)
+            check_count(count)
         case SetLinks(asked):
             _check_links(asked)
         case SetDisks(_, fault):

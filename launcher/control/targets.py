@@ -38,6 +38,8 @@ Action: TypeAlias = Literal[
     "log",
     "disk",
     "disk ok",
+    "time-out",
+    "drop",
 ]
 
 _MOST_DIGITS = 9
@@ -168,13 +170,13 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if not node.running]
         case "pause" | "snapshot":
             return status.up
-        case "transfer":
+        case "transfer" | "time-out":
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop" | "disk":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "log" | "disk ok":
+        case "restart" | "remove" | "rebuild" | "partition" | "log" | "disk ok" | "drop":
             return status.nodes
 
 
@@ -193,6 +195,8 @@ _IDLE = {
     "partition": "the other groups have taken every node",
     "disk": "no node is running",
     "disk ok": "there is no node",
+    "time-out": "no other node is up",
+    "drop": "there is no node",
 }
 
 
@@ -208,7 +212,8 @@ def _choose(
     if action == "transfer" and word in _SEVERAL:
         raise UsageError(f"transfer {word}: one node leads; transfer takes an id, follower, random")
     if word == "leader":
-        return [_leader(status.nodes if action == "transfer" else among, status)]
+        may_lead = action in ("transfer", "time-out")
+        return [_leader(status.nodes if may_lead else among, status)]
     if not among and word == "all":
         return []  # it is so already: no reason to fail
     if not among:

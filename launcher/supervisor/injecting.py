@@ -91,6 +91,7 @@ class Injecting:
         return await self._faults.set_links(faults, [fault_id])
 
     async def _heal(self) -> Reply:
+        await self._nodes.drops.clear()
         unconfirmed = await self._faults.set_links([], [])
         self._injections.end([one.id for one in self._injections.of("links")])
         return Reply(ok=True, unconfirmed=unconfirmed)

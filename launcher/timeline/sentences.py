@@ -57,6 +57,14 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{file}: {lines} broken lines were skipped",
         "{node:node} could not write {lines} lines of its event log",
     ),
+    "setting.changed": ("{setting} is changed from {before} to {after} on all nodes",),
+    "settings.adopted": ("{node:node} works with the changed settings",),
+    "election.timed_out": ("{node:node} was told that its election timer has fired",),
+    "drop.asked": (
+        "on {links:links} the next {count} of type {type} are to be lost",
+        "on {links:links} the next {type} is to be lost",
+    ),
+    "message.dropped": ("{type} from {from:node} to {to:node} was lost, as `drop` has asked",),
     "election.started": (
         "{pre_vote:true}{node:node} asks who would vote for it in term {for_term}",
         "{pre_vote:true}{node:node} asks who would vote for it",
@@ -205,6 +213,8 @@ def _say(value: object, how: str, speaker: int, name: Callable[[int], str]) -> s
             return ", ".join(name(node) for node in value)
         case "others", list() if any(node != speaker for node in value):
             return ", ".join(name(node) for node in value if node != speaker)
+        case "links", list() if value:
+            return ", ".join(f"{name(a)}>{name(b)}" for a, b in value)
         case "groups", list() if value and all(isinstance(group, list) for group in value):
             return " | ".join(",".join(map(str, group)) for group in value)
         case "", str():

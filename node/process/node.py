@@ -13,7 +13,6 @@ last event in the log is `node.failed` or `node.stopped`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import random
@@ -27,9 +26,7 @@ from typing import Any, TypeVarTuple
 
 from node import module_path, wire
 from node.errors import (
-    Busy,
     MachineError,
-    NotLeader,
     RaftError,
 )
 from node.events import EventLog, HybridClock, last_time
@@ -41,6 +38,7 @@ from node.process.disk_thread import DiskThread, Done
 from node.process.fault_ports import FaultPorts
 from node.process.fork import Done as ForkDone
 from node.process.fork import Forks
+from node.process.orders import Orders
 from node.process.peers import Peers
 from node.process.reports import Reports, end_by
 from node.process.transport import ControlChannel, PipeLinks
@@ -48,7 +46,6 @@ from node.raft.messages import NodeId
 from node.server.server import Server
 from node.storage.disk import OsDisk, held
 from node.wire import (
-    ChangeMembership,
     CodeRefused,
     GetLog,
     GetStatus,
@@ -57,12 +54,8 @@ from node.wire import (
     Listen,
     NewLink,
     NodeConfig,
-    SetDiskFault,
-    SetFaults,
     Stop,
     Stopping,
-    TakeSnapshot,
-    TransferLeadership,
 )
 
 STOP_TIMEOUT_S = 2.0
@@ -106,6 +99,8 @@ class Node:
         )
         self._random = random.Random(config.seed)
         self._faults = FaultPorts(config.faults, self._random)
+        self._faults.links.delay_all(config.message_delay_s)
+        self._faults.links.drop(config.drops)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(
             config.node_id,
@@ -113,8 +108,18 @@ class Node:
             self._on_frame,
             self._on_lost,
             lambda peer: self._peers.ask_for_link(peer),
+            lambda peer, struck, kind: self._orders.dropped(peer, struck, kind),
         )
         self._reports = Reports(self._control, self._clock, self._faults)
+        self._orders = Orders(
+            config.node_id,
+            config.timing,
+            self._faults,
+            self._events,
+            self._reports,
+            self._note,
+            lambda: None if self._ends else self._server,
+        )
         self._peers = Peers(
             self._links, self._note, self._reports.tell, self._on_link, lambda: self._ends
         )
@@ -177,6 +182,7 @@ class Node:
         if self._ends:
             return
         self._server = server
+        self._orders.begin(server)
         for peer, pipe in self._pipes.items():
             await self._peers.attach(peer, config.peers.get(peer, 0), pipe)
         await self.connections.listen(config.socket)
@@ -207,9 +213,8 @@ class Node:
                 return
             else:
                 self._leaving = reason
-                self._loop.call_later(
-                    self._config.timing.election_timeout_min_s, self._stop, reason
-                )
+                patience_s = self._server.state.timing.election_timeout_min_s
+                self._loop.call_later(patience_s, self._stop, reason)
                 self._schedule_pump()
                 return
         self._stop(reason)
@@ -400,20 +405,11 @@ class Node:
                         self._leave("asked to")
                     else:
                         self._stop("asked to")
-                case TransferLeadership():
-                    self._transfer(message)
                 case Listen():
                     path = Path(os.fsdecode(message.folder)) / message.name
                     self._run_task(self._listen_anew(path))
-                case SetFaults() | SetDiskFault():
-                    self._faults.obey(message)
                 case NewLink():
                     self._take_link(message)
-                case TakeSnapshot():
-                    self._tell(Server.take_snapshot)
-                    self._schedule_pump()
-                case ChangeMembership():
-                    self._change_membership(message)
                 case LifeRecorded():
                     if not self._recorded.done():
                         self._recorded.set_result(None)
@@ -421,21 +417,11 @@ class Node:
                     self._fail(MachineError(message.reason))
                 case GetStatus() | GetLog():
                     self._reports.answer(self._server, message, self._loop.time())
+                case _:
+                    self._orders.carry_out(message)
+                    self._schedule_pump()
         except Exception as error:
             self._fail(error)
-
-    def _change_membership(self, message: ChangeMembership) -> None:
-        if self._server is None or self._ends:
-            return
-        # Who asks looks at the status, and asks again while it is not what it is to be.
-        with contextlib.suppress(NotLeader, Busy):
-            self._server.change_membership(message.target, self._loop.time(), message.term)
-        self._schedule_pump()
-
-    def _transfer(self, message: TransferLeadership) -> None:
-        server = None if self._ends else self._server
-        if self._reports.transfer(server, message, self._loop.time()):
-            self._schedule_pump()
 
     def _end_transfer(self, server: Server) -> None:
         """Handing over has succeeded or failed: say so, and stop if it was for that."""

@@ -22,7 +22,14 @@ from node.process.transport import ControlChannel
 from node.raft.messages import NodeId
 from node.raft.state import Role
 from node.server.server import Server
-from node.wire import Failed, ToSupervisor, TransferEnded, TransferLeadership
+from node.wire import (
+    Failed,
+    TimedOut,
+    TimeOut,
+    ToSupervisor,
+    TransferEnded,
+    TransferLeadership,
+)
 
 MOST_REASON_CHARACTERS = 2000
 """No reason for the end of a node is longer."""
@@ -87,6 +94,24 @@ class Reports:
         if now != self._reported:
             self._reported = now
             self.tell_status(server)
+
+    # -- an election by command ------------------------------------------------------------------
+
+    def time_out(self, server: Server | None, message: TimeOut, now: float) -> None:
+        """Has the election timer fire, and tells what became of that.
+
+        server: None: the node is not ready, or about to end
+        """
+        if server is None:
+            self.tell(TimedOut(message.request, failure="it is not ready"))
+            return
+        try:
+            server.time_out(now)
+        except RaftError as error:
+            self.tell(TimedOut(message.request, failure=str(error)))
+            return
+        state = server.state
+        self.tell(TimedOut(message.request, state.current_term + state.pre_vote, state.pre_vote))
 
     # -- handing over ----------------------------------------------------------------------------
 

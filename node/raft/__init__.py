@@ -61,6 +61,7 @@ network, no randomness of its own.
     reads.py            linearizable reads by leader and followers (§8, thesis §6.4)
     transfer.py         a leader hands over (thesis §3.10)
     stall.py            a leader whose disk hangs gives way
+    pace.py             other timers while the server runs, and an election by command
     sanity.py           messages that no correct peer sends
     raft.py             the door: one server, and every call that there is
     invariants.py       what must hold after every step, for tests and the simulated world

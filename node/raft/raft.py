@@ -1,10 +1,8 @@
 """The door to the core: one server's side of Raft, as a deterministic machine.
 
 It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic
-scale; randomness is handed in; and what is to be done outside comes back from `ready()`. The same
-calls give the same results.
-
-What the caller must do, and in which order, is told in `ready.py`.
+scale; randomness is handed in; and what is to be done outside comes back from `ready()`, in which
+order `ready.py` tells. The same calls give the same results.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from node.raft import (
     election,
     lease,
     membership,
+    pace,
     reads,
     reconfiguration,
     replication,
@@ -216,6 +215,16 @@ class Raft:
         if raft.role is not LEADER:
             raise NotLeader(raft.leader_id)
         transfer.begin(raft, target)
+
+    def change_timing(self, timing: Timing, now: float) -> None:
+        """Use other timers from now on; leases stay as they are."""
+        self.state.now = now
+        pace.change(self.state, timing)
+
+    def time_out(self, now: float) -> None:
+        """As if the election timer had fired. Raises ImpossibleElection."""
+        self.state.now = now
+        pace.time_out(self.state)
 
     def disk_at_work(self, since: float | None) -> None:
         """When the write that is under way began; None when there is none."""

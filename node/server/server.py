@@ -34,7 +34,7 @@ from node.raft import sanity
 from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.ready import Ready
-from node.raft.settings import Randomness
+from node.raft.settings import Randomness, Timing
 from node.raft.state import LEADER, RaftState
 from node.server.applying import Applying
 from node.server.clients import Clients
@@ -154,6 +154,14 @@ class Server:
         `handing_over` says how long it goes on. Raises NotLeader, ImpossibleTransfer.
         """
         self._raft.transfer(target, now)
+
+    def change_timing(self, timing: Timing, now: float) -> None:
+        """Other timers from now on."""
+        self._raft.change_timing(timing, now)
+
+    def time_out(self, now: float) -> None:
+        """As if the election timer had fired. Raises ImpossibleElection."""
+        self._raft.time_out(now)
 
     def change_membership(self, target: list[NodeId], now: float, term: int | None = None) -> None:
         """Begins to make `target` the voters; `status` tells how far it is (§6).

@@ -14,6 +14,7 @@ nothing is ever pickled. There are three conversations:
     log         the entries of a log, as they are shown
     control     what the supervisor and a node say to each other
     peers       what nodes say to each other
+    types       what messages between nodes are called
     config      what a node process is told when it starts
 
 Others import from this package, not from its modules. It may import `node.errors`, the messages and
@@ -24,7 +25,9 @@ from node.wire.client import (
     MAX_REQUEST_BYTES,
     MOST_COMMANDS,
     MOST_UNACKNOWLEDGED,
+    UNIQUE_BYTES,
     Answers,
+    Appended,
     ClientReply,
     ClientRequest,
     Ending,
@@ -34,6 +37,7 @@ from node.wire.client import (
     Redirect,
     Refused,
     Submit,
+    SubmitHere,
     decode_reply,
     decode_request,
     encode_client,
@@ -47,9 +51,12 @@ from node.wire.config import (
 )
 from node.wire.control import (
     ChangeMembership,
+    ChangeSettings,
     CodeRefused,
     DiskFault,
     DiskFaultKind,
+    Drop,
+    Dropped,
     Failed,
     GetLog,
     GetStatus,
@@ -62,11 +69,14 @@ from node.wire.control import (
     NewLink,
     Peer,
     SetDiskFault,
+    SetDrops,
     SetFaults,
     Status,
     Stop,
     Stopping,
     TakeSnapshot,
+    TimedOut,
+    TimeOut,
     ToNode,
     ToSupervisor,
     TransferEnded,
@@ -92,19 +102,26 @@ from node.wire.peers import (
     tag_of,
     tags,
 )
+from node.wire.types import MESSAGE_TYPES, types_in
 
 __all__ = [
     "MAX_FRAME_BYTES",
     "MAX_REQUEST_BYTES",
+    "MESSAGE_TYPES",
     "MOST_COMMANDS",
     "MOST_UNACKNOWLEDGED",
+    "UNIQUE_BYTES",
     "Answers",
+    "Appended",
     "ChangeMembership",
+    "ChangeSettings",
     "ClientReply",
     "ClientRequest",
     "CodeRefused",
     "DiskFault",
     "DiskFaultKind",
+    "Drop",
+    "Dropped",
     "Ending",
     "EntryKind",
     "Failed",
@@ -127,12 +144,16 @@ __all__ = [
     "Redirect",
     "Refused",
     "SetDiskFault",
+    "SetDrops",
     "SetFaults",
     "Status",
     "Stop",
     "Stopping",
     "Submit",
+    "SubmitHere",
     "TakeSnapshot",
+    "TimeOut",
+    "TimedOut",
     "ToNode",
     "ToSupervisor",
     "TransferEnded",
@@ -154,4 +175,5 @@ __all__ = [
     "split_submits",
     "tag_of",
     "tags",
+    "types_in",
 ]

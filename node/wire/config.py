@@ -10,7 +10,7 @@ import msgspec
 from node.raft.messages import Floor, NodeId
 from node.raft.settings import Limits, Timing
 from node.storage.lives import Founding, LastKnown
-from node.wire.control import LinkFault
+from node.wire.control import Drop, LinkFault
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     slow_s: an apply or a query that takes so long is told of
     peers: the lives of the peers to which a pipe is handed over at the start
     timing, limits: the core's settings
+    message_delay_s: how much longer each message to another node takes
+    drops: which of its messages are to be lost by their type
     max_apply_commands: commands applied, or queries served, before others get their turn
     snapshot_log_bytes, snapshot_entries: a snapshot is taken after this much of the log
     """
@@ -60,6 +62,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     slow_s: float = 0.1
     machine_codes: list[str] = []
     faults: list[LinkFault]
+    message_delay_s: float = 0.0
+    drops: list[Drop] = []
     seed: int | None = None
 
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from node.raft.messages import Membership, NodeId
+from node.raft.settings import Timing
 from node.wire.framing import decode_with
 from node.wire.log import LogEntry
 
@@ -65,6 +66,41 @@ class SetDiskFault(msgspec.Struct, frozen=True, tag=True):
 
     fault: DiskFault | None
     ids: list[int] = []
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """The next `count` messages of a type (`node/wire/types.py`) from `source` to `target` are to
+    be lost."""
+
+    source: NodeId
+    target: NodeId
+    type: str
+    count: int = 1
+
+
+class SetDrops(msgspec.Struct, frozen=True, tag=True):
+    """Of what this node sends, these messages are to be lost by their type; no others, or (`add`)
+    besides those that are to be lost already."""
+
+    drops: list[Drop]
+    add: bool = False
+
+
+class ChangeSettings(msgspec.Struct, frozen=True, tag=True):
+    """From now on the node works with these settings.
+
+    message_delay_s: how much longer each message to another node takes
+    """
+
+    timing: Timing
+    message_delay_s: float
+    log_level: str
+
+
+class TimeOut(msgspec.Struct, frozen=True, tag=True):
+    """Act as if the election timer had fired; answer with a `TimedOut` that carries `request`."""
+
+    request: int
 
 
 class NewLink(msgspec.Struct, frozen=True, tag=True):
@@ -144,6 +180,9 @@ class Listen(msgspec.Struct, frozen=True, tag=True):
 
 ToNode: TypeAlias = (
     SetFaults
+    | SetDrops
+    | ChangeSettings
+    | TimeOut
     | Listen
     | SetDiskFault
     | NewLink
@@ -295,8 +334,28 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
+class TimedOut(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `TimeOut`: the node campaigns, or `failure` says why it does not.
+
+    term: the one for which it campaigns
+    pre_vote: it asks for pre-votes first
+    """
+
+    request: int
+    term: int = 0
+    pre_vote: bool = False
+    failure: str = ""
+
+
+class Dropped(msgspec.Struct, frozen=True, tag=True):
+    """A `Drop` of this type has struck, on the link to `target`."""
+
+    target: NodeId
+    kind: str
+
+
 ToSupervisor: TypeAlias = (
-    Status | LogPart | LifeBegun | LinkLost | Failed | Stopping | TransferEnded
+    Status | LogPart | LifeBegun | LinkLost | Failed | Stopping | TransferEnded | TimedOut | Dropped
 )
 
 

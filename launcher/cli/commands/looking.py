@@ -31,14 +31,16 @@ def ps(context: Context, watch: bool, raft: bool, narrow: bool, as_json: bool) -
     """`launcher ps`."""
     # Start-up time: loads what describes nodes, and tabulate.
     from launcher.cli.live import Live, can_redraw
+    from launcher.cli.pace import pace
     from launcher.cli.status_table import shown
 
     cluster = context.cluster()
 
     def text() -> str:
-        return shown(
+        table = shown(
             cluster.status(), colour=wants_colour(), width=columns(), narrow=narrow, raft=raft
         )
+        return "\n".join(filter(None, (table, pace(cluster.settings()))))
 
     if as_json:
         print_json(status_json(cluster.status()))
@@ -121,14 +123,11 @@ def wait(
     as_json: bool,
 ) -> None:
     """`launcher wait`."""
-    # Start-up time, as in `Context.cluster`.
-    from launcher.cluster import UP_TIMEOUT_S
-
     status = context.cluster().wait(
         leader=leader or not (commit or converged),
         commit=commit,
         converged=converged,
-        timeout_s=positive_timeout(timeout, UP_TIMEOUT_S),
+        timeout_s=None if timeout is None else positive_timeout(timeout, 0.0),
     )
     if as_json:
         print_json(status_json(status))
@@ -137,18 +136,23 @@ def wait(
         click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
 
 
-@row("config", "Print the configuration in force, defaults included.")
+@row(
+    "config",
+    "Print the configuration in force, defaults included: that of the cluster that runs, or else "
+    "the one with which it would start.",
+)
 @as_json
 def config(context: Context, as_json: bool) -> None:
     """`launcher config`."""
     # Start-up time, as in `Context.load_config`.
     from launcher.config import render
 
-    config = context.load_config()
+    cluster = context.cluster_if_any()
+    config = cluster.settings()
     if as_json:
         print_json(config)
     else:
-        click.echo(render(config), nl=False)
+        click.echo(render(config, is_running=cluster.is_running), nl=False)
 
 
 @row(

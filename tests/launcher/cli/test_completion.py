@@ -58,7 +58,7 @@ def offered(line: str, shell: str = "bash") -> list[str]:
 IDS = ["n1", "n2", "n3"]
 
 LINES = [
-    ("launcher ti", ["timeline"]),
+    ("launcher ti", ["time-out", "timeline"]),
     (
         "launcher kill ",
         ["leader", "follower", "followers", "minority", "majority", "all", "random"],
