@@ -30,6 +30,7 @@ from node.raft.messages import (
 from node.raft.progress import Progress
 from node.raft.ready import Note
 from node.raft.settings import Limits, Randomness, Timing
+from node.raft.streaks import Streaks
 
 
 class Role(enum.Enum):
@@ -43,8 +44,7 @@ class Role(enum.Enum):
     LEADER = "leader"
 
 
-# Looking up a member of an Enum takes ten times as long as a name, and these are asked for all the
-# time.
+# Looking up a member of an Enum takes ten times as long as a name.
 FOLLOWER: Final = Role.FOLLOWER
 CANDIDATE: Final = Role.CANDIDATE
 LEADER: Final = Role.LEADER
@@ -181,10 +181,10 @@ class RaftState:
     persisted_index, persisted_hard_state: what is known to be durable
     truncations: how often the log lost entries to a conflict or a snapshot
     leader_heard_at: when a leader was last heard, of whatever term
+    streaks: what repeats in elections (`streaks.py`)
     """
 
-    # An instance of more than thirty attributes would keep them in a dict, and each is asked for
-    # many times in a step.
+    # More than thirty attributes would be kept in a dict, and each is asked for many times a step.
     __slots__ = (
         "asked_to_campaign",
         "chunks_received",
@@ -225,6 +225,7 @@ class RaftState:
         "round",
         "snapshot",
         "snapshot_to_install",
+        "streaks",
         "timing",
         "transfer",
         "transfer_failure",
@@ -272,6 +273,7 @@ class RaftState:
         self.pre_vote = False
         self.votes: dict[NodeId, bool] = {}
         self.asked_to_campaign = False
+        self.streaks = Streaks()
 
         # Volatile on leaders; reinitialised after election.
         self.progress: dict[NodeId, Progress] = {}
@@ -300,8 +302,7 @@ class RaftState:
         self.election_deadline = 0.0
         self.heartbeat_deadline = 0.0
         self.notice_deadline: float | None = None
-        # A server that restarts does not know what it has promised to a leader a moment ago, so it
-        # behaves as if it had just heard one.
+        # A server that restarts forgets its promise to a leader: it acts as if it had made one.
         self.leader_heard_at = self.now if self.timing.lease else float("-inf")
         self.hinted_elections = 0
 

@@ -305,18 +305,18 @@ def test_the_columns() -> None:
         (
             "election.started",
             {"pre_vote": True, "for_term": 5},
-            "n3 asks who would vote for it in term 5",
+            "n3 asks whether it would be elected in term 5",
         ),
         (
             "election.started",
             {"pre_vote": False, "for_term": 5},
-            "n3 campaigns in term 5",
+            "n3 asks for votes in term 5",
         ),
         ("vote.granted", {"candidate": 2}, "n3 voted for n2 in term 4"),
-        ("vote.denied", {"candidate": 2, "reason": "no"}, "n3 denied its vote to n2: no"),
-        ("leader.heard", {"leader": 1}, "n3 follows n1 in term 4"),
+        ("vote.denied", {"candidate": 2, "reason": "no"}, "n3 refused n2 its vote: no"),
+        ("leader.heard", {"leader": 1}, "n3 follows n1, the leader of term 4"),
         ("term.advanced", {"previous": 3}, "n3 moved from term 3 to term 4"),
-        ("node.started", {"pid": 7}, "n3 started, life 2 pid=7"),
+        ("node.started", {"pid": 7}, "n3 started: its process is number 2 of this node pid=7"),
         (
             "node.exited",
             {"target": 2, "status": -9, "reason": "killed by SIGKILL"},
@@ -335,7 +335,7 @@ def test_the_columns() -> None:
         ),
         ("fault.healed", {"fault": "disk", "targets": [1, 2]}, "healed: disk n1, n2"),
         ("fault.healed", {"targets": [3]}, "healed: n3"),
-        ("fault.healed", {}, "healed: every link is whole again"),
+        ("fault.healed", {}, "healed: every link works again"),
         (
             "safety.violated",
             {"index": 9, "nodes": [1, 2]},
