@@ -184,6 +184,12 @@ def _scenarios(ctx: click.Context) -> Iterable[str]:
     return scenarios()
 
 
+def _topics(ctx: click.Context) -> Iterable[str]:
+    from launcher.learn.topics import names
+
+    return names()
+
+
 TARGETS = Targets(_targets, listed=True)
 TARGET = Word(_targets)
 NODE = Word(_ids)
@@ -197,3 +203,4 @@ LEVEL = Word(_levels)
 EVENT = Word(_events)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
 SCENARIO = Word(_scenarios)
+TOPIC = Word(_topics)

@@ -41,6 +41,8 @@ ROWS = {
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.looking:timeline",
+    "explain": f"{_COMMANDS}.learning:explain",
+    "why": f"{_COMMANDS}.learning:why",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",

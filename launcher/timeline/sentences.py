@@ -303,6 +303,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 """What happened, in words; of several the first whose fields the event has. After the colon stands
 how a field is said; `true` and `false` say nothing and only choose."""
 
+_SILENT = frozenset({"true", "false", "none", "unsaid", "only", "times", "attempts"})
+_ANSWERS = frozenset({"yes", "no", "silent"})
+"""Ways to say a field that say nothing by themselves, or add to a list."""
+
 EVENT_NAMES = tuple(sorted(SENTENCES))
 """The names of all events that are told in words."""
 
@@ -317,6 +321,16 @@ def sentence(event: Event, name: Callable[[int], str]) -> tuple[str, dict[str, o
         except (LookupError, TypeError):
             continue
     return event.event, fields
+
+
+def pattern(template: str) -> str:
+    """A sentence with the names of its fields in capitals, for one who asks what an event says."""
+    said = ""
+    for literal, field, how, _ in string.Formatter().parse(template):
+        said += literal
+        if field is not None and how not in _SILENT:
+            said += {"last": "Last time"}.get(how, "") or (", " * (how in _ANSWERS) + field.upper())
+    return said
 
 
 def _fill(template: str, event: Event, rest: dict[str, object], name: Callable[[int], str]) -> str:
