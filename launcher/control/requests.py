@@ -193,6 +193,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     busy: the request was not looked at, for there are too many connections; ask again
     restarting: the nodes that are about to come up by themselves
+    unconfirmed: the nodes that run and have not confirmed a fault, or its end; they obey as soon as
+        they read it
     """
 
     ok: bool
@@ -204,6 +206,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarting: list[NodeId] = []
     groups: list[list[NodeId]] = []
     handed_over: HandedOver | None = None
+    unconfirmed: list[NodeId] = []
 
 
 # -- what may be asked ---------------------------------------------------------------------------

@@ -165,6 +165,11 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
         there = [node for node in self.up if not node.hangs]
         return [node.id for node in there if (node.leader, node.term) == (self.leader, term)]
 
+    def choose(self, node_id: NodeId, note: str = "") -> Chosen:
+        """The node as it is now, for the answer to a command."""
+        node = self.node(node_id)
+        return Chosen(node_id, node.role, node.term, node.commit_index, note)
+
     @property
     def served(self) -> bool:
         """There is a leader that a quorum of its configuration follows."""

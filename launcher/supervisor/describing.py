@@ -33,7 +33,7 @@ def describe(
         voter=voter,
         restarts=node.lifecycle.restarts,
         reason=reason,
-        disk=ailment(node.disk_fault, False),
+        disk=ailment(node.disk.fault, False),
         responding=False,
         diverged=diverged,
     )

@@ -15,7 +15,6 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -31,6 +30,7 @@ from launcher.supervisor import machine_code
 from launcher.supervisor.changes import with_reasons
 from launcher.supervisor.claim import Claim
 from launcher.supervisor.describing import describe
+from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
 from launcher.supervisor.node_config import node_config
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
@@ -38,7 +38,6 @@ from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
 from launcher.supervisor.roster import Roster
 from node import wire
 from node.events import EventLog, HybridClock
-from node.faults.disks import ONCE
 from node.raft.messages import NodeId
 
 _RECORD_AGAIN_S = 0.5
@@ -74,7 +73,7 @@ class Nodes:
         self._events = events
         self._entry = entry
         self._python_path = python_path
-        self._faults: list[wire.LinkFault] = []
+        self.faults = Faults(self.roster, self.ask, self.emit)
         self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
         self._retries: set[asyncio.Task[None]] = set()
@@ -133,7 +132,7 @@ class Nodes:
             peers=lives,
             socket=self.roster.socket_of(node.id),
             python_path=self._python_path,
-            faults=self._faults,
+            faults=self.faults.links.faults,
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
@@ -169,11 +168,9 @@ class Nodes:
                 peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
-        if node.disk_fault is not None:
-            node.process.send(wire.SetDiskFault(node.disk_fault))
+        for order in self.faults.orders_for(node):
+            node.process.send(order)
         node.process.send(self._questions.first())
-        if self._faults:  # they may have changed since the node's config was written
-            node.process.send(wire.SetFaults(self._faults))
         self.record_processes()
 
     def record_processes(self) -> None:
@@ -233,8 +230,7 @@ class Nodes:
         node.lost = end.lost
         self._claim.look(node_id)
         self.save_records()
-        if node.disk_fault is not None and node.disk_fault.kind in ONCE:
-            node.disk_fault = None  # it has struck, or there is no next write of this process
+        self.faults.process_ended(node)
         node.lifecycle.ended(asyncio.get_running_loop().time(), end)
         self.emit(
             "info"
@@ -405,25 +401,3 @@ class Nodes:
     async def transfer(self, leader: NodeId, target: NodeId) -> wire.TransferEnded:
         """As `Questions.transfer`, for as long as a leader here may take."""
         return await self._questions.transfer(leader, target, self.transfer_s)
-
-    # -- faults ------------------------------------------------------------------------------
-
-    async def set_faults(self, faults: Sequence[wire.LinkFault]) -> None:
-        """Every link does this from now on. Returns when every node that is up has heard it."""
-        self._faults = list(faults)
-        for _, process in self.roster.running():
-            process.send(wire.SetFaults(self._faults))
-        await self.ask()
-
-    async def set_disk_fault(self, ids: Sequence[NodeId], fault: wire.DiskFault | None) -> None:
-        """The disks of these nodes do this from now on, also when they are started again.
-
-        Returns when all of them that are up have heard it. A fault of the next write or sync ends
-        with the process at the latest.
-        """
-        for node_id in ids:
-            node = self.all[node_id]
-            node.disk_fault = fault
-            if node.process is not None:
-                node.process.send(wire.SetDiskFault(fault))
-        await self.ask()

@@ -18,18 +18,17 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.control import requests as control
-from launcher.control.disks import describe
 from launcher.control.requests import Reply, Request
-from launcher.control.status import Chosen, ClusterStatus, HandedOver
-from launcher.control.targets import Action, parse_partition, resolve
+from launcher.control.status import ClusterStatus, HandedOver
+from launcher.control.targets import Action, resolve
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.supervisor import rolling
+from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
-from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
-from node.wire import DiskFault, LinkFault, Stop, TakeSnapshot
+from node.wire import Stop, TakeSnapshot
 
 START_TIMEOUT_S = 30.0
 """A node that has not answered by then is reported; a long log takes a while to replay."""
@@ -57,6 +56,7 @@ class Operations:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
+        self._injecting = Injecting(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
@@ -89,21 +89,13 @@ class Operations:
             case control.AddNodes(count):
                 new = await self.membership.add(count)
                 status = await self._nodes.status()
-                return Reply(ok=True, chosen=[_choose(status, n) for n in new if status.has(n)])
+                return Reply(ok=True, chosen=[status.choose(n) for n in new if status.has(n)])
             case control.RemoveNodes(targets):
                 return await self._remove(targets)
             case control.Rebuild(targets):
                 return await self._rebuild(targets)
-            case control.Partition(spec):
-                return await self._partition(spec)
-            case control.SetLinks(faults):
-                return await self._set_links(faults)
-            case control.Heal():
-                await self._nodes.set_faults([])
-                self._nodes.emit("info", "fault.healed")
-                return Reply(ok=True)
-            case control.SetDisks(targets, fault):
-                return await self._set_disks(targets, fault)
+            case control.Partition() | control.SetLinks() | control.Heal() | control.SetDisks():
+                return await self._injecting.perform(request)
             case control.Down():
                 raise AssertionError("the supervisor takes itself down")
 
@@ -118,9 +110,9 @@ class Operations:
         not meant are a quorum without it"""
         status = await self._nodes.status()
         ids = resolve(targets, status, action, self._random)
-        chosen = [_choose(status, node) for node in ids]
+        chosen = [status.choose(node) for node in ids]
         if ids and action in ("kill", "pause"):
-            self._nodes.emit("warn", "fault.injected", fault=action, targets=ids)
+            self._injecting.strikes(action, ids)
         acts = {node: asyncio.ensure_future(act(node)) for node in ids if node != status.leader}
         leader = status.leader
         if leader is not None and leader in ids:
@@ -244,7 +236,7 @@ class Operations:
             while process.is_paused():
                 await asyncio.sleep(_POLL_S)
         self._nodes.all[node_id].lifecycle.paused(False)
-        self._nodes.emit("info", "fault.healed", targets=[node_id])
+        self._injecting.resumed(node_id)
         return ""
 
     async def snapshot(self, node_id: NodeId) -> str:
@@ -291,7 +283,7 @@ class Operations:
             ids = rolling.in_order(ids, status)
             for position, node in enumerate(ids):
                 await self._roll_one(node, ids[:position])
-            return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
+            return Reply(ok=True, chosen=[status.choose(node) for node in ids])
 
     async def _roll_one(self, node_id: NodeId, restarted: Sequence[NodeId]) -> None:
         """restarted: those that need not hand over once more in this restart"""
@@ -346,49 +338,13 @@ class Operations:
         status = await self._nodes.status()
         ids = resolve(targets, status, "remove", self._random)
         await self.membership.remove(ids, status)
-        return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
+        return Reply(ok=True, chosen=[status.choose(node) for node in ids])
 
     async def _rebuild(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()
         ids = resolve(targets, status, "rebuild", self._random)
         await self.membership.rebuild(ids, status)
-        return Reply(ok=True, chosen=[_choose(status, node) for node in ids])
-
-    async def _partition(self, spec: str) -> Reply:
-        status = await self._nodes.status()
-        groups = parse_partition(spec, status, self._random)
-        await self._nodes.set_faults(partition(groups))
-        self._nodes.emit("warn", "fault.injected", fault="partition", groups=groups)
-        return Reply(ok=True, groups=groups)
-
-    async def _set_disks(self, targets: Sequence[str], fault: DiskFault | None) -> Reply:
-        """A disk is its node's, whatever becomes of the process: so nodes that are down count."""
-        status = await self._nodes.status()
-        action: Action = "disk ok" if fault is None else "disk"
-        ids = resolve(targets, status, action, self._random)
-        await self._nodes.set_disk_fault(ids, fault)
-        if fault is not None and ids:
-            amount = {"delay_s": fault.delay_s} if fault.delay_s else {}
-            self._nodes.emit("warn", "fault.injected", fault=fault.kind, targets=ids, **amount)
-        elif ids:
-            self._nodes.emit("info", "fault.healed", fault="disk", targets=ids)
-        note = "ok" if fault is None else describe(fault)
-        chosen = [_choose(status, node) for node in ids]
-        return Reply(ok=True, chosen=[msgspec.structs.replace(one, note=note) for one in chosen])
-
-    async def _set_links(self, faults: Sequence[LinkFault]) -> Reply:
-        try:
-            FaultFilter(faults, rng=self._random)
-        except ValueError as error:
-            raise UsageError(f"no link can do that: {error}") from error
-        await self._nodes.set_faults(faults)
-        self._nodes.emit("warn", "fault.injected", fault="links", count=len(faults))
-        return Reply(ok=True)
-
-
-def _choose(status: ClusterStatus, node_id: NodeId) -> Chosen:
-    node = status.node(node_id)
-    return Chosen(node_id, node.role, node.term, node.commit_index)
+        return Reply(ok=True, chosen=[status.choose(node) for node in ids])
 
 
 async def _after(first: Sequence[asyncio.Future[str]], then: Coroutine[None, None, str]) -> str:

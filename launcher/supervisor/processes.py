@@ -302,6 +302,10 @@ class NodeProcess:
             self._loop.remove_writer(self._control)
 
 
+HEALTHY_DISK = wire.SetDiskFault(None)
+"""The order of a disk without a fault."""
+
+
 @dataclass(slots=True)
 class Node:
     """One node, whether it runs or not.
@@ -309,7 +313,7 @@ class Node:
     process: the one that runs; None when there is none
     starting: a process is being started for it
     status: the last that it said
-    disk_fault: what its disk is to do, in this life and the next ones
+    disk: what its disk is told to do, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
     other_code: its machine may have other code than other nodes'
@@ -320,7 +324,7 @@ class Node:
     process: NodeProcess | None = None
     starting: bool = False
     status: wire.Status | None = None
-    disk_fault: wire.DiskFault | None = None
+    disk: wire.SetDiskFault = HEALTHY_DISK
     lost: bool = False
     folder: FolderId | None = None
     other_code: bool = False

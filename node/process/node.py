@@ -33,12 +33,12 @@ from node.errors import (
     RaftError,
 )
 from node.events import EventLog, HybridClock, last_time
-from node.faults.disks import DiskFaults, FaultyDisk
-from node.faults.links import FaultFilter
+from node.faults.disks import FaultyDisk
 from node.machines.fingerprint import checked
 from node.machines.registry import load
 from node.process.connections import ConnectedClient, Connections
 from node.process.disk_thread import DiskThread, Done
+from node.process.fault_ports import FaultPorts
 from node.process.fork import Done as ForkDone
 from node.process.fork import Forks
 from node.process.peers import Peers
@@ -104,17 +104,16 @@ class Node:
             rotate_bytes=config.log_rotate_bytes,
         )
         self._random = random.Random(config.seed)
-        self._faults = FaultFilter(config.faults, rng=self._random)
-        self._disk_faults = DiskFaults()
+        self._faults = FaultPorts(config.faults, self._random)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(
             config.node_id,
-            self._faults,
+            self._faults.links,
             self._on_frame,
             self._on_lost,
             lambda peer: self._peers.ask_for_link(peer),
         )
-        self._reports = Reports(self._control, self._clock, self._disk_faults)
+        self._reports = Reports(self._control, self._clock, self._faults)
         self._peers = Peers(
             self._links, self._note, self._reports.tell, self._on_link, lambda: self._ends
         )
@@ -158,7 +157,7 @@ class Node:
         server = Server(
             config,
             machine=lambda: loaded.pop() if loaded else load(config.machine),
-            disk=FaultyDisk(disk, self._disk_faults),
+            disk=FaultyDisk(disk, self._faults.disk),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),
@@ -405,10 +404,8 @@ class Node:
                 case Listen():
                     path = Path(os.fsdecode(message.folder)) / message.name
                     self._run_task(self._listen_anew(path))
-                case SetFaults():
-                    self._faults.set(message.faults)
-                case SetDiskFault():
-                    self._disk_faults.set(message.fault)
+                case SetFaults() | SetDiskFault():
+                    self._faults.obey(message)
                 case NewLink():
                     self._take_link(message)
                 case TakeSnapshot():

@@ -16,8 +16,8 @@ from node.errors import (
     WrongDirectory,
 )
 from node.events import HybridClock
-from node.faults.disks import DiskFaults
 from node.machines.failures import printable_line
+from node.process.fault_ports import FaultPorts
 from node.process.transport import ControlChannel
 from node.raft.messages import NodeId
 from node.raft.state import Role
@@ -45,12 +45,10 @@ def end_by(error: BaseException) -> Failed:
 class Reports:
     """The node's half of its conversation with the supervisor."""
 
-    def __init__(
-        self, control: ControlChannel, clock: HybridClock, disk_faults: DiskFaults
-    ) -> None:
+    def __init__(self, control: ControlChannel, clock: HybridClock, faults: FaultPorts) -> None:
         self._control = control
         self._clock = clock
-        self._disk_faults = disk_faults
+        self._faults = faults
         self._reported: tuple[Role, bool, int, NodeId | None] | None = None
         self._transfers: list[int] = []
         """the requests to hand over that are to be answered"""
@@ -62,14 +60,11 @@ class Reports:
     # -- status ----------------------------------------------------------------------------------
 
     def tell_status(self, server: Server, request: int = 0) -> None:
-        """How the node sees the world, and how its disk does."""
-        self.tell(
-            msgspec.structs.replace(
-                server.status(request),
-                disk_fault=self._disk_faults.current,
-                disk_stalled=server.state.disk.stalled,
-            )
+        """How the node sees the world, how its disk does, and which faults are in force."""
+        status = msgspec.structs.replace(
+            server.status(request), disk_stalled=server.state.disk.stalled
         )
+        self.tell(self._faults.add_to(status))
 
     def tell_changes(self, server: Server) -> None:
         """The status, if role, term or leader is another than when this last told it."""

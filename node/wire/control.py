@@ -34,9 +34,13 @@ class LinkFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetFaults(msgspec.Struct, frozen=True, tag=True):
-    """From now on the links do this, and nothing else."""
+    """From now on the links do this, and nothing else.
+
+    ids: of the injections that this comes from, which the node names in its `Status`
+    """
 
     faults: list[LinkFault]
+    ids: list[int] = []
 
 
 DiskFaultKind: TypeAlias = Literal["hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync"]
@@ -53,9 +57,13 @@ class DiskFault(msgspec.Struct, frozen=True):
 
 
 class SetDiskFault(msgspec.Struct, frozen=True, tag=True):
-    """From now on this node's disk does this, and nothing else; None: it is well."""
+    """From now on this node's disk does this, and nothing else; None: it is well.
+
+    ids: of the injections that this comes from, which the node names in its `Status`
+    """
 
     fault: DiskFault | None
+    ids: list[int] = []
 
 
 class NewLink(msgspec.Struct, frozen=True, tag=True):
@@ -178,6 +186,8 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """of the last record that its log holds for certain (`node/storage/lives.py`)"""
     frames_skipped: int = 0
     """how many messages of peers made no sense in this life"""
+    faults: list[int] = []
+    """the ids of the faults that are in force here"""
 
 
 class LinkLost(msgspec.Struct, frozen=True, tag=True):

@@ -44,7 +44,8 @@ class FakeNode:
         self.selector = selectors.DefaultSelector()
         self.selector.register(control, selectors.EVENT_READ, None)
         self.faults = len(config.faults)
-        self.disk_fault: wire.DiskFault | None = None
+        self.disk = wire.SetDiskFault(None)
+        self.fault_ids: list[int] = []
 
     def attach(self, peer: int, pipe: socket.socket) -> None:
         self.drop(peer)
@@ -86,7 +87,8 @@ class FakeNode:
                 applied_index=self.faults,
                 snapshot_index=0,
                 digest="",
-                disk_fault=self.disk_fault,
+                disk_fault=self.disk.fault,
+                faults=sorted([*self.fault_ids, *self.disk.ids]),
             )
         )
 
@@ -124,10 +126,10 @@ class FakeNode:
                 case wire.Stop():
                     if not self.behave.get("stubborn"):
                         return False
-                case wire.SetFaults(faults):
-                    self.faults = len(faults)
-                case wire.SetDiskFault(fault):
-                    self.disk_fault = fault
+                case wire.SetFaults(faults, ids):
+                    self.faults, self.fault_ids = len(faults), ids
+                case wire.SetDiskFault():
+                    self.disk = message
                 case wire.NewLink(peer, _):
                     self.attach(peer, socket.socket(fileno=self.fds.pop(0)))
                     self.status(0)

@@ -1,0 +1,117 @@
+"""What the nodes are told of the faults in force, and how it is known that they have heard it.
+
+An order replaces the one before it at the same port of a node: the links, or the disk. A node that
+starts gets its orders again. A node confirms with its next status, which names the faults in force
+there (`node/faults/in_force.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from launcher.supervisor.injections import Injections
+from launcher.supervisor.processes import HEALTHY_DISK, Node
+from launcher.supervisor.roster import Roster
+from node import wire
+from node.faults.disks import ONCE
+from node.raft.messages import NodeId
+
+CONFIRM_PATIENCE_S = 2.0
+"""How long whoever injects a fault waits for the word of nodes that run and do not answer."""
+
+
+class Faults:
+    """The orders in force.
+
+    ask: has every node that is up say its status, and returns the number that those carry
+    emit: writes an event of the supervisor
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        ask: Callable[[], Awaitable[int]],
+        emit: Callable[..., None],
+    ) -> None:
+        self._roster = roster
+        self._ask = ask
+        self.injections = Injections(emit)
+        self.links = wire.SetFaults([])
+        """the order for all links, which every node has"""
+
+    def orders_for(self, node: Node) -> list[wire.ToNode]:
+        """What a node is told when it starts."""
+        orders: list[wire.ToNode] = []
+        if node.disk.fault is not None:
+            orders.append(node.disk)
+        if self.links.faults:  # they may have changed since the node's config was written
+            orders.append(self.links)
+        return orders
+
+    def process_ended(self, node: Node) -> None:
+        """A fault of the next write or sync ends with the process at the latest."""
+        fault = node.disk.fault
+        if fault is not None and fault.kind in ONCE:
+            self.injections.spent(node.disk.ids)
+            node.disk = HEALTHY_DISK
+
+    async def set_links(self, faults: Sequence[wire.LinkFault], ids: Sequence[int]) -> list[NodeId]:
+        """Every link does this from now on, and nothing else. ids: of the injections behind it.
+
+        Returns when all nodes that run have confirmed it, or the nodes that have not.
+        """
+        ended = set(self.links.ids) - set(ids)
+        self.links = wire.SetFaults(list(faults), list(ids))
+        for _, process in self._roster.running():
+            process.send(self.links)
+        return await self.confirm(list(self._roster.all), ids, ended)
+
+    async def set_disks(
+        self, nodes: Sequence[NodeId], fault: wire.DiskFault | None, ids: Sequence[int]
+    ) -> list[NodeId]:
+        """The disks of these nodes do this from now on, also when they are started again.
+
+        Returns when all of them that run have confirmed it, or the nodes that have not.
+        """
+        order = wire.SetDiskFault(fault, list(ids))
+        ended: set[int] = set()
+        for node_id in nodes:
+            node = self._roster.all[node_id]
+            ended |= set(node.disk.ids) - set(ids)
+            node.disk = order
+            if node.process is not None:
+                node.process.send(order)
+        once = fault is not None and fault.kind in ONCE  # it may strike before the node answers
+        return await self.confirm(nodes, () if once else ids, ended)
+
+    async def confirm(
+        self, nodes: Sequence[NodeId], begun: Iterable[int], ended: Iterable[int] = ()
+    ) -> list[NodeId]:
+        """Waits until the faults `begun` are in force, by the word of each of these nodes that
+        runs, and the faults `ended` are not.
+
+        Returns the nodes that run and have not said so: at once if they are paused, and otherwise
+        after CONFIRM_PATIENCE_S. They obey the order as soon as they read it.
+        """
+        begun, ended = set(begun), set(ended)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + CONFIRM_PATIENCE_S
+        while True:
+            request = await self._ask()
+            left = [one for one in nodes if not self._has_confirmed(one, request, begun, ended)]
+            if all(self._roster.all[one].lifecycle.state == "paused" for one in left):
+                return left
+            if loop.time() > give_up:
+                return left
+
+    def _has_confirmed(
+        self, node_id: NodeId, request: int, begun: set[int], ended: set[int]
+    ) -> bool:
+        node = self._roster.all.get(node_id)
+        if node is None or node.process is None or not node.process.ready.is_set():
+            return True  # what starts has its orders before it says a word
+        if node.status is None or node.status.request < request:
+            return False
+        said = set(node.status.faults)
+        return begun <= said and said.isdisjoint(ended)
