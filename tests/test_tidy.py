@@ -76,6 +76,7 @@ WINGS: dict[str, str] = {
         "launcher.streams node.errors node.machines node.raft node.wire"
     ),
     "launcher.timeline": "launcher.config launcher.errors node.events",
+    "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.raft node.storage node.wire"
     ),
@@ -119,8 +120,8 @@ WINGS: dict[str, str] = {
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
-        "launcher.settings "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
+        "launcher.plain launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
         "node.errors node.events node.machines node.process node.wire"
     ),

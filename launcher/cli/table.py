@@ -42,7 +42,7 @@ ROWS = {
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.looking:timeline",
     "explain": f"{_COMMANDS}.learning:explain",
-    "why": f"{_COMMANDS}.learning:why",
+    "why": f"{_COMMANDS}.learning:why_command",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",

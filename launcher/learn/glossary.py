@@ -36,7 +36,7 @@ def words() -> tuple[Word, ...]:
 
 def page() -> str:
     """The whole page, in Markdown."""
-    return (files("launcher.learn") / "glossary.md").read_text("utf-8")
+    return (files("launcher.learn") / "glossary.txt").read_text("utf-8")
 
 
 def parse(markdown: str) -> Iterator[Word]:

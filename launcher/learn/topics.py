@@ -44,7 +44,7 @@ ABOUT: dict[str, tuple[str, ...]] = {
 
 
 def explain(asked: str) -> list[str]:
-    """What there is to say about a topic, a paragraph each. Raises UsageError for an unknown one."""
+    """What there is to say about a topic, a paragraph each. Raises UsageError if it is unknown."""
     topic = _key(asked)
     found = _glossary().get(topic, ())
     if topic in EXIT_STATUSES:

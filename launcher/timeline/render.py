@@ -45,7 +45,7 @@ def render(
 
     said, rest = sentence(event, name)
     parts = [
-        ((clock or _clock)(event.t), _DIM),
+        ((clock or wall_clock)(event.t), _DIM),
         (f"{name(event.node):<4}", _node_colour(event.node)),
         (f"t{event.term:<3}", ""),
         (f"{event.role:<10}", ""),
@@ -96,7 +96,8 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _clock(t: int) -> str:
+def wall_clock(t: int) -> str:
+    """The time of an event as a clock on the wall here shows it."""
     seconds, nanoseconds = divmod(t, 10**9)
     try:
         wall = time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -329,7 +329,9 @@ def pattern(template: str) -> str:
     for literal, field, how, _ in string.Formatter().parse(template):
         said += literal
         if field is not None and how not in _SILENT:
-            said += {"last": "Last time"}.get(how, "") or (", " * (how in _ANSWERS) + field.upper())
+            said += {"last": "Last time"}.get(how or "", "") or (
+                ", " * (how in _ANSWERS) + field.upper()
+            )
     return said
 
 

@@ -1,4 +1,4 @@
-"""Commands for one who learns: what a word means, and why a node does not lead."""
+"""Commands for a learner: what a word means, and why a node does not lead."""
 
 from __future__ import annotations
 
@@ -54,13 +54,15 @@ def explain(context: Context, topic: tuple[str, ...], as_json: bool) -> None:
 )
 @click.argument("node", required=False, type=NODE, metavar="[NODE]")
 @as_json
-def why(context: Context, node: str | None, as_json: bool) -> None:
+def why_command(context: Context, node: str | None, as_json: bool) -> None:
     """`launcher why`."""
     # Start-up time: loads the client, sockets and what reads logs.
     from launcher.control.targets import parse_id
+    from launcher.learn.why import gather, why
 
+    wanted = None if node is None else parse_id(node)
     cluster = context.cluster()
-    told = cluster.why(None if node is None else parse_id(node))
+    told = why(gather(cluster.status(), cluster.timeline()), wanted)
     if as_json:
         print_json({"node": node, "why": told})
         return

@@ -22,6 +22,7 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
     """`launcher ps`."""
     # Start-up time: loads what describes nodes, and tabulate.
     from launcher.cli.status_table import status_table
+    from launcher.learn.standing import remarks
 
     cluster = context.cluster()
     while True:
@@ -32,6 +33,8 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
             if watch and sys.stdout.isatty():
                 click.clear()
             click.echo(status_table(status, wants_colour()))
+            for remark in remarks(status):
+                click.echo(remark)
         if not watch:
             return
         time.sleep(_WATCH_INTERVAL_S)
