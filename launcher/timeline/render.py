@@ -48,7 +48,7 @@ def render(
         ((clock or wall_clock)(event.t), _DIM),
         (f"{name(event.node):<4}", _node_colour(event.node)),
         (f"t{event.term:<3}", ""),
-        (f"{event.role:<10}", ""),
+        (f"{event.role:<13}", ""),
         (f"c{event.commit:<6}", _DIM),
     ]
     level = _LEVEL_COLOURS.get(event.level, "")
@@ -59,6 +59,11 @@ def render(
     if rest:
         parts.append((" ".join(f"{key}={_value(value)}" for key, value in rest.items()), _DIM))
     return _line([(_printable(text), style) for text, style in parts], colour, width)
+
+
+def legend() -> str:
+    """What the columns are, in the width of the columns."""
+    return f"{'time':<12} {'node':<4} {'term':<4} {'role':<13} {'commit':<7} what happened"
 
 
 def _line(parts: list[tuple[str, str]], colour: bool, width: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Commands that show how a cluster is and what has happened, and that wait for it."""
+"""Commands that show how a cluster is, and that wait for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 
 from launcher.cli.context import Context
 from launcher.cli.output import print_json, status_json, wants_colour
-from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER
 from launcher.cli.rows import as_json, positive_timeout, row, timeout
 
 _WATCH_INTERVAL_S = 1.0
@@ -93,37 +92,3 @@ def config(context: Context, as_json: bool) -> None:
         print_json(config)
     else:
         click.echo(render(config), nl=False)
-
-
-@row(
-    "timeline",
-    "Show what happened on all nodes, in one order; also after the cluster has stopped.",
-)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
-@click.option("-n", "--count", type=click.IntRange(min=0), help="Only the last COUNT events.")
-@click.option("--node", type=PROCESS_NUMBER, help="Only events of this node; 0 is the supervisor.")
-@click.option(
-    "--since", metavar="T", help="Only events after T: an age such as 10s or 5m, or an ISO time."
-)
-@click.option(
-    "--event", type=EVENT, metavar="GLOB", help="Only events with such a name: 'election.*'."
-)
-@click.option("--level", type=LEVEL, help="At least debug, info, warn or error.")
-@as_json
-def timeline(
-    context: Context,
-    follow: bool,
-    count: int | None,
-    node: int | None,
-    since: str | None,
-    event: str | None,
-    level: str | None,
-    as_json: bool,
-) -> None:
-    """`launcher timeline`."""
-    # Start-up time: loads what reads logs, and what knows whether the cluster still runs.
-    from launcher.cli.events import show_timeline
-    from launcher.timeline.filter import Filter
-
-    wanted = Filter(node=node, since=since, event=event, level=level)
-    show_timeline(context.load_config(), wanted, count=count, follow=follow, as_json=as_json)

@@ -284,14 +284,14 @@ def test_what_cannot_be_chosen_is_refused() -> None:
 def said(event: str, **fields: object) -> str:
     """What stands behind the columns."""
     shown = render(an_event(event, **fields))
-    prefix = re.match(r"14:13:20\.123 \S+ +t4   leader     c17     ", shown)
+    prefix = re.match(r"14:13:20\.123 \S+ +t4   leader        c17     ", shown)
     assert prefix, shown
     return shown[prefix.end() :]
 
 
 def test_the_columns() -> None:
     assert render(an_event("leader.elected", votes=[1, 3, 5])) == (
-        "14:13:20.123 n3   t4   leader     c17     "
+        "14:13:20.123 n3   t4   leader        c17     "
         "n3 became leader of term 4 with votes from n1, n5"
     )
     assert render(an_event("cluster.down", node=0)).startswith("14:13:20.123 sup  t4")
