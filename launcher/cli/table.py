@@ -49,6 +49,9 @@ ROWS = {
 }
 """Where each command is, in the order in which the help lists them."""
 
+NOT_AT_PROMPT = ("up", "repl", "completion")
+"""The commands that the prompt does not have."""
+
 
 @click.group(
     cls=LazyGroup,

@@ -36,9 +36,7 @@ def explain(context: Context, topic: tuple[str, ...], as_json: bool) -> None:
         for section, names in listed.items():
             click.echo(f"{section}:")
             click.echo(_wrapped(", ".join(names), indent="  "))
-        click.echo(
-            "`launcher explain TOPIC` explains one of them; § is a section of the Raft paper."
-        )
+        click.echo("explain TOPIC explains one of them; § is a section of the Raft paper.")
         return
     paragraphs = topics.explain(" ".join(topic))
     if as_json:

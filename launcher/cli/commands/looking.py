@@ -41,17 +41,23 @@ def ps(context: Context, watch: bool, as_json: bool) -> None:
 
 @row(
     "wait",
-    "Wait until the cluster is in a state; fail as soon as it cannot get there. Without an option: "
-    "until there is a leader.",
+    "Wait until all that the options name is true; without an option, until there is a leader. "
+    "When --timeout is over (10 s by default), the exit status is 4. When it cannot become true, "
+    "because too few nodes are up, the command ends at once with status 1.",
 )
 @click.option(
     "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
 )
-@click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
+@click.option(
+    "--commit",
+    type=click.IntRange(min=0),
+    metavar="INDEX",
+    help="The entry with this INDEX is committed.",
+)
 @click.option(
     "--converged",
     is_flag=True,
-    help="All members that are up have the same log and have applied all of it.",
+    help="All members that are up have the leader's whole log, and have applied all of it.",
 )
 @timeout
 @as_json
