@@ -39,10 +39,10 @@ def show_timeline(
         found = history.events(config, wanted, follow=True, count=count)
     else:
         found = _last(history.events(config, wanted, follow=False), count)
-    if legend:
-        click.echo(columns())
     term = 0
-    for event in found:
+    for number, event in enumerate(found):
+        if legend and number == 0:
+            click.echo(columns())
         if legend and event.term > term > 0:
             click.echo()
         term = max(term, event.term)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from unicodedata import category
 
@@ -72,6 +73,11 @@ def run_line(context: Context, line: str, called: str = "this line") -> int | No
         return None
     if words[0] == "help":
         return _help(context, words[1:])
+    if launcher.load(words[0]) is None and not words[0].startswith("-"):
+        near = get_close_matches(words[0], [*names(), "help", *LEAVE], 1)
+        hint = f"; did you mean :{near[0]}?" if near else ";"
+        shell.report(f"no command {words[0]!r}{hint} `:help` lists the commands")
+        return 2
     return shell.run(words, context)
 
 

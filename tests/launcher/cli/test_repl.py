@@ -97,7 +97,12 @@ def test_errors_name_commands_of_the_prompt(capsys: pytest.CaptureFixture[str]) 
     assert prompt.type(":kill leader")[2] == (
         "launcher: there is no leader now: `:wait --leader` waits for one\n"
     )
-    assert "See `:help`" in prompt.type(":nonsense")[2]
+    assert prompt.type(":nonsense") == (
+        2,
+        "",
+        "launcher: no command 'nonsense'; `:help` lists the commands\n",
+    )
+    assert "; did you mean :quit? " in prompt.type(":quitt")[2]
     assert for_prompt("`launcher start 3`, `launcher up` and `launcher kill --help`") == (
         "`:start 3`, `launcher up` and `:help kill`"
     )
