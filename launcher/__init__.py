@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
     from launcher.life import DownReport
+    from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
     from node.errors import CommandError
@@ -41,6 +42,7 @@ _HOMES = {
     "Client": "launcher.client.client",
     "Cluster": "launcher.cluster",
     "ClusterConfig": "launcher.config",
+    "ClusterLog": "launcher.logs",
     "ClusterStatus": "launcher.control.status",
     "CommandError": "node.errors",
     "ConfigError": "launcher.errors",
@@ -68,6 +70,7 @@ __all__ = [
     "Client",
     "Cluster",
     "ClusterConfig",
+    "ClusterLog",
     "ClusterStatus",
     "CommandError",
     "ConfigError",

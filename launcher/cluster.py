@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import forked, life
-from launcher.client.answers import ReadAnswer, Submitted
+from launcher.client.answers import ReadAnswer, Submitted, encoded
 from launcher.client.client import Client, NoAnswer
 from launcher.client.shared_client import SharedClient
 from launcher.config import ClusterConfig
@@ -40,6 +40,7 @@ from node.wire import LinkFault
 
 if TYPE_CHECKING:
     from launcher.client.subscriber import Message
+    from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
 
@@ -161,10 +162,8 @@ class Cluster:
         return seen
 
     def how_it_died(self) -> str:
-        """Why the cluster that this object has started is gone, if nobody has stopped it.
-
-        One line; empty while the cluster runs, and when it was stopped.
-        """
+        """Why the cluster that this object has started is gone, if nobody has stopped it: one line;
+        empty while the cluster runs, and when it was stopped."""
         return self._life.how_it_died(self.config)
 
     def destroy(self) -> None:
@@ -261,9 +260,7 @@ class Cluster:
 
     def transfer(self, target: str | int) -> HandedOver:
         """Has the leader transfer its leadership to a node; returns when that node leads.
-
-        Raises LauncherError when it does not lead within an election timeout.
-        """
+        Raises LauncherError when it does not lead within an election timeout."""
         handed_over = self._call(requests.Transfer(_words([target]))).handed_over
         assert handed_over is not None, "the reply to a transfer names the leader"
         return handed_over
@@ -334,7 +331,7 @@ class Cluster:
         committed nevertheless; UsageError for an impossible entry; NoAnswer when there is none in
         time: the entry may be committed or not, and `error.resend()` has it take effect once.
         """
-        done = self._client().submit(_encoded(entry), timeout_s=timeout_s)
+        done = self._client().submit(encoded(entry), timeout_s=timeout_s)
         if done.error is not None:
             raise CommandError(done.error)
         return done
@@ -350,8 +347,8 @@ class Cluster:
         raises as `submit`; the entries before an impossible one are answered first, unless they are
         a list. NoAnswer has the unanswered entries; one more may have been read and not sent.
         """
-        encoded = map(_encoded, entries)
-        given = list(encoded) if isinstance(entries, list | tuple) else encoded
+        lazily = map(encoded, entries)
+        given = list(lazily) if isinstance(entries, list | tuple) else lazily
         return self._client().submit_many(given, timeout_s=timeout_s)
 
     def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
@@ -385,8 +382,8 @@ class Cluster:
         timeout_s: float | None = None,
     ) -> list[ReadAnswer]:
         """As `read`, with an answer for each query, all of them at one point of the log."""
-        encoded = list(map(_encoded, queries))
-        return self._client().read(encoded, stale=stale, node=node, timeout_s=timeout_s)
+        asked = list(map(encoded, queries))
+        return self._client().read(asked, stale=stale, node=node, timeout_s=timeout_s)
 
     def watch(self, first: int | None = None, *, node: NodeId | None = None) -> Iterator[Message]:
         """The messages of a cluster whose machine is `multicast`, each once and in order, for ever.
@@ -404,6 +401,13 @@ class Cluster:
             return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
 
         return forked.Own(messages(ask, first), "watch")
+
+    def log(self, *targets: str | int, first: int | None = None, count: int = 20) -> ClusterLog:
+        """What `count` indexes of the nodes' logs hold, from `first` on; by default the last ones.
+        The files of nodes that do not answer are read; also when the cluster is down."""
+        from launcher.logs import read  # start-up time
+
+        return read(self.config, _words(targets), first, count)
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """The events of all nodes in one order; also when the cluster is down.
@@ -439,11 +443,6 @@ class Cluster:
         reply = self._call(requests.AskStatus(), STATUS_TIMEOUT_S)
         assert reply.status is not None, "the reply to AskStatus has a status"
         return reply.status, reply.restarting
-
-
-def _encoded(text: str | bytes) -> bytes:
-    """As bytes; surrogates become the bytes that Python decoded them from (see os.fsencode)."""
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
 
 
 def _words(targets: Iterable[str | int]) -> list[str]:

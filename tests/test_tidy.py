@@ -48,6 +48,7 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 WINGS: dict[str, str] = {
     "launcher.plain": "",
+    "launcher.log_table": "",
     "node.errors": "",
     "launcher.errors": "launcher.plain node.errors",
     "node.events": "",
@@ -97,15 +98,20 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
         "launcher.supervision launcher.supervisor"
     ),
+    "launcher.logs": (
+        "launcher.config launcher.control launcher.errors launcher.folders node.errors node.raft "
+        "node.storage node.wire"
+    ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
     "launcher.cluster": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.history launcher.life launcher.timeline node.errors node.raft "
-        "node.wire"
+        "launcher.forked launcher.history launcher.life launcher.logs launcher.timeline "
+        "node.errors node.raft node.wire"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.life launcher.timeline node.errors node.machines node.wire"
+        "launcher.folders launcher.life launcher.logs launcher.timeline node.errors "
+        "node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -117,11 +123,11 @@ WINGS: dict[str, str] = {
         "launcher.settings launcher.supervisor launcher.timeline node.errors node.events "
         "node.faults node.machines node.raft node.server node.storage node.wire"
     ),
-    "launcher.simulation.stage": "launcher.errors node.errors node.raft",
+    "launcher.simulation.stage": "launcher.errors launcher.log_table node.errors node.raft",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
-        "launcher.plain launcher.settings "
+        "launcher.log_table launcher.logs launcher.plain launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
         "node.errors node.events node.machines node.process node.wire"
     ),

@@ -19,6 +19,7 @@ ROWS = {
     "up": f"{_COMMANDS}.lifecycle:up",
     "down": f"{_COMMANDS}.lifecycle:down",
     "ps": f"{_COMMANDS}.looking:ps",
+    "log": f"{_COMMANDS}.looking:log",
     "wait": f"{_COMMANDS}.looking:wait",
     "config": f"{_COMMANDS}.looking:config",
     "kill": f"{_COMMANDS}.faults:kill",

@@ -4,6 +4,7 @@
 `multiprocessing.connection` (a length of four bytes), each a JSON object. A request names its `op`:
 
     status                              {"ok": true, "status": {...}, "restarting": [3]}
+    log {nodes, first_index, count}     {"ok": true, "logs": {"1": {...}}}
     kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
     stop, pause, resume, snapshot {targets}
     start {targets, other_machine_code}
@@ -56,12 +57,26 @@ node several times."""
 _BUSY_PAUSE_S = 0.05
 """So long who finds the supervisor busy waits before it asks again."""
 
+MOST_LOG_ENTRIES = 1000
+"""No request asks for more entries of each log."""
+
 MOST_LINK_FAULTS = 4096
 """More than four for each direction of each link of the largest cluster."""
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
     """How is everybody?"""
+
+
+class AskLogs(msgspec.Struct, frozen=True, tag_field="op", tag="log"):
+    """What is in the logs of these nodes, from `first_index` on? No more entries than `count`.
+
+    A node that does not run, is paused or hangs is not in the answer.
+    """
+
+    nodes: list[NodeId]
+    first_index: int
+    count: int
 
 
 class Kill(msgspec.Struct, frozen=True, tag_field="op", tag="kill"):
@@ -169,6 +184,7 @@ class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
 
 Request: TypeAlias = (
     AskStatus
+    | AskLogs
     | Kill
     | StopNodes
     | StartNodes
@@ -203,6 +219,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     busy: bool = False
     chosen: list[Chosen] = []
     status: ClusterStatus | None = None
+    logs: dict[NodeId, wire.LogPart] = {}
     restarting: list[NodeId] = []
     groups: list[list[NodeId]] = []
     handed_over: HandedOver | None = None
@@ -218,6 +235,8 @@ def check(request: Request) -> None:
     Whom the targets mean is not looked at here: that takes the cluster
     (`launcher/control/targets.py`)."""
     match request:
+        case AskLogs(nodes, first_index, count):
+            _check_logs(nodes, first_index, count)
         case Kill(_, name):
             parse_signal(name)
         case AddNodes(count):
@@ -234,6 +253,15 @@ def check(request: Request) -> None:
             pass
     targets: list[str] = getattr(request, "targets", [])
     _check_length("the targets", sum(len(target) + 1 for target in targets))
+
+
+def _check_logs(nodes: list[NodeId], first_index: int, count: int) -> None:
+    if len(nodes) > MAX_NODES:
+        raise UsageError(f"log takes at most {MAX_NODES} nodes, not {len(nodes)}")
+    if not 1 <= first_index < 1 << 63:
+        raise UsageError(f"the first entry of a log has index 1: --from takes no {first_index}")
+    if not 1 <= count <= MOST_LOG_ENTRIES:
+        raise UsageError(f"log shows 1 to {MOST_LOG_ENTRIES} entries at a time, not {count}")
 
 
 def _check_length(what: str, characters: int) -> None:

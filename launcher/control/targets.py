@@ -35,6 +35,7 @@ Action: TypeAlias = Literal[
     "resume",
     "snapshot",
     "partition",
+    "log",
     "disk",
     "disk ok",
 ]
@@ -173,7 +174,7 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop" | "disk":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "disk ok":
+        case "restart" | "remove" | "rebuild" | "partition" | "log" | "disk ok":
             return status.nodes
 
 
@@ -188,6 +189,7 @@ _IDLE = {
     "pause": "no node is running that is not paused",
     "resume": "no node is paused",
     "snapshot": "no node is running that is not paused",
+    "log": "there is no node",
     "partition": "the other groups have taken every node",
     "disk": "no node is running",
     "disk ok": "there is no node",

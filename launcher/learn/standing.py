@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 
 from launcher.control.status import ClusterStatus
 
 
-def remarks(status: ClusterStatus) -> list[str]:
-    """One line for each thing that a reader may take for a fault."""
-    return [*_two_leaders(status), *_commits_that_lag(status)]
+def remarks(status: ClusterStatus, width: int | None = None) -> list[str]:
+    """A sentence for each thing that a reader may take for a fault, in lines of at most `width`."""
+    found = [*_two_leaders(status), *_commits_that_lag(status)]
+    return found if width is None else [line for one in found for line in wrap(one, width)]
 
 
 def _two_leaders(status: ClusterStatus) -> Iterator[str]:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from launcher.control.status import ClusterStatus, NodeStatus, counted
 from launcher.errors import LauncherError
@@ -36,46 +36,27 @@ _OF_ELECTIONS = frozenset(
 class Facts:
     """What is known.
 
-    cut: the links, from sender to receiver, on which every message is lost
     events: of elections, since the cluster is up, in their order
-    heard_s: how long ago each node last heard a leader, in seconds, where that is known
     """
 
     status: ClusterStatus
-    cut: frozenset[tuple[NodeId, NodeId]] = frozenset()
     events: Sequence[Event] = ()
-    heard_s: Mapping[NodeId, float] = field(default_factory=dict)
 
     def is_cut(self, one: NodeId, other: NodeId) -> bool:
-        """Whether the link between them is cut, in one direction or both."""
-        return (one, other) in self.cut or (other, one) in self.cut
+        """Whether messages between them are lost, in one direction or both."""
+        node = self.status.node(one)
+        return other in (*node.cut_off_from, *node.cannot_send_to, *node.cannot_hear)
 
 
 def gather(status: ClusterStatus, timeline: Iterable[Event]) -> Facts:
     """The facts out of a status and of all events so far."""
     kept: deque[Event] = deque(maxlen=MOST_EVENTS)
-    cut: frozenset[tuple[NodeId, NodeId]] = frozenset()
     for event in timeline:
         if event.event == "supervisor.started":
             kept.clear()
-            cut = frozenset()
-        elif event.event == "fault.injected":
-            fields = event.fields
-            if fields.get("fault") == "partition":
-                cut = _between(fields.get("groups"))
-        elif event.event == "fault.healed" and not {"targets", "fault"} & event.fields.keys():
-            cut = frozenset()
         elif event.event in _OF_ELECTIONS:
             kept.append(event)
-    return Facts(status, cut, tuple(kept))
-
-
-def _between(groups: object) -> frozenset[tuple[NodeId, NodeId]]:
-    """The links that a partition into these groups cuts."""
-    if not isinstance(groups, list):
-        return frozenset()
-    side = {node: number for number, group in enumerate(groups) for node in group}
-    return frozenset((a, b) for a in side for b in side if side[a] != side[b])
+    return Facts(status, tuple(kept))
 
 
 def why(
@@ -166,7 +147,7 @@ def _others(facts: Facts, node: NodeStatus) -> Iterator[str]:
     votes = _votes(facts, leader, term)
     elected = f", elected with the votes of {_names(votes)}" if votes else ""
     if node.state == "up" and node.leader == leader and node.term == term:
-        heard = facts.heard_s.get(node.id)
+        heard = node.leader_heard_s
         ago = "" if heard is None else f" (last {_ago(heard)} ago)"
         yield (
             f"n{node.id} follows n{leader}, which leads term {term} and is heard{ago}{elected}. "

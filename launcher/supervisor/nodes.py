@@ -22,7 +22,7 @@ from pathlib import Path
 
 from launcher.config import ClusterConfig
 from launcher.control.divergence import event_of
-from launcher.control.status import ClusterStatus, NodeStatus, cluster_status
+from launcher.control.status import ClusterStatus, NodeStatus, cluster_status, with_cuts
 from launcher.errors import LauncherError, one_line
 from launcher.folders import private
 from launcher.folders.ownership import folder_at
@@ -32,6 +32,7 @@ from launcher.supervisor.claim import Claim
 from launcher.supervisor.describing import describe
 from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
+from launcher.supervisor.log_questions import LogQuestions
 from launcher.supervisor.node_config import node_config
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
@@ -66,6 +67,7 @@ class Nodes:
         self.roster = Roster(claim, policy)
         self.all = self.roster.all
         self._questions = Questions(self.roster)
+        self.logs = LogQuestions(self.roster)
         self.closed = False
         self.trouble = ""
         """what the change under way waits for, where it does not get on"""
@@ -298,6 +300,9 @@ class Nodes:
         if isinstance(message, wire.TransferEnded):
             self._questions.answered(node_id, message)
             return
+        if isinstance(message, wire.LogPart):
+            self.logs.answered(node_id, message)
+            return
         if isinstance(message, wire.LifeBegun):
             if self._admit_code(node, message.machine_code):
                 self._record_life(node, message.sequence)
@@ -368,6 +373,7 @@ class Nodes:
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
+        nodes = with_cuts(nodes, self.faults.links.faults)
         status = cluster_status(self._config.name, os.getpid(), nodes, said, self.roster.led_term)
         return with_reasons(status, self.roster.change, self.trouble)
 

@@ -65,6 +65,8 @@ class Operations:
             case control.AskStatus():
                 status = await self._nodes.status()
                 return Reply(ok=True, status=status, restarting=self._nodes.restarting())
+            case control.AskLogs(ids, first_index, count):
+                return Reply(ok=True, logs=await self._nodes.logs.ask(ids, first_index, count))
             case control.Kill(targets, name):
                 number = control.parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))

@@ -50,6 +50,7 @@ from node.storage.disk import OsDisk, held
 from node.wire import (
     ChangeMembership,
     CodeRefused,
+    GetLog,
     GetStatus,
     LifeBegun,
     LifeRecorded,
@@ -418,9 +419,8 @@ class Node:
                         self._recorded.set_result(None)
                 case CodeRefused():
                     self._fail(MachineError(message.reason))
-                case GetStatus():
-                    if self._server is not None:
-                        self._reports.tell_status(self._server, message.request)
+                case GetStatus() | GetLog():
+                    self._reports.answer(self._server, message, self._loop.time())
         except Exception as error:
             self._fail(error)
 

@@ -59,10 +59,24 @@ class Reports:
 
     # -- status ----------------------------------------------------------------------------------
 
-    def tell_status(self, server: Server, request: int = 0) -> None:
-        """How the node sees the world, how its disk does, and which faults are in force."""
+    def answer(
+        self, server: Server | None, asked: wire.GetStatus | wire.GetLog, now: float
+    ) -> None:
+        """Answers the supervisor, once there is a server."""
+        if server is None:
+            return
+        if isinstance(asked, wire.GetLog):
+            self.tell(server.log_part(asked))
+        else:
+            self.tell_status(server, asked.request, now)
+
+    def tell_status(self, server: Server, request: int = 0, now: float | None = None) -> None:
+        """How the node sees the world, how its disk does, and which faults are in force.
+
+        now: seconds on the loop's clock; by default the time of the server's last step
+        """
         status = msgspec.structs.replace(
-            server.status(request), disk_stalled=server.state.disk.stalled
+            server.status(request, now), disk_stalled=server.state.disk.stalled
         )
         self.tell(self._faults.add_to(status))
 

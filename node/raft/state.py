@@ -3,8 +3,7 @@
 `RaftState` is data, and the questions about it that every part of the core asks. Its names are
 those of Figure 2. Beside them stand the timers, which are points in time compared with `now`, and
 the outbox: messages and events that the next `Ready` will carry. What one part alone works with
-has a class of its own here (`Transfer`, `DiskAtWork`, `Reads`, `Lease`); the module named in its
-docstring changes it.
+has a class of its own (`Transfer`, `Reads`, ...); the module that its docstring names changes it.
 """
 
 from __future__ import annotations
@@ -34,10 +33,7 @@ from node.raft.streaks import Streaks
 
 
 class Role(enum.Enum):
-    """What a server is (Figure 4). A candidate with `pre_vote` set still asks for pre-votes.
-
-    `roles.py` has what each of them means and how one becomes another.
-    """
+    """What a server is (Figure 4); `roles.py` has what each means and how one becomes another."""
 
     FOLLOWER = "follower"
     CANDIDATE = "candidate"
@@ -356,6 +352,11 @@ class RaftState:
         return self.elected_time_us + int((self.now - self.elected_at) * 1e6)
 
     @property
+    def role_name(self) -> str:
+        """Its role in words: a candidate in the paper's sense has begun a term (thesis §9.6)."""
+        return "pre-candidate" if self.pre_vote else self.role.value
+
+    @property
     def hears_a_leader(self) -> bool:
         """A live leader has been heard within the shortest election timeout: then this server
         helps nobody to depose it (§6, thesis §4.2.3). A leader counts as heard by itself while it
@@ -430,7 +431,7 @@ class RaftState:
 
     def note(self, level: str, event: str, **fields: object) -> None:
         """Record an event for the event log."""
-        role, commit = self.role.value, self.commit_index
+        role, commit = self.role_name, self.commit_index
         self.notes.append(Note(level, event, self.current_term, role, commit, fields))
 
     # -- the election timer ----------------------------------------------------------------------
@@ -443,8 +444,7 @@ class RaftState:
         )
 
     def shorten_election_timer(self, least: float, most: float) -> None:
-        """Wait between `least` and `most` hint delays, or less if the timeout is due before: there
-        is no leader to wait for."""
+        """Wait between `least` and `most` hint delays, or less if the timeout is due before."""
         delay = self.timing.hint_delay_s
         hinted = self.now + self.random.uniform(least * delay, most * delay)
         self.election_deadline = min(self.election_deadline, hinted)

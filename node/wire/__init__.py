@@ -11,6 +11,7 @@ nothing is ever pickled. There are three conversations:
 
     framing     frames: a body behind its length, and the reader that cuts a stream into bodies
     client      what a client and a node say to each other
+    log         the entries of a log, as they are shown
     control     what the supervisor and a node say to each other
     peers       what nodes say to each other
     config      what a node process is told when it starts
@@ -50,13 +51,16 @@ from node.wire.control import (
     DiskFault,
     DiskFaultKind,
     Failed,
+    GetLog,
     GetStatus,
     LifeBegun,
     LifeRecorded,
     LinkFault,
     LinkLost,
     Listen,
+    LogPart,
     NewLink,
+    Peer,
     SetDiskFault,
     SetFaults,
     Status,
@@ -76,6 +80,11 @@ from node.wire.framing import (
     decode_with,
     frame,
     frames,
+)
+from node.wire.log import (
+    EntryKind,
+    LogEntry,
+    entries_of,
 )
 from node.wire.peers import (
     decode_rpc,
@@ -97,17 +106,22 @@ __all__ = [
     "DiskFault",
     "DiskFaultKind",
     "Ending",
+    "EntryKind",
     "Failed",
     "FrameReader",
+    "GetLog",
     "GetStatus",
     "LifeBegun",
     "LifeRecorded",
     "LinkFault",
     "LinkLost",
     "Listen",
+    "LogEntry",
+    "LogPart",
     "NewLink",
     "NodeConfig",
     "OutOfOrder",
+    "Peer",
     "Read",
     "ReadResult",
     "Redirect",
@@ -133,6 +147,7 @@ __all__ = [
     "encode",
     "encode_client",
     "encode_config",
+    "entries_of",
     "frame",
     "frames",
     "join_submits",

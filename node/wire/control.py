@@ -11,6 +11,7 @@ import msgspec
 
 from node.raft.messages import Membership, NodeId
 from node.wire.framing import decode_with
+from node.wire.log import LogEntry
 
 # -- from the supervisor -------------------------------------------------------------------------
 
@@ -80,6 +81,18 @@ class GetStatus(msgspec.Struct, frozen=True, tag=True):
     request: int
 
 
+class GetLog(msgspec.Struct, frozen=True, tag=True):
+    """Answer with a `LogPart` that carries `request`: the entries from `first_index` on.
+
+    most_entries, most_bytes: no more entries, and no more of their text
+    """
+
+    request: int
+    first_index: int
+    most_entries: int
+    most_bytes: int
+
+
 class LifeRecorded(msgspec.Struct, frozen=True, tag=True):
     """What the node's `LifeBegun` said is on record: it may speak to others now."""
 
@@ -135,6 +148,7 @@ ToNode: TypeAlias = (
     | SetDiskFault
     | NewLink
     | GetStatus
+    | GetLog
     | TakeSnapshot
     | ChangeMembership
     | TransferLeadership
@@ -145,6 +159,24 @@ ToNode: TypeAlias = (
 
 
 # -- from the node -------------------------------------------------------------------------------
+
+
+class Peer(msgspec.Struct, frozen=True, array_like=True):
+    """What a leader believes of one peer (`node/raft/progress.py`).
+
+    mode: `probe`, `replicate` or `snapshot`
+    in_flight, in_flight_bytes: AppendEntries that are sent and not acknowledged; in mode
+        `snapshot`, how many bytes of it the peer has not acknowledged yet
+    heard_s: seconds since it last replied in this term; None: it has not
+    """
+
+    id: NodeId
+    next_index: int
+    match_index: int
+    mode: str
+    in_flight: int
+    in_flight_bytes: int
+    heard_s: float | None
 
 
 class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -188,6 +220,32 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """how many messages of peers made no sense in this life"""
     faults: list[int] = []
     """the ids of the faults that are in force here"""
+    voted_for: NodeId | None = None
+    election_in_s: float | None = None
+    """until its election timeout; below 0 when that is due; None: it leads"""
+    leader_heard_s: float | None = None
+    """since it last heard a leader; None: it leads, or has heard none in this life"""
+    peers: list[Peer] = []
+    """a leader's view of its peers"""
+
+
+class LogPart(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """What a node's log holds from some index on, and what else is shown beside it.
+
+    commit_index: None: it is not known, because the process does not answer
+    first_index: of the log; what comes before it is only in the snapshot
+    snapshot_index: up to where its newest snapshot reaches; 0: it has none
+    """
+
+    request: int = 0
+    role: str
+    term: int
+    voted_for: NodeId | None
+    commit_index: int | None
+    first_index: int
+    last_index: int
+    snapshot_index: int
+    entries: list[LogEntry]
 
 
 class LinkLost(msgspec.Struct, frozen=True, tag=True):
@@ -237,7 +295,9 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
-ToSupervisor: TypeAlias = Status | LifeBegun | LinkLost | Failed | Stopping | TransferEnded
+ToSupervisor: TypeAlias = (
+    Status | LogPart | LifeBegun | LinkLost | Failed | Stopping | TransferEnded
+)
 
 
 # -- bytes ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ What else it does stands in the file `behave` of its data folder, a JSON object:
     {"exit": 7, "times": 2}                 only in its first two lives after that
     {"stubborn": true}                      takes no notice of Stop and SIGTERM
     {"silent": true}                        runs, and never says a word
+    {"tells_no_log": true}                  says how it is, and never what is in its log
 """
 
 from __future__ import annotations
@@ -92,6 +93,27 @@ class FakeNode:
             )
         )
 
+    def log(self, asked: wire.GetLog) -> None:
+        """Ten entries, whose commands name the node; more than are asked for are not told."""
+        first, node = asked.first_index, self.config.node_id
+        entries = [
+            wire.LogEntry(index, 1, "command", b"of n%d" % node, 5)
+            for index in range(first, min(10, first + asked.most_entries - 1) + 1)
+        ]
+        self.say(
+            wire.LogPart(
+                request=asked.request,
+                role="follower",
+                term=1,
+                voted_for=1,
+                commit_index=10,
+                first_index=1,
+                last_index=10,
+                snapshot_index=0,
+                entries=entries,
+            )
+        )
+
     def run(self) -> int:
         self.events.emit("info", "node.started", 1, "follower", 0, pid=os.getpid())
         while True:
@@ -135,6 +157,9 @@ class FakeNode:
                     self.status(0)
                 case wire.GetStatus(request):
                     self.status(request)
+                case wire.GetLog():
+                    if not self.behave.get("tells_no_log"):
+                        self.log(message)
         return True
 
 

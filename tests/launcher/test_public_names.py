@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import launcher
 from launcher.cli import table
 from launcher.client.subscriber import Message
+from launcher.logs import ClusterLog
 from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
 
@@ -63,7 +64,7 @@ def ours(hint: object) -> Iterator[str]:
 
 
 def test_whatever_a_cluster_takes_or_returns_is_public() -> None:
-    late = {"Event": Event, "Filter": Filter, "Message": Message}
+    late = {"ClusterLog": ClusterLog, "Event": Event, "Filter": Filter, "Message": Message}
     found: set[str] = set()
     for name, method in vars(launcher.Cluster).items():
         if name.startswith("_"):

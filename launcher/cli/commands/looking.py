@@ -2,41 +2,99 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import click
 
 from launcher.cli.context import Context
-from launcher.cli.output import print_json, status_json, wants_colour
-from launcher.cli.rows import as_json, positive_timeout, row, timeout
+from launcher.cli.output import columns, print_json, status_json, wants_colour
+from launcher.cli.parameters import TARGETS
+from launcher.cli.rows import TARGET_HELP, as_json, positive_timeout, row, timeout
 
 _WATCH_INTERVAL_S = 1.0
 
 
 @row("ps", "Show every node: state, role, term, indexes, process. (alias: status)")
-@click.option("--watch", is_flag=True, help="Show them again every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show them again every second, in place, until Ctrl-C.")
+@click.option(
+    "--raft",
+    is_flag=True,
+    help="Show Raft's own state: votes, timeouts, and what the leader knows of each peer.",
+)
+@click.option(
+    "--narrow",
+    is_flag=True,
+    help="Fit 80 columns, or the terminal, where it is narrower than the whole table.",
+)
 @as_json
-def ps(context: Context, watch: bool, as_json: bool) -> None:
+def ps(context: Context, watch: bool, raft: bool, narrow: bool, as_json: bool) -> None:
     """`launcher ps`."""
     # Start-up time: loads what describes nodes, and tabulate.
-    from launcher.cli.status_table import status_table
+    from launcher.cli.live import Live, can_redraw
+    from launcher.cli.status_table import shown
     from launcher.learn.standing import remarks
 
     cluster = context.cluster()
-    while True:
-        status = cluster.status()
-        if as_json:
-            print_json(status_json(status))
-        else:
-            if watch and sys.stdout.isatty():
-                click.clear()
-            click.echo(status_table(status, wants_colour()))
-            for remark in remarks(status):
-                click.echo(remark)
-        if not watch:
-            return
-        time.sleep(_WATCH_INTERVAL_S)
+
+    def text() -> str:
+        status, width = cluster.status(), columns()
+        table = shown(status, colour=wants_colour(), width=width, narrow=narrow, raft=raft)
+        return "\n".join([table, *remarks(status, width)])
+
+    if as_json:
+        print_json(status_json(cluster.status()))
+        while watch:
+            time.sleep(_WATCH_INTERVAL_S)
+            print_json(status_json(cluster.status()))
+    elif watch and can_redraw():
+        with Live() as screen:
+            while True:
+                screen.show(text())
+                time.sleep(_WATCH_INTERVAL_S)
+    else:
+        click.echo(text())
+        while watch:
+            time.sleep(_WATCH_INTERVAL_S)
+            click.echo(f"\n{text()}")
+
+
+@row(
+    "log",
+    "Show the nodes' logs side by side, as the Raft paper's Figure 7 draws them: the term of each "
+    "entry, what is committed, and where nodes differ. Without a TARGET: all nodes. The files of a "
+    "node that does not run are read; also after the cluster has stopped." + TARGET_HELP,
+)
+@click.argument("targets", nargs=-1, type=TARGETS, metavar="[TARGET...]")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="INDEX", help="The first index."
+)
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(1, 1000),
+    help="How many indexes; by default the last 20, or as many as fit on the terminal.",
+)
+@as_json
+def log(
+    context: Context,
+    targets: tuple[str, ...],
+    first: int | None,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """`launcher log`."""
+    # Start-up time: loads what reads logs.
+    from launcher.cli.log_view import DEFAULT_COUNT, fitting, log_json, log_lines
+
+    cluster = context.cluster_if_any()
+    shown = cluster.log(*targets, first=first, count=DEFAULT_COUNT if count is None else count)
+    if as_json:
+        print_json(log_json(shown))
+        return
+    width = columns()
+    if width is not None and count is None and first is None:
+        shown = fitting(shown, width)
+    click.echo("\n".join(log_lines(shown, width, colour=wants_colour())))
 
 
 @row(

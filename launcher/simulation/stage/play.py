@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from launcher.log_table import Row
 from launcher.simulation.stage import notation
 from launcher.simulation.stage.cores import Network, Stored, Witness, terms_of
 from launcher.simulation.stage.words import Unmet, Words, Wrong
@@ -212,7 +213,7 @@ class Play(Witness):
         """The name of the server that a vote went to, or `none`."""
         return "none" if voted_for is None else self.names[voted_for]
 
-    def row(self, node_id: NodeId) -> notation.Row:
+    def row(self, node_id: NodeId) -> Row:
         """The row of a server in the table of all logs."""
         server, disk = self.net.servers.get(node_id), self.net.disks[node_id]
         name = self.names[node_id]
@@ -221,9 +222,9 @@ class Play(Witness):
             vote = self.vote_of(hard_state.voted_for)
             terms = terms_of(disk.batches)
             base = disk.snapshot.last_included_index if disk.snapshot else 0
-            return notation.Row(name, "down", hard_state.current_term, vote, 0, terms, base)
+            return Row(name, "down", hard_state.current_term, vote, 0, terms, base)
         state = server.raft.state
         role = "pre-vote" if state.pre_vote else state.role.value
         vote, terms = self.vote_of(state.voted_for), self.net.log_terms(node_id)
         base, term = state.log.base_index, state.current_term
-        return notation.Row(name, role, term, vote, state.commit_index, terms, base)
+        return Row(name, role, term, vote, state.commit_index, terms, base)
