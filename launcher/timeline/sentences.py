@@ -223,6 +223,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} follows {leader:node}, the leader of term {term}{attempts:attempts}",
     ),
     "term.advanced": (
+        "{node:node} moved from term {previous} to term {term}: {by:node} has told it of that term",
         "{node:node} moved from term {previous} to term {term}",
         "{node:node} moved to term {term}",
     ),
@@ -285,15 +286,15 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "fault.injected": (
-        "injected: {fault} {groups:groups}",
-        "injected: {fault} {targets:nodes}",
-        "injected: {fault} {nodes:nodes}",
-        "injected: {fault}",
+        "fault injected: {fault} {groups:groups}",
+        "fault injected: {fault} {targets:nodes}",
+        "fault injected: {fault} {nodes:nodes}",
+        "fault injected: {fault}",
     ),
     "fault.healed": (
-        "healed: {fault} {targets:nodes}",
-        "healed: {targets:nodes}",
-        "healed: every link works again",
+        "fault ended: {fault} {targets:nodes}",
+        "fault ended: {targets:nodes} may run again",
+        "fault ended: every link works again",
     ),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",

@@ -412,7 +412,7 @@ class Raft:
             election.on_request_vote_reply(raft, sender, message)
             return False
         roles.become_follower(raft, None, f"term {message.term} has begun", by=sender)
-        roles.advance_term(raft, message.term)
+        roles.advance_term(raft, message.term, by=sender)
         return True
 
     def _answer_stale(self, sender: NodeId, message: Message) -> None:

@@ -24,14 +24,17 @@ from node.raft.state import CANDIDATE, FOLLOWER, LEADER, RaftState
 from node.raft.streaks import Lost
 
 
-def advance_term(raft: RaftState, term: int) -> None:
+def advance_term(raft: RaftState, term: int, **facts: object) -> None:
     """Enter `term`, which is later than any seen before. Its vote is not cast, and no leader of it
-    is known yet."""
+    is known yet.
+
+    facts: for the event log
+    """
     assert term > raft.current_term, "terms only rise"
     previous, raft.current_term = raft.current_term, term
     raft.voted_for = None
     raft.streaks.refused.clear()
-    raft.note("info", "term.advanced", previous=previous)
+    raft.note("info", "term.advanced", previous=previous, **facts)
 
 
 def become_follower(
