@@ -49,7 +49,7 @@ def run_line(context: Context, line: str, called: str = "this line") -> int | No
     if unseen is not None:
         shell.report(
             f"{called} has a control character in it, {_shown(unseen)}, and was not run; "
-            "`launcher submit -` in a shell takes entries of any bytes"
+            "`launcher submit -` takes entries of any bytes"
         )
         return 2
     if not line.startswith(":"):
