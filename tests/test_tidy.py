@@ -541,28 +541,23 @@ NOT_OUR_WORDS = {
 
 NOT_YET_PLAIN = frozenset(
     {
-        "launcher/benchmark/baseline.py", "launcher/benchmark/crashes.py",
-        "launcher/benchmark/crowd.py", "launcher/benchmark/elections.py",
-        "launcher/benchmark/failover.py", "launcher/benchmark/figure16.py",
-        "launcher/benchmark/growth.py", "launcher/benchmark/idle.py",
-        "launcher/benchmark/late_answers.py", "launcher/benchmark/load.py",
-        "launcher/benchmark/ports.py", "launcher/checking/budget.py",
-        "launcher/checking/checker.py", "launcher/cli/progress.py", "launcher/client/client.py",
-        "launcher/client/intake.py", "launcher/client/route.py", "launcher/client/session.py",
-        "launcher/cluster.py", "launcher/control/divergence.py", "launcher/control/requests.py",
-        "launcher/simulation/faults/schedule.py", "launcher/simulation/faults/target_cluster.py",
-        "launcher/simulation/situation.py", "launcher/simulation/watch.py",
-        "launcher/simulation/world.py", "launcher/supervisor/limits.py",
-        "launcher/supervisor/membership.py", "launcher/supervisor/nodes.py",
-        "launcher/timeline/reading.py", "launcher/timeline/render.py", "node/errors.py",
-        "node/faults/disks.py", "node/machines/election.py", "node/machines/registry.py",
-        "node/machines/sessions.py", "node/process/descriptors.py", "node/process/process.py",
-        "node/raft/__init__.py", "node/raft/raft.py", "node/raft/sanity.py",
-        "node/raft/transfer.py", "node/server/answering.py", "node/server/applying.py",
-        "node/server/clients.py", "node/server/server.py", "node/server/stretch.py",
-        "node/storage/salvage.py", "node/storage/snapshots.py", "node/wire.py",
+        "launcher/control/requests.py",
+        "launcher/simulation/faults/schedule.py",
+        "launcher/simulation/situation.py",
+        "launcher/simulation/world.py",
+        "launcher/supervisor/nodes.py",
+        "launcher/timeline/reading.py",
+        "launcher/timeline/render.py",
+        "node/faults/disks.py",
+        "node/server/answering.py",
+        "node/server/applying.py",
+        "node/server/clients.py",
+        "node/server/server.py",
+        "node/server/stretch.py",
+        "node/storage/salvage.py",
+        "node/storage/snapshots.py",
     }
-)  # fmt: skip
+)
 """Files of the product that have such phrases still. None is to be added."""
 
 

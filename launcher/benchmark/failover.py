@@ -87,7 +87,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of it: so many kills with the hint and as many without, and so many starts."""
+    """How much is measured.
+
+    kills: of the leader with the failure hint; the same number again without it
+    starts: of a cluster
+    """
 
     kills: int = 100
     ups: int = 10
@@ -186,7 +190,7 @@ def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -
 def kill_leaders(
     plan: Plan, hint: bool, folder: Path, random: Random, *, done: Callable[[], None]
 ) -> list[Kill]:
-    """So many kills of one cluster's leader, under load."""
+    """Kills the leader of one cluster as often as the plan says, under load."""
     with running(folder, NODES, machine="kv", failure_hint=hint) as cluster:
         client = Client(sockets(cluster), timeout_s=RECOVERY_S, window=plan.window)
         load = Load(client, plan.size_bytes)

@@ -100,8 +100,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done.
 
-    trials, simulated: so many for each range, real and in simulated time; a tenth for `BRAVE` ones
-    shortest_s: real elections run so much slower that the shortest timeout is at least this
+    trials, simulated: the number for each range, with real processes and in simulated time; a
+        tenth of it for `BRAVE` ranges
+    shortest_s: real elections are slowed down until the shortest timeout is at least this
     """
 
     trials: int = 20
@@ -188,7 +189,7 @@ def _figure_table(results: Results) -> Table:
     broadcast_ms = results.delays.broadcast_s * 1000
     return Table(
         title=f"Figure 16: ms without a leader. Broadcast time {broadcast_ms:g} ms, of which the "
-        f"question takes {question_ms:g} ms\n(real: processes, so many times slower, divided "
+        f"question takes {question_ms:g} ms\n(real: processes, slowed down, and divided "
         "again; in brackets, trials\nthat did not count; broadcast: as a client saw it, the "
         "machine's own time included)",
         headers=[

@@ -48,7 +48,7 @@ MEBIBYTE = 1 << 20
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
-    """A node with so many entries in its log.
+    """A node with a log of a certain length.
 
     append_us: for each entry, while the log grew from the size before to this one
     disk_bytes: what its folder takes up
@@ -69,7 +69,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """So many nodes, or clients, and what they came to."""
+    """What was measured with a number of nodes, or of clients."""
 
     count: int
     figures: Figures

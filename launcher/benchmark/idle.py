@@ -41,7 +41,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """Every process of the cluster, over so many seconds."""
+    """The use of every process of the cluster, over a number of seconds."""
 
     seconds: float
     processes: list[Process]

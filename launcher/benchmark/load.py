@@ -44,7 +44,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to measure: so many rounds, in each so many seconds for either side."""
+    """How long to measure: the number of rounds, and the seconds for either side in each."""
 
     rounds: int = 3
     duration_s: float = 2.0

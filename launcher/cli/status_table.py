@@ -171,7 +171,7 @@ def _peer_cells(peer: PeerStatus) -> dict[str, str]:
 
 
 def _name(node: NodeStatus, status: ClusterStatus, colour: bool) -> str:
-    """Red when the links that are cut leave it with fewer nodes than a majority."""
+    """Red where it cannot reach a majority, because of links that are cut."""
     away = {*node.cut_off_from, *node.cannot_send_to, *node.cannot_hear}
     others = {one.id for one in status.nodes} - away
     is_cut_off = away and status.membership is not None and not status.has_quorum(others)

@@ -235,7 +235,7 @@ class Raft:
                     election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
-            # It can commit nothing: its clients had better look elsewhere.
+            # It can commit nothing: its clients are better redirected.
             election.step_down_unheard(raft)
             return
         if raft.disk.stalled and stall.give_way(raft):

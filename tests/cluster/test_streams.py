@@ -21,6 +21,7 @@ WORDS = {
     "up": "up 3 -d",
     "wait": "wait --leader",
     "ps": "ps",
+    "log": "log",
     "config": "config",
     "submit": "submit ENTRY",
     "read": "read LS",

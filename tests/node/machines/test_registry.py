@@ -118,7 +118,7 @@ def test_what_is_no_class_is_refused(write: Write) -> None:
 def test_a_class_that_is_no_machine_is_told_what_it_lacks(write: Write) -> None:
     source = GOOD.replace("def query", "def ask") + "    restore = None\n"
     text = refusal(write(source) + ":Counter")
-    assert "for want of query, restore; a machine has apply, query, snapshot, restore" in text
+    assert "it lacks query, restore; a machine has apply, query, snapshot, restore" in text
 
 
 def test_a_class_that_needs_arguments_is_refused(write: Write) -> None:
