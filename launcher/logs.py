@@ -19,10 +19,11 @@ from launcher.control import asking
 from launcher.control.requests import MOST_LOG_ENTRIES, AskLogs, AskStatus
 from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.control.targets import resolve
-from launcher.errors import NotRunning, UsageError, one_line
+from launcher.errors import NotRunning, UsageError
 from launcher.folders import records
 from node import wire
 from node.errors import StorageError
+from node.printable import error_line
 from node.raft.messages import NodeId
 from node.storage.disk import OsDisk
 from node.storage.salvage import whose
@@ -217,7 +218,7 @@ def _of_disk(config: ClusterConfig, node_id: NodeId) -> Kept | str:
             return "its folder holds no log that can be read"
         return examine(disk, msgspec.structs.replace(owner, founding=None))
     except StorageError as error:
-        return one_line(error)
+        return error_line(error)
 
 
 def _part(kept: Kept, first: int, count: int) -> wire.LogPart:

@@ -11,7 +11,7 @@ import msgspec
 from launcher.cli.output import text
 from launcher.log_table import Row, most_columns, table
 from launcher.logs import ClusterLog, NodeLog, SharedEntry
-from launcher.plain import plain
+from node.printable import printable
 from node.wire import LogEntry
 
 DEFAULT_COUNT = 20
@@ -269,7 +269,7 @@ def _holders(log: ClusterLog, one: SharedEntry) -> str:
 
 def _what(entry: LogEntry, room: int | None) -> str:
     """Its kind or its command, in one line that cannot steer a terminal."""
-    beginning = "" if entry.text is None else plain(text(entry.text))
+    beginning = "" if entry.text is None else printable(text(entry.text))
     if entry.kind == "command":
         said = "(too long to show)" if entry.text is None else beginning
         is_cut = entry.text is not None and entry.size > len(entry.text)

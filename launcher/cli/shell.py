@@ -29,6 +29,7 @@ from launcher.cli.context import Context
 from launcher.cli.table import NOT_AT_PROMPT, launcher
 from launcher.errors import LauncherError
 from node.errors import LeekyError
+from node.printable import printable_line
 from node.process import signals
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def run(argv: Sequence[str], context: Context) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        report(_one_line_usage(error), context)
+        report(_usage(error), context)
         return 2
     except LauncherError as error:
         report(str(error), context)
@@ -142,7 +143,7 @@ def report(text: str, context: Context | None = None) -> None:
     """
     if context is not None and context.at_prompt:
         text = for_prompt(text)
-    click.echo(f"launcher: {' '.join(text.split())}", err=True)
+    click.echo(f"launcher: {printable_line(text)}", err=True)
 
 
 def for_prompt(text: str) -> str:
@@ -156,7 +157,7 @@ def for_prompt(text: str) -> str:
     )
 
 
-def _one_line_usage(error: click.ClickException) -> str:
+def _usage(error: click.ClickException) -> str:
     said = error.format_message()
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is None:

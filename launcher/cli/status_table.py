@@ -9,7 +9,7 @@ import click
 from tabulate import tabulate
 
 from launcher.control.status import ClusterStatus, NodeStatus, PeerStatus
-from node.machines.failures import printable_line
+from node.printable import printable_line
 
 ASSUMED_WIDTH = 80
 """The width of a narrow table where there is no terminal."""

@@ -41,7 +41,7 @@ ROWS = {
     "read": f"{_COMMANDS}.entries:read",
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
-    "timeline": f"{_COMMANDS}.events:timeline",
+    "timeline": f"{_COMMANDS}.timeline:timeline",
     "explain": f"{_COMMANDS}.learning:explain",
     "why": f"{_COMMANDS}.learning:why_command",
     "simulate": f"{_COMMANDS}.simulate:simulate",

@@ -26,7 +26,7 @@ from __future__ import annotations
 import msgspec
 
 from node.errors import Nonsense
-from node.raft import membership as memberships
+from node.raft import membership
 from node.raft.messages import (
     COMMANDS,
     CONFIGURATION,
@@ -167,10 +167,10 @@ def _check_batches(message: AppendEntries) -> None:
 
 def _check_configuration(batch: Batch) -> None:
     try:
-        membership = memberships.decode(batch.data)
+        decoded = membership.decode(batch.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Nonsense(f"a configuration that cannot be read: {error}") from error
-    _check_membership(membership)
+    _check_membership(decoded)
 
 
 def _check_fit(raft: RaftState, message: AppendEntries) -> None:
