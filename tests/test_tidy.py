@@ -81,6 +81,7 @@ WINGS: dict[str, str] = {
     "launcher.timeline": (
         "launcher.config launcher.errors node.events node.printable node.quantities"
     ),
+    "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
         "node.wire"
@@ -142,10 +143,10 @@ WINGS: dict[str, str] = {
     ),
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.log_table "
-        "launcher.logs launcher.overrides launcher.real_stories launcher.settings "
-        "launcher.simulation launcher.simulation.planted launcher.simulation.stage "
-        "launcher.streams launcher.timeline node.errors node.events "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
+        "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
+        "launcher.settings launcher.simulation launcher.simulation.planted "
+        "launcher.simulation.stage launcher.streams launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "
         "node.wire"
     ),

@@ -221,6 +221,12 @@ def _planted_bugs(ctx: click.Context) -> Iterable[str]:
     return [bug.key for bug in ALL]
 
 
+def _topics(ctx: click.Context) -> Iterable[str]:
+    from launcher.learn.topics import names
+
+    return names()
+
+
 TARGETS = Targets(_targets, listed=True)
 TARGET = Word(_targets)
 NODE = Word(_ids)
@@ -238,3 +244,4 @@ MESSAGE_TYPE = Word(_message_types)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
 PLANTED_BUG = Word(_planted_bugs)
 STORY = Story(_stories)
+TOPIC = Word(_topics)

@@ -44,13 +44,18 @@ ROWS = {
     "read": f"{_COMMANDS}.entries:read",
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
-    "timeline": f"{_COMMANDS}.looking:timeline",
+    "timeline": f"{_COMMANDS}.timeline:timeline",
+    "explain": f"{_COMMANDS}.learning:explain",
+    "why": f"{_COMMANDS}.learning:why_command",
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
 """Where each command is, in the order in which the help lists them."""
+
+NOT_AT_PROMPT = ("up", "repl", "completion")
+"""The commands that the prompt does not have."""
 
 
 @click.group(

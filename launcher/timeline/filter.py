@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -59,6 +61,16 @@ class Filter:
             and (self._levels is None or event.level not in self._levels)
             and (self._named is None or self._named(event.event) is not None)
         )
+
+
+def known_event(wanted: str, names: Sequence[str]) -> str:
+    """The name of an event or the pattern, as it is. Raises UsageError when none of the names
+    matches it: then a name is misspelt."""
+    if any(fnmatch.fnmatchcase(name, wanted) for name in names):
+        return wanted
+    near = difflib.get_close_matches(wanted.replace("*", ""), names, 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `launcher timeline --events`"
+    raise UsageError(f"event {wanted!r}: no event has such a name; {hint}")
 
 
 def _since(text: str, now_ns: int) -> int:

@@ -51,6 +51,7 @@ network, no randomness of its own.
     settings.py         timeouts, and bounds on memory and messages
     progress.py         what a leader believes of a peer: probe, replicate, snapshot (§5.3)
     ready.py            what the caller is told to do, and in which order
+    streaks.py          what repeats in elections, counted for the event log
     state.py            one server's state: Figure 2's variables, timers, messages to be sent
     lease.py            reads without a round (thesis §6.4.1)
     roles.py            follower, pre-candidate, candidate, leader: all transitions (Figure 4)

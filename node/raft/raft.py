@@ -245,7 +245,7 @@ class Raft:
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
             # It can commit nothing: its clients are better redirected.
-            roles.become_follower(raft, None, "no quorum is heard")
+            election.step_down_unheard(raft)
             return
         if raft.disk.stalled and stall.give_way(raft):
             return
@@ -407,7 +407,9 @@ class Raft:
         if isinstance(message, RequestVote):
             heard = raft.hears_a_leader or raft.is_bound_by_a_lease
             if heard and not message.leadership_transfer:
-                if message.pre_vote:
+                if not message.pre_vote:
+                    election.ignore(raft, message)
+                else:
                     election.deny(raft, message, "a leader is heard")
                 return False
             if message.pre_vote:
@@ -418,15 +420,15 @@ class Raft:
             # pre-vote was the last that was missing; it is won when our vote is on disk.
             election.on_request_vote_reply(raft, sender, message)
             return False
-        roles.become_follower(raft, None, f"term {message.term} has begun")
-        roles.advance_term(raft, message.term)
+        roles.become_follower(raft, None, f"term {message.term} has begun", by=sender)
+        roles.advance_term(raft, message.term, by=sender)
         return True
 
     def _answer_stale(self, sender: NodeId, message: Message) -> None:
         """Tell the current term to the sender of an earlier one's request; ignore its replies."""
         raft = self.state
         if isinstance(message, RequestVote):
-            election.deny(raft, message, "its term is stale")
+            election.deny(raft, message, "that term is over")
         elif isinstance(message, AppendEntries):
             raft.send_after_persist(sender, replication.refuse(raft, message))
         elif isinstance(message, InstallSnapshot):

@@ -3,8 +3,7 @@
 `RaftState` is data, and the questions about it that every part of the core asks. Its names are
 those of Figure 2. Beside them stand the timers, which are points in time compared with `now`, and
 the outbox: messages and events that the next `Ready` will carry. What one part alone works with
-has a class of its own here (`Transfer`, `DiskAtWork`, `Reads`, `Lease`); the module named in its
-docstring changes it.
+has a class of its own (`Transfer`, `Reads`, ...); the module that its docstring names changes it.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from node.raft.messages import (
 from node.raft.progress import Progress
 from node.raft.ready import Note
 from node.raft.settings import Limits, Randomness, Timing
+from node.raft.streaks import Streaks
 
 
 class Role(enum.Enum):
@@ -40,8 +40,7 @@ class Role(enum.Enum):
     LEADER = "leader"
 
 
-# Looking up a member of an Enum takes ten times as long as a name, and these are asked for all the
-# time.
+# Looking up a member of an Enum takes ten times as long as a name.
 FOLLOWER: Final = Role.FOLLOWER
 CANDIDATE: Final = Role.CANDIDATE
 LEADER: Final = Role.LEADER
@@ -178,10 +177,10 @@ class RaftState:
     persisted_index, persisted_hard_state: what is known to be durable
     truncations: how often the log lost entries to a conflict or a snapshot
     leader_heard_at: when a leader was last heard, of whatever term
+    streaks: what repeats in elections (`streaks.py`)
     """
 
-    # An instance of more than thirty attributes would keep them in a dict, and each is asked for
-    # many times in a step.
+    # More than thirty attributes would be kept in a dict, and each is asked for many times a step.
     __slots__ = (
         "asked_to_campaign",
         "chunks_received",
@@ -222,6 +221,7 @@ class RaftState:
         "round",
         "snapshot",
         "snapshot_to_install",
+        "streaks",
         "timing",
         "transfer",
         "transfer_failure",
@@ -269,6 +269,7 @@ class RaftState:
         self.pre_vote = False
         self.votes: dict[NodeId, bool] = {}
         self.asked_to_campaign = False
+        self.streaks = Streaks()
 
         # Volatile on leaders; reinitialised after election.
         self.progress: dict[NodeId, Progress] = {}
@@ -297,8 +298,7 @@ class RaftState:
         self.election_deadline = 0.0
         self.heartbeat_deadline = 0.0
         self.notice_deadline: float | None = None
-        # A server that restarts does not know what it has promised to a leader a moment ago, so it
-        # behaves as if it had just heard one.
+        # A server that restarts forgets its promise to a leader: it acts as if it had made one.
         self.leader_heard_at = self.now if self.timing.lease else float("-inf")
         self.hinted_elections = 0
 

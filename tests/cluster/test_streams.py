@@ -28,6 +28,8 @@ WORDS = {
     "watch": "watch --help",
     "repl": "repl",
     "timeline": "timeline",
+    "explain": "explain term",
+    "why": "why n1",
     "snapshot": "snapshot all",
     "partition": "partition 1,2|3",
     "heal": "heal",

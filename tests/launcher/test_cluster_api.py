@@ -339,7 +339,7 @@ def test_wait_for_an_index(tmp_path: Path) -> None:
     """The fake nodes have committed 10, and applied none."""
     with fake_cluster(tmp_path) as cluster:
         assert cluster.wait(commit=10).commit_index == 10
-        with pytest.raises(TimedOut, match=r"no index 11 to be committed in 0\.2 s"):
+        with pytest.raises(TimedOut, match=r"index 11 was not committed in 0\.2 s"):
             cluster.wait(commit=11, timeout_s=0.2)
         with pytest.raises(TimedOut):
             cluster.wait(converged=True, timeout_s=0.2)

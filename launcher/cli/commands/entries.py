@@ -49,7 +49,7 @@ def submit(
     node: str | None,
     timeout: float | None,
     as_json: bool,
-) -> None:
+) -> int:
     """`launcher submit`."""
     cluster = context.cluster()
     timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
@@ -62,8 +62,14 @@ def submit(
     else:
         encoded = [encode(entry) for entry in entries]
         refusals = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
-    if refusals.first is not None:
-        raise LauncherError(refusals.first + _hint("entry", entries, refusals.count))
+    if refusals.first is None:
+        return 0
+    hint = _hint("entry", entries, refusals.count)
+    if context.typed and not as_json:  # the answer stands on the terminal already
+        if hint:
+            click.echo(hint.removeprefix("; "), err=True)
+        return 1
+    raise LauncherError(refusals.first + hint)
 
 
 def _submit_to(

@@ -1,4 +1,4 @@
-"""Commands that show how a cluster is and what has happened, and that wait for it."""
+"""Commands that show how a cluster is, and that wait for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from launcher.cli.context import Context
 from launcher.cli.output import columns, print_json, status_json, wants_colour
-from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER, TARGETS
+from launcher.cli.parameters import TARGETS
 from launcher.cli.rows import TARGET_HELP, as_json, positive_timeout, row, timeout
 
 _WATCH_INTERVAL_S = 1.0
@@ -33,14 +33,15 @@ def ps(context: Context, watch: bool, raft: bool, narrow: bool, as_json: bool) -
     from launcher.cli.live import Live, can_redraw
     from launcher.cli.pace import pace
     from launcher.cli.status_table import shown
+    from launcher.learn.standing import remarks
 
     cluster = context.cluster()
 
     def text() -> str:
-        table = shown(
-            cluster.status(), colour=wants_colour(), width=columns(), narrow=narrow, raft=raft
-        )
-        return "\n".join(filter(None, (table, pace(cluster.settings()))))
+        status, width = cluster.status(), columns()
+        table = shown(status, colour=wants_colour(), width=width, narrow=narrow, raft=raft)
+        below = [*remarks(status, width), pace(cluster.settings())]
+        return "\n".join(filter(None, (table, *below)))
 
     if as_json:
         print_json(status_json(cluster.status()))
@@ -100,17 +101,23 @@ def log(
 
 @row(
     "wait",
-    "Wait until the cluster is in a state; fail as soon as it cannot get there. Without an option: "
-    "until there is a leader.",
+    "Wait until all that the options name is true; without an option, until there is a leader. "
+    "When --timeout is over (10 s by default), the exit status is 4. When it cannot become true, "
+    "because too few nodes are up, the command ends at once with status 1.",
 )
 @click.option(
     "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
 )
-@click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
+@click.option(
+    "--commit",
+    type=click.IntRange(min=0),
+    metavar="INDEX",
+    help="The entry with this INDEX is committed.",
+)
 @click.option(
     "--converged",
     is_flag=True,
-    help="All members that are up have the same log and have applied all of it.",
+    help="All members that are up have the leader's whole log, and have applied all of it.",
 )
 @timeout
 @as_json
@@ -153,37 +160,3 @@ def config(context: Context, as_json: bool) -> None:
         print_json(config)
     else:
         click.echo(render(config, is_running=cluster.is_running), nl=False)
-
-
-@row(
-    "timeline",
-    "Show what happened on all nodes, in one order; also after the cluster has stopped.",
-)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
-@click.option("-n", "--count", type=click.IntRange(min=0), help="Only the last COUNT events.")
-@click.option("--node", type=PROCESS_NUMBER, help="Only events of this node; 0 is the supervisor.")
-@click.option(
-    "--since", metavar="T", help="Only events after T: an age such as 10s or 5m, or an ISO time."
-)
-@click.option(
-    "--event", type=EVENT, metavar="GLOB", help="Only events with such a name: 'election.*'."
-)
-@click.option("--level", type=LEVEL, help="At least debug, info, warn or error.")
-@as_json
-def timeline(
-    context: Context,
-    follow: bool,
-    count: int | None,
-    node: int | None,
-    since: str | None,
-    event: str | None,
-    level: str | None,
-    as_json: bool,
-) -> None:
-    """`launcher timeline`."""
-    # Start-up time: loads what reads logs, and what knows whether the cluster still runs.
-    from launcher.cli.events import show_timeline
-    from launcher.timeline.filter import Filter
-
-    wanted = Filter(node=node, since=since, event=event, level=level)
-    show_timeline(context.load_config(), wanted, count=count, follow=follow, as_json=as_json)

@@ -34,7 +34,23 @@ from node.raft.ready import Note, Ready
 ROUNDS = (AppendEntries, AppendEntriesReply, InstallSnapshot, InstallSnapshotReply)
 """The messages with a round."""
 
-SERVER_FIELDS = {"candidate", "leader", "target", "votes", "peer", "voters", "outgoing", "learners"}
+SERVER_FIELDS = {
+    "candidate",
+    "leader",
+    "target",
+    "votes",
+    "peer",
+    "voters",
+    "outgoing",
+    "learners",
+    "by",
+    "heard",
+    "yes",
+    "no",
+    "silent",
+    "promised",
+    "voted_for",
+}
 """The fields of events that name servers."""
 
 
