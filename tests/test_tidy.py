@@ -117,9 +117,11 @@ WINGS: dict[str, str] = {
         "node.faults node.machines node.raft node.server node.storage node.wire"
     ),
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
+    "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.lessons "
+        "launcher.plain "
         "launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
         "node.errors node.events node.machines node.process node.wire"

@@ -42,6 +42,7 @@ ROWS = {
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.looking:timeline",
     "simulate": f"{_COMMANDS}.simulate:simulate",
+    "lesson": f"{_COMMANDS}.lesson:lesson",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
