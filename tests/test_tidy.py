@@ -141,12 +141,14 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.machines node.raft node.wire"
     ),
+    "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
-        "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
-        "launcher.settings launcher.simulation launcher.simulation.planted "
-        "launcher.simulation.stage launcher.streams launcher.timeline node.errors node.events "
+        "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
+        "launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.simulation.planted launcher.simulation.stage launcher.streams "
+        "launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "
         "node.wire"
     ),

@@ -79,7 +79,8 @@ def warn_of_debug(config: ClusterConfig) -> None:
     """Says on standard error that events of level `debug` were asked for and are not recorded."""
     if config.log_level != "debug":
         click.echo(
-            f"debug events are not recorded: log.level is {config.log_level}; set log.level: debug "
-            "in cluster.yaml before `launcher up`",
+            f"debug events are not recorded: log.level is {config.log_level}. "
+            "`launcher set log-level debug` records them from now on; so does log.level: debug in "
+            "cluster.yaml, from the next `launcher up`",
             err=True,
         )

@@ -49,6 +49,7 @@ ROWS = {
     "why": f"{_COMMANDS}.learning:why_command",
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
+    "lesson": f"{_COMMANDS}.lesson:lesson",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
