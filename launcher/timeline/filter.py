@@ -24,7 +24,8 @@ class Filter:
     node: only this node's; 0 is the supervisor
     since: only what is younger: a duration (`10s`, `1h30m`), an ISO time (local, unless it says),
         or a time of today (`14:05`)
-    event: only events whose name matches, as in `election.*`
+    event: only events whose name matches, as in `election.*`, or one of several patterns with
+        commas between them
     level: only of this level or a graver one
     now_ns: what durations are counted back from; nanoseconds since the epoch
 
@@ -42,15 +43,20 @@ class Filter:
     ) -> None:
         if node is not None and node < 0:
             raise UsageError(f"node {node}: a node's number, or 0 for the supervisor")
-        if event is not None and not _GLOB.fullmatch(event):
-            raise UsageError(f"event {event!r}: a name or a pattern, as in 'election.*'")
+        patterns = [] if event is None else event.split(",")
+        if not all(map(_GLOB.fullmatch, patterns)):
+            raise UsageError(
+                f"event {event!r}: a name or a pattern, as in 'election.*'; or several, as in "
+                "'election.*,vote.*'"
+            )
         if level is not None and level not in LEVELS:
             raise UsageError(f"level {level!r}: one of {', '.join(LEVELS)}")
         self.node = node
         self.since_t = (
             0 if since is None else _since(since, time.time_ns() if now_ns is None else now_ns)
         )
-        self._named = None if event is None else re.compile(fnmatch.translate(event)).match
+        either = "|".join(map(fnmatch.translate, patterns))
+        self._named = re.compile(either).match if patterns else None
         self._levels = None if level is None else frozenset(LEVELS[: LEVELS.index(level)])
 
     def accepts(self, event: Event) -> bool:
@@ -63,14 +69,17 @@ class Filter:
         )
 
 
-def known_event(wanted: str, names: Sequence[str]) -> str:
-    """The name of an event or the pattern, as it is. Raises UsageError when none of the names
-    matches it: then a name is misspelt."""
-    if any(fnmatch.fnmatchcase(name, wanted) for name in names):
-        return wanted
+def check_known(event: str, names: Sequence[str]) -> None:
+    """Raises UsageError when a pattern of `event` matches none of the names: it is misspelt."""
+    for wanted in event.split(","):
+        if not any(fnmatch.fnmatchcase(name, wanted) for name in names):
+            raise _unknown(wanted, names)
+
+
+def _unknown(wanted: str, names: Sequence[str]) -> UsageError:
     near = difflib.get_close_matches(wanted.replace("*", ""), names, 3, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `launcher timeline --events`"
-    raise UsageError(f"event {wanted!r}: no event has such a name; {hint}")
+    return UsageError(f"event {wanted!r}: no event has such a name; {hint}")
 
 
 def _since(text: str, now_ns: int) -> int:

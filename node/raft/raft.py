@@ -1,8 +1,8 @@
 """The door to the core: one server's side of Raft, as a deterministic machine.
 
-It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic
-scale; randomness is handed in; and what is to be done outside comes back from `ready()`, in which
-order `ready.py` tells. The same calls give the same results.
+It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic scale;
+randomness is handed in; `ready()` returns what is to be done outside. The same calls give the same
+results.
 """
 
 from __future__ import annotations
@@ -244,8 +244,7 @@ class Raft:
                     election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
-            # It can commit nothing: its clients are better redirected.
-            election.step_down_unheard(raft)
+            election.step_down_unheard(raft)  # it can commit nothing: clients are redirected
             return
         if raft.disk.stalled and stall.give_way(raft):
             return

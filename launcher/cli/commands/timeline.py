@@ -34,7 +34,8 @@ DEFAULT_COUNT = 30
     "--event",
     type=EVENT,
     metavar="GLOB",
-    help="Only events with such a name: leader.elected, or 'election.*'; list: see --events.",
+    help="Only events with such a name: leader.elected, 'election.*', or several with commas "
+    "between them; list: see --events.",
 )
 @click.option("--events", is_flag=True, help="List the names of all events, and what each says.")
 @click.option("--level", type=LEVEL, help="At least debug, info, warn or error.")
@@ -60,7 +61,7 @@ def timeline(
     """`launcher timeline`."""
     # Start-up time: loads what reads logs, and what knows whether the cluster still runs.
     from launcher.cli.events import list_events, show_timeline, warn_of_debug
-    from launcher.timeline.filter import Filter, known_event
+    from launcher.timeline.filter import Filter, check_known
     from launcher.timeline.sentences import EVENT_NAMES
 
     if events or event == "list":
@@ -68,7 +69,7 @@ def timeline(
         return
     wanted = Filter(node=node, since=since, event=event, level=level)
     if event is not None:
-        known_event(event, EVENT_NAMES)
+        check_known(event, EVENT_NAMES)
     most = _count(count, None if since is not None or as_json else DEFAULT_COUNT)
     config = context.load_config()
     if level == "debug":

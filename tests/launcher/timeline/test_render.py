@@ -271,11 +271,26 @@ def test_what_cannot_be_chosen_is_refused() -> None:
         Filter(level="loud")
     with pytest.raises(UsageError, match=r"^node -1: "):
         Filter(node=-1)
-    for glob in ("", "Election started", "a\nb"):
+    for glob in ("", "Election started", "a\nb", "a,", "a,,b"):
         with pytest.raises(
             UsageError, match=r"^event .*: a name or a pattern, as in 'election\.\*'"
         ):
             Filter(event=glob)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ("leader.elected", ["leader.elected"]),
+        ("leader.*,vote.*", ["leader.elected", "vote.denied"]),
+        ("vote.denied,moon.*", ["vote.denied", "moon.rose"]),
+    ],
+)
+def test_events_are_chosen_by_one_pattern_or_several(wanted: str, chosen: list[str]) -> None:
+    accepts = Filter(event=wanted).accepts
+    names = ["leader.elected", "vote.denied", "node.exited", "moon.rose", "leader"]
+
+    assert [name for name in names if accepts(an_event(name))] == chosen
 
 
 # -- showing ---------------------------------------------------------------------------------------

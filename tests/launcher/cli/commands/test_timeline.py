@@ -94,8 +94,8 @@ def test_it_is_said_that_debug_events_are_not_recorded(
     said = Ran(capsys, "--level", "debug", "-n", "all")
     assert said.status == 0
     assert said.err == (
-        "debug events are not recorded: log.level is info; set log.level: debug in cluster.yaml "
-        "before `launcher up`\n"
+        "debug events are not recorded: log.level is info. `launcher set log-level debug` records "
+        "them from now on; so does log.level: debug in cluster.yaml, from the next `launcher up`\n"
     )
     assert Ran(capsys, "--level", "info", "-n", "all").err == ""
     (folder / "cluster.yaml").write_text("name: mine\nnodes: 1\nlog: {level: debug}\n")
