@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
+    from launcher.injected import Injected
     from launcher.life import DownReport
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
@@ -48,6 +49,7 @@ _HOMES = {
     "Event": "launcher.timeline.events",
     "Filter": "launcher.timeline.filter",
     "HandedOver": "launcher.control.status",
+    "Injected": "launcher.injected",
     "LauncherError": "launcher.errors",
     "LinkFault": "node.wire",
     "Machine": "node.machines.protocol",
@@ -75,6 +77,7 @@ __all__ = [
     "Event",
     "Filter",
     "HandedOver",
+    "Injected",
     "LauncherError",
     "LinkFault",
     "Machine",

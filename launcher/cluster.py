@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import forked, life
+from launcher.breaking import Breaking
 from launcher.client.answers import ReadAnswer, Submitted
 from launcher.client.client import Client, NoAnswer
 from launcher.client.shared_client import SharedClient
@@ -52,7 +53,7 @@ START_PATIENCE_S = 3.0
 """How long `start` watches nodes that answer; one with a long log to apply takes longer."""
 
 
-class Cluster:
+class Cluster(Breaking):
     """A cluster of this machine, whether it runs or not.
 
     nodes, machine: override those of the configuration
@@ -312,7 +313,7 @@ class Cluster:
         self._call(requests.SetLinks(list(faults)))
 
     def heal(self) -> None:
-        """Mends every link. `disk("all", fault="ok")` mends the disks."""
+        """Mends every link and clock. `disk("all", fault="ok")` mends the disks."""
         self._call(requests.Heal())
 
     def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
@@ -426,8 +427,7 @@ class Cluster:
 
     def _started(self, request: Request) -> list[Chosen]:
         chosen = self._act(request)
-        ids = [node.id for node in chosen]
-        if ids:
+        if ids := [node.id for node in chosen]:
             readiness.wait_started(self._status, ids, self._start_patience_s)
         return chosen
 

@@ -97,14 +97,17 @@ WINGS: dict[str, str] = {
         "launcher.supervision launcher.supervisor"
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
+    "launcher.injected": "launcher.control launcher.errors node.raft",
+    "launcher.breaking": "launcher.control launcher.injected",
     "launcher.cluster": (
-        "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.history launcher.life launcher.timeline node.errors node.raft "
-        "node.wire"
+        "launcher.breaking launcher.client launcher.config launcher.control launcher.errors "
+        "launcher.folders launcher.forked launcher.history launcher.life launcher.timeline "
+        "node.errors node.raft node.wire"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.life launcher.timeline node.errors node.machines node.wire"
+        "launcher.folders launcher.injected launcher.life launcher.timeline node.errors "
+        "node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "

@@ -51,6 +51,7 @@ CONTENTS = """
 README <self>
 docs/site/commands
 docs/RECIPES
+docs/BREAKING
 docs/GLOSSARY
 examples/README
 CHANGELOG

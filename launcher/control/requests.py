@@ -14,6 +14,7 @@
     links {faults}
     heal
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
+    clock {targets, change}             {"ok": true, "chosen": [...]}
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -36,6 +37,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.control.targets import shown
@@ -153,7 +155,7 @@ class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
 
 
 class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
-    """Mend every link."""
+    """Mend every link and every clock."""
 
 
 class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
@@ -161,6 +163,13 @@ class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
 
     targets: list[str]
     fault: wire.DiskFault | None
+
+
+class SetClocks(msgspec.Struct, frozen=True, tag_field="op", tag="clock"):
+    """Change what moves the clocks of nodes."""
+
+    targets: list[str]
+    change: ClockChange
 
 
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
@@ -184,6 +193,7 @@ Request: TypeAlias = (
     | SetLinks
     | Heal
     | SetDisks
+    | SetClocks
     | Down
 )
 
@@ -230,6 +240,8 @@ def check(request: Request) -> None:
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)
+        case SetClocks(_, change):
+            check_change(change)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])

@@ -9,7 +9,7 @@ from launcher.folders.records import ClusterRecord
 from node.raft.messages import NodeId
 from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
-from node.wire import LinkFault, NodeConfig
+from node.wire import LinkFault, NodeConfig, SetClock
 
 
 def node_config(
@@ -23,13 +23,14 @@ def node_config(
     socket: Path,
     python_path: list[Path],
     faults: list[LinkFault],
+    clock: SetClock,
     machine_codes: list[str],
 ) -> NodeConfig:
     """For this start of `node`.
 
     known: what its data is known to have held before it
     peers: the lives of the nodes to which it is handed a pipe
-    faults: what the links do already
+    faults, clock: what the links and the node's clocks do already
     machine_codes: the code that its machine may have; none: any
     """
     return NodeConfig(
@@ -63,6 +64,7 @@ def node_config(
         slow_s=config.slow_s,
         machine_codes=machine_codes,
         faults=faults,
+        clock=clock,
     )
 
 

@@ -151,6 +151,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "fault.injected": (
         "injected: {fault} {groups:groups}",
+        "injected: {fault} {targets:nodes}: {does}",
         "injected: {fault} {targets:nodes}",
         "injected: {fault} {nodes:nodes}",
         "injected: {fault}",

@@ -36,6 +36,7 @@ from node.events import EventLog, HybridClock, last_time
 from node.faults.disks import FaultyDisk
 from node.machines.fingerprint import checked
 from node.machines.registry import load
+from node.process.clock_port import ClockPort
 from node.process.connections import ConnectedClient, Connections
 from node.process.disk_thread import DiskThread, Done
 from node.process.fault_ports import FaultPorts
@@ -56,6 +57,7 @@ from node.wire import (
     Listen,
     NewLink,
     NodeConfig,
+    SetClock,
     SetDiskFault,
     SetFaults,
     Stop,
@@ -104,7 +106,8 @@ class Node:
             rotate_bytes=config.log_rotate_bytes,
         )
         self._random = random.Random(config.seed)
-        self._faults = FaultPorts(config.faults, self._random)
+        self._time = ClockPort(self._loop, self._clock, self._schedule_pump, config.clock)
+        self._faults = FaultPorts(config.faults, self._random, self._time)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(
             config.node_id,
@@ -128,7 +131,6 @@ class Node:
         """why it stops as soon as leadership is handed over"""
         self._at_rest: Done | None = None
         self._pump_scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
         """Starts, serves until told to stop or failing, and returns the exit status."""
@@ -165,7 +167,7 @@ class Node:
             events=self._events,
             clock=self._clock,
             random=self._random,
-            now=self._loop.time(),
+            now=self._time.now(),
             stopwatch=time.monotonic,
         )
         # Nobody hears of this life before it is on record: else its folder could be emptied, and
@@ -198,7 +200,7 @@ class Node:
             return
         if self._server is not None and not self._ends:
             try:
-                self._server.transfer(None, self._loop.time())
+                self._server.transfer(None, self._time.now())
             except RaftError:
                 pass  # it does not lead, or nobody could in its place
             except Exception as error:
@@ -206,6 +208,7 @@ class Node:
                 return
             else:
                 self._leaving = reason
+                # By the true time: whoever stops the node waits for no clock of its own.
                 self._loop.call_later(
                     self._config.timing.election_timeout_min_s, self._stop, reason
                 )
@@ -290,7 +293,7 @@ class Node:
         server = self._server
         if server is None or self._ends:
             return
-        now = self._loop.time()
+        now = self._time.now()
         try:
             more = server.pump(now)
             self._links.flush()
@@ -300,24 +303,12 @@ class Node:
             awaited = self._reports.awaits_transfer or self._leaving is not None
             if awaited and not server.handing_over:
                 self._end_transfer(server)
-            self._arm_timer(server.deadline)
+            self._time.wake(server.deadline)
         except Exception as error:
             self._fail(error)
             return
         if more:
             self._schedule_pump()
-
-    def _arm_timer(self, deadline: float) -> None:
-        """Deadlines mostly move away: a timer that fires early only looks again."""
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._schedule_pump()
 
     def _on_disk_done(
         self, done: Callable[[BaseException | None], None], failure: BaseException | None
@@ -344,14 +335,14 @@ class Node:
     # -- peers -----------------------------------------------------------------------------------
 
     def _on_link(self, peer: NodeId) -> None:
-        self._tell(Server.link_opened, peer, self._loop.time())
+        self._tell(Server.link_opened, peer, self._time.now())
         self._schedule_pump()
 
     def _on_frame(self, peer: NodeId, body: bytes) -> None:
         if self._server is None or self._ends:
             return
         try:
-            self._server.receive(peer, body, self._loop.time())
+            self._server.receive(peer, body, self._time.now())
         except Exception as error:
             self._fail(error)
             return
@@ -360,7 +351,7 @@ class Node:
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
         self._note("debug" if dead else "warn", "link.closed", peer=peer, reason=reason)
         if dead:
-            self._tell(Server.peer_died, peer, self._loop.time())
+            self._tell(Server.peer_died, peer, self._time.now())
             self._schedule_pump()
 
     def _take_link(self, message: NewLink) -> None:
@@ -406,6 +397,10 @@ class Node:
                     self._run_task(self._listen_anew(path))
                 case SetFaults() | SetDiskFault():
                     self._faults.obey(message)
+                case SetClock():
+                    self._faults.obey(message)
+                    # Now: a message that is read before the next pump could move deadlines away.
+                    self._pump()
                 case NewLink():
                     self._take_link(message)
                 case TakeSnapshot():
@@ -429,12 +424,12 @@ class Node:
             return
         # Who asks looks at the status, and asks again while it is not what it is to be.
         with contextlib.suppress(NotLeader, Busy):
-            self._server.change_membership(message.target, self._loop.time(), message.term)
+            self._server.change_membership(message.target, self._time.now(), message.term)
         self._schedule_pump()
 
     def _transfer(self, message: TransferLeadership) -> None:
         server = None if self._ends else self._server
-        if self._reports.transfer(server, message, self._loop.time()):
+        if self._reports.transfer(server, message, self._time.now()):
             self._schedule_pump()
 
     def _end_transfer(self, server: Server) -> None:

@@ -350,9 +350,10 @@ class RaftState:
 
     @property
     def cluster_time_us(self) -> int:
-        """The time that a leader puts into its entries: the time at the end of the log that it was
-        elected with, plus how long it has led since; in microseconds."""
-        return self.elected_time_us + int((self.now - self.elected_at) * 1e6)
+        """The time that a leader puts into its entries, in microseconds: that at the end of the log
+        when it was elected, and how long it leads. It stands still while a clock catches up."""
+        led_us = int((self.now - self.elected_at) * 1e6)
+        return max(self.elected_time_us + led_us, self.log.last_time_us)
 
     @property
     def hears_a_leader(self) -> bool:

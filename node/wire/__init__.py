@@ -46,6 +46,7 @@ from node.wire.config import (
 )
 from node.wire.control import (
     ChangeMembership,
+    ClockFault,
     CodeRefused,
     DiskFault,
     DiskFaultKind,
@@ -57,6 +58,7 @@ from node.wire.control import (
     LinkLost,
     Listen,
     NewLink,
+    SetClock,
     SetDiskFault,
     SetFaults,
     Status,
@@ -93,6 +95,7 @@ __all__ = [
     "ChangeMembership",
     "ClientReply",
     "ClientRequest",
+    "ClockFault",
     "CodeRefused",
     "DiskFault",
     "DiskFaultKind",
@@ -112,6 +115,7 @@ __all__ = [
     "ReadResult",
     "Redirect",
     "Refused",
+    "SetClock",
     "SetDiskFault",
     "SetFaults",
     "Status",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from node.raft.lease import CLOCK_DRIFT_BOUND
+from node.wire import ClockFault
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
@@ -74,13 +75,13 @@ class ProcessFaults:
             if len(targets) > 1:
                 spread = rng.uniform(-1.0, 1.0)
                 rate = most ** (math.copysign(1.0, spread) if at_the_bound else spread)
-            node.clock.run_at(rate, cluster.time.now)
-            node.clock.wall_offset_s += rng.uniform(-5.0, 5.0)
+            wall_by_s = rng.uniform(-5.0, 5.0)
+            node.clock.move(ClockFault(rate=rate), cluster.time.now, wall_by_s=wall_by_s)
             node.arm_timer()
 
         def end() -> None:
             for node in targets:
-                node.clock.run_at(1.0, cluster.time.now)
+                node.clock.run_true(cluster.time.now)
                 node.arm_timer()
 
         return end
