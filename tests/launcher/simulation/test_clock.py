@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from launcher.control.clocks import describe
 from launcher.simulation.clock import EPOCH_NS, SimulatedClock
+from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.world import World
 from node.raft.state import RaftState
@@ -69,3 +71,22 @@ def test_a_leader_that_puts_an_earlier_time_into_an_entry_is_noticed(
     monkeypatch.setattr(RaftState, "cluster_time_us", property(as_the_clock_shows))
     with pytest.raises(AssertionError, match="no correct peer sends"):
         times_of_entries(ClockFault(bump_s=-2.0))
+
+
+def test_the_fault_clock_runs_steps_and_strobes_as_the_command_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: set[str] = set()
+    move = SimulatedClock.move
+
+    def watched(
+        clock: SimulatedClock, fault: ClockFault, now: float, *, wall_by_s: float = 0.0
+    ) -> None:
+        seen.update(describe(fault, ClockFault()).split()[:1])
+        move(clock, fault, now, wall_by_s=wall_by_s)
+
+    monkeypatch.setattr(SimulatedClock, "move", watched)
+    for seed in range(1, 5):
+        outcome = run_seed(Options(time_s=6.0, faults=("clock",)), seed)
+        assert outcome.failure is None, outcome.failure
+    assert seen == {"rate", "bump", "strobe"}
