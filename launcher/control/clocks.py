@@ -20,8 +20,8 @@ import msgspec
 
 from launcher.control.targets import shown
 from launcher.errors import UsageError
-from launcher.settings import parse_duration_s, write_duration
 from node.faults import clocks
+from node.quantities import parse_duration_s, write_duration
 from node.wire import ClockFault
 
 ClockWord: TypeAlias = Literal["bump", "strobe", "rate", "ok"]

@@ -95,7 +95,7 @@ class ProcessFaults:
         return end
 
     def _drift(self, fault: Fault, count: int, rng: random.Random) -> tuple[float, float]:
-        """A rate from 1/4 to 4 for one of so many clocks, and a step for its wall clock.
+        """A rate from 1/4 to 4 for one of `count` clocks, and a step for its wall clock.
 
         Where leaders read by leases, any two rates differ at most by the factor that a lease allows
         for. In half of these cases they differ by exactly that.
