@@ -4,7 +4,7 @@
     node          the running node: hands what comes in to the server, and sends what that says
     reports       what the node tells its supervisor
     clock_port    the clocks and the one timer of the server
-    fault_ports   the links, the disk and the clocks, at which the faults of an operator are in force
+    fault_ports   links, disk and clocks, at which the faults of an operator are in force
     peers         the links to peers, and how a lost one comes back
     connections   the clients that are connected, and who is hung up on
     transport     streams of frames over pipes and sockets
