@@ -308,7 +308,9 @@ def test_a_node_that_has_not_confirmed_its_clock_is_named(tmp_path: Path) -> Non
         cluster.resume(2)
         cluster.kill(3)
         cluster.behave(3, deaf=True)
+        cluster.clock(3, "rate 2")
         cluster.start(3)
+        assert cluster.clock(3, "ok").unconfirmed == [3], "it began with the fault, and keeps it"
         assert cluster.clock("all", "rate 3").unconfirmed == [3]
 
 
