@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from launcher.control.steering import SettingChange, Unconfirmed
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
+    from launcher.injected import Injected
     from launcher.life import DownReport
     from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
@@ -53,6 +54,7 @@ _HOMES = {
     "Event": "launcher.timeline.events",
     "Filter": "launcher.timeline.filter",
     "HandedOver": "launcher.control.status",
+    "Injected": "launcher.injected",
     "LauncherError": "launcher.errors",
     "LinkFault": "node.wire",
     "Machine": "node.machines.protocol",
@@ -85,6 +87,7 @@ __all__ = [
     "Event",
     "Filter",
     "HandedOver",
+    "Injected",
     "LauncherError",
     "LinkFault",
     "Machine",

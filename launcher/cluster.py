@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import forked, life
+from launcher.breaking import Breaking
 from launcher.client.answers import ReadAnswer, Submitted, encoded
 from launcher.client.client import Client, NoAnswer
 from launcher.client.shared_client import SharedClient
@@ -52,7 +53,7 @@ START_PATIENCE_S = 3.0
 """How long `start` watches nodes that answer; one with a long log to apply takes longer."""
 
 
-class Cluster(Steering):
+class Cluster(Breaking, Steering):
     """A cluster of this machine, whether it runs or not.
 
     nodes, machine: override those of the configuration
@@ -415,8 +416,7 @@ class Cluster(Steering):
 
     def _started(self, request: Request) -> list[Chosen]:
         chosen = self._act(request)
-        ids = [node.id for node in chosen]
-        if ids:
+        if ids := [node.id for node in chosen]:
             patience_s = self._start_patience_s * self.settings().patience
             readiness.wait_started(self._status, ids, patience_s)
         return chosen

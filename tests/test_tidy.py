@@ -108,19 +108,21 @@ WINGS: dict[str, str] = {
         "node.printable node.raft node.storage node.wire"
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
+    "launcher.injected": "launcher.control launcher.errors node.raft",
+    "launcher.breaking": "launcher.control launcher.injected",
     "launcher.steering": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
         "launcher.life node.raft node.wire"
     ),
     "launcher.cluster": (
-        "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.history launcher.life launcher.logs launcher.steering "
-        "launcher.timeline node.errors node.raft"
+        "launcher.breaking launcher.client launcher.config launcher.control launcher.errors "
+        "launcher.folders launcher.forked launcher.history launcher.life launcher.logs "
+        "launcher.steering launcher.timeline node.errors node.raft"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.life launcher.logs launcher.timeline node.errors "
-        "node.machines node.wire"
+        "launcher.folders launcher.injected launcher.life launcher.logs launcher.timeline "
+        "node.errors node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "

@@ -52,6 +52,7 @@ README <self>
 docs/site/commands
 docs/STORIES
 docs/RECIPES
+docs/BREAKING
 docs/GLOSSARY
 examples/README
 CHANGELOG

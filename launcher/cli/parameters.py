@@ -75,6 +75,26 @@ class Story(Word):
         return items or [CompletionItem(incomplete, type="file")]
 
 
+class ClockWords(Word):
+    """The words of `clock`: targets, then what their clocks are to do."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """Targets, and after the first the words for a clock too; after such a word, examples of
+        what belongs to it."""
+        from launcher.control.clocks import CLOCK_WORDS, EXAMPLES, split_words
+
+        targets, fault = split_words(ctx.params.get(str(param.name)) or ())
+        if fault:
+            wanted = EXAMPLES[fault[0].lower()][len(fault) - 1 : len(fault)]
+            offered = [word for words in wanted for word in words]
+            return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
+        items = TARGETS.shell_complete(ctx, param, incomplete)
+        words = CLOCK_WORDS if targets else ()
+        return items + [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
 class NodeNumber(click.types.IntParamType):
     """The id of a node, as a number."""
 
@@ -233,6 +253,7 @@ NODE = Word(_ids)
 NODE_NUMBER = NodeNumber()
 PROCESS_NUMBER = ProcessNumber()
 DISK_FAULT = Word(_disk_faults)
+CLOCK_WORDS = ClockWords(_targets)
 CLUSTER_NAME = Word(_cluster_names)
 MACHINE = Word(_machines)
 SIGNAL = Word(_signals)

@@ -239,10 +239,11 @@ def _are(ids: Sequence[int]) -> str:
 def _why(node: NodeStatus) -> str:
     """What is wrong with it, on one line: some of it comes from the user's machine."""
     disk = f"disk: {node.disk}" if node.disk else ""
+    clock = f"clock: {node.clock}" if node.clock else ""
     snapshot = f"no snapshot: {node.snapshot}" if node.snapshot else ""
     silent = f"not responding for {node.last_answer_s:.0f} s" if node.hangs else ""
     diverged = str(node.diverged) if node.diverged is not None else ""
-    found = (silent, node.reason, diverged, disk, snapshot, node.change)
+    found = (silent, node.reason, diverged, disk, clock, snapshot, node.change)
     return printable_line("; ".join(filter(None, found)), _MOST_WHY_CHARACTERS)
 
 

@@ -36,6 +36,7 @@ class NotCommitted(TimedOut):
     def __init__(self, node: NodeId, count: int, appended: Appended | None, why: str) -> None:
         self.node = node
         self.count = count
+        self._made_of = node, count, appended, why
         self.first_index = None if appended is None else appended.first_index
         self.term = None if appended is None else appended.term
         them, may = ("it", "it") if count == 1 else ("them", "they")
@@ -50,6 +51,9 @@ class NotCommitted(TimedOut):
             text = f"n{node} has {where} and has not committed {them}{why}: "
             text += f"{may} may still be committed or lost"
         super().__init__(text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NotCommitted, self._made_of, self.__dict__
 
 
 def submit_here(

@@ -19,6 +19,7 @@
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
     drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
+    clock {targets, change}             {"ok": true, "chosen": [...]}
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -42,6 +43,7 @@ from typing import TypeAlias
 import msgspec
 
 from launcher import overrides
+from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.control.steering import (
@@ -180,7 +182,7 @@ class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
 
 
 class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
-    """Mend every link."""
+    """Mend every link and every clock."""
 
 
 class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
@@ -188,6 +190,13 @@ class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
 
     targets: list[str]
     fault: wire.DiskFault | None
+
+
+class SetClocks(msgspec.Struct, frozen=True, tag_field="op", tag="clock"):
+    """Change what moves the clocks of nodes."""
+
+    targets: list[str]
+    change: ClockChange
 
 
 class ChangeSetting(msgspec.Struct, frozen=True, tag_field="op", tag="set"):
@@ -241,6 +250,7 @@ Request: TypeAlias = (
     | TimeOutNodes
     | DropMessages
     | AskDrops
+    | SetClocks
     | Down
 )
 
@@ -301,6 +311,8 @@ def check(request: Request) -> None:
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)
+        case SetClocks(_, change):
+            check_change(change)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])

@@ -62,6 +62,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     about to lose it, and what the change of the membership that
         it is in waits for (`launcher/supervisor/changes.py`); empty for a voter that is in no
         change
+    clock: what moves its clocks by an operator's order (`launcher/control/clocks.py`), or empty
     snapshot: why its last attempt to take a snapshot failed; empty if it did not
     slowest_apply_s, slowest_query_s: the longest that one took in this life; several entries that
         came together may count as one
@@ -95,6 +96,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     reason: str = ""
     disk: str = ""
+    clock: str = ""
     change: str = ""
     responding: bool = True
     last_answer_s: float | None = None

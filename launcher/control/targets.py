@@ -40,6 +40,8 @@ Action: TypeAlias = Literal[
     "disk ok",
     "time-out",
     "drop",
+    "clock",
+    "clock ok",
 ]
 
 _MOST_DIGITS = 9
@@ -174,9 +176,11 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
-        case "kill" | "stop" | "disk":
+        case "kill" | "stop" | "disk" | "clock":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "log" | "disk ok" | "drop":
+        case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop":
+            return status.nodes
+        case "disk ok" | "clock ok":
             return status.nodes
 
 
@@ -197,6 +201,8 @@ _IDLE = {
     "disk ok": "there is no node",
     "time-out": "no other node is up",
     "drop": "there is no node",
+    "clock": "no node is running",
+    "clock ok": "there is no node",
 }
 
 

@@ -34,6 +34,7 @@ def describe(
         restarts=node.lifecycle.restarts,
         reason=reason,
         disk=ailment(node.disk.fault, False),
+        clock=str(node.clocks),
         responding=False,
         diverged=diverged,
     )

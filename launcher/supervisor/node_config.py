@@ -9,7 +9,7 @@ from launcher.folders.records import ClusterRecord
 from node.raft.messages import NodeId
 from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
-from node.wire import ChangeSettings, Drop, LinkFault, NodeConfig, SetDrops, ToNode
+from node.wire import ChangeSettings, Drop, LinkFault, NodeConfig, SetClock, SetDrops, ToNode
 
 
 def node_config(
@@ -24,13 +24,14 @@ def node_config(
     python_path: list[Path],
     faults: list[LinkFault],
     drops: list[Drop],
+    clock: SetClock,
     machine_codes: list[str],
 ) -> NodeConfig:
     """For this start of `node`.
 
     known: what its data is known to have held before it
     peers: the lives of the nodes to which it is handed a pipe
-    faults, drops: what the links do already
+    faults, drops, clock: what the links and the node's clocks do already
     machine_codes: the code that its machine may have; none: any
     """
     return NodeConfig(
@@ -66,6 +67,7 @@ def node_config(
         faults=faults,
         message_delay_s=config.message_delay_s,
         drops=drops,
+        clock=clock,
     )
 
 

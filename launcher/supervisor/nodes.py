@@ -142,6 +142,7 @@ class Nodes:
             python_path=self._python_path,
             faults=self.faults.links.faults,
             drops=self.drops.left(node.id),
+            clock=node.clocks.order,
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
@@ -177,7 +178,7 @@ class Nodes:
                 peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
-        for order in self.faults.orders_for(node):
+        for order in self.faults.orders_for(node, told):
             node.process.send(order)
         node.process.send(self._questions.first())
         for order in orders_since(told, self._config, self.drops.left(node.id)):

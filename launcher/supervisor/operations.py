@@ -98,7 +98,13 @@ class Operations:
                 return await self._remove(targets)
             case requests.Rebuild(targets):
                 return await self._rebuild(targets)
-            case requests.Partition() | requests.SetLinks() | requests.Heal() | requests.SetDisks():
+            case (
+                requests.Partition()
+                | requests.SetLinks()
+                | requests.Heal()
+                | requests.SetDisks()
+                | requests.SetClocks()
+            ):
                 return await self._injecting.perform(request)
             case requests.ChangeSetting():
                 return await self._steering.change_setting(request)

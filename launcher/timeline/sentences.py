@@ -295,6 +295,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "fault.injected": (
         "fault injected: {fault} {groups:groups}",
+        "fault injected: {fault} {targets:nodes}: {does}",
         "fault injected: {fault} {targets:nodes}",
         "fault injected: {fault} {nodes:nodes}",
         "fault injected: {fault}",

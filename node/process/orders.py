@@ -7,7 +7,6 @@ server raises beyond what is expected here ends the process, as everywhere (`nod
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import TypeAlias
@@ -47,6 +46,7 @@ class Orders:
     """Carries out the orders of one node's supervisor.
 
     server: the node's, while it is ready
+    now: seconds on the clock by which the node runs
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Orders:
         reports: Reports,
         note: Note,
         server: Callable[[], Server | None],
+        now: Callable[[], float],
     ) -> None:
         self._node_id = node_id
         self._timing = timing
@@ -66,11 +67,11 @@ class Orders:
         self._reports = reports
         self._note = note
         self._server = server
-        self._loop = asyncio.get_running_loop()
+        self._now = now
 
     def carry_out(self, order: Order) -> None:
         """Does what is ordered. The server is to be pumped then."""
-        server, now = self._server(), self._loop.time()
+        server, now = self._server(), self._now()
         match order:
             case SetFaults() | SetDiskFault():
                 self._faults.obey(order)
@@ -94,7 +95,7 @@ class Orders:
     def begin(self, server: Server) -> None:
         """The server is ready: it gets the timers that were ordered while it recovered."""
         if server.state.timing != self._timing:
-            server.change_timing(self._timing, self._loop.time())
+            server.change_timing(self._timing, self._now())
 
     def dropped(self, peer: NodeId, struck: str, kind: str) -> None:
         """A message to `peer` was lost because one of the type `struck` was to be lost."""
@@ -107,6 +108,6 @@ class Orders:
         self._faults.links.delay_all(order.message_delay_s)
         server = self._server()
         if server is not None and order.timing != self._timing:
-            server.change_timing(order.timing, self._loop.time())
+            server.change_timing(order.timing, self._now())
         self._timing = order.timing
         self._note("debug", "settings.adopted")

@@ -124,7 +124,7 @@ class Reports:
         """Begins the transfer that the supervisor asks for, or tells why it cannot begin.
 
         server: None: the node is not ready, or about to end
-        now: seconds on the loop's clock
+        now: seconds on the node's clock
 
         Returns whether it has begun.
         """

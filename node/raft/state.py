@@ -1,9 +1,9 @@
 """A server's state: Figure 2's variables, and what the server is about to tell its caller.
 
 `RaftState` is data, and the questions about it that every part of the core asks. Its names are
-those of Figure 2. Beside them stand the timers, which are points in time compared with `now`, and
-the outbox: messages and events that the next `Ready` will carry. What one part alone works with
-has a class of its own (`Transfer`, `Reads`, ...); the module that its docstring names changes it.
+those of Figure 2. Beside them stand the timers, which are times compared with `now`, and the
+messages and events that the next `Ready` will carry. What one part alone works with has a class of
+its own (`Transfer`, `Reads`, ...); the module that its docstring names changes it.
 """
 
 from __future__ import annotations
@@ -347,9 +347,10 @@ class RaftState:
 
     @property
     def cluster_time_us(self) -> int:
-        """The time that a leader puts into its entries: the time at the end of the log that it was
-        elected with, plus how long it has led since; in microseconds."""
-        return self.elected_time_us + int((self.now - self.elected_at) * 1e6)
+        """The time that a leader puts into its entries, in microseconds: that at the end of the log
+        when it was elected, and how long it leads. It stands still while a clock catches up."""
+        led_us = int((self.now - self.elected_at) * 1e6)
+        return max(self.elected_time_us + led_us, self.log.last_time_us)
 
     @property
     def role_name(self) -> str:
@@ -358,9 +359,8 @@ class RaftState:
 
     @property
     def hears_a_leader(self) -> bool:
-        """A live leader has been heard within the shortest election timeout: then this server
-        helps nobody to depose it (§6, thesis §4.2.3). A leader counts as heard by itself while it
-        hears a quorum."""
+        """A leader was heard within the shortest election timeout: no vote against it then (§6,
+        thesis §4.2.3). A leader counts as heard by itself while it hears a quorum."""
         if self.role is LEADER:
             return self.now - self.quorum_contact < self.timing.election_timeout_min_s
         return (

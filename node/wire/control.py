@@ -68,6 +68,33 @@ class SetDiskFault(msgspec.Struct, frozen=True, tag=True):
     ids: list[int] = []
 
 
+class ClockFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What moves a clock: `node/faults/clocks.py` says how. All as it is by default: nothing.
+
+    bump_s: what its steps add up to; None: it was not bumped
+    rate: how many of its own seconds pass in a true one
+    strobe_s, period_s: it jumps by `strobe_s`, and back again, in turn, once in each `period_s`
+    """
+
+    bump_s: float | None = None
+    rate: float = 1.0
+    strobe_s: float = 0.0
+    period_s: float = 0.0
+
+
+class SetClock(msgspec.Struct, frozen=True, tag=True):
+    """From now on these faults move the node's clocks, and no others.
+
+    monotonic: by which the node runs elections, leases and cluster time
+    wall: from which the hybrid times of its events and messages come
+    ids: of the injections that this comes from, which the node names in its `Status`
+    """
+
+    monotonic: ClockFault = ClockFault()
+    wall: ClockFault = ClockFault()
+    ids: list[int] = []
+
+
 class Drop(msgspec.Struct, frozen=True):
     """The next `count` messages of a type (`node/wire/types.py`) from `source` to `target` are to
     be lost."""
@@ -185,6 +212,7 @@ ToNode: TypeAlias = (
     | TimeOut
     | Listen
     | SetDiskFault
+    | SetClock
     | NewLink
     | GetStatus
     | GetLog

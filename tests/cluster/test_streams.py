@@ -34,6 +34,7 @@ WORDS = {
     "partition": "partition 1,2|3",
     "heal": "heal",
     "disk": "disk all ok",
+    "clock": "clock n2 bump -10ms --wall",
     "pause": "pause n3",
     "resume": "resume n3",
     "transfer": "transfer random",

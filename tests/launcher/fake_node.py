@@ -46,6 +46,7 @@ class FakeNode:
         self.selector.register(control, selectors.EVENT_READ, None)
         self.faults = len(config.faults)
         self.disk = wire.SetDiskFault(None)
+        self.moved = config.clock
         self.fault_ids: list[int] = []
 
     def attach(self, peer: int, pipe: socket.socket) -> None:
@@ -89,7 +90,7 @@ class FakeNode:
                 snapshot_index=0,
                 digest="",
                 disk_fault=self.disk.fault,
-                faults=sorted([*self.fault_ids, *self.disk.ids]),
+                faults=sorted([*self.fault_ids, *self.disk.ids, *self.moved.ids]),
             )
         )
 
@@ -152,6 +153,9 @@ class FakeNode:
                     self.faults, self.fault_ids = len(faults), ids
                 case wire.SetDiskFault():
                     self.disk = message
+                case wire.SetClock():
+                    if not self.behave.get("deaf"):
+                        self.moved = message
                 case wire.NewLink(peer, _):
                     self.attach(peer, socket.socket(fileno=self.fds.pop(0)))
                     self.status(0)

@@ -103,6 +103,9 @@ class ScenarioFailed(LauncherError):
         self.words = words
         self.found = found
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return ScenarioFailed, (self.line, self.words, self.found), self.__dict__
+
     @property
     def wanted(self) -> str:
         """What was expected, and what was found."""
