@@ -377,7 +377,7 @@ def call(
 def _ask(
     path: Path, request: Request, deadline: float, look: Callable[[], None] | None
 ) -> Reply | None:
-    """The supervisor's answer; None when so many wait to be let in that it cannot be asked now."""
+    """The supervisor's answer; None when its queue of connections is full."""
     left_s = deadline - time.monotonic()
     if left_s <= 0:
         raise TimeoutError

@@ -1,6 +1,6 @@
 """The nodes of a cluster: how their processes start and end, and the pipes between them.
 
-A node is started the same way at first and ever after: it gets one end of a fresh pipe to each peer
+A node is started the same way every time: it gets one end of a fresh pipe to each peer
 that lives, and that peer gets the other end over its control pipe (`NewLink`). The supervisor keeps
 no copy of either, so a node that dies is end-of-file at each of its peers at once.
 

@@ -1,4 +1,4 @@
-"""The state machine's half of a server: applies what is committed, and answers who waits for it.
+"""The state machine's half of a server: applies what is committed, and answers the clients.
 
 Committed batches queue here and are applied in order, as far as a `Stretch` goes. A batch may be
 cut off in the middle, between two pieces of its requests (`node/machines/sessions.py: pieces`), and
@@ -39,10 +39,10 @@ from node.storage.snapshots import Stands
 from node.wire import NodeConfig, Submit
 
 KEPT_DIGESTS = 16
-"""Of so many of the last indexes at which digests are logged, a status tells the answers' hash."""
+"""A status tells the answers' hash at this many of the last indexes at which digests are logged."""
 
 Waiting: TypeAlias = tuple[Sequence[ClientConnection] | None, Sequence[Submit] | None]
-"""Who waits for a batch, request by request, and the requests; None: nobody does."""
+"""The clients that wait for a batch, by request, and the requests; None: no client waits."""
 
 
 class Applying:
@@ -65,7 +65,7 @@ class Applying:
         note: Note,
         watch: MachineWatch,
     ) -> None:
-        """take_waiting: who waits for the batch that begins at an index, from now on nobody
+        """take_waiting: returns, and forgets, the clients that wait for the batch at an index
         applied: is told of each batch when it is applied, by entries and bytes
         """
         self._config = config

@@ -149,7 +149,7 @@ class Server:
         self._raft.hint_failure(peer, now)
 
     def transfer(self, target: NodeId | None, now: float) -> None:
-        """Hand the lead over, to `target` or to whoever has most of the log (thesis §3.10).
+        """Hand leadership over, to `target` or to the node with most of the log (thesis §3.10).
 
         `handing_over` says how long it goes on. Raises NotLeader, ImpossibleTransfer.
         """
@@ -242,7 +242,7 @@ class Server:
 
     @property
     def handing_over(self) -> bool:
-        """Whether the lead is being handed over: neither given up nor taken by another yet."""
+        """Whether leadership is being handed over: neither given up nor taken by another yet."""
         return self._raft.state.transfer is not None
 
     @property

@@ -44,8 +44,8 @@ SUPERVISOR = "supervisor"
 ROLL = "roll"
 
 APART_NUMBERS = 100_000
-"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. No run has
-so many faults of one kind."""
+"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. It is more
+than any run has of one kind."""
 
 _GAPS_S = (0.4, 1.0, 3.0)
 _GAPS_APART_S = (1.0, 3.0, 10.0)
