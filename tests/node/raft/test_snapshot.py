@@ -14,6 +14,7 @@ from node.raft.messages import (
     Snapshot,
 )
 from node.raft.settings import Limits
+from node.raft.snapshot import begin_sending
 from node.raft.state import Role
 
 ALL = stable((1, 2, 3))
@@ -294,6 +295,23 @@ def test_while_one_is_sent_what_follows_it_is_kept_as_long_as_the_peer_answers()
     assert net[1].state.log.base_index == 16, "and then it goes"
 
 
+def test_nothing_is_kept_for_a_peer_that_is_sent_a_snapshot_and_has_fallen_silent() -> None:
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    net.until(lambda: net[1].state.progress[3].snapshot_offset > 0)
+    net.mail.clear()
+    net.isolate(3)
+    for _ in range(5):
+        net.propose()
+        net.settle(only=(1, 2))
+    net.run(net.timing.election_timeout_max_s, only=(1, 2))
+    net.take_snapshot(1)
+    assert net[1].state.progress[3].snapshot is not None
+    assert net[1].state.log.base_index == 16
+
+
 def test_a_log_beyond_its_bound_is_cut_though_a_peer_will_need_another_snapshot() -> None:
     net = lagging(Limits(max_trailing_bytes=0, max_log_bytes=100))
     net.heal()
@@ -324,6 +342,35 @@ def test_a_late_reply_about_an_earlier_snapshot_says_nothing_of_this_one() -> No
     net[1].step(3, InstallSnapshotReply(1, 11, 300, True, state.round), net.now)
     assert state.progress[3].snapshot == state.snapshot
     assert state.progress[3].match_index == held < 11
+
+
+def test_a_reply_of_a_server_that_was_removed_meanwhile_says_nothing() -> None:
+    """Nor when it has been added again since: its disk may be another one."""
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    state = net[1].state
+    net.until(lambda: state.progress[3].snapshot is not None)
+    snapshot = state.progress[3].snapshot
+    assert snapshot is not None
+    late = InstallSnapshotReply(1, snapshot.last_included_index, snapshot.size, True, state.round)
+    net.mail.clear()
+    net.isolate(3)
+    net[1].change_membership((1, 2), net.now)
+    net.collect(1)
+    net.settle(only=(1, 2))
+    assert 3 not in state.progress
+    net[1].step(3, late, net.now)
+
+    net[1].change_membership((1, 2, 3), net.now)
+    net.collect(1)
+    progress = state.progress[3]
+    begin_sending(state, 3, progress)
+    assert progress.snapshot == snapshot
+    net[1].step(3, late, net.now)
+    assert (progress.match_index, progress.round_acked) == (0, 0)
+    assert progress.snapshot == snapshot
 
 
 def test_a_write_from_before_a_snapshot_proves_nothing_after_it() -> None:

@@ -126,6 +126,17 @@ def test_segments_before_the_older_snapshot_go() -> None:
     assert count < before
 
 
+def test_a_segment_that_ends_where_the_older_snapshot_does_goes_with_it() -> None:
+    disk = grown((), 100)
+    store, _ = open_store(disk)
+    first, second = store._log.segments[:2]
+    for index in (first.last_index, 100):
+        store.publish(write_snapshot(disk, index))
+    assert first.file not in disk.files()
+    assert second.file in disk.files()
+    assert examine(disk, IDENTITY).last_index == 100
+
+
 def test_a_damaged_newest_snapshot_is_passed_over() -> None:
     disk = grown()
     disk.flip(snapshot_name(20), 1000)

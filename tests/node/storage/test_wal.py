@@ -302,6 +302,18 @@ def test_a_spare_is_due_once_in_each_segment_when_half_of_it_is_written() -> Non
     assert due == [False, True, False, False, False, True, False, False]
 
 
+def test_a_spare_is_due_as_soon_as_more_than_half_of_a_segment_is_written() -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    index = 1
+    while not log.spare_is_due():
+        before = len(disk.files()["0000000001.wal"].rstrip(b"\0"))
+        fill(log, index, index, size=20)
+        index += 1
+    after = len(disk.files()["0000000001.wal"].rstrip(b"\0"))
+    assert before <= SEGMENT_BYTES // 2 < after
+
+
 def test_no_other_is_due_while_one_is_on_its_way() -> None:
     """Two would get the same name, and one might while a segment is being made of the other."""
     disk = SimulatedDisk()
