@@ -435,3 +435,20 @@ def test_a_client_that_submits_without_end_is_sent_away_and_others_are_let_in(
     assert server.state.log.last_index == before + 1, "one request, and then it waits for something"
     world.settle()
     assert [type(reply) for reply in modest.replies] == [Redirect, Answers]
+
+
+def test_only_what_waits_to_be_applied_counts_against_a_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.server.clients.MOST_UNAPPLIED", 10)
+    world, server = counting(tmp_path)
+    client = Connection()
+    for first in range(1, 31):
+        submit(server, client, first, b"0")
+        world.settle()
+    submit(server, client, 31, b"0")
+    submit(server, client, 32, b"0")
+    world.settle()
+    assert [reply.first_index for reply in client.replies if isinstance(reply, Answers)] == [
+        *range(2, 34)
+    ]

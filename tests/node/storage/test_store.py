@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 
 import pytest
 
@@ -165,8 +166,9 @@ def test_it_is_refused_when_acknowledged_entries_would_be_lost(files: tuple[int,
     for index in files:
         disk.flip(snapshot_name(index), 1000)
     before = disk.files()
-    with pytest.raises(DamagedLog, match=r"snapshot: damaged"):
+    with pytest.raises(DamagedLog, match="; nothing was changed on disk") as refusal:
         open_store(disk)
+    assert (refusal.value.file, refusal.value.offset) == (snapshot_name(30), 0)
     assert disk.files() == before, "nothing was changed"
 
 
@@ -174,8 +176,13 @@ def test_a_missing_snapshot_and_a_missing_log_are_refused() -> None:
     disk = grown((10, 20, 30), 100)
     for index in (20, 30):
         disk.lose(snapshot_name(index))
-    with pytest.raises(DamagedLog, match="no snapshot stands for those before it"):
+    with pytest.raises(DamagedLog, match="no snapshot stands for those before it") as refusal:
         open_store(disk)
+    found = re.search(r"the log begins with entry (\d+),", str(refusal.value))
+    assert found is not None
+    before = int(found[1]) - 1
+    assert 0 < before <= 20
+    assert (refusal.value.file, refusal.value.offset) == (snapshot_name(before), 0)
     disk = grown()
     for name in list(disk.files()):
         if not name.endswith(".snapshot"):

@@ -13,7 +13,7 @@ from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import DiskFailed, WrongDirectory
 from node.raft.messages import Batch, HardState
 from node.storage import wal
-from node.storage.segment import FORMAT, Identity
+from node.storage.segment import FORMAT, Identity, header_size, record_size
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
@@ -201,14 +201,41 @@ def test_every_length_up_to_the_very_end_of_a_segment() -> None:
         assert reopen(disk).batches == [batch(1, size=size), batch(2)]
 
 
-def test_replaced_entries_leave_the_index_of_their_segments() -> None:
+@pytest.mark.parametrize(("one_more", "expected"), [(0, [(1, 1, 1)]), (1, [(1, 0, 0), (2, 1, 1)])])
+def test_a_record_that_fits_to_the_last_byte_begins_no_segment(
+    one_more: int, expected: list[tuple[int, int, int]]
+) -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    room = SEGMENT_BYTES - header_size(IDENTITY) - record_size([batch(1, size=0)])
+    log.append(None, [batch(1, size=room + one_more)])
+
+    assert spans(log) == expected
+    assert len(disk.files()["0000000001.wal"]) == SEGMENT_BYTES, "no file grows"
+    fill(log, 2, 2)
+    assert reopen(disk).batches == [batch(1, size=room + one_more), batch(2, size=400)]
+
+
+@pytest.mark.parametrize(
+    ("replaced", "expected"),
+    [
+        (3, [(1, 1, 2), (2, 0, 0), (3, 3, 3)]),
+        (4, [(1, 1, 3), (2, 0, 0), (3, 4, 4)]),
+        (5, [(1, 1, 4), (2, 0, 0), (3, 5, 5)]),
+        (8, [(1, 1, 4), (2, 5, 7), (3, 8, 8)]),
+        (9, [(1, 1, 4), (2, 5, 8), (3, 9, 9)]),
+    ],
+)
+def test_replaced_entries_leave_the_index_of_their_segments(
+    replaced: int, expected: list[tuple[int, int, int]]
+) -> None:
+    """Three segments hold the entries 1 to 4, 5 to 8, and 9."""
     disk = SimulatedDisk()
     log, _ = open_log(disk)
     fill(log, 1, 9)
 
-    log.append(None, [batch(3, term=2)])
+    log.append(None, [batch(replaced, term=2)])
 
-    expected = [(1, 1, 2), (2, 0, 0), (3, 3, 3)]
     assert spans(log) == expected
     assert spans(open_log(disk)[0]) == expected
 

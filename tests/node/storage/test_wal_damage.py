@@ -392,6 +392,29 @@ def test_a_header_with_the_right_checksum_and_half_of_its_fields_is_damage() -> 
         assert (refusal.value.file, refusal.value.offset) == (FIRST, 16)
 
 
+def test_a_record_with_the_right_checksum_and_half_of_its_batches_is_damage() -> None:
+    disk, whole = small_log(6)
+    content = disk.files()[FIRST]
+    start = record_starts(disk, FIRST)[-1]
+    for wrong in ([batch(7)], [batch(8), batch(9)], [batch(3, 0)]):
+        record = encode_record(IDENTITY.salt(), 1, 8, State(whole.hard_state), wrong)
+        state = encode_record(IDENTITY.salt(), 1, 8, State(whole.hard_state), [])
+        body = record[24:-24]
+        follows = [batch(7)] == wrong
+        for size in range(len(state) - 48 + 1, len(body) + (not follows)):
+            disk.put(FIRST, content[:start] + framed(record[:16], body[:size]) + bytes(500))
+            with pytest.raises(DamagedLog) as refusal:
+                open_log(disk)
+            assert (refusal.value.file, refusal.value.offset) == (FIRST, start)
+
+
+def framed(front: bytes, body: bytes) -> bytes:
+    """What a frame with this beginning and this body is. front: magic, segment and sequence"""
+    front += len(body).to_bytes(4, "little")
+    checksum = zlib.crc32(body, zlib.crc32(front, IDENTITY.salt()))
+    return front + checksum.to_bytes(4, "little") + body
+
+
 def test_a_segment_under_another_name_is_damage() -> None:
     disk, _ = small_log(20)
     disk.put(SECOND, disk.files()[FIRST])
