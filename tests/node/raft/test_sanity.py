@@ -24,6 +24,7 @@ from node.raft.messages import (
     AppendEntriesReply,
     Batch,
     BatchKind,
+    HardState,
     InstallSnapshot,
     InstallSnapshotReply,
     Membership,
@@ -38,7 +39,7 @@ from node.raft.messages import (
 )
 from node.raft.raft import Raft
 from node.raft.sanity import MOST, MOST_TERM_JUMP
-from node.raft.settings import Limits
+from node.raft.settings import Limits, Timing
 from node.raft.state import RaftState
 
 C = BatchKind.COMMANDS
@@ -88,7 +89,8 @@ def a_leader() -> Raft:
 
 
 OF_A_LEADER: list[tuple[Message, str]] = [
-    (AppendEntries(-1, 2, 6, 3, (), 0), "term -1"),
+    (AppendEntries(-1, 2, 6, 3, (), 0), "term -1, and this server is in term 3"),
+    (TimeoutNow(-1, 2), "term -1, and this server is in term 3"),
     (AppendEntries(4 + MOST_TERM_JUMP, 2, 6, 3, (), 0), "and this server is in term 3"),
     (AppendEntries(3, 3, 6, 3, (), 0), "it says that it is of n3"),
     (AppendEntries(3, 2, -6, 3, (), 0), "-6 where an index"),
@@ -156,6 +158,26 @@ def test_a_follower_skips_what_no_correct_peer_sends(message: Message, reason: s
         raft.step(2, message, 1e9)
     assert reason in str(skipped.value)
     assert describe(raft.state) == before
+
+
+def test_a_follower_skips_entries_of_a_term_before_that_of_its_snapshot() -> None:
+    """What is in front of them is covered by the snapshot, so it is not compared."""
+    raft = Raft(
+        1,
+        (1, 2, 3),
+        hard_state=HardState(3),
+        batches=[],
+        snapshot=snapshot(5, 2),
+        timing=Timing(),
+        limits=Limits(),
+        random=random.Random(1),
+        now=0.0,
+    )
+    covered = Batch(4, 1, C, 2, b"")
+    with pytest.raises(Nonsense, match="another entry 6, of term 1, which cannot be"):
+        raft.step(2, AppendEntries(3, 2, 3, 1, (covered, Batch(6, 1, C, 1, b"")), 0), 0.0)
+    raft.step(2, AppendEntries(3, 2, 3, 1, (covered, Batch(6, 2, C, 1, b"")), 0), 0.0)
+    assert (raft.state.log.last_index, raft.state.log.last_term) == (6, 2)
 
 
 OF_A_FOLLOWER: list[tuple[Message, str]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.simulation.stage.cores import CHUNK_BYTES, Network, batches
+from node.raft.log import Log
 from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,
@@ -70,6 +71,17 @@ def test_a_bounded_rest_is_kept_for_those_who_are_a_little_behind() -> None:
     other.run(0.5)
     assert "snapshot.sending" not in other.servers[1].events
     assert other[3].state.commit_index == other[1].state.commit_index
+
+
+def test_a_log_knows_the_term_of_the_entry_that_its_snapshot_ends_with() -> None:
+    """It agrees with any leader's log in front of that one, since all of it is committed."""
+    log = Log([], Snapshot(5, 2, 70, ALL, 100, 5))
+    assert log.matches(5, 2)
+    assert not log.matches(5, 1)
+    assert not log.matches(5, 3)
+    assert log.matches(4, 1)
+    assert not log.matches(6, 2)
+    assert (log.term_at(5), log.time_at(5), log.last_time_us) == (2, 70, 70)
 
 
 def test_a_server_starts_from_its_snapshot_and_the_log_behind_it() -> None:

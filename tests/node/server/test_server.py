@@ -439,6 +439,7 @@ def test_nodes_log_equal_digests_at_equal_indexes(tmp_path: Path) -> None:
     logged = [world.events[n].named("applied.digest") for n in (1, 2, 3)]
     assert logged[0]
     assert logged[0] == logged[1] == logged[2]
+    assert len(str(logged[0][0]["digest"])) == 16, "in hexadecimal digits"
     assert len({world.servers[n].status().digest for n in (1, 2, 3)}) == 1
 
 

@@ -217,22 +217,24 @@ def test_a_record_that_fits_to_the_last_byte_begins_no_segment(
 
 
 @pytest.mark.parametrize(
-    ("replaced", "expected"),
+    ("last", "replaced", "expected"),
     [
-        (3, [(1, 1, 2), (2, 0, 0), (3, 3, 3)]),
-        (4, [(1, 1, 3), (2, 0, 0), (3, 4, 4)]),
-        (5, [(1, 1, 4), (2, 0, 0), (3, 5, 5)]),
-        (8, [(1, 1, 4), (2, 5, 7), (3, 8, 8)]),
-        (9, [(1, 1, 4), (2, 5, 8), (3, 9, 9)]),
+        (9, 3, [(1, 1, 2), (2, 0, 0), (3, 3, 3)]),
+        (9, 4, [(1, 1, 3), (2, 0, 0), (3, 4, 4)]),
+        (9, 5, [(1, 1, 4), (2, 0, 0), (3, 5, 5)]),
+        (9, 8, [(1, 1, 4), (2, 5, 7), (3, 8, 8)]),
+        (9, 9, [(1, 1, 4), (2, 5, 8), (3, 9, 9)]),
+        (8, 8, [(1, 1, 4), (2, 5, 7), (3, 8, 8)]),
+        (8, 1, [(1, 0, 0), (2, 0, 0), (3, 1, 1)]),
     ],
 )
 def test_replaced_entries_leave_the_index_of_their_segments(
-    replaced: int, expected: list[tuple[int, int, int]]
+    last: int, replaced: int, expected: list[tuple[int, int, int]]
 ) -> None:
-    """Three segments hold the entries 1 to 4, 5 to 8, and 9."""
+    """Segments hold the entries 1 to 4, 5 to 8, and 9."""
     disk = SimulatedDisk()
     log, _ = open_log(disk)
-    fill(log, 1, 9)
+    fill(log, 1, last)
 
     log.append(None, [batch(replaced, term=2)])
 
