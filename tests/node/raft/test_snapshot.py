@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from launcher.simulation.stage.cores import CHUNK_BYTES, Network, batches
 from node.raft.log import Log
 from node.raft.membership import stable
 from node.raft.messages import (
+    COMMANDS,
     AppendEntries,
     AppendEntriesReply,
+    Batch,
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
@@ -82,6 +88,39 @@ def test_a_log_knows_the_term_of_the_entry_that_its_snapshot_ends_with() -> None
     assert log.matches(4, 1)
     assert not log.matches(6, 2)
     assert (log.term_at(5), log.time_at(5), log.last_time_us) == (2, 70, 70)
+
+
+def replaced() -> Log:
+    log = Log(batches([1] * 5, b"x" * 30))
+    log.restart(Snapshot(7, 1, 0, ALL, 100, 7))
+    return log
+
+
+def compacted() -> Log:
+    log = Log(batches([1] * 7, b"x" * 30))
+    log.compact(7)
+    return log
+
+
+def truncated() -> Log:
+    log = Log(batches([1] * 12, b"x" * 30))
+    log.splice([Batch(8, 2, COMMANDS, 1, b"x" * 30)])
+    log.compact(7)
+    log.splice([Batch(8, 3, COMMANDS, 1, b"x" * 10)])
+    return log
+
+
+@pytest.mark.parametrize("begun", [replaced, compacted, truncated])
+def test_a_log_counts_the_bytes_that_it_holds_whatever_it_has_lost(
+    begun: Callable[[], Log],
+) -> None:
+    log = begun()
+    while log.last_index < 10:
+        log.append(Batch(log.last_index + 1, 3, COMMANDS, 1, b"x" * 10))
+    assert [log.bytes_after(index) for index in (7, 8, 9, 10)] == [30, 20, 10, 0]
+    assert [one.first_index for one in log.batches_from(8, 20)] == [8, 9]
+    assert [one.first_index for one in log.batches_from(9, 20)] == [9, 10]
+    assert [log.compaction_point(10, room) for room in (0, 10, 19, 20, 30)] == [10, 9, 9, 8, 7]
 
 
 def test_a_server_starts_from_its_snapshot_and_the_log_behind_it() -> None:
