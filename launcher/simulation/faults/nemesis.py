@@ -67,8 +67,8 @@ class Nemesis:
         for node in cluster.nodes:
             node.clock.run_at(1.0, cluster.time.now)
             node.arm_timer()
-            node.slow_disk_s = 0.0
-            node.disk.failing = {}
+            node.slow_disk = None
+            node.disk.fault = None
             node.resume_disk()
             node.resume()
             if node not in down:
