@@ -477,6 +477,19 @@ def test_who_is_elected_in_the_middle_goes_on() -> None:
         assert membership(net, node_id) == stable((3, 4, 5))
 
 
+def test_a_learner_is_asked_for_no_vote() -> None:
+    net = cluster(4, (1, 2, 3))
+    net.isolate(4)
+    change(net, 1, 2, 3, 4)
+    net.settle(only=(1, 2, 3))
+    assert net[2].state.configuration.learners == (4,)
+    net.mail.clear()
+    net.time_out(2)
+    while net.persist(2):
+        pass
+    assert sorted(to for _, to, m in net.mail if isinstance(m, RequestVote)) == [1, 3]
+
+
 def test_a_leader_tells_the_removed_of_it() -> None:
     net = cluster(4, (1, 2, 3, 4))
     change(net, 1, 2, 3)
