@@ -210,6 +210,9 @@ def test_what_a_snapshot_stands_for_is_not_applied_after_it(tmp_path: Path) -> N
     applying.take([Batch(index + 1, 1, BatchKind.NOOP, 1, b"")])
     applying.hold(snapshot)
     applying.take([Batch(index + 6, 1, BatchKind.NOOP, 1, b"")])
+    applying.go_on(Stretch(10_000, 1 << 20))
+    assert applying.index == index, "nothing is applied before the state is that of the snapshot"
+    assert not applying.has_more
     applying.take_over(snapshot, Counter(), applying.sessions, stands)
     applying.go_on(Stretch(10_000, 1 << 20))
 

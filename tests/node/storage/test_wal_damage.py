@@ -396,11 +396,11 @@ def test_a_record_with_the_right_checksum_and_half_of_its_batches_is_damage() ->
     disk, whole = small_log(6)
     content = disk.files()[FIRST]
     start = record_starts(disk, FIRST)[-1]
-    for wrong in ([batch(7)], [batch(8), batch(9)], [batch(3, 0)]):
+    for wrong in ([batch(6)], [batch(7), batch(8)], [batch(3, 0)]):
         record = encode_record(IDENTITY.salt(), 1, 8, State(whole.hard_state), wrong)
         state = encode_record(IDENTITY.salt(), 1, 8, State(whole.hard_state), [])
         body = record[24:-24]
-        follows = [batch(7)] == wrong
+        follows = [batch(6)] == wrong
         for size in range(len(state) - 48 + 1, len(body) + (not follows)):
             disk.put(FIRST, content[:start] + framed(record[:16], body[:size]) + bytes(500))
             with pytest.raises(DamagedLog) as refusal:
