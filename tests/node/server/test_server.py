@@ -331,6 +331,15 @@ def test_nothing_is_answered_before_a_majority_of_disks_has_it(tmp_path: Path) -
     assert len(client.replies) == 1
 
 
+def test_a_status_tells_a_follower_from_a_server_that_has_no_vote(tmp_path: Path) -> None:
+    world = World(tmp_path, voters=[1, 2])
+    leader = world.elect()
+    roles = {node: (s.status().role, s.status().voter) for node, s in world.servers.items()}
+    assert roles.pop(leader) == ("leader", True)
+    assert roles.pop(3) == ("learner", False)
+    assert list(roles.values()) == [("follower", True)]
+
+
 def test_a_follower_names_the_leader(tmp_path: Path) -> None:
     world = World(tmp_path)
     leader = world.elect()
