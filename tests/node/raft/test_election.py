@@ -19,6 +19,7 @@ from node.raft.messages import (
     RequestVoteReply,
     Snapshot,
 )
+from node.raft.roles import become_pre_candidate
 from node.raft.settings import Timing
 from node.raft.state import Role
 from tests.node.raft.by_hand import persist
@@ -203,6 +204,22 @@ def test_the_first_election_after_a_start_is_hastened() -> None:
     slow = Network(5)
     for n in slow.voters:
         assert 0.5 <= slow[n].state.election_deadline <= 1.0
+
+
+class Most:
+    """Always draws the most."""
+
+    def uniform(self, least: float, most: float) -> float:
+        return most
+
+
+def test_rivals_that_are_hastened_draw_from_a_wide_window() -> None:
+    """So that one of them is through before the other begins."""
+    net = Network(3, timing=HINT)
+    state = net[2].state
+    state.random = Most()
+    become_pre_candidate(state, hastened=True)
+    assert (state.election_deadline - net.now) / HINT.hint_delay_s == pytest.approx(5)
 
 
 @pytest.mark.parametrize("retries", [1, HINTED_RETRIES])

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -207,6 +208,19 @@ def test_a_leader_skips_what_no_correct_peer_sends(message: Message, reason: str
         raft.step(2, message, raft.state.now)
     assert reason in str(skipped.value)
     assert describe(raft.state) == before
+
+
+def test_time_may_be_ten_years_ahead_and_no_more() -> None:
+    ten_years_us = 315_360_000_000_000
+    raft = a_follower()
+    for ahead_us in (ten_years_us, ten_years_us + 1):
+        ahead = msgspec.structs.replace(snapshot(), time_us=raft.state.log.last_time_us + ahead_us)
+        message = InstallSnapshot(3, 2, ahead, 0, b"")
+        if ahead_us == ten_years_us:
+            raft.step(2, message, raft.state.now)
+        else:
+            with pytest.raises(Nonsense):
+                raft.step(2, message, raft.state.now)
 
 
 def test_a_leader_is_not_told_of_more_of_a_snapshot_than_there_is() -> None:

@@ -455,3 +455,17 @@ def test_only_what_waits_to_be_applied_counts_against_a_client(
     assert [reply.first_index for reply in client.replies if isinstance(reply, Answers)] == [
         *range(2, 34)
     ]
+
+
+@pytest.mark.parametrize(("unapplied", "let_in"), [(131_072, 1), (131_073, 0)])
+def test_a_client_that_waits_already_is_let_in_up_to_a_bound(
+    tmp_path: Path, unapplied: int, let_in: int
+) -> None:
+    _, server = counting(tmp_path, max_apply_commands=1)
+    client = Connection()
+    submit(server, client, 1, b"0")
+    server.pump(0.0)
+    submit(server, client, 2, b"0")
+    server._clients._arrange(unapplied)
+    assert len(server._clients._submits) == let_in
+    assert len(client.replies) == 1 - let_in

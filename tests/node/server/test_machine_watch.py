@@ -217,6 +217,19 @@ def test_the_slow_one_of_many_that_come_together_is_found(tmp_path: Path) -> Non
     ]
 
 
+def test_a_machine_whose_entries_are_timed_is_otherwise_the_same(tmp_path: Path) -> None:
+    world = world_of(tmp_path, Clumsy, slow_s=0.1)
+    submit(world.servers[1], Connection(), 1, b"wait0.3")
+    world.settle()
+    server = world.servers[1]
+    machine = server._applying.machine
+    timed = server._watch.timing(machine)
+    assert timed is not machine
+    assert timed.query == machine.query
+    assert timed.snapshot == machine.snapshot
+    assert timed.restore == machine.restore
+
+
 def test_nobody_is_warned_of_a_machine_that_is_fast_enough(tmp_path: Path) -> None:
     world = world_of(tmp_path, Clumsy, slow_s=0.1)
     submit(world.servers[1], Connection(), 1, b"wait0.05")

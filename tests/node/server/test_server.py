@@ -452,6 +452,15 @@ def test_nodes_log_equal_digests_at_equal_indexes(tmp_path: Path) -> None:
     assert len({world.servers[n].status().digest for n in (1, 2, 3)}) == 1
 
 
+def test_a_status_tells_of_the_last_sixteen_digests(tmp_path: Path) -> None:
+    world = World(tmp_path, 1, digest_every=1)
+    world.elect()
+    for sequence in range(1, 21):
+        submit(world.servers[1], Connection(), sequence, b"x")
+        world.settle()
+    assert [index for index, _ in world.servers[1].status().digests] == list(range(6, 22))
+
+
 @pytest.mark.parametrize(
     ("commands", "first", "why"),
     [([b""], 1, "empty"), ([b"x" * 1001], 1, "limit"), ([], 1, "empty"), ([b"x"], 0, "begin")],

@@ -376,6 +376,17 @@ def test_a_segment_without_a_header_is_damage(content: bytes) -> None:
     assert refusal.value.file == SECOND
 
 
+@pytest.mark.parametrize(
+    ("size", "said"), [(15, "is cut off in its header"), (16, "header is not intact")]
+)
+def test_a_segment_of_its_preamble_alone_has_no_header(size: int, said: str) -> None:
+    disk, _ = small_log(6)
+    disk.put(FIRST, disk.files()[FIRST][:size])
+    with pytest.raises(DamagedLog, match=said) as refusal:
+        open_log(disk)
+    assert refusal.value.offset == size
+
+
 def test_a_header_with_the_right_checksum_and_half_of_its_fields_is_damage() -> None:
     """No version has written one. Whatever has, there is a message with file and offset."""
     disk, _ = small_log(6)
