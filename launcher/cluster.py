@@ -22,24 +22,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import forked, life
-from launcher.client.answers import ReadAnswer, Submitted
+from launcher.breaking import Breaking
+from launcher.client.answers import ReadAnswer, Submitted, encoded
 from launcher.client.client import Client, NoAnswer
 from launcher.client.shared_client import SharedClient
 from launcher.config import ClusterConfig
 from launcher.control import asking, readiness, requests
-from launcher.control.disks import parse_fault
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.errors import NotRunning, UsageError
 from launcher.folders import lock, records
 from launcher.folders.recovery import Outlook
 from launcher.life import DownReport, Life
+from launcher.steering import Steering, words
 from node.errors import CommandError
 from node.raft.messages import NodeId
-from node.wire import LinkFault
 
 if TYPE_CHECKING:
     from launcher.client.subscriber import Message
+    from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
 
@@ -52,7 +53,7 @@ START_PATIENCE_S = 3.0
 """How long `start` watches nodes that answer; one with a long log to apply takes longer."""
 
 
-class Cluster:
+class Cluster(Breaking, Steering):
     """A cluster of this machine, whether it runs or not.
 
     nodes, machine: override those of the configuration
@@ -60,6 +61,7 @@ class Cluster:
         parent, or the built-in defaults
     name: which cluster, where several run side by side
     fresh: `up` begins with empty data
+    timescale, as_in_the_paper: as `launcher up --help` explains
 
     Several threads may use one object; entries of different threads have no order. A forked child
     may use it, too: it opens its own connections and sessions, and does not stop the cluster.
@@ -78,8 +80,11 @@ class Cluster:
         config: ClusterConfig | Path | str | None = None,
         name: str | None = None,
         fresh: bool = False,
+        timescale: float | str | None = None,
+        as_in_the_paper: bool = False,
     ) -> None:
         self.config = life.configured(config, name=name, nodes=nodes, machine=machine)
+        self.config = life.paced(self.config, timescale, as_in_the_paper=as_in_the_paper)
         self.healed: list[str] = []
         """What a dead supervisor had left behind and the last `up` cleaned up, a phrase each."""
         self.remarks: list[str] = []
@@ -107,7 +112,7 @@ class Cluster:
 
     # -- its whole life ----------------------------------------------------------------------
 
-    def up(self, timeout_s: float = UP_TIMEOUT_S, *, detached: bool = False) -> ClusterStatus:
+    def up(self, timeout_s: float | None = None, *, detached: bool = False) -> ClusterStatus:
         """Starts the cluster and waits until a quorum of its voters follows a leader.
 
         It waits a moment longer for the other nodes; `remarks` has what is wrong with them then.
@@ -117,6 +122,8 @@ class Cluster:
         Raises LauncherError when the cluster is already running or too few nodes start, TimedOut
         when there is no leader in time. Then the cluster is down again.
         """
+        patience = self.config.patience
+        timeout_s = UP_TIMEOUT_S * patience if timeout_s is None else timeout_s
         self.config = life.prepare(
             self.config, fresh=self._fresh, count_given=self._count_given, timeout_s=timeout_s
         )
@@ -124,7 +131,7 @@ class Cluster:
         self.healed = own.healed
         self._fresh = False
         try:
-            status, remarks = readiness.wait_until_up(self._status, timeout_s)
+            status, remarks = readiness.wait_until_up(self._status, timeout_s, patience)
         except BaseException:
             self._life.abandon(self.config)
             raise
@@ -161,10 +168,8 @@ class Cluster:
         return seen
 
     def how_it_died(self) -> str:
-        """Why the cluster that this object has started is gone, if nobody has stopped it.
-
-        One line; empty while the cluster runs, and when it was stopped.
-        """
+        """Why the cluster that this object has started is gone, if nobody has stopped it: one line;
+        empty while the cluster runs, and when it was stopped."""
         return self._life.how_it_died(self.config)
 
     def destroy(self) -> None:
@@ -218,7 +223,7 @@ class Cluster:
         leader: bool = False,
         commit: int | None = None,
         converged: bool = False,
-        timeout_s: float = UP_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> ClusterStatus:
         """Waits until every given condition holds at once; returns the status in which they do.
 
@@ -229,6 +234,8 @@ class Cluster:
         Raises TimedOut, and LauncherError as soon as that is impossible: the nodes that are up or
         about to be restarted are no quorum, or some have diverged.
         """
+        if timeout_s is None:
+            timeout_s = UP_TIMEOUT_S * self.settings().patience
         reached, what = readiness.goal(leader=leader, commit=commit, converged=converged)
         return readiness.wait(self._status, reached, what, timeout_s)
 
@@ -237,11 +244,11 @@ class Cluster:
     def kill(self, *targets: str | int, signal: str = "SIGKILL") -> list[Chosen]:
         """Sends a signal; returns when the processes have ended. They stay down until started."""
         requests.parse_signal(signal)
-        return self._act(requests.Kill(_words(targets), signal))
+        return self._act(requests.Kill(words(targets), signal))
 
     def stop(self, *targets: str | int) -> list[Chosen]:
         """Stops nodes cleanly; a leader transfers its leadership first."""
-        return self._act(requests.StopNodes(_words(targets)))
+        return self._act(requests.StopNodes(words(targets)))
 
     def start(self, *targets: str | int, other_machine_code: bool = False) -> list[Chosen]:
         """Starts nodes; returns when they answer and have applied the log, or are applying it.
@@ -251,30 +258,30 @@ class Cluster:
 
         Raises LauncherError when a node cannot be started, or ends a moment later.
         """
-        return self._started(requests.StartNodes(_words(targets), other_machine_code))
+        return self._started(requests.StartNodes(words(targets), other_machine_code))
 
     def restart(
         self, *targets: str | int, rolling: bool = False, other_machine_code: bool = False
     ) -> list[Chosen]:
         """Stops and starts nodes, as `start`. rolling: one at a time, never without a quorum."""
-        return self._started(requests.RestartNodes(_words(targets), rolling, other_machine_code))
+        return self._started(requests.RestartNodes(words(targets), rolling, other_machine_code))
 
     def transfer(self, target: str | int) -> HandedOver:
         """Has the leader transfer its leadership to a node; returns when that node leads.
 
         Raises LauncherError when it does not lead within an election timeout.
         """
-        handed_over = self._call(requests.Transfer(_words([target]))).handed_over
+        handed_over = self._call(requests.Transfer(words([target]))).handed_over
         assert handed_over is not None, "the reply to a transfer names the leader"
         return handed_over
 
     def pause(self, *targets: str | int) -> list[Chosen]:
         """Freezes nodes with SIGSTOP: their processes exist and do nothing."""
-        return self._act(requests.Pause(_words(targets)))
+        return self._act(requests.Pause(words(targets)))
 
     def resume(self, *targets: str | int) -> list[Chosen]:
         """Lets paused nodes continue."""
-        return self._act(requests.Resume(_words(targets)))
+        return self._act(requests.Resume(words(targets)))
 
     def add(self, count: int = 1) -> list[Chosen]:
         """Starts `count` new nodes; returns when they have caught up and vote.
@@ -289,41 +296,16 @@ class Cluster:
     def remove(self, *targets: str | int) -> list[Chosen]:
         """Takes nodes, the leader too, out of the cluster; then stops them and removes their data.
         Their ids are not used again."""
-        return self._act(requests.RemoveNodes(_words(targets)))
+        return self._act(requests.RemoveNodes(words(targets)))
 
     def rebuild(self, *targets: str | int) -> list[Chosen]:
         """Removes the data of nodes, which then learn it from their peers; for a damaged disk.
         A rebuilt node has no vote until it has caught up. Returns when it votes again."""
-        return self._act(requests.Rebuild(_words(targets)))
+        return self._act(requests.Rebuild(words(targets)))
 
     def snapshot(self, *targets: str | int) -> list[Chosen]:
         """Has nodes take a snapshot of all they have applied; returns when it is on disk."""
-        return self._act(requests.TakeSnapshots(_words(targets)))
-
-    def partition(self, spec: str) -> list[list[NodeId]]:
-        """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
-        return self._call(requests.Partition(spec)).groups
-
-    def set_links(self, faults: Iterable[LinkFault]) -> None:
-        """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones.
-
-        Returns when every node that is up has them; `heal` ends them. Raises UsageError.
-        """
-        self._call(requests.SetLinks(list(faults)))
-
-    def heal(self) -> None:
-        """Mends every link. `disk("all", fault="ok")` mends the disks."""
-        self._call(requests.Heal())
-
-    def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
-        """Gives the disks of nodes this fault, in place of an earlier one.
-
-        fault: `hang`, `slow 200ms`, `full`, `fail-write`, `fail-sync`, or `ok`, which mends them
-
-        A node that is started again has the fault once it has recovered; but `fail-write` and
-        `fail-sync` end when they have struck, or when the node ends. Raises UsageError.
-        """
-        return self._act(requests.SetDisks(_words(targets), parse_fault(fault)))
+        return self._act(requests.TakeSnapshots(words(targets)))
 
     # -- using -------------------------------------------------------------------------------
 
@@ -334,7 +316,7 @@ class Cluster:
         committed nevertheless; UsageError for an impossible entry; NoAnswer when there is none in
         time: the entry may be committed or not, and `error.resend()` has it take effect once.
         """
-        done = self._client().submit(_encoded(entry), timeout_s=timeout_s)
+        done = self._client().submit(encoded(entry), timeout_s=timeout_s)
         if done.error is not None:
             raise CommandError(done.error)
         return done
@@ -350,8 +332,8 @@ class Cluster:
         raises as `submit`; the entries before an impossible one are answered first, unless they are
         a list. NoAnswer has the unanswered entries; one more may have been read and not sent.
         """
-        encoded = map(_encoded, entries)
-        given = list(encoded) if isinstance(entries, list | tuple) else encoded
+        commands = map(encoded, entries)
+        given = list(commands) if isinstance(entries, list | tuple) else commands
         return self._client().submit_many(given, timeout_s=timeout_s)
 
     def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
@@ -385,8 +367,8 @@ class Cluster:
         timeout_s: float | None = None,
     ) -> list[ReadAnswer]:
         """As `read`, with an answer for each query, all of them at one point of the log."""
-        encoded = list(map(_encoded, queries))
-        return self._client().read(encoded, stale=stale, node=node, timeout_s=timeout_s)
+        asked = list(map(encoded, queries))
+        return self._client().read(asked, stale=stale, node=node, timeout_s=timeout_s)
 
     def watch(self, first: int | None = None, *, node: NodeId | None = None) -> Iterator[Message]:
         """The messages of a cluster whose machine is `multicast`, each once and in order, for ever.
@@ -401,9 +383,17 @@ class Cluster:
         from launcher.client.subscriber import ANSWER_S, messages
 
         def ask(queries: Sequence[str]) -> list[ReadAnswer]:
-            return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
+            limit_s = ANSWER_S * self.config.patience
+            return self.read_many(queries, stale=node is not None, node=node, timeout_s=limit_s)
 
         return forked.Own(messages(ask, first), "watch")
+
+    def log(self, *targets: str | int, first: int | None = None, count: int = 20) -> ClusterLog:
+        """What `count` indexes of the nodes' logs hold, from `first` on; by default the last ones.
+        The files of nodes that do not answer are read; also when the cluster is down."""
+        from launcher.logs import read  # start-up time
+
+        return read(self.config, words(targets), first, count)
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """The events of all nodes in one order; also when the cluster is down.
@@ -426,12 +416,14 @@ class Cluster:
 
     def _started(self, request: Request) -> list[Chosen]:
         chosen = self._act(request)
-        ids = [node.id for node in chosen]
-        if ids:
-            readiness.wait_started(self._status, ids, self._start_patience_s)
+        if ids := [node.id for node in chosen]:
+            patience_s = self._start_patience_s * self.settings().patience
+            readiness.wait_started(self._status, ids, patience_s)
         return chosen
 
-    def _call(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
+    def _call(self, request: Request, timeout_s: float | None = None) -> Reply:
+        if timeout_s is None:
+            return asking.ask(self.config, request, CALL_TIMEOUT_S, at_pace=True)
         return asking.ask(self.config, request, timeout_s)
 
     def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
@@ -439,12 +431,3 @@ class Cluster:
         reply = self._call(requests.AskStatus(), STATUS_TIMEOUT_S)
         assert reply.status is not None, "the reply to AskStatus has a status"
         return reply.status, reply.restarting
-
-
-def _encoded(text: str | bytes) -> bytes:
-    """As bytes; surrogates become the bytes that Python decoded them from (see os.fsencode)."""
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def _words(targets: Iterable[str | int]) -> list[str]:
-    return [str(target) for target in targets]

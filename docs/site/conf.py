@@ -50,7 +50,11 @@ CONTENTS = """
 
 README <self>
 docs/site/commands
+docs/LEARN
+docs/TEACH
+docs/STORIES
 docs/RECIPES
+docs/BREAKING
 docs/GLOSSARY
 examples/README
 CHANGELOG

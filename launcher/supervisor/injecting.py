@@ -15,12 +15,15 @@ from launcher.control.disks import describe
 from launcher.control.requests import Reply
 from launcher.control.targets import Action, parse_partition, resolve
 from launcher.errors import UsageError
+from launcher.supervisor.clock_faults import ClockFaults
 from launcher.supervisor.nodes import Nodes
 from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault
 
-Injection: TypeAlias = requests.Partition | requests.SetLinks | requests.SetDisks | requests.Heal
+Injection: TypeAlias = (
+    requests.Partition | requests.SetLinks | requests.SetDisks | requests.SetClocks | requests.Heal
+)
 """What is performed here."""
 
 
@@ -32,6 +35,7 @@ class Injecting:
         self._faults = nodes.faults
         self._injections = nodes.faults.injections
         self._random = random
+        self._clocks = ClockFaults(nodes, random)
 
     async def perform(self, request: Injection) -> Reply:
         """Raises LauncherError for what cannot be done."""
@@ -42,6 +46,8 @@ class Injecting:
                 return await self._set_links(faults)
             case requests.SetDisks(targets, fault):
                 return await self._set_disks(targets, fault)
+            case requests.SetClocks(targets, change):
+                return await self._clocks.set(targets, change)
             case requests.Heal():
                 return await self._heal()
 
@@ -91,9 +97,13 @@ class Injecting:
         return await self._faults.set_links(faults, [fault_id])
 
     async def _heal(self) -> Reply:
+        await self._nodes.drops.clear()
         unconfirmed = await self._faults.set_links([], [])
-        self._injections.end([one.id for one in self._injections.of("links")])
-        return Reply(ok=True, unconfirmed=unconfirmed)
+        unconfirmed += await self._clocks.end_all()
+        self._injections.end(
+            [one.id for layer in ("links", "clock") for one in self._injections.of(layer)]
+        )
+        return Reply(ok=True, unconfirmed=sorted(set(unconfirmed)))
 
     # -- disks -----------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ import psutil
 
 from launcher.folders.ownership import FolderId
 from launcher.folders.process_identity import ProcessRecord
+from launcher.supervisor.clocks import TRUE_CLOCKS, OrderedClocks
 from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
 from node import wire
@@ -313,7 +314,7 @@ class Node:
     process: the one that runs; None when there is none
     starting: a process is being started for it
     status: the last that it said
-    disk: what its disk is told to do, in this life and the next ones
+    disk, clocks: what they are told to do, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
     other_code: its machine may have other code than other nodes'
@@ -325,6 +326,7 @@ class Node:
     starting: bool = False
     status: wire.Status | None = None
     disk: wire.SetDiskFault = HEALTHY_DISK
+    clocks: OrderedClocks = TRUE_CLOCKS
     lost: bool = False
     folder: FolderId | None = None
     other_code: bool = False
