@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.simulation.stage.cores import Network
-from node.raft.election import HINTED_RETRIES
+from node.raft.election import HINTED_RETRIES, on_election_timeout
 from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,
@@ -19,7 +19,6 @@ from node.raft.messages import (
     RequestVoteReply,
     Snapshot,
 )
-from node.raft.roles import become_pre_candidate
 from node.raft.settings import Timing
 from node.raft.state import Role
 from tests.node.raft.by_hand import persist
@@ -218,7 +217,8 @@ def test_rivals_that_are_hastened_draw_from_a_wide_window() -> None:
     net = Network(3, timing=HINT)
     state = net[2].state
     state.random = Most()
-    become_pre_candidate(state, hastened=True)
+    state.hinted_elections = 1
+    on_election_timeout(state)
     assert (state.election_deadline - net.now) / HINT.hint_delay_s == pytest.approx(5)
 
 
