@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import forked, life
+from launcher.arming import Arming, words
 from launcher.client.answers import ReadAnswer, Submitted
 from launcher.client.client import Client, NoAnswer
 from launcher.client.shared_client import SharedClient
@@ -52,7 +53,7 @@ START_PATIENCE_S = 3.0
 """How long `start` watches nodes that answer; one with a long log to apply takes longer."""
 
 
-class Cluster:
+class Cluster(Arming):
     """A cluster of this machine, whether it runs or not.
 
     nodes, machine: override those of the configuration
@@ -237,11 +238,11 @@ class Cluster:
     def kill(self, *targets: str | int, signal: str = "SIGKILL") -> list[Chosen]:
         """Sends a signal; returns when the processes have ended. They stay down until started."""
         requests.parse_signal(signal)
-        return self._act(requests.Kill(_words(targets), signal))
+        return self._act(requests.Kill(words(targets), signal))
 
     def stop(self, *targets: str | int) -> list[Chosen]:
         """Stops nodes cleanly; a leader transfers its leadership first."""
-        return self._act(requests.StopNodes(_words(targets)))
+        return self._act(requests.StopNodes(words(targets)))
 
     def start(self, *targets: str | int, other_machine_code: bool = False) -> list[Chosen]:
         """Starts nodes; returns when they answer and have applied the log, or are applying it.
@@ -251,30 +252,30 @@ class Cluster:
 
         Raises LauncherError when a node cannot be started, or ends a moment later.
         """
-        return self._started(requests.StartNodes(_words(targets), other_machine_code))
+        return self._started(requests.StartNodes(words(targets), other_machine_code))
 
     def restart(
         self, *targets: str | int, rolling: bool = False, other_machine_code: bool = False
     ) -> list[Chosen]:
         """Stops and starts nodes, as `start`. rolling: one at a time, never without a quorum."""
-        return self._started(requests.RestartNodes(_words(targets), rolling, other_machine_code))
+        return self._started(requests.RestartNodes(words(targets), rolling, other_machine_code))
 
     def transfer(self, target: str | int) -> HandedOver:
         """Has the leader transfer its leadership to a node; returns when that node leads.
 
         Raises LauncherError when it does not lead within an election timeout.
         """
-        handed_over = self._call(requests.Transfer(_words([target]))).handed_over
+        handed_over = self._call(requests.Transfer(words([target]))).handed_over
         assert handed_over is not None, "the reply to a transfer names the leader"
         return handed_over
 
     def pause(self, *targets: str | int) -> list[Chosen]:
         """Freezes nodes with SIGSTOP: their processes exist and do nothing."""
-        return self._act(requests.Pause(_words(targets)))
+        return self._act(requests.Pause(words(targets)))
 
     def resume(self, *targets: str | int) -> list[Chosen]:
         """Lets paused nodes continue."""
-        return self._act(requests.Resume(_words(targets)))
+        return self._act(requests.Resume(words(targets)))
 
     def add(self, count: int = 1) -> list[Chosen]:
         """Starts `count` new nodes; returns when they have caught up and vote.
@@ -289,16 +290,16 @@ class Cluster:
     def remove(self, *targets: str | int) -> list[Chosen]:
         """Takes nodes, the leader too, out of the cluster; then stops them and removes their data.
         Their ids are not used again."""
-        return self._act(requests.RemoveNodes(_words(targets)))
+        return self._act(requests.RemoveNodes(words(targets)))
 
     def rebuild(self, *targets: str | int) -> list[Chosen]:
         """Removes the data of nodes, which then learn it from their peers; for a damaged disk.
         A rebuilt node has no vote until it has caught up. Returns when it votes again."""
-        return self._act(requests.Rebuild(_words(targets)))
+        return self._act(requests.Rebuild(words(targets)))
 
     def snapshot(self, *targets: str | int) -> list[Chosen]:
         """Has nodes take a snapshot of all they have applied; returns when it is on disk."""
-        return self._act(requests.TakeSnapshots(_words(targets)))
+        return self._act(requests.TakeSnapshots(words(targets)))
 
     def partition(self, spec: str) -> list[list[NodeId]]:
         """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
@@ -312,7 +313,7 @@ class Cluster:
         self._call(requests.SetLinks(list(faults)))
 
     def heal(self) -> None:
-        """Mends every link. `disk("all", fault="ok")` mends the disks."""
+        """Mends every link and disarms every point. `disk("all", fault="ok")` mends the disks."""
         self._call(requests.Heal())
 
     def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
@@ -323,7 +324,7 @@ class Cluster:
         A node that is started again has the fault once it has recovered; but `fail-write` and
         `fail-sync` end when they have struck, or when the node ends. Raises UsageError.
         """
-        return self._act(requests.SetDisks(_words(targets), parse_fault(fault)))
+        return self._act(requests.SetDisks(words(targets), parse_fault(fault)))
 
     # -- using -------------------------------------------------------------------------------
 
@@ -444,7 +445,3 @@ class Cluster:
 def _encoded(text: str | bytes) -> bytes:
     """As bytes; surrogates become the bytes that Python decoded them from (see os.fsencode)."""
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def _words(targets: Iterable[str | int]) -> list[str]:
-    return [str(target) for target in targets]

@@ -97,7 +97,9 @@ WINGS: dict[str, str] = {
         "launcher.supervision launcher.supervisor"
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
+    "launcher.arming": "launcher.control",
     "launcher.cluster": (
+        "launcher.arming "
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
         "launcher.forked launcher.history launcher.life launcher.timeline node.errors node.raft "
         "node.wire"

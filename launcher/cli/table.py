@@ -36,6 +36,7 @@ ROWS = {
     "partition": f"{_COMMANDS}.faults:partition",
     "heal": f"{_COMMANDS}.faults:heal",
     "disk": f"{_COMMANDS}.faults:disk",
+    "arm": f"{_COMMANDS}.points:arm",
     "submit": f"{_COMMANDS}.entries:submit",
     "read": f"{_COMMANDS}.entries:read",
     "watch": f"{_COMMANDS}.entries:watch",

@@ -14,6 +14,8 @@
     links {faults}
     heal
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
+    arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
+    points                              {"ok": true, "points": [{"point", "nodes", ...}]}
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -37,6 +39,7 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.control.disks import check_fault
+from launcher.control.points import PointRow, check_point, check_terms
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.control.targets import shown
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
@@ -163,6 +166,18 @@ class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
     fault: wire.DiskFault | None
 
 
+class Arm(msgspec.Struct, frozen=True, tag_field="op", tag="arm"):
+    """Arm this point at nodes with this chain; without terms: disarm it."""
+
+    targets: list[str]
+    point: str
+    terms: list[wire.PointTerm]
+
+
+class ListPoints(msgspec.Struct, frozen=True, tag_field="op", tag="points"):
+    """Which points are there, and how often was each reached?"""
+
+
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
     """Take the cluster down."""
 
@@ -184,6 +199,8 @@ Request: TypeAlias = (
     | SetLinks
     | Heal
     | SetDisks
+    | Arm
+    | ListPoints
     | Down
 )
 
@@ -207,6 +224,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     groups: list[list[NodeId]] = []
     handed_over: HandedOver | None = None
     unconfirmed: list[NodeId] = []
+    points: list[PointRow] = []
 
 
 # -- what may be asked ---------------------------------------------------------------------------
@@ -230,6 +248,9 @@ def check(request: Request) -> None:
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)
+        case Arm(_, point, terms):
+            check_point(point)
+            check_terms(terms)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])

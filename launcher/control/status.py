@@ -49,6 +49,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     diverged: how its machine differs from other nodes' (`launcher/control/divergence.py`); null if
     it
         does not, as far as is known
+    points: which points are armed in its code, and whether one has cut it off; empty when neither
     """
 
     id: NodeId
@@ -76,6 +77,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     slowest_apply_s: float | None = None
     slowest_query_s: float | None = None
     diverged: Divergence | None = None
+    points: str = ""
 
     @property
     def hangs(self) -> bool:

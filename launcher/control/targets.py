@@ -37,6 +37,8 @@ Action: TypeAlias = Literal[
     "partition",
     "disk",
     "disk ok",
+    "arm",
+    "arm off",
 ]
 
 _MOST_DIGITS = 9
@@ -171,9 +173,9 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
-        case "kill" | "stop" | "disk":
+        case "kill" | "stop" | "disk" | "arm":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "disk ok":
+        case "restart" | "remove" | "rebuild" | "partition" | "disk ok" | "arm off":
             return status.nodes
 
 
@@ -191,6 +193,8 @@ _IDLE = {
     "partition": "the other groups have taken every node",
     "disk": "no node is running",
     "disk ok": "there is no node",
+    "arm": "no node is running",
+    "arm off": "there is no node",
 }
 
 

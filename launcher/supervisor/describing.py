@@ -34,6 +34,7 @@ def describe(
         restarts=node.lifecycle.restarts,
         reason=reason,
         disk=ailment(node.disk.fault, False),
+        points=node.points.in_words(),
         responding=False,
         diverged=diverged,
     )

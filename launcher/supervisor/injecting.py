@@ -15,12 +15,20 @@ from launcher.control.disks import describe
 from launcher.control.requests import Reply
 from launcher.control.targets import Action, parse_partition, resolve
 from launcher.errors import UsageError
+from launcher.supervisor.arming import Arming
 from launcher.supervisor.nodes import Nodes
 from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault
 
-Injection: TypeAlias = requests.Partition | requests.SetLinks | requests.SetDisks | requests.Heal
+Injection: TypeAlias = (
+    requests.Partition
+    | requests.SetLinks
+    | requests.SetDisks
+    | requests.Arm
+    | requests.ListPoints
+    | requests.Heal
+)
 """What is performed here."""
 
 
@@ -32,6 +40,7 @@ class Injecting:
         self._faults = nodes.faults
         self._injections = nodes.faults.injections
         self._random = random
+        self._arming = Arming(nodes, random)
 
     async def perform(self, request: Injection) -> Reply:
         """Raises LauncherError for what cannot be done."""
@@ -42,6 +51,10 @@ class Injecting:
                 return await self._set_links(faults)
             case requests.SetDisks(targets, fault):
                 return await self._set_disks(targets, fault)
+            case requests.Arm(targets, point, terms):
+                return await self._arming.arm(targets, point, terms)
+            case requests.ListPoints():
+                return await self._arming.list_all()
             case requests.Heal():
                 return await self._heal()
 
@@ -91,9 +104,9 @@ class Injecting:
         return await self._faults.set_links(faults, [fault_id])
 
     async def _heal(self) -> Reply:
-        unconfirmed = await self._faults.set_links([], [])
+        unconfirmed = {*await self._faults.set_links([], []), *await self._arming.heal()}
         self._injections.end([one.id for one in self._injections.of("links")])
-        return Reply(ok=True, unconfirmed=unconfirmed)
+        return Reply(ok=True, unconfirmed=sorted(unconfirmed))
 
     # -- disks -----------------------------------------------------------------------------------
 

@@ -295,6 +295,9 @@ class Nodes:
         node = self.all[node_id]
         if isinstance(message, wire.Failed | wire.Stopping):
             return  # the process keeps it for its end
+        if isinstance(message, wire.PointHit):
+            self.faults.heard_points(node, message)
+            return
         if isinstance(message, wire.TransferEnded):
             self._questions.answered(node_id, message)
             return
@@ -308,6 +311,7 @@ class Nodes:
                 self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
+        self.faults.heard_points(node, message)
         self.roster.comparison.see(node_id, message, self.all)
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":

@@ -94,7 +94,14 @@ class Operations:
                 return await self._remove(targets)
             case control.Rebuild(targets):
                 return await self._rebuild(targets)
-            case control.Partition() | control.SetLinks() | control.Heal() | control.SetDisks():
+            case (
+                control.Partition()
+                | control.SetLinks()
+                | control.Heal()
+                | control.SetDisks()
+                | control.Arm()
+                | control.ListPoints()
+            ):
                 return await self._injecting.perform(request)
             case control.Down():
                 raise AssertionError("the supervisor takes itself down")

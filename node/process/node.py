@@ -48,6 +48,7 @@ from node.raft.messages import NodeId
 from node.server.server import Server
 from node.storage.disk import OsDisk, held
 from node.wire import (
+    ArmPoints,
     ChangeMembership,
     CodeRefused,
     GetStatus,
@@ -104,7 +105,9 @@ class Node:
             rotate_bytes=config.log_rotate_bytes,
         )
         self._random = random.Random(config.seed)
-        self._faults = FaultPorts(config.faults, self._random)
+        self._faults = FaultPorts(
+            config, self._random, self._loop, self._note, lambda said: self._reports.tell(said)
+        )
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(
             config.node_id,
@@ -167,6 +170,7 @@ class Node:
             random=self._random,
             now=self._loop.time(),
             stopwatch=time.monotonic,
+            points=self._faults.points,
         )
         # Nobody hears of this life before it is on record: else its folder could be emptied, and
         # what it had promised by then would be forgotten without a trace.
@@ -404,7 +408,7 @@ class Node:
                 case Listen():
                     path = Path(os.fsdecode(message.folder)) / message.name
                     self._run_task(self._listen_anew(path))
-                case SetFaults() | SetDiskFault():
+                case SetFaults() | SetDiskFault() | ArmPoints():
                     self._faults.obey(message)
                 case NewLink():
                     self._take_link(message)

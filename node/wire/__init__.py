@@ -11,6 +11,7 @@ nothing is ever pickled. There are three conversations:
 
     framing     frames: a body behind its length, and the reader that cuts a stream into bodies
     client      what a client and a node say to each other
+    points      armed points, as the supervisor and a node speak of them
     control     what the supervisor and a node say to each other
     peers       what nodes say to each other
     config      what a node process is told when it starts
@@ -83,6 +84,13 @@ from node.wire.peers import (
     tag_of,
     tags,
 )
+from node.wire.points import (
+    ArmedPoint,
+    ArmPoints,
+    PointAction,
+    PointHit,
+    PointTerm,
+)
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -90,6 +98,8 @@ __all__ = [
     "MOST_COMMANDS",
     "MOST_UNACKNOWLEDGED",
     "Answers",
+    "ArmPoints",
+    "ArmedPoint",
     "ChangeMembership",
     "ClientReply",
     "ClientRequest",
@@ -108,6 +118,9 @@ __all__ = [
     "NewLink",
     "NodeConfig",
     "OutOfOrder",
+    "PointAction",
+    "PointHit",
+    "PointTerm",
     "Read",
     "ReadResult",
     "Redirect",

@@ -11,6 +11,7 @@ import msgspec
 
 from node.raft.messages import Membership, NodeId
 from node.wire.framing import decode_with
+from node.wire.points import ArmedPoint, ArmPoints, PointHit
 
 # -- from the supervisor -------------------------------------------------------------------------
 
@@ -133,6 +134,7 @@ ToNode: TypeAlias = (
     SetFaults
     | Listen
     | SetDiskFault
+    | ArmPoints
     | NewLink
     | GetStatus
     | TakeSnapshot
@@ -188,6 +190,8 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """how many messages of peers made no sense in this life"""
     faults: list[int] = []
     """the ids of the faults that are in force here"""
+    points: list[ArmedPoint] = []
+    """the points that are armed here, or were until their chain was used up"""
 
 
 class LinkLost(msgspec.Struct, frozen=True, tag=True):
@@ -237,7 +241,9 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
-ToSupervisor: TypeAlias = Status | LifeBegun | LinkLost | Failed | Stopping | TransferEnded
+ToSupervisor: TypeAlias = (
+    Status | LifeBegun | LinkLost | PointHit | Failed | Stopping | TransferEnded
+)
 
 
 # -- bytes ---------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ WORDS = {
     "partition": "partition 1,2|3",
     "heal": "heal",
     "disk": "disk all ok",
+    "arm": "arm all before-sync off",
     "pause": "pause n3",
     "resume": "resume n3",
     "transfer": "transfer random",

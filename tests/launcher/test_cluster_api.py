@@ -112,6 +112,7 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
             *("commit_index", "applied_index", "snapshot_index", "pid", "restarts", "uptime_s"),
             *("cpu_percent", "rss_bytes", "reason", "disk", "change", "responding"),
             *("last_answer_s", "snapshot", "slowest_apply_s", "slowest_query_s", "diverged"),
+            "points",
         ]
         assert status.nodes[0].rss_bytes
         assert status.supervisor_pid == cluster.record().pid

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from node.ports import UNARMED
 from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.raft.ready import Ready
@@ -42,7 +43,7 @@ class Recorder:
 
 def carried_out(write: Write) -> list[Any]:
     recorder = Recorder()
-    write.carry_out(cast(Store, recorder))
+    write.carry_out(cast(Store, recorder), UNARMED)
     return recorder.done
 
 
