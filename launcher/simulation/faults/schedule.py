@@ -42,6 +42,7 @@ ADD = "add"
 REMOVE = "remove"
 SUPERVISOR = "supervisor"
 ROLL = "roll"
+POINT = "point"
 
 APART_NUMBERS = 100_000
 """The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. No run has
@@ -93,6 +94,7 @@ class FaultKind(msgspec.Struct, frozen=True):
     weight: how often it is chosen, relative to the other kinds
     lasts_s: the least and the most that it lasts, in seconds
     apart: 0 for the kinds that are drawn together; a number of its own for any other kind
+    in_all: whether `all` means it too
     """
 
     text: str
@@ -100,6 +102,7 @@ class FaultKind(msgspec.Struct, frozen=True):
     weight: float = 1.0
     lasts_s: tuple[float, float] = (0.1, 3.0)
     apart: int = 0
+    in_all: bool = True
 
 
 _ONE = (LEADER, FOLLOWER, ANY)
@@ -155,14 +158,24 @@ FAULTS: dict[str, FaultKind] = {
         "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
     ),
     ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
+    POINT: FaultKind(
+        "a point in the code is armed: whoever comes there is killed, stopped or held up",
+        (*_ONE, ALL),
+        lasts_s=(0.5, 10.0),
+        apart=31,
+        in_all=False,
+    ),
 }
 """Every kind, by name."""
+
+ALL_FAULTS = tuple(name for name, kind in FAULTS.items() if kind.in_all)
+"""Those that `all` stands for."""
 
 
 def parse_faults(text: str) -> tuple[str, ...]:
     """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
     if text == "all":
-        return tuple(FAULTS)
+        return ALL_FAULTS
     if text == "none":
         return ()
     kinds = [part.strip() for part in text.split(",") if part.strip()]
