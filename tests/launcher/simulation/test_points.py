@@ -88,8 +88,14 @@ def test_a_node_that_stops_again_while_it_continues_handles_everything_in_the_en
     """What has arrived meanwhile is handled one by one, and any of it may lead to a point."""
     world = Calm(3)
     node = world.others[0]
-    arm(node, "before-follower-send", "sleep", seconds=0.05, count=5)
-    assert world.time.run_until(world.time.now + 30.0, lambda: not node.points.armed)
+    assert world.time.run_until(world.time.now + 5.0, lambda: bool(node._log_work._work))
+    node.pause()
+    world.time.run_until(world.time.now + 0.5)
+    assert len(node._waiting) > 1, "the write is done, and others have said something since"
+    arm(node, "before-follower-send", "sleep", seconds=0.05)
+    node.resume()
+    assert node.paused, "at the point"
+    assert world.time.run_until(world.time.now + 30.0, lambda: not node.paused)
     assert world.time.run_until(world.time.now + 30.0, lambda: world._operator.look().settled)
     assert not node._waiting
 
