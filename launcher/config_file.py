@@ -18,6 +18,7 @@ import yaml
 
 from launcher.errors import ConfigError
 from launcher.settings import BOOL, FLOAT, INT, MAP, NULL, SECTIONS, SETTINGS, STR
+from node.printable import printable_line
 
 FILE_NAME = "cluster.yaml"
 MAX_FILE_BYTES = 64 << 10
@@ -80,7 +81,7 @@ def compose(data: bytes, file: ConfigFile) -> yaml.Node | None:
         raise file.error(line, "", f"found {found}, which YAML does not allow") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = _one_line(error.problem or error.context or "it does not parse")
+        problem = printable_line(error.problem or error.context or "it does not parse")
         if "'\\t'" in problem:
             problem += "; indent with spaces, not tabs"
         raise file.error(mark.line + 1 if mark else None, "", f"not YAML: {problem}") from None
@@ -165,10 +166,6 @@ def in_words(node: yaml.Node) -> str:
     return f"{shown} with the tag {quoted(node.tag)}"
 
 
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def quoted(text: object) -> str:
     """The text in quotes, on one line, and not too long."""
     whole = str(text)
@@ -183,4 +180,4 @@ def shown_path(source: Path | None) -> str:
         shown = os.path.relpath(source)
     except OSError:  # the current folder has been removed
         shown = ".."
-    return _one_line(str(source) if shown.startswith("..") else shown)
+    return printable_line(str(source) if shown.startswith("..") else shown)

@@ -20,8 +20,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import ClassVar
 
-from launcher.plain import plain
 from node.errors import LeekyError
+from node.printable import error_line, printable
 
 
 class LauncherError(LeekyError):
@@ -30,7 +30,7 @@ class LauncherError(LeekyError):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, text: str = "") -> None:
-        super().__init__(plain(text))
+        super().__init__(printable(text))
 
 
 class UsageError(LauncherError):
@@ -61,9 +61,4 @@ def saying(failed: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LauncherError(f"{failed}: {one_line(error)}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, in one line; its name, if that is nothing."""
-    return " ".join(plain(error).split()) or type(error).__name__
+        raise LauncherError(f"{failed}: {error_line(error)}") from error

@@ -2,8 +2,7 @@
 
 `SETTINGS` is the whole of it, one row a key. A row reads its value from a YAML node, so that the
 text is still the user's own (YAML takes `0x10` and `1:30` for integers; nobody means them), and
-writes a value back as text. Durations are read as microseconds and sizes as bytes, both whole
-numbers, so that reading what was written gives the same value.
+writes a value back as text. `node/quantities.py` reads and writes durations and sizes.
 
 What two keys together can get wrong stands in `launcher/config.py`.
 """
@@ -21,6 +20,7 @@ import msgspec
 import yaml
 
 from node.events import LEVELS
+from node.quantities import parse_duration_us, parse_size, write_duration_us, write_size
 
 MAX_NODES = 31
 
@@ -29,11 +29,6 @@ BOOL, FLOAT, INT, MAP, NULL, STR = (
 )
 NAME_EXPECTED = "up to 32 of a-z, 0-9, _ and -, the first a letter or digit, and not node-N"
 
-_DURATION_UNITS = {"h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000}
-_SIZE_UNITS = {
-    "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10,
-    "GB": 10**9, "MB": 10**6, "kB": 10**3, "KB": 10**3, "B": 1,
-}  # fmt: skip
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -74,22 +69,6 @@ def _scalar(node: yaml.Node, *tags: str) -> str:
     return str(node.value)
 
 
-def _quantity(text: str, units: dict[str, int]) -> int:
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([A-Za-z]+)", text)
-    if match is None or match[2] not in units:
-        raise ValueError
-    return round(Decimal(match[1]) * units[match[2]])
-
-
-def _write_quantity(value: int, units: dict[str, int]) -> str:
-    """In the largest unit that divides it, else as a fraction of the smallest."""
-    for unit, factor in units.items():
-        if value % factor == 0:
-            return f"{value // factor}{unit}"
-    smallest = min(units, key=units.__getitem__)
-    return f"{(Decimal(value) / units[smallest]).normalize():f}{smallest}"
-
-
 def _matching(pattern: str, text: str) -> str:
     if not re.fullmatch(pattern, text):
         raise ValueError
@@ -102,39 +81,29 @@ def _within(value: Any, least: Any, most: Any) -> Any:
     return value
 
 
-def parse_duration_s(text: str) -> float:
-    """Seconds, of a duration with a unit: `150ms`, `2s`, `10m`. Raises ValueError."""
-    return _quantity(text, _DURATION_UNITS) / 1_000_000
-
-
-def write_duration(seconds: float) -> str:
-    """The inverse of `parse_duration_s`, to the microsecond."""
-    return _write_quantity(round(seconds * 1_000_000), _DURATION_UNITS)
-
-
 # -- kinds of settings ---------------------------------------------------------------------------
 
 
 def _duration(field: str, default: str, least: str, most: str) -> Setting:
-    low, high = _quantity(least, _DURATION_UNITS), _quantity(most, _DURATION_UNITS)
+    low, high = parse_duration_us(least), parse_duration_us(most)
     return Setting(
         field,
         yaml.ScalarNode(STR, default),
         f"a duration with a unit, such as 150ms, 2s or 1m, from {least} to {most}",
-        lambda node: _within(_quantity(_scalar(node, STR), _DURATION_UNITS), low, high),
-        lambda value: _write_quantity(value, _DURATION_UNITS),
+        lambda node: _within(parse_duration_us(_scalar(node, STR)), low, high),
+        write_duration_us,
         is_duration=True,
     )
 
 
 def _size(field: str, default: str, least: str, most: str) -> Setting:
-    low, high = _quantity(least, _SIZE_UNITS), _quantity(most, _SIZE_UNITS)
+    low, high = parse_size(least), parse_size(most)
     return Setting(
         field,
         yaml.ScalarNode(STR, default),
         f"a size with a unit, such as 512KiB, 8MiB or 1MB, from {least} to {most}",
-        lambda node: _within(_quantity(_scalar(node, STR), _SIZE_UNITS), low, high),
-        lambda value: _write_quantity(value, _SIZE_UNITS),
+        lambda node: _within(parse_size(_scalar(node, STR)), low, high),
+        write_size,
     )
 
 

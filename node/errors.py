@@ -4,7 +4,7 @@
     ├── RaftError
     │   ├── NotLeader            ask the leader instead
     │   ├── Busy                 the uncommitted tail is full, or another is to lead; retry later
-    │   ├── ImpossibleTransfer   nobody, or not this one, can be handed the lead
+    │   ├── ImpossibleTransfer   this node, or no node, can be handed leadership
     │   └── Nonsense             a message that no correct peer sends; it is skipped
     ├── StorageError             the node must not go on with this disk
     │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
@@ -66,7 +66,7 @@ class Busy(RaftError):
 
 
 class ImpossibleTransfer(RaftError):
-    """The lead cannot be handed over to this target, or to anybody."""
+    """Leadership cannot be handed over to this target, or to any node."""
 
 
 class Nonsense(RaftError):

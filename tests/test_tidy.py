@@ -47,45 +47,49 @@ IMPURE = frozenset(
 IMPURE_CALLS = frozenset({"open", "print", "input", "__import__", "id", "hash"})
 PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill", "cloudpickle"})
 WINGS: dict[str, str] = {
-    "launcher.plain": "",
+    "node.printable": "",
+    "node.quantities": "",
     "node.errors": "",
-    "launcher.errors": "launcher.plain node.errors",
+    "launcher.errors": "node.errors node.printable",
     "node.events": "",
-    "launcher.settings": "node.events",
-    "launcher.config_file": "launcher.errors launcher.settings",
+    "launcher.settings": "node.events node.quantities",
+    "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
     "node.raft": "node.errors",
     "node.ports": "node.raft",
     "node.storage": "node.errors node.ports node.raft",
     "launcher.folders": (
-        "launcher.config launcher.errors launcher.plain launcher.settings node.errors node.raft "
-        "node.storage"
+        "launcher.config launcher.errors launcher.settings node.errors node.printable "
+        "node.quantities node.raft node.storage"
     ),
     "node.wire": "node.errors node.raft node.storage",
-    "node.faults": "node.ports node.raft node.wire",
+    "node.faults": "node.ports node.quantities node.raft node.wire",
     "launcher.control": (
         "launcher.config launcher.errors launcher.folders launcher.settings node.faults "
-        "node.raft node.wire"
+        "node.quantities node.raft node.wire"
     ),
     "launcher.forked": "launcher.errors",
     "launcher.streams": "launcher.errors",
     "node.module_path": "node.errors",
-    "node.machines": "node.errors node.module_path node.wire",
+    "node.machines": "node.errors node.module_path node.printable node.quantities node.wire",
     "launcher.client": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
         "launcher.streams node.errors node.machines node.raft node.wire"
     ),
-    "launcher.timeline": "launcher.config launcher.errors node.events",
+    "launcher.timeline": (
+        "launcher.config launcher.errors node.events node.printable node.quantities"
+    ),
     "node.server": (
-        "node.errors node.events node.machines node.ports node.raft node.storage node.wire"
+        "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
+        "node.wire"
     ),
     "node.process": (
-        "node.errors node.events node.faults node.machines node.module_path node.raft "
-        "node.server node.storage node.wire"
+        "node.errors node.events node.faults node.machines node.module_path node.printable "
+        "node.raft node.server node.storage node.wire"
     ),
     "launcher.supervisor": (
-        "launcher.config launcher.control launcher.errors launcher.folders launcher.plain "
-        "launcher.timeline node.errors node.events node.faults node.machines node.module_path "
+        "launcher.config launcher.control launcher.errors launcher.folders launcher.timeline "
+        "node.errors node.events node.faults node.machines node.module_path node.printable "
         "node.process node.raft node.storage node.wire"
     ),
     "launcher.supervision": (
@@ -115,16 +119,16 @@ WINGS: dict[str, str] = {
     "launcher.checking": "node.machines",
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
-        "launcher.settings launcher.supervisor launcher.timeline node.errors node.events "
-        "node.faults node.machines node.raft node.server node.storage node.wire"
+        "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
+        "node.quantities node.raft node.server node.storage node.wire"
     ),
     "launcher.simulation.stage": "launcher.errors node.errors node.raft",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.plain "
-        "launcher.settings "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.settings "
         "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
-        "node.errors node.events node.machines node.process node.wire"
+        "node.errors node.events node.machines node.printable node.process node.quantities "
+        "node.wire"
     ),
     "node": "",
     "launcher.__main__": (
@@ -357,6 +361,25 @@ def names_say_what_things_are(house: House) -> Iterator[str]:
 # -- docstrings and sizes ------------------------------------------------------------------------
 
 
+def names_are_used_once_in_a_wing(house: House) -> Iterator[str]:
+    """No two modules and no two public classes of one wing have one name, subfolders included."""
+    first: dict[tuple[str, str], str] = {}
+
+    def again(module: Module, line: int, name: str) -> Iterator[str]:
+        place = f"{module.path}:{line}"
+        known = first.setdefault((wing_of(module.name), name), place)
+        if known != place:
+            yield f"{place}: {name} is the name of another in this wing too: see {known}"
+
+    for module in house.product:
+        if not module.path.endswith("/__init__.py"):
+            name = f"module {module.name.rpartition('.')[2]}"
+            yield from again(module, 1, name)
+        for node in classes(module):
+            if not node.name.startswith("_"):
+                yield from again(module, node.lineno, f"class {node.name}")
+
+
 def public_things_have_docstrings(house: House) -> Iterator[str]:
     ours = {node.name: node for module in house.product for node in classes(module)}
     promised = {
@@ -536,28 +559,23 @@ NOT_OUR_WORDS = {
 
 NOT_YET_PLAIN = frozenset(
     {
-        "launcher/benchmark/baseline.py", "launcher/benchmark/crashes.py",
-        "launcher/benchmark/crowd.py", "launcher/benchmark/elections.py",
-        "launcher/benchmark/failover.py", "launcher/benchmark/figure16.py",
-        "launcher/benchmark/growth.py", "launcher/benchmark/idle.py",
-        "launcher/benchmark/late_answers.py", "launcher/benchmark/load.py",
-        "launcher/benchmark/ports.py", "launcher/checking/budget.py",
-        "launcher/checking/checker.py", "launcher/cli/progress.py", "launcher/client/client.py",
-        "launcher/client/intake.py", "launcher/client/route.py", "launcher/client/session.py",
-        "launcher/cluster.py", "launcher/control/divergence.py", "launcher/control/requests.py",
-        "launcher/simulation/faults/schedule.py", "launcher/simulation/faults/target_cluster.py",
-        "launcher/simulation/situation.py", "launcher/simulation/watch.py",
-        "launcher/simulation/world.py", "launcher/supervisor/limits.py",
-        "launcher/supervisor/membership.py", "launcher/supervisor/nodes.py",
-        "launcher/timeline/reading.py", "launcher/timeline/render.py", "node/errors.py",
-        "node/faults/disks.py", "node/machines/election.py", "node/machines/registry.py",
-        "node/machines/sessions.py", "node/process/descriptors.py", "node/process/process.py",
-        "node/raft/__init__.py", "node/raft/raft.py", "node/raft/sanity.py",
-        "node/raft/transfer.py", "node/server/answering.py", "node/server/applying.py",
-        "node/server/clients.py", "node/server/server.py", "node/server/stretch.py",
-        "node/storage/salvage.py", "node/storage/snapshots.py", "node/wire.py",
+        "launcher/control/requests.py",
+        "launcher/simulation/faults/schedule.py",
+        "launcher/simulation/situation.py",
+        "launcher/simulation/world.py",
+        "launcher/supervisor/nodes.py",
+        "launcher/timeline/reading.py",
+        "launcher/timeline/render.py",
+        "node/faults/disks.py",
+        "node/server/answering.py",
+        "node/server/applying.py",
+        "node/server/clients.py",
+        "node/server/server.py",
+        "node/server/stretch.py",
+        "node/storage/salvage.py",
+        "node/storage/snapshots.py",
     }
-)  # fmt: skip
+)
 """Files of the product that have such phrases still. None is to be added."""
 
 
@@ -587,6 +605,7 @@ CHECKS: list[Check] = [
     imports_form_no_cycle,
     nothing_is_pickled,
     names_say_what_things_are,
+    names_are_used_once_in_a_wing,
     public_things_have_docstrings,
     functions_fit_a_screen,
     majorities_are_counted_in_one_place,
@@ -744,6 +763,16 @@ BROKEN: list[tuple[Check, dict[str, str], str]] = [
     (names_say_what_things_are, {"tests/node/helpers.py": ""}, "helpers.py"),
     (names_say_what_things_are, {"node/a.py": "class LinkManager: ..."}, "class LinkManager"),
     (names_say_what_things_are, {"node/a.py": "class Leader: ..."}, "class Leader"),
+    (
+        names_are_used_once_in_a_wing,
+        {"node/raft/a.py": "class A: ...", "node/raft/b.py": "class B: ...\nclass A: ..."},
+        "node/raft/b.py:2: class A is the name of another in this wing too: see node/raft/a.py:1",
+    ),
+    (
+        names_are_used_once_in_a_wing,
+        {"launcher/cli/a.py": "", "launcher/cli/commands/a.py": ""},
+        "launcher/cli/commands/a.py:1: module a is the name of another",
+    ),
     (public_things_have_docstrings, {"node/a.py": "x = 1"}, "node/a.py:1: no docstring"),
     (public_things_have_docstrings, {"node/a.py": '"""."""\nclass A:\n    x: int'}, "2: A has no"),
     (public_things_have_docstrings, {"node/a.py": '"""."""\nasync def f(): ...'}, "2: f has no"),
@@ -827,6 +856,13 @@ FINE: list[tuple[Check, dict[str, str]]] = [
          "node/raft/b.py": ""},
     ),
     (names_say_what_things_are, {"node/a.py": "class LeaderElection: ..."}),
+    (
+        names_are_used_once_in_a_wing,
+        {"node/raft/a.py": "class A: ...\nclass _B: ...", "node/raft/b.py": "class _B: ...",
+         "node/server/a.py": "class A: ...", "node/raft/__init__.py": "",
+         "launcher/simulation/a.py": "", "launcher/simulation/stage/a.py": "",
+         "tests/node/raft/a.py": "class A: ..."},
+    ),
     (public_things_have_docstrings, {"node/__init__.py": ""}),
     (public_things_have_docstrings, {"node/a.py": '"""."""\ndef _f():\n    def g(): ...'}),
     (

@@ -144,7 +144,7 @@ class Entries:
 
 
 def _receive(pipe: socket.socket, size_bytes: int) -> bytes:
-    """Exactly so many bytes; or none, when the other end is closed."""
+    """Exactly this many bytes; or none, when the other end is closed."""
     return pipe.recv(size_bytes, socket.MSG_WAITALL)
 
 

@@ -12,8 +12,8 @@ A trial, on five nodes without the failure hint and without pre-votes:
 4. The downtime is from just before the kill until a node notes that it leads (`leader.elected`).
 
 Then the links are mended, the dead node is started, and everybody catches up. A trial in which
-anybody stood for election before the kill (on a busy machine a short timeout passes by itself)
-or in which the logs are not as they should be does not count, and is made anew.
+a node campaigned before the kill (on a busy machine a short timeout passes by itself), or in which
+the logs are not as they should be, does not count and is repeated.
 
 Everything may run slower than the paper had it: timeouts, heartbeats and delays by the same factor,
 by which the downtime is divided again. Elections know no other measure, so that changes nothing but
@@ -85,7 +85,7 @@ def measure(
     slower: float = 1.0,
     done: Callable[[], None],
 ) -> Downtimes:
-    """Makes so many trials with a cluster of its own.
+    """Makes a number of trials with a cluster of its own.
 
     folder: where everything writes; gone again at the end
     slower: the factor by which everything runs slower
@@ -242,7 +242,7 @@ class Stage:
         killed_at_ns = time.time_ns()
         os.kill(pid, signal.SIGKILL)
         if before:
-            raise _Disturbed(f"n{before[0].node} stood for election before the crash")
+            raise _Disturbed(f"n{before[0].node} campaigned before the crash")
         return killed_at_ns
 
     def _next_leader(self, killed_at_ns: int) -> float:
@@ -250,7 +250,7 @@ class Stage:
         while time.monotonic() < give_up:
             for event in self._sightings.new():
                 if event.t < killed_at_ns:
-                    raise _Disturbed(f"n{event.node} stood for election before the crash")
+                    raise _Disturbed(f"n{event.node} campaigned before the crash")
                 if event.event == "leader.elected":
                     return min((event.t - killed_at_ns) / 1e9 / self._slower, GIVE_UP_S)
             time.sleep(_POLL_S)

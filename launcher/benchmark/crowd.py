@@ -1,4 +1,4 @@
-"""Many clients at once: a load generator of so many connections, each with one entry unanswered.
+"""Many clients at once: a load generator with many connections, each with one entry unanswered.
 
     python -m launcher.benchmark.crowd --socket node-1.sock --clients 1000 --size 256
 

@@ -36,7 +36,7 @@ from node.raft.state import Role
 
 LEADER: NodeId = 5
 DIFFERENT_LOGS = (1, 2, 3, 4)
-"""So many entries each of the four has: all that it takes for two of them to be in the way."""
+"""The number of entries of each of the four. With these, two of them can block the election."""
 
 GIVE_UP_S = 10.0
 """A trial that takes longer is not followed to its end; the paper does not say how much longer
@@ -179,7 +179,7 @@ class Trial:
 
 
 def _server(node_id: NodeId, length: int, timing: Timing, random: Random) -> Raft:
-    """One that has so many entries of term 1, in which the leader led."""
+    """A server with `length` entries of term 1, in which the leader led."""
     return Raft(
         node_id,
         range(1, LEADER + 1),

@@ -74,7 +74,7 @@ class Up(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
+class FailoverResults(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the kills, and of the starts.
 
     kills: by whether the hint was `on` or `off`; empty where none were wanted
@@ -86,8 +86,12 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     ups: list[Up]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of it: so many kills with the hint and as many without, and so many starts."""
+class FailoverPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured.
+
+    kills: of the leader with the failure hint; the same number again without it
+    ups: starts of a cluster
+    """
 
     kills: int = 100
     ups: int = 10
@@ -166,7 +170,9 @@ class Load(threading.Thread):
         self.join(RECOVERY_S)
 
 
-def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -> Results:
+def run(
+    plan: FailoverPlan, folder: Path, random: Random, *, done: Callable[[], None]
+) -> FailoverResults:
     """Kills leaders and starts clusters. Raises LauncherError.
 
     folder: where clusters write; what they have written is gone at the end
@@ -175,7 +181,7 @@ def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -
     kills = {}
     for hint in ("on", "off") if plan.kills else ():
         kills[hint] = kill_leaders(plan, hint == "on", folder, random, done=done)
-    return Results(
+    return FailoverResults(
         window=plan.window,
         size_bytes=plan.size_bytes,
         kills=kills,
@@ -184,9 +190,9 @@ def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -
 
 
 def kill_leaders(
-    plan: Plan, hint: bool, folder: Path, random: Random, *, done: Callable[[], None]
+    plan: FailoverPlan, hint: bool, folder: Path, random: Random, *, done: Callable[[], None]
 ) -> list[Kill]:
-    """So many kills of one cluster's leader, under load."""
+    """Kills the leader of one cluster as often as the plan says, under load."""
     with running(folder, NODES, machine="kv", failure_hint=hint) as cluster:
         client = Client(sockets(cluster), timeout_s=RECOVERY_S, window=plan.window)
         load = Load(client, plan.size_bytes)
@@ -274,7 +280,7 @@ def _told(done: Callable[[], None], up: Up) -> Up:
 # -- what is shown -------------------------------------------------------------------------------
 
 
-def tables(results: Results) -> list[Table]:
+def tables(results: FailoverResults) -> list[Table]:
     """Percentiles of the kills, with and without the hint, and of the starts, beside the goals."""
     shown = []
     if results.kills:
@@ -295,7 +301,7 @@ def tables(results: Results) -> list[Table]:
     return shown
 
 
-def _kill_table(results: Results) -> Table:
+def _kill_table(results: FailoverResults) -> Table:
     rows = []
     for hint, kills in results.kills.items():
         said = f"hint {hint}"
@@ -329,7 +335,7 @@ def _beside(value: float, goal: float) -> str:
     return f"{value / goal:.2f}"
 
 
-def draw(results: Results) -> Callable[[Any], None]:
+def draw(results: FailoverResults) -> Callable[[Any], None]:
     """What draws, onto a matplotlib Figure, which share of the kills was over by when."""
 
     def onto(figure: Any) -> None:

@@ -69,7 +69,7 @@ PAPER = {
 }
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class FigureLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the figure: a range of timeouts, and the downtimes in seconds.
 
     real: None where no real processes were wanted
@@ -89,19 +89,20 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     simulated: list[float]
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
+class Figure16Results(msgspec.Struct, frozen=True, kw_only=True):
     """The whole figure, and what explains it."""
 
     delays: Delays
-    lines: list[Line]
+    lines: list[FigureLine]
     shares: list[Share]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Figure16Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done.
 
-    trials, simulated: so many for each range, real and in simulated time; a tenth for `BRAVE` ones
-    shortest_s: real elections run so much slower that the shortest timeout is at least this
+    trials, simulated: the number for each range, with real processes and in simulated time; a
+        tenth of it for `BRAVE` ranges
+    shortest_s: real elections are slowed down until the shortest timeout is at least this
     """
 
     trials: int = 20
@@ -120,7 +121,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(map(self.real_trials, self.ranges)) + len(self.ranges) + len(QUESTIONS_MS)
 
 
-def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -> Results:
+def run(
+    plan: Figure16Plan, folder: Path, random: Random, *, done: Callable[[], None]
+) -> Figure16Results:
     """Makes the trials, range by range. Raises LauncherError.
 
     folder: where clusters write; what they have written is gone at the end
@@ -134,7 +137,7 @@ def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -
             count = plan.real_trials(timeouts)
             real = measure(timeouts, plan.delays, count, folder, random, slower=slower, done=done)
         lines.append(
-            Line(
+            FigureLine(
                 timeouts=timeouts,
                 real=real,
                 simulated=simulate(timeouts, plan, random),
@@ -149,11 +152,11 @@ def run(plan: Plan, folder: Path, random: Random, *, done: Callable[[], None]) -
         there = msgspec.structs.replace(plan, delays=delays)
         shares.append(Share(delays=delays, simulated=simulate(TELLING, there, random)))
         done()
-    return Results(delays=plan.delays, lines=lines, shares=shares)
+    return Figure16Results(delays=plan.delays, lines=lines, shares=shares)
 
 
 def simulate(
-    timeouts: Timeouts, plan: Plan, random: Random, *, pre_vote: bool = False
+    timeouts: Timeouts, plan: Figure16Plan, random: Random, *, pre_vote: bool = False
 ) -> list[float]:
     """The downtimes of simulated trials, in seconds."""
     few = timeouts in BRAVE and not pre_vote
@@ -166,12 +169,12 @@ def simulate(
 # -- what is shown -------------------------------------------------------------------------------
 
 
-def tables(results: Results) -> list[Table]:
+def tables(results: Figure16Results) -> list[Table]:
     """The figure's numbers beside the paper's; and what the share of the question does."""
     return [_figure_table(results), _paper_table(results), _share_table(results)]
 
 
-def _figure_table(results: Results) -> Table:
+def _figure_table(results: Figure16Results) -> Table:
     rows = []
     for line in results.lines:
         row = [str(line.timeouts)]
@@ -188,7 +191,7 @@ def _figure_table(results: Results) -> Table:
     broadcast_ms = results.delays.broadcast_s * 1000
     return Table(
         title=f"Figure 16: ms without a leader. Broadcast time {broadcast_ms:g} ms, of which the "
-        f"question takes {question_ms:g} ms\n(real: processes, so many times slower, divided "
+        f"question takes {question_ms:g} ms\n(real: processes, slowed down, and divided "
         "again; in brackets, trials\nthat did not count; broadcast: as a client saw it, the "
         "machine's own time included)",
         headers=[
@@ -199,7 +202,7 @@ def _figure_table(results: Results) -> Table:
     )
 
 
-def _paper_table(results: Results) -> Table:
+def _paper_table(results: Figure16Results) -> Table:
     rows = []
     for line in results.lines:
         said = PAPER.get(line.timeouts)
@@ -222,7 +225,7 @@ def _paper_table(results: Results) -> Table:
     )
 
 
-def _share_table(results: Results) -> Table:
+def _share_table(results: Figure16Results) -> Table:
     rows = [[_split(share.delays), *_cells(share.simulated)] for share in results.shares]
     return Table(
         title=f"What the share of the question does: {TELLING}, simulated, in ms (the paper: 287)",
@@ -266,7 +269,7 @@ def _ms(seconds: float) -> str:
     return f"> {GIVE_UP_S * 1000:,.0f}" if seconds >= GIVE_UP_S else f"{seconds * 1000:,.0f}"
 
 
-def draw(results: Results) -> Callable[[Any], None]:
+def draw(results: Figure16Results) -> Callable[[Any], None]:
     """What draws both panels onto a matplotlib Figure: the share of trials that were over by then.
 
     Dots are real processes, lines the simulation.
@@ -289,7 +292,7 @@ def draw(results: Results) -> Callable[[Any], None]:
     return onto
 
 
-def _draw_line(axes: Any, line: Line) -> None:
+def _draw_line(axes: Any, line: FigureLine) -> None:
     (drawn,) = axes.plot(*cumulative(line.simulated), label=str(line.timeouts), linewidth=1)
     if line.real is not None:
         points = cumulative(line.real.downtimes_s)

@@ -48,7 +48,7 @@ MEBIBYTE = 1 << 20
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True):
-    """A node with so many entries in its log.
+    """A node with a log of a certain length.
 
     append_us: for each entry, while the log grew from the size before to this one
     disk_bytes: what its folder takes up
@@ -69,13 +69,13 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """So many nodes, or clients, and what they came to."""
+    """What was measured with a number of nodes, or of clients."""
 
     count: int
     figures: Figures
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
+class GrowthResults(msgspec.Struct, frozen=True, kw_only=True):
     """Each list in rising order; empty where it was not wanted."""
 
     log: list[Logged]
@@ -83,7 +83,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     clients: list[Loaded]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class GrowthPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How far each of them grows, in rising order."""
 
     entries: Sequence[int] = (1000, 10_000, 100_000, 1_000_000)
@@ -111,13 +111,13 @@ def odd(most: int) -> list[int]:
     return sorted({*range(1, most + 1, 2), most} - {0})
 
 
-def run(plan: Plan, folder: Path, *, done: Callable[[], None]) -> Results:
+def run(plan: GrowthPlan, folder: Path, *, done: Callable[[], None]) -> GrowthResults:
     """Lets everything grow. Raises LauncherError.
 
     folder: where clusters write; what they have written is gone at the end
     done: called `plan.turns` times
     """
-    return Results(
+    return GrowthResults(
         log=list(_told(grow_log(plan.entries, folder), done)),
         nodes=list(_told(grow_nodes(plan, folder), done)),
         clients=list(_told(grow_clients(plan, folder), done)),
@@ -195,7 +195,7 @@ def _disk_bytes(folder: Path) -> int:
 # -- the nodes, and the clients ------------------------------------------------------------------
 
 
-def grow_nodes(plan: Plan, folder: Path) -> Iterator[Loaded]:
+def grow_nodes(plan: GrowthPlan, folder: Path) -> Iterator[Loaded]:
     """Clusters of each size, under the same load."""
     for count in plan.nodes:
         with running_cluster(count, folder) as cluster:
@@ -204,7 +204,7 @@ def grow_nodes(plan: Plan, folder: Path) -> Iterator[Loaded]:
             yield Loaded(count=count, figures=measure_ours(cluster, shape, effort))
 
 
-def grow_clients(plan: Plan, folder: Path) -> Iterator[Loaded]:
+def grow_clients(plan: GrowthPlan, folder: Path) -> Iterator[Loaded]:
     """One cluster under each number of clients."""
     if not plan.clients:
         return
@@ -231,7 +231,7 @@ def grow_clients(plan: Plan, folder: Path) -> Iterator[Loaded]:
 # -- what is shown -------------------------------------------------------------------------------
 
 
-def tables(results: Results) -> list[Table]:
+def tables(results: GrowthResults) -> list[Table]:
     """A table for each that has grown: a column for each size, the last the law."""
     shown = []
     if results.log:
@@ -336,7 +336,7 @@ def _bytes_each(line: laws.Line) -> str:
     return f"{line.fixed:.0f} MB + {line.each * MEBIBYTE:.0f} B an entry"
 
 
-def plots(results: Results) -> dict[str, Callable[[Any], None]]:
+def plots(results: GrowthResults) -> dict[str, Callable[[Any], None]]:
     """What draws, onto a matplotlib Figure, the restart and the memory by the log, and the
     throughput by nodes and by clients; nothing unless all of them have grown."""
     if not (results.log and results.nodes and results.clients):

@@ -40,8 +40,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """Every process of the cluster, over so many seconds."""
+class IdleResults(msgspec.Struct, frozen=True, kw_only=True):
+    """The use of every process of the cluster, over a number of seconds."""
 
     seconds: float
     processes: list[Process]
@@ -52,7 +52,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         return sum(one.cpu_percent for one in self.processes)
 
 
-def run(folder: Path, seconds: float, nodes: int = NODES) -> Results:
+def run(folder: Path, seconds: float, nodes: int = NODES) -> IdleResults:
     """Starts a cluster and watches it do nothing. Raises LauncherError.
 
     folder: where it writes; what it has written is gone at the end
@@ -65,7 +65,7 @@ def run(folder: Path, seconds: float, nodes: int = NODES) -> Results:
         time.sleep(seconds)
         took_s = time.monotonic() - begun
         after = [_counted(pid) for pid in named]
-        return Results(
+        return IdleResults(
             seconds=took_s,
             processes=[
                 Process(
@@ -103,7 +103,7 @@ def _counted(pid: int) -> tuple[float, int]:
     return times.user + times.system, switches or process.num_ctx_switches().voluntary
 
 
-def table(results: Results) -> Table:
+def table(results: IdleResults) -> Table:
     """A row for each process, and one for all of them beside the goal."""
     together: Sequence[Process] = results.processes
     rows = [

@@ -26,7 +26,8 @@ from node.raft.messages import (
 )
 
 VARIABLE = "LEEKY_BENCH_ANSWERS_TAKE"
-"""How many times as long as a question; a node inherits it from who starts the supervisor."""
+"""How many times longer an answer takes than a question. The nodes inherit this variable from the
+process that starts the supervisor."""
 
 ANSWERS = (RequestVoteReply, AppendEntriesReply, InstallSnapshotReply, ReadIndexReply)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from launcher.benchmark import baseline as floor
+from launcher.benchmark import baseline
 from launcher.benchmark.figures import FIELDS, Figures, Goal, median, ratios
 from launcher.benchmark.measure import measure
 from launcher.benchmark.report import Table, number
@@ -44,7 +44,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to measure: so many rounds, in each so many seconds for either side."""
+    """How long to measure: the number of rounds, and the seconds for either side in each."""
 
     rounds: int = 3
     duration_s: float = 2.0
@@ -131,7 +131,7 @@ def reads_against_writes(
 def measure_floor(shape: Shape, effort: Effort, folder: Path) -> Figures:
     """One round of the floor."""
     with tempfile.TemporaryDirectory(prefix="floor-", dir=folder) as files:
-        words = [sys.executable, "-I", floor.__file__, "--nodes", str(shape.nodes)]
+        words = [sys.executable, "-I", baseline.__file__, "--nodes", str(shape.nodes)]
         return measure(
             [*words, *shaped(shape), "--folder", files],
             size_bytes=shape.size_bytes,

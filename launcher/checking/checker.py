@@ -26,7 +26,7 @@ from launcher.checking.window import Window
 from node.machines.protocol import shown
 
 MAX_STATES = 500_000
-"""So many configurations at once take some 200 MB."""
+"""The most configurations that are kept at once; they take about 200 MB."""
 
 EASY_STATES = 2_000
 """Every key is first tried with so few: one hard key must not hide another's easy failure."""

@@ -19,8 +19,8 @@ from launcher.cli.rows import positive_timeout
 from launcher.cluster import UP_TIMEOUT_S, Cluster
 from launcher.config import ClusterConfig, parse_node_count
 from launcher.errors import LauncherError, NotRunning
-from launcher.plain import plain
 from launcher.timeline.filter import Filter
+from node.printable import printable
 
 
 def cluster_for(
@@ -54,7 +54,7 @@ def start(cluster: Cluster, timeout: float | None, *, detach: bool, as_json: boo
     else:
         click.echo(
             f"{status.cluster}: {nodes_up(status)}, n{status.leader} leads in term {status.term} "
-            f"({time.monotonic() - begun:.2f} s); data in {plain(cluster.config.data_dir)}",
+            f"({time.monotonic() - begun:.2f} s); data in {printable(cluster.config.data_dir)}",
             err=not detach,
         )
     return asked_at

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from node.printable import escaped
+
 if TYPE_CHECKING:
     from launcher.client.answers import ReadAnswer, Submitted
     from launcher.control.status import Chosen, ClusterStatus
@@ -50,8 +52,7 @@ def print_bytes(data: bytes) -> None:
     """Prints a machine's answer: unchanged into a pipe, printable on a terminal."""
     if sys.stdout.isatty():
         shown = data.decode("utf-8", "backslashreplace")
-        safe = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in shown)
-        data = "".join(safe).encode("utf-8", "backslashreplace")
+        data = escaped(shown, keep="\n\t").encode()
     click.echo(data)
 
 

@@ -21,7 +21,7 @@ class Bar(Protocol):
     """A bar that is told how far along its owner is."""
 
     def update(self, n_steps: int, current_item: str, /) -> None:
-        """So many steps more; and what to show behind the bar."""
+        """Adds finished steps, and sets the text behind the bar."""
         ...
 
 

@@ -21,7 +21,7 @@ import msgspec
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
 from launcher.errors import LauncherError, UsageError
-from launcher.settings import MAX_NODES, parse_duration_s, write_duration
+from launcher.settings import MAX_NODES
 from launcher.simulation.faults.schedule import parse_faults
 from launcher.simulation.report import describe_failure, shrink_failure
 from launcher.simulation.runner import Tally, local_workers, run_seed, scheduler, search
@@ -29,6 +29,7 @@ from launcher.simulation.situation import Options
 from launcher.simulation.stage.script import run_script, scenario
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Outcome
+from node.quantities import parse_duration_s, write_duration
 
 DEFAULT_SEEDS = (1, 100)
 

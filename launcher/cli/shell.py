@@ -28,6 +28,7 @@ from launcher.cli.context import Context
 from launcher.cli.table import launcher
 from launcher.errors import LauncherError
 from node.errors import LeekyError
+from node.printable import printable_line
 from node.process import signals
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def run(argv: Sequence[str], context: Context) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        report(_one_line_usage(error))
+        report(_usage(error))
         return 2
     except LauncherError as error:
         report(str(error))
@@ -135,10 +136,10 @@ def run(argv: Sequence[str], context: Context) -> int:
 
 def report(text: str) -> None:
     """Prints an error on standard error, in one line."""
-    click.echo(f"launcher: {' '.join(text.split())}", err=True)
+    click.echo(f"launcher: {printable_line(text)}", err=True)
 
 
-def _one_line_usage(error: click.ClickException) -> str:
+def _usage(error: click.ClickException) -> str:
     said = error.format_message()
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is None:

@@ -6,7 +6,7 @@ import click
 from tabulate import tabulate
 
 from launcher.control.status import ClusterStatus, NodeStatus
-from node.machines.failures import printable_line
+from node.printable import printable_line
 
 _MOST_WHY_CHARACTERS = 2000
 _STATE_COLOURS = {"up": "green", "paused": "yellow", "down": "bright_black", "failed": "red"}

@@ -69,8 +69,8 @@ class Client:
         come back, elsewhere too
     timeout_s: for how long a call waits when it does not say so itself
     max_entry_bytes: a longer entry is refused before anything of it is sent
-    window, window_bytes: `submit_many` keeps at most so many entries read and unanswered (65,536 at
-        most, for no node keeps more answers), and so many bytes of them but for the last entry
+    window, window_bytes: the most entries, and the most bytes of them without the last one, that
+        `submit_many` has read and that are unanswered. No node keeps more than 65,536 answers
     hedge_s: so long may a node be silent before another one is asked too
     idle_s: a session that was idle for longer is not used again, for the cluster may forget it
     resend: how `NoAnswer.resend` reaches the cluster, if not by this client, which may be closed by

@@ -69,8 +69,8 @@ class Intake:
     ) -> None:
         """check: raises for an entry that must not be submitted, which ends the input there
 
-        window, window_bytes: at most so many entries, and bytes of them but for the last entry, are
-            read and not yet reported as `answered`
+        window, window_bytes: the most entries, and the most bytes of them without the last one,
+            that are read and not yet reported as `answered`
         """
         self.error: BaseException | None = None
         """What ended the input before its end, once `ended`."""
@@ -114,7 +114,7 @@ class Intake:
         return self._take_queued()
 
     def answered(self, entries: int, size: int) -> None:
-        """So many entries, of `size` bytes together, make room for others."""
+        """Entries were answered; their number and their `size` in bytes make room for others."""
         with self._room:
             self._free += entries
             self._free_bytes += size

@@ -36,7 +36,8 @@ HEDGE_S = 0.25
 """So long may a node be silent before another is asked as well; up to half as long again."""
 
 FREE_ATTEMPTS = 2
-"""So many attempts without an answer follow each other at once: a redirect, and one mishap."""
+"""After this many attempts without an answer, each next one waits: a redirect and one mishap are
+normal."""
 
 FIRST_DELAY_S = 0.002
 """The delay before the attempt after those; each further one waits half as long again."""

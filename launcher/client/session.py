@@ -51,10 +51,10 @@ from node.machines.sessions import session_id
 from node.raft.messages import NodeId
 
 CHUNK_COMMANDS = 512
-"""At most so many commands travel in one `Submit`."""
+"""The most commands in one `Submit`."""
 
 CHUNK_BYTES = 256 << 10
-"""And at most so many bytes of them; a larger command travels alone."""
+"""The most bytes of commands in one `Submit`; a larger command travels alone."""
 
 _T = TypeVar("_T")
 
@@ -98,7 +98,7 @@ class Work(Protocol[_T]):
         """What a connection has yet to carry, as frames, and its cursor when it has.
 
         cursor: 0 for a new connection, then as returned
-        limit: at most so many frames, the lowest ones
+        limit: the most frames; those of the lowest numbers come first
         """
         ...
 
@@ -257,7 +257,7 @@ class Session:
 
     def _take_answers(self, reply: wire.Answers, node: NodeId, now: float) -> list[Submitted]:
         first, results = reply.first_sequence, reply.results
-        known = self.lowest_unanswered - first  # so many were answered before, by another node
+        known = self.lowest_unanswered - first  # answered before, by another node
         if known < 0 or first + len(results) > self._next_sequence:
             raise WireError(
                 f"answers to {first}..{first + len(results) - 1}; unanswered are "

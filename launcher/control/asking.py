@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.config import ClusterConfig
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import lock
@@ -55,11 +55,11 @@ def ask(config: ClusterConfig, request: Request, timeout_s: float) -> Reply:
     give_up = time.monotonic() + LISTEN_PATIENCE_S
     while True:
         found = running(config)
-        path = found.runtime_dir / control.CONTROL_SOCKET
+        path = found.runtime_dir / requests.CONTROL_SOCKET
         if found.process.is_stopped():
             raise LauncherError(_stopped(found))
         try:
-            return control.call(path, request, timeout_s, _watch(found, path))
+            return requests.call(path, request, timeout_s, _watch(found, path))
         except NotRunning:
             if path.exists():
                 raise
@@ -81,7 +81,7 @@ def _watch(found: Running, path: Path) -> Callable[[], None]:
             raise TimedOut(f"{_stopped(found)}; what was asked of it may be done then")
         if time.monotonic() >= ping_at:
             try:
-                control.call(path, control.AskStatus(), PING_TIMEOUT_S)
+                requests.call(path, requests.AskStatus(), PING_TIMEOUT_S)
             except TimedOut:
                 raise TimedOut(
                     f"the supervisor (pid {found.pid}) does not react: `launcher down` ends it, "

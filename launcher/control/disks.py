@@ -14,7 +14,7 @@ What they do is told in `node/faults/disks.py`. The names there are those of the
 from __future__ import annotations
 
 from launcher.errors import UsageError
-from launcher.settings import parse_duration_s, write_duration
+from node.quantities import parse_duration_s, write_duration
 from node.wire import DiskFault, DiskFaultKind
 
 FAULT_WORDS = ("hang", "slow", "full", "fail-write", "fail-sync", "ok")

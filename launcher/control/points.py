@@ -12,7 +12,6 @@ import msgspec
 
 from launcher.control.targets import shown
 from launcher.errors import UsageError
-from launcher.settings import parse_duration_s, write_duration
 from node.faults import points
 from node.raft.messages import NodeId
 from node.wire import PointTerm
@@ -74,7 +73,7 @@ def check_point(name: str) -> str:
 def parse_actions(text: str) -> list[PointTerm]:
     """The chain of a point; empty: it is to be disarmed. Raises UsageError."""
     try:
-        return points.parse(text.lower(), parse_duration_s)
+        return points.parse(text.lower())
     except ValueError as error:
         raise UsageError(f"no point can do {shown(text)}: {error}") from None
 
@@ -89,4 +88,4 @@ def check_terms(terms: Sequence[PointTerm]) -> None:
 
 def describe(terms: Sequence[PointTerm]) -> str:
     """A chain in words, without what is used up."""
-    return points.write(terms, write_duration)
+    return points.write(terms)

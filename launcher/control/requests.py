@@ -45,7 +45,7 @@ from launcher.control.targets import shown
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.settings import MAX_NODES
 from node import wire
-from node.faults import links as faults
+from node.faults import links
 from node.raft.messages import NodeId
 
 CONTROL_SOCKET = "control.sock"
@@ -267,7 +267,7 @@ def _check_links(asked: list[wire.LinkFault]) -> None:
         raise UsageError(f"the links can have {MOST_LINK_FAULTS} faults, not {len(asked)}")
     for fault in asked:
         try:
-            faults.check(fault)
+            links.check(fault)
         except ValueError as error:
             raise UsageError(f"no link can do that: {error}") from error
 

@@ -27,7 +27,7 @@ from launcher.folders import ownership, private
 from launcher.folders.ownership import CutOff, FolderId, Holder, Linked, Running
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.supervisor_file import read_supervisor, runtime_folders
-from launcher.plain import plain
+from node.printable import printable
 
 _LOCK_PATIENCE_S = 0.3
 _RENEWAL_PATIENCE_S = 4.0
@@ -253,7 +253,7 @@ def take_logs(config: ClusterConfig) -> int:
         time.sleep(_POLL_S)
     with suppress(OSError):  # only a message would say less
         os.ftruncate(lock, 0)
-        os.write(lock, f"{plain(config.data_dir)}\n".encode())
+        os.write(lock, f"{printable(config.data_dir)}\n".encode())
     return lock
 
 

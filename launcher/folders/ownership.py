@@ -121,27 +121,30 @@ class RuntimeSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class _Known:
+    """The supervisor that holds the lock of a data folder.
+
+    runtime_dir: where its sockets are, or were
+    """
+
+    process: ProcessRecord
+    runtime_dir: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+class Running(_Known):
     """A cluster runs on this data folder, and is reached in this runtime folder."""
 
-    process: ProcessRecord
-    runtime_dir: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CutOff:
+class CutOff(_Known):
     """A cluster runs on this data folder, and its runtime folder has been removed."""
 
-    process: ProcessRecord
-    runtime_dir: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import msgspec
 from launcher.config import ClusterConfig
 from launcher.errors import LauncherError
 from launcher.folders import sealed
-from launcher.settings import write_duration
+from node.quantities import write_duration
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import Founding
 

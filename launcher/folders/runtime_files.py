@@ -20,7 +20,7 @@ from launcher.folders import sealed
 from launcher.folders.ownership import FolderId, NodeProcesses, Owner, RuntimeSeen
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.runtime import PREFIX, RuntimeFolder, parent
-from launcher.plain import plain
+from node.printable import printable
 from node.raft.messages import NodeId
 
 OWNER_FILE = "owner.json"
@@ -36,7 +36,7 @@ def assign(
     owner = Owner(
         home=FolderId.of(folder.status),
         folder=data,
-        data_dir=plain(data_dir),
+        data_dir=printable(data_dir),
         pid=supervisor.pid,
         start=supervisor.start,
     )

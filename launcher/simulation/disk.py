@@ -19,6 +19,9 @@ import errno
 import os
 import random
 
+from node.faults.disks import ONCE, WELL, Operation, verdict
+from node.wire import DiskFault
+
 SECTOR_BYTES = 512
 
 MOST_VERSIONS = 8
@@ -73,13 +76,6 @@ class Inode:
             if end > len(content):
                 content.extend(bytes(end - len(content)))
             content[offset:end] = data
-
-    def truncate(self, size: int) -> None:
-        """Changes the size in the page cache; the medium follows with the next sync."""
-        del self.cached[size:]
-        self.cached.extend(bytes(size - len(self.cached)))
-        last = -(-size // SECTOR_BYTES)
-        self.unsynced = {s: versions for s, versions in self.unsynced.items() if s < last}
 
     def sync(self) -> None:
         """Makes dirty sectors durable. Those that a failed sync has marked clean stay lost."""
@@ -164,10 +160,6 @@ class SimulatedFile:
         self.write_at(offset, data)
         self.sync()
 
-    def truncate(self, size: int) -> None:
-        self._disk.step("truncate", self._inode.name)
-        self._inode.truncate(size)
-
     def sync(self) -> None:
         try:
             self._disk.step("sync", self._inode.name)
@@ -185,8 +177,8 @@ class SimulatedDisk:
 
     crash_at: the number of the operation that PowerCut interrupts, from 1; 0 for never
     fail_at: the number of the operation that fails with `fail_with`; 0 for never
-    failing: the error number for each kind of operation ("write", "sync", "create", ...) that fails
-        now; with `fails_once`, until one operation has failed
+    fault: why operations fail at present; the verdict of `node/faults/disks.py` says which of them.
+        How long operations take is up to the node (`disk_work.py`)
     failures: how many operations have failed, in all lives
     operations: how many operations there were since the last start
     history: these operations, as "write NAME", "sync NAME", ..., if `keeps_history`
@@ -198,8 +190,7 @@ class SimulatedDisk:
         self.crash_at = 0
         self.fail_at = 0
         self.fail_with = errno.EIO
-        self.failing: dict[str, int] = {}
-        self.fails_once = False
+        self.fault: DiskFault | None = None
         self.failures = 0
         self.operations = 0
         self.history: list[str] = []
@@ -240,22 +231,22 @@ class SimulatedDisk:
     @property
     def is_well(self) -> bool:
         """Whether no fault is set for any operation."""
-        return not (self.crash_at or self.fail_at or self.failing)
+        return not (self.crash_at or self.fail_at or self.fault)
 
-    def step(self, operation: str, name: str) -> None:
+    def step(self, operation: Operation, name: str) -> None:
         """Counts an operation. Raises PowerCut or OSError if a fault is set for it."""
         self.operations += 1
         if self._keeps_history:
             self.history.append(f"{operation} {name}")
         if self.crash_at and self.operations >= self.crash_at:
             raise PowerCut(f"at operation {self.operations}: {operation} {name}")
-        error = self.failing.get(operation) if self.failing else None
+        _, error = WELL if self.fault is None else verdict(self.fault, operation)
         if self.operations == self.fail_at:
             error = self.fail_with
-        if error is not None:
+        if error:
             self.failures += 1
-            if self.fails_once:
-                self.failing = {}
+            if self.fault is not None and self.fault.kind in ONCE:
+                self.fault = None
             raise OSError(error, os.strerror(error))
 
     def restart(self) -> None:

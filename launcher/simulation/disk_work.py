@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Time
-from launcher.simulation.points import SimulatedPoints, Struck
+from launcher.simulation.point_port import SimulatedPoints, Struck
 from node.errors import DiskFailed
 
 Done: TypeAlias = Callable[[BaseException | None], None]

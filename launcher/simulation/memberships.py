@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from operator import itemgetter
 
-from node.raft import membership as memberships
+from node.raft import membership
 from node.raft.invariants import CONSISTENT, InvariantBroken
 from node.raft.messages import CONFIGURATION, Batch, Membership, NodeId, Snapshot
 from node.raft.state import CANDIDATE, RaftState
@@ -29,7 +29,7 @@ class MembershipWatch:
         """These batches are known to be committed now. They follow the ones of earlier calls."""
         for batch in batches:
             if batch.kind is CONFIGURATION:
-                self._committed.append((batch.last_index, memberships.decode(batch.data)))
+                self._committed.append((batch.last_index, membership.decode(batch.data)))
 
     def look(self, state: RaftState) -> None:
         """Checks what has changed in a server since the last call. Raises InvariantBroken."""
@@ -60,14 +60,14 @@ class MembershipWatch:
                 held = configuration.membership
                 self._check_committed(state.node_id, index, held, "it uses")
 
-    def _check_held(self, state: RaftState, index: int, membership: Membership) -> None:
+    def _check_held(self, state: RaftState, index: int, held: Membership) -> None:
         log = state.log
         if index <= log.last_index and log.is_batch_end(index - 1) and log.is_batch_end(index):
             batch = log.batches_from(index)[0]
             of_members = batch.kind is CONFIGURATION
-            if of_members and memberships.decode(batch.data) == membership:
+            if of_members and membership.decode(batch.data) == held:
                 return
-        belief = f"n{state.node_id} uses {membership} of entry {index}, and its log has another"
+        belief = f"n{state.node_id} uses {held} of entry {index}, and its log has another"
         raise InvariantBroken(CONSISTENT, belief)
 
     def _check_committed(

@@ -24,16 +24,18 @@ from launcher.simulation.disk_work import DiskWork, Done, SimulatedFork
 from launcher.simulation.network import Connection, ServerEnd, SimulatedLinks, Time
 from launcher.simulation.node_data import NodeData
 from launcher.simulation.observer import Observer
-from launcher.simulation.points import SimulatedPoints, Struck
+from launcher.simulation.point_port import SimulatedPoints, Struck
 from launcher.simulation.properties import CRASH, RECOVERY
 from launcher.simulation.situation import CLUSTER_ID, Situation
 from launcher.simulation.timer import Waiting
 from node.errors import DamagedLog, DiskFailed, LostData, MachineError, RaftError
 from node.events import HybridClock
+from node.faults.disks import verdict
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import NodeId
 from node.raft.state import LEADER
 from node.server.server import Server
+from node.wire import DiskFault
 
 
 class SimulatedNode(Waiting):
@@ -45,14 +47,14 @@ class SimulatedNode(Waiting):
     withheld: the supervisor does not let the node start, or there is no supervisor
     unflushed: connections with replies that are sent at the end of the turn
     disk_hangs_until: until then the disk finishes nothing; simulated seconds
-    slow_disk_s: at most so much longer each disk operation takes
+    slow_disk: the fault that makes its disk slow: each operation takes longer, at most by its delay
     """
 
     __slots__ = (
         "_background", "_connections", "_failures_before", "_fork", "_log_work", "_observer",
         "_outbox", "_pump_due", "_rng", "_situation", "_turn_s", "_waiting", "_wall", "clock",
         "data", "disk", "disk_hangs_until", "epoch", "life", "links", "node_id", "paused",
-        "peers", "points", "server", "slow_disk_s", "unflushed", "withheld",
+        "peers", "points", "server", "slow_disk", "unflushed", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -70,7 +72,7 @@ class SimulatedNode(Waiting):
         self.points = SimulatedPoints(self, situation.rng(f"points {node_id}"))
         self.unflushed: list[Connection] = []
         self.paused = False
-        self.slow_disk_s = 0.0
+        self.slow_disk: DiskFault | None = None
         self.disk_hangs_until = 0.0
         self.links: SimulatedLinks
         self.peers: list[SimulatedNode] = []
@@ -402,8 +404,9 @@ class SimulatedNode(Waiting):
         """Draws how long one operation takes on the disk now, in simulated seconds."""
         least_s, most_s = self._situation.sync_s
         takes_s = least_s + (most_s - least_s) * self._rng.random()
-        if self.slow_disk_s:
-            takes_s += self.slow_disk_s * self._rng.random()
+        if self.slow_disk is not None:
+            longer_s, _ = verdict(self.slow_disk, "sync")
+            takes_s += longer_s * self._rng.random()
         return takes_s
 
     def resume_disk(self) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from launcher.settings import write_duration
 from launcher.simulation.faults.schedule import FAULTS, Fault, shrink
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
@@ -19,6 +18,7 @@ from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
 from launcher.timeline.events import parse_line
 from launcher.timeline.render import render
+from node.quantities import write_duration
 
 EVENTS_OF_A_NODE = 6
 """How many events of each node are shown."""

@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
 
 PROBE_ENTRIES = 200
-"""A log of at most so many entries is probed at the full rate, a longer one proportionally more
-rarely: reading it again takes longer."""
+"""The longest log, in entries, that is probed at the full rate. A longer one is probed
+proportionally less often, because reading it again takes longer."""
 
 _SENT_BY_LEADERS = wire.tags(AppendEntries, InstallSnapshot)
 """These promise nothing."""

@@ -14,7 +14,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import Reply, Request
 from launcher.folders import runtime_files
 from launcher.supervisor import listener, processes
@@ -47,7 +47,7 @@ class Home:
         """Answers at the control socket, and at no other any more. Raises OSError."""
         if self._server is not None:
             self._server.close()
-        path = self._claim.runtime_dir / control.CONTROL_SOCKET
+        path = self._claim.runtime_dir / requests.CONTROL_SOCKET
         path.unlink(missing_ok=True)
         self._server = await listener.serve(path, self._answer, self._most_connections)
 
@@ -79,7 +79,7 @@ class Home:
             claim.introduce()
         if not (claim.runtime_dir / runtime_files.PROCESSES_FILE).exists():
             self._nodes.record_processes()
-        if not (claim.runtime_dir / control.CONTROL_SOCKET).exists():
+        if not (claim.runtime_dir / requests.CONTROL_SOCKET).exists():
             missing = True
             await self.listen()
         if not processes.fork_server_is_reachable():

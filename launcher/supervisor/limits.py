@@ -26,7 +26,7 @@ def files_needed(nodes: int) -> int:
 
 
 def allow_files(nodes: int) -> int:
-    """Has the system let the supervisor open what it needs for so many nodes.
+    """Has the system let the supervisor open the files that it needs for this number of nodes.
 
     Returns how many connections of operators there is room for.
     """
@@ -35,7 +35,7 @@ def allow_files(nodes: int) -> int:
 
 
 def check_files(nodes: int) -> None:
-    """Raises LauncherError when a cluster of so many nodes cannot open the files that it needs."""
+    """Raises LauncherError when a cluster of this size cannot open the files that it needs."""
     needed = files_needed(nodes)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -46,7 +46,7 @@ def check_files(nodes: int) -> None:
 
 
 def check(config: ClusterConfig, nodes: int) -> None:
-    """Raises LauncherError when so many nodes cannot run within the limits of this process."""
+    """Raises LauncherError when this number of nodes exceeds the limits of this process."""
     check_files(nodes)
     soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft != resource.RLIM_INFINITY and soft < config.segment_bytes:

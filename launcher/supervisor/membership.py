@@ -258,8 +258,8 @@ class Reconfiguration:
             await self._until_done(lambda: self._nodes.roster.intend(changes.resumed(change)))
 
     def _undo(self, change: Change, why: str) -> None:
-        """The nodes that were being added are removed instead. Who waits for the add is told when
-        that is done. Raises LauncherError."""
+        """The nodes that were being added are removed instead. The caller that waits for the add is
+        told when that is done. Raises LauncherError."""
         self._nodes.roster.intend(changes.superseded(change, change.nodes))
         self._emit("change.undone", change, reason=why)
         waiting, self._over = self._over, _outcome()

@@ -23,7 +23,7 @@ from pathlib import Path
 from launcher.config import ClusterConfig
 from launcher.control.divergence import event_of
 from launcher.control.status import ClusterStatus, NodeStatus, cluster_status
-from launcher.errors import LauncherError, one_line
+from launcher.errors import LauncherError
 from launcher.folders import private
 from launcher.folders.ownership import folder_at
 from launcher.supervisor import machine_code
@@ -38,6 +38,7 @@ from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
 from launcher.supervisor.roster import Roster
 from node import wire
 from node.events import EventLog, HybridClock
+from node.printable import error_line
 from node.raft.messages import NodeId
 
 _RECORD_AGAIN_S = 0.5
@@ -109,7 +110,7 @@ class Nodes:
                 await self._start(node)
             except OSError as error:
                 now = asyncio.get_running_loop().time()
-                node.lifecycle.could_not_start(now, f"cannot be started: {one_line(error)}")
+                node.lifecycle.could_not_start(now, f"cannot be started: {error_line(error)}")
                 self._after_end(node)
             finally:
                 node.starting = False
@@ -178,7 +179,7 @@ class Nodes:
         try:
             self._claim.record(self.roster.records())
         except OSError as error:  # only a supervisor that cleans up after us would miss it
-            self.emit("warn", "record.failed", reason=one_line(error))
+            self.emit("warn", "record.failed", reason=error_line(error))
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -342,7 +343,7 @@ class Nodes:
         try:
             self._claim.confirm(node.id, sequence)
         except OSError as error:
-            self.emit("warn", "record.failed", reason=one_line(error))
+            self.emit("warn", "record.failed", reason=error_line(error))
             again = asyncio.get_running_loop().call_later
             again(_RECORD_AGAIN_S, self._record_again, node, process, sequence)
         else:
@@ -357,7 +358,7 @@ class Nodes:
         try:
             self._claim.save()
         except OSError as error:
-            self.emit("warn", "record.failed", reason=one_line(error))
+            self.emit("warn", "record.failed", reason=error_line(error))
 
     async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> int:
         """As `Questions.ask`; what that shows of machines that differ becomes events."""

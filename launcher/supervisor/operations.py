@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import Reply, Request
 from launcher.control.status import ClusterStatus, HandedOver
 from launcher.control.targets import Action, resolve
@@ -62,48 +62,48 @@ class Operations:
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
         match request:
-            case control.AskStatus():
+            case requests.AskStatus():
                 status = await self._nodes.status()
                 return Reply(ok=True, status=status, restarting=self._nodes.restarting())
-            case control.Kill(targets, name):
-                number = control.parse_signal(name)
+            case requests.Kill(targets, name):
+                number = requests.parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))
-            case control.StopNodes(targets):
+            case requests.StopNodes(targets):
                 return await self._on_each("stop", targets, self.stop, self._stop_leader)
-            case control.StartNodes(targets, other_code):
+            case requests.StartNodes(targets, other_code):
                 await self._allow_code(targets, "start", other_code)
                 return await self._on_each("start", targets, self.start)
-            case control.RestartNodes(targets, rolling, other_code):
+            case requests.RestartNodes(targets, rolling, other_code):
                 await self._allow_code(targets, "restart", other_code)
                 if rolling:
                     return await self._roll(targets)
                 return await self._on_each("restart", targets, self.restart, self._restart_leader)
-            case control.Transfer(targets):
+            case requests.Transfer(targets):
                 return await self._transfer(targets)
-            case control.Pause(targets):
+            case requests.Pause(targets):
                 return await self._on_each("pause", targets, self.pause)
-            case control.Resume(targets):
+            case requests.Resume(targets):
                 return await self._on_each("resume", targets, self.resume)
-            case control.TakeSnapshots(targets):
+            case requests.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
-            case control.AddNodes(count):
+            case requests.AddNodes(count):
                 new = await self.membership.add(count)
                 status = await self._nodes.status()
                 return Reply(ok=True, chosen=[status.choose(n) for n in new if status.has(n)])
-            case control.RemoveNodes(targets):
+            case requests.RemoveNodes(targets):
                 return await self._remove(targets)
-            case control.Rebuild(targets):
+            case requests.Rebuild(targets):
                 return await self._rebuild(targets)
             case (
-                control.Partition()
-                | control.SetLinks()
-                | control.Heal()
-                | control.SetDisks()
-                | control.Arm()
-                | control.ListPoints()
+                requests.Partition()
+                | requests.SetLinks()
+                | requests.Heal()
+                | requests.SetDisks()
+                | requests.Arm()
+                | requests.ListPoints()
             ):
                 return await self._injecting.perform(request)
-            case control.Down():
+            case requests.Down():
                 raise AssertionError("the supervisor takes itself down")
 
     async def _on_each(

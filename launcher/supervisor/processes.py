@@ -37,7 +37,7 @@ import psutil
 
 from launcher.folders.ownership import FolderId
 from launcher.folders.process_identity import ProcessRecord
-from launcher.supervisor import entry as entry_module
+from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
 from launcher.supervisor.points import NodePoints
 from node import wire
@@ -363,7 +363,7 @@ def launch(
     Blocks until the forkserver has forked: run it beside the event loop.
     """
     process = get_context("forkserver").Process(
-        target=entry_module.run, args=(entry, config, control, pipes), name=name
+        target=run, args=(entry, config, control, pipes), name=name
     )
     try:
         process.start()

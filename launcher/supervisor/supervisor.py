@@ -29,13 +29,12 @@ from random import Random
 
 import msgspec
 
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import Reply, Request
 from launcher.control.spec import Report, Spec, decode_spec
 from launcher.errors import LauncherError
 from launcher.folders.lives import SUPERVISOR
 from launcher.folders.runtime import RuntimeFolder
-from launcher.plain import plain
 from launcher.supervisor import limits, printed
 from launcher.supervisor.changes import stay_down
 from launcher.supervisor.claim import Claim
@@ -44,6 +43,7 @@ from launcher.supervisor.nodes import Nodes
 from launcher.supervisor.operations import Operations
 from launcher.timeline.combiner import Combiner
 from node.events import EventLog, HybridClock, last_time
+from node.printable import printable
 
 STOP_PATIENCE_S = 2.0
 """How long `down` waits for nodes before it kills them."""
@@ -82,7 +82,7 @@ async def _supervise(spec: Spec, claim: Claim, report_fd: int, lifeline_fd: int,
         ok=True,
         runtime_dir=str(claim.runtime_dir),
         healed=claim.healed,
-        remarks=list(map(plain, claim.remarks)),
+        remarks=list(map(printable, claim.remarks)),
     )
     _report(report_fd, ready)
     try:
@@ -167,7 +167,7 @@ class Supervisor:
 
     async def answer(self, request: Request) -> Reply:
         """One operator's request. Raises LauncherError."""
-        if isinstance(request, control.Down):
+        if isinstance(request, requests.Down):
             self.end("asked to")
             await self._ended.wait()
             return Reply(ok=True)

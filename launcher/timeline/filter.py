@@ -5,21 +5,14 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
+from contextlib import suppress
 from datetime import datetime
 
 from launcher.errors import UsageError
 from launcher.timeline.events import Event
 from node.events import LEVELS
+from node.quantities import parse_duration_us
 
-_UNITS_NS = {
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-    "d": 86400 * 10**9,
-}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?)(ms|s|m|h|d)")
-_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _GLOB = re.compile(r"[A-Za-z0-9_.*?!\[\]-]+")
 
 
@@ -70,9 +63,8 @@ class Filter:
 
 def _since(text: str, now_ns: int) -> int:
     """Nanoseconds since the epoch. Raises UsageError."""
-    if _DURATION.fullmatch(text):
-        parts = _DURATION_PART.findall(text)
-        return now_ns - sum(int(float(number) * _UNITS_NS[unit]) for number, unit in parts)
+    with suppress(ValueError):
+        return now_ns - parse_duration_us(text) * 1000
     try:
         if re.match(r"\d\d:", text):
             today = datetime.fromtimestamp(now_ns / 1e9).date()

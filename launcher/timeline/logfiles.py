@@ -20,8 +20,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from launcher.timeline.events import Event, parse_line, rescue
 from node.events import rotated_files
@@ -35,7 +34,20 @@ _PROBE_BYTES = 1 << 12
 Inode: TypeAlias = tuple[int, int]
 
 
-class LogFile:
+class Closing:
+    """Something that the end of a `with` closes."""
+
+    def close(self) -> None:
+        """Lets go of its files."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class LogFile(Closing):
     """One file of a log, open for reading. Raises OSError.
 
     offset: the first byte not yet read; always the beginning of a line
@@ -55,17 +67,6 @@ class LogFile:
 
     def close(self) -> None:
         os.close(self._fd)
-
-    def __enter__(self) -> LogFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size if self._end is None else self._end

@@ -15,7 +15,7 @@ from pathlib import Path
 from launcher.timeline.events import Event, Key
 from launcher.timeline.files import LATE, TIMELINE, event_logs, read_late
 from launcher.timeline.filter import Filter
-from launcher.timeline.logfiles import LogFile, open_log
+from launcher.timeline.logfiles import Closing, LogFile, open_log
 from launcher.timeline.order import merge
 from launcher.timeline.sorted_log import SortedLog
 from launcher.timeline.tail import Tail
@@ -88,7 +88,7 @@ def follow_timeline(
             time.sleep(FOLLOW_INTERVAL_S)
 
 
-class _Follower:
+class _Follower(Closing):
     """Reads the timeline as it grows, through rotations, repairs and new beginnings."""
 
     def __init__(self, log_dir: Path, since_t: int = 0) -> None:
@@ -99,10 +99,7 @@ class _Follower:
         self._timeline = Tail(log_dir / TIMELINE, self._find_place)
         self._late = Tail(log_dir / LATE)
 
-    def __enter__(self) -> _Follower:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._timeline.close()
         self._late.close()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from launcher.timeline.events import Event
 from launcher.timeline.sentences import sentence
+from node.printable import escaped
 
 _PLAIN_VALUE = re.compile(r"[^\s\"'={}\[\],]+")
 _RESET = "\x1b[0m"
@@ -58,7 +59,7 @@ def render(
     rest.pop("traceback", None)  # of many lines, and of use only in the event log itself
     if rest:
         parts.append((" ".join(f"{key}={_value(value)}" for key, value in rest.items()), _DIM))
-    return _line([(_printable(text), style) for text, style in parts], colour, width)
+    return _line([(escaped(text), style) for text, style in parts], colour, width)
 
 
 def _line(parts: list[tuple[str, str]], colour: bool, width: int | None) -> str:
@@ -115,10 +116,3 @@ def _value(value: object) -> str:
     if isinstance(value, str) and _PLAIN_VALUE.fullmatch(value):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
-def _printable(text: str) -> str:
-    """Without anything that steers a terminal, ends the line, or turns the text's direction."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -6,14 +6,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from launcher.timeline.events import Event, Key
-from launcher.timeline.logfiles import LogFile, open_if_there
+from launcher.timeline.logfiles import Closing, LogFile, open_if_there
 from node.events import rotated_files
 
 
-class SortedLog:
+class SortedLog(Closing):
     """A log that is sorted by `(t, node)`, over all of its files, as it is now. Raises OSError.
 
     It holds only the current file open: that one may be renamed while this is in use. The others
@@ -47,17 +46,6 @@ class SortedLog:
         for file in (self._opened, self._current):
             if file is not None:
                 file.close()
-
-    def __enter__(self) -> SortedLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def last_key(self) -> Key | None:
         """The place of the last event; None when there is none."""

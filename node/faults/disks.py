@@ -1,6 +1,7 @@
-"""A disk that fails on command: what becomes of an operation, as a pure verdict, and who obeys it.
+"""A disk that fails on command: what a fault does to an operation, and a disk that does it.
 
-What a `DiskFault` (`node/wire/`) does, by the names that the simulated world has for it:
+`verdict` is pure. `FaultyDisk` asks it for a real folder, and so does the simulated disk
+(`launcher/simulation/disk.py`). What a `DiskFault` (`node/wire/`) does:
 
     hang-disk    nothing is written or synced any more; whoever tries waits until the fault is over
     slow-disk    each sync takes `delay_s` longer
@@ -29,10 +30,13 @@ from typing import Literal, TypeAlias
 from node.ports import Disk, DiskFile
 from node.wire import DiskFault, DiskFaultKind
 
-Operation: TypeAlias = Literal["create", "write", "sync"]
+Operation: TypeAlias = Literal["create", "write", "sync", "rename", "remove"]
 
 HANGS = math.inf
 """The wait of an operation that waits until the fault is another."""
+
+WELL = (0.0, 0)
+"""The verdict on an operation that the fault does not touch: no longer wait, and no error."""
 
 ONCE: frozenset[DiskFaultKind] = frozenset({"fail-write", "fail-sync"})
 """Faults that are over when they have struck."""
@@ -49,7 +53,7 @@ _STATE = struct.Struct("<Bd")  # 0 or the kind's place, from 1; delay_s
 def verdict(fault: DiskFault, operation: Operation) -> tuple[float, int]:
     """How many seconds longer the operation takes, and the errno with which it then fails, or 0."""
     match fault.kind, operation:
-        case "hang-disk", _:
+        case "hang-disk", "create" | "write" | "sync":
             return HANGS, 0
         case "slow-disk", "sync":
             return fault.delay_s, 0
@@ -58,7 +62,7 @@ def verdict(fault: DiskFault, operation: Operation) -> tuple[float, int]:
         case ("fail-write", "write") | ("fail-sync", "sync"):
             return 0.0, errno.EIO
         case _:
-            return 0.0, 0
+            return WELL
 
 
 class DiskFaults:
@@ -120,11 +124,6 @@ class FaultyFile:
         else:
             self.write_at(offset, data)
             self.sync()
-
-    def truncate(self, size: int) -> None:
-        """The port's `truncate`."""
-        self._faults.meet("write")
-        self._file.truncate(size)
 
     def sync(self) -> None:
         """The port's `sync`."""

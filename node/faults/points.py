@@ -29,11 +29,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
 import msgspec
 
+from node.quantities import parse_duration_s, write_duration
 from node.wire import ArmedPoint, PointAction, PointTerm
 
 
@@ -99,15 +100,12 @@ _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 # -- the grammar ---------------------------------------------------------------------------------
 
 
-def parse(text: str, duration_s: Callable[[str], float]) -> list[PointTerm]:
-    """The chain that the text stands for; one that is only `off` is empty. Raises ValueError.
-
-    duration_s: reads a duration such as `1s`, in seconds; raises ValueError
-    """
+def parse(text: str) -> list[PointTerm]:
+    """The chain that the text stands for; one that is only `off` is empty. Raises ValueError."""
     links = [part.strip() for part in text.split("->")]
     if len(links) > MOST_TERMS:
         raise ValueError(f"a chain has at most {MOST_TERMS} actions, not {len(links)}")
-    terms = [_parse_link(link, duration_s) for link in links]
+    terms = [_parse_link(link) for link in links]
     for place, term in enumerate(terms[:-1]):
         if term.count is None and term.percent == 100:
             after = links[place + 1]
@@ -131,12 +129,12 @@ def check(terms: Sequence[PointTerm]) -> None:
             raise ValueError("sleep takes a duration from 1ms to 1h, such as sleep(100ms)")
 
 
-def write(terms: Iterable[PointTerm], write_duration: Callable[[float], str]) -> str:
+def write(terms: Iterable[PointTerm]) -> str:
     """The text of a chain, without what is used up; empty when all of it is."""
-    return "->".join(_write_link(term, write_duration) for term in terms if term.count != 0)
+    return "->".join(_write_link(term) for term in terms if term.count != 0)
 
 
-def _parse_link(link: str, duration_s: Callable[[str], float]) -> PointTerm:
+def _parse_link(link: str) -> PointTerm:
     found = _LINK.fullmatch(link)
     if not link or found is None:
         what = "an action is missing" if not link else f"{link} is no action"
@@ -148,7 +146,7 @@ def _parse_link(link: str, duration_s: Callable[[str], float]) -> PointTerm:
         )
     seconds = 0.0
     if action == "sleep":
-        seconds = _sleep_s(argument, duration_s)
+        seconds = _sleep_s(argument)
     elif argument is not None:
         raise ValueError(f"{action} takes nothing in brackets; only sleep does: sleep(1s)")
     term = PointTerm(action, _percent(percent), _count(count, action), seconds)
@@ -156,9 +154,9 @@ def _parse_link(link: str, duration_s: Callable[[str], float]) -> PointTerm:
     return term
 
 
-def _sleep_s(argument: str | None, duration_s: Callable[[str], float]) -> float:
+def _sleep_s(argument: str | None) -> float:
     try:
-        return duration_s((argument or "").strip())
+        return parse_duration_s((argument or "").strip())
     except ValueError:
         raise ValueError("sleep takes a duration with a unit, such as sleep(100ms)") from None
 
@@ -182,7 +180,7 @@ def _count(text: str | None, action: str) -> int | None:
     return int(word)
 
 
-def _write_link(term: PointTerm, write_duration: Callable[[float], str]) -> str:
+def _write_link(term: PointTerm) -> str:
     percent = ""
     if term.percent != 100:
         percent = f"{term.percent:.9f}".rstrip("0").rstrip(".") + "%"

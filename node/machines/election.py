@@ -12,8 +12,8 @@ LEADER, CANDIDATES and OFFICES are queries too. An office, and a candidate, is o
 255 bytes; a ttl is written 500ms, 5s, 2m or 1h, from 10ms to 24h.
 
 Each candidate keeps itself alive by campaigning again within its ttl, and keeps its place in line,
-or the lead and its term. When the leader resigns or its time ends, the first in line leads at once,
-in a new term, until its own time ends. It learns so from its next CAMPAIGN, or from LEADER.
+or leadership and its term. When the leader resigns or its time ends, the first in line leads at
+once, in a new term, until its own time ends. It learns so from its next CAMPAIGN, or from LEADER.
 
 A term is higher than all before it, over all offices, so it does what a lock's token does: whoever
 obeys a leader must refuse a term that is lower than the highest that it has seen. RENEW is refused

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from node.errors import MachineError
+from node.printable import printable_line
 
 MOST_LINE_CHARACTERS = 500
 """No sentence about a machine is longer."""
@@ -48,14 +49,6 @@ class FailedOn(Exception):
         self.command = command
 
 
-def printable_line(text: str, most: int = MOST_LINE_CHARACTERS) -> str:
-    """The text on one line, with nothing in it that steers a terminal, and not too long."""
-    line = " ".join(text[: 4 * most].split())
-    if not line.isprintable():
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-    return line if len(line) <= most else line[: most - 3] + "..."
-
-
 def what(error: BaseException) -> str:
     """The exception in one line: its type, its text, and where in the machine's code it came from.
 
@@ -66,7 +59,8 @@ def what(error: BaseException) -> str:
     except BaseException as failed:  # a __str__ of the user's that fails
         text = f"its text cannot be had: {type(failed).__name__}"
     where = place(error)
-    said = printable_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    whole = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    said = printable_line(whole, MOST_LINE_CHARACTERS)
     return f"{said} ({where})" if where else said
 
 
@@ -108,8 +102,9 @@ def shown_path(file: str) -> str:
     try:
         relative = os.path.relpath(file)
     except (OSError, ValueError):  # the current folder has been removed
-        return printable_line(file)
-    return printable_line(file if relative.startswith("..") else relative)
+        return printable_line(file, MOST_LINE_CHARACTERS)
+    shown = file if relative.startswith("..") else relative
+    return printable_line(shown, MOST_LINE_CHARACTERS)
 
 
 def traceback_of(error: BaseException) -> str:

@@ -14,12 +14,17 @@ from typing import Generic, TypeVar
 
 from node.errors import CommandError
 from node.machines.protocol import shown
+from node.quantities import parse_duration_us
 
 SHORTEST_TTL_US = 10_000
 LONGEST_TTL_US = 24 * 3600 * 1_000_000
 
-_UNITS_US = {b"ms": 1_000, b"s": 1_000_000, b"m": 60_000_000, b"h": 3_600_000_000}
-_TTL = re.compile(rb"([0-9]{1,9})(?:\.([0-9]{1,3}))?(ms|s|m|h)")
+_TTL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h)")
+"""What the machines take of all the durations of `node/quantities.py`.
+
+A log is replayed by newer versions, and each must give the answers that were given at first. So
+this stays as it is when more can be written elsewhere.
+"""
 _STALE_ALLOWED = 64
 
 _K = TypeVar("_K", bytes, tuple[bytes, bytes])
@@ -27,11 +32,10 @@ _K = TypeVar("_K", bytes, tuple[bytes, bytes])
 
 def parse_ttl(word: bytes) -> int:
     """A length of time in microseconds: `500ms`, `1.5s`, `2m`. Raises CommandError."""
-    match = _TTL.fullmatch(word)
-    if match is None:
+    text = word.decode("ascii", "replace")
+    if not _TTL.fullmatch(text):
         raise CommandError(f"a ttl is written 500ms, 5s, 2m or 1h, not {shown(word)}")
-    whole, fraction, unit = match.groups(b"")
-    ttl_us = (int(whole) * 1000 + int(fraction.ljust(3, b"0"))) * _UNITS_US[unit] // 1000
+    ttl_us = parse_duration_us(text)
     if not SHORTEST_TTL_US <= ttl_us <= LONGEST_TTL_US:
         raise CommandError(f"a ttl is from 10ms to 24h, not {shown(word)}")
     return ttl_us

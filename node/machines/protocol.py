@@ -26,6 +26,7 @@ from typing import Protocol, runtime_checkable
 
 from node.errors import CommandError
 from node.machines.failures import what
+from node.printable import escaped
 
 _SHOWN_BYTES = 200
 
@@ -145,9 +146,7 @@ def no_argument(verb: str, rest: bytes) -> None:
 def shown(text: bytes) -> str:
     """What a user typed, on one line and of bounded length, for the text of a refusal."""
     head = text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
-    line = head
-    if not head.isprintable():
-        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in head)
+    line = escaped(head)
     return line if len(text) <= _SHOWN_BYTES else line + "..."
 
 

@@ -110,7 +110,7 @@ def _construct(name: str, found: type[object]) -> Machine:
     missing = [method for method in _ARGUMENTS if not callable(getattr(found, method, None))]
     if missing:
         raise MachineError(
-            f"machine {name}: {found.__name__} is no machine, for want of {', '.join(missing)}; "
+            f"machine {name}: {found.__name__} is no machine: it lacks {', '.join(missing)}; "
             f"a machine has {', '.join(_ARGUMENTS)}"
         )
     try:

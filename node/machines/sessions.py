@@ -15,10 +15,10 @@ With each request a client says below which number all its answers have arrived;
 for good. A duplicate that comes later still is told so, in an error, and is not applied.
 
 A session ends by the log alone (thesis §6.3): when it has not been used for longer than the timeout
-in cluster time, and, where there are more than so many, the one that has been idle longest. Nothing
-is done for it while no entry comes. Timeout and number are the same on all nodes for ever: they
-belong to the cluster's identity (`launcher/supervisor/claim.py`), and a snapshot made by others is
-refused.
+in cluster time. Where there are more sessions than the limit, the one that has been idle longest
+ends. Nothing happens while no entry comes. Timeout and limit are the same on all nodes for ever:
+they belong to the cluster's identity (`launcher/supervisor/claim.py`), and a snapshot made with
+others is refused.
 
 What is forgotten must not begin anew: a retry of number 1 would be applied twice. So an id begins
 with the index of an entry that was committed before the session's first request was sent
@@ -75,7 +75,7 @@ _weight = attrgetter("weight")
 
 
 PIECE_COMMANDS = 512
-"""A request of more is applied in pieces of so many."""
+"""A request with more commands is applied in pieces of this many."""
 
 
 class Budget(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ LEAST_CLIENTS = 8
 
 ACCEPTED_AT_ONCE = 16
 _WAITING = 1024
-"""So many may wait to be accepted."""
+"""The most connections that wait to be accepted."""
 
 
 def allow(count: int) -> int:

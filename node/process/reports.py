@@ -16,7 +16,7 @@ from node.errors import (
     WrongDirectory,
 )
 from node.events import HybridClock
-from node.machines.failures import printable_line
+from node.printable import printable_line
 from node.process.fault_ports import FaultPorts
 from node.process.transport import ControlChannel
 from node.raft.messages import NodeId

@@ -129,6 +129,6 @@ What this core does not do
   no witnesses, which vote and keep no log, and no priorities among candidates.
 - Entries come from the leader, and snapshots too, one chunk at a time for each peer; followers do
   not help each other.
-- Heartbeats never rest, however idle the cluster is; and one instance is one log, so many logs on
-  the same servers would not share them.
+- Heartbeats never rest, however idle the cluster is; and one instance is one log: several logs on
+  the same servers would not share heartbeats.
 """

@@ -15,16 +15,16 @@ from node.errors import Busy, NotLeader
 from node.raft import (
     election,
     lease,
+    membership,
     reads,
     reconfiguration,
     replication,
     roles,
     sanity,
+    snapshot,
     stall,
     transfer,
 )
-from node.raft import membership as memberships
-from node.raft import snapshot as snapshots
 from node.raft.log import Log
 from node.raft.messages import (
     COMMANDS,
@@ -82,7 +82,7 @@ class Raft:
         """
         self.state = RaftState(
             node_id,
-            memberships.stable(voters) if snapshot is None else snapshot.membership,
+            membership.stable(voters) if snapshot is None else snapshot.membership,
             hard_state,
             Log(batches, snapshot),
             timing,
@@ -131,10 +131,10 @@ class Raft:
                     self._lead()
             case InstallSnapshot():
                 self._hear_leader(message.leader_id)
-                snapshots.on_install_snapshot(raft, sender, message)
+                snapshot.on_install_snapshot(raft, sender, message)
             case InstallSnapshotReply():
                 if raft.role is LEADER:
-                    if snapshots.on_install_snapshot_reply(raft, sender, message):
+                    if snapshot.on_install_snapshot_reply(raft, sender, message):
                         replication.advance_commit(raft)
                     self._count_round()
             case TimeoutNow():
@@ -175,7 +175,7 @@ class Raft:
             raise NotLeader(raft.leader_id)
         change = reconfiguration.request(raft, target)
         if change is not None:
-            replication.append(raft, CONFIGURATION, 1, memberships.encode(change))
+            replication.append(raft, CONFIGURATION, 1, membership.encode(change))
 
     def tick(self, now: float) -> None:
         """Put an entry into the log that does nothing but advance cluster time; not while
@@ -235,14 +235,14 @@ class Raft:
                     election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
-            # It can commit nothing: its clients had better look elsewhere.
+            # It can commit nothing: its clients are better redirected.
             roles.become_follower(raft, None, "no quorum is heard")
             return
         if raft.disk.stalled and stall.give_way(raft):
             return
         if now >= raft.heartbeat_deadline:
             replication.broadcast_heartbeat(raft)
-            snapshots.trim(raft)
+            snapshot.trim(raft)
             if raft.transfer is not None:
                 raft.transfer.told = False  # TimeoutNow may have been lost: send it again
         if raft.notice_deadline is not None and now >= raft.notice_deadline:
@@ -278,27 +278,27 @@ class Raft:
             if raft.role is LEADER:
                 replication.advance_commit(raft)
 
-    def compact(self, snapshot: Snapshot, now: float) -> None:
-        """`snapshot`, of this server's own state, is durable here."""
+    def compact(self, taken: Snapshot, now: float) -> None:
+        """`taken`, a snapshot of this server's own state, is durable here."""
         self.state.now = now
-        snapshots.compact(self.state, snapshot)
+        snapshot.compact(self.state, taken)
 
     def chunk_sent(self, peer: NodeId, message: InstallSnapshot) -> None:
         """A chunk of `chunks_to_send` has left, or cannot be read."""
-        snapshots.chunk_sent(self.state, peer, message)
+        snapshot.chunk_sent(self.state, peer, message)
 
     def chunk_taken(
         self, sender: NodeId, message: InstallSnapshot, offset: int, now: float
     ) -> None:
         """After `message`, the first `offset` bytes of its snapshot are here (not durably)."""
         self.state.now = now
-        snapshots.chunk_taken(self.state, sender, message, offset)
+        snapshot.chunk_taken(self.state, sender, message, offset)
 
     def snapshot_received(self, sender: NodeId, message: InstallSnapshot, now: float) -> bool:
         """All of the snapshot in `message` is here, durable and intact: whether it is to be
         installed, through the next Ready. If not, it is of no use any more."""
         self.state.now = now
-        return snapshots.received(self.state, sender, message)
+        return snapshot.received(self.state, sender, message)
 
     # -- what comes out --------------------------------------------------------------------------
 
@@ -421,7 +421,7 @@ class Raft:
         elif isinstance(message, AppendEntries):
             raft.send_after_persist(sender, replication.refuse(raft, message))
         elif isinstance(message, InstallSnapshot):
-            raft.send_after_persist(sender, snapshots.refuse(raft, message))
+            raft.send_after_persist(sender, snapshot.refuse(raft, message))
 
     def _hear_leader(self, leader_id: NodeId) -> None:
         raft = self.state

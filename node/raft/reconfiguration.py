@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from node.errors import Busy
-from node.raft import membership as memberships
+from node.raft import membership
 from node.raft.membership import Configuration
 from node.raft.messages import CONFIGURATION, Batch, Membership, NodeId
 from node.raft.progress import Progress
@@ -33,7 +33,7 @@ def adopt(raft: RaftState, batches: Iterable[Batch]) -> None:
     """Use the configurations among `batches`, which have just been appended to the log."""
     for batch in batches:
         if batch.kind is CONFIGURATION:
-            configuration = Configuration(memberships.decode(batch.data))
+            configuration = Configuration(membership.decode(batch.data))
             raft.configurations.append((batch.first_index, configuration))
             _use_last(raft)
 
@@ -129,18 +129,18 @@ def request(raft: RaftState, target: Iterable[NodeId]) -> Membership | None:
 def next_stage(raft: RaftState) -> Membership | None:
     """The entry of the next stage of the change under way; None when it is not time for one."""
     index, configuration = raft.configurations[-1]
-    membership = configuration.membership
+    current = configuration.membership
     if index > raft.commit_index or raft.transfer is not None:
         return None
     if configuration.is_joint:
-        return memberships.stable(membership.target)
-    if membership.target == membership.voters or not raft.is_voter:
+        return membership.stable(current.target)
+    if current.target == current.voters or not raft.is_voter:
         return None  # a leader that is no voter, though it may be a learner, hands over
     if not raft.knows_what_is_committed:
         return None
     if any(not raft.progress[learner].caught_up for learner in configuration.learners):
         return None
-    return Membership(membership.target, membership.target, membership.voters)
+    return Membership(current.target, current.target, current.voters)
 
 
 def has_removed_us(raft: RaftState) -> bool:

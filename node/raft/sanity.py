@@ -26,7 +26,7 @@ from __future__ import annotations
 import msgspec
 
 from node.errors import Nonsense
-from node.raft import membership as memberships
+from node.raft import membership
 from node.raft.messages import (
     COMMANDS,
     CONFIGURATION,
@@ -62,7 +62,7 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
     """Raises Nonsense for a message that no correct peer would have sent to this server."""
     term = message.term
     if not 0 <= term < MOST or term > raft.current_term + MOST_TERM_JUMP:
-        raise Nonsense(f"term {term}, and this server is in term {raft.current_term}")
+        raise Nonsense(f"its term is {term}, and this server is in term {raft.current_term}")
     match message:  # the most frequent first
         case AppendEntries():
             _check_leader(raft, sender, message)
@@ -73,7 +73,7 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
             _check_name(sender, message.candidate_id)
             _check_numbers(message.last_log_index, message.last_log_term)
             if message.last_log_term > term:
-                raise Nonsense(f"a log that ends with term {message.last_log_term}, in term {term}")
+                raise Nonsense(f"its log ends in term {message.last_log_term}, its term is {term}")
         case InstallSnapshot():
             _check_leader(raft, sender, message)
             _check_chunk(raft, message)
@@ -98,12 +98,12 @@ def check(raft: RaftState, sender: NodeId, message: Message) -> None:
 def _check_numbers(*numbers: int) -> None:
     for number in numbers:
         if not 0 <= number < MOST:
-            raise Nonsense(f"{number} where an index, a term or a count has to be")
+            raise Nonsense(f"{number} where an index, a term or a count is expected")
 
 
 def _check_name(sender: NodeId, name: NodeId) -> None:
     if name != sender:
-        raise Nonsense(f"it says that it is of n{name}")
+        raise Nonsense(f"it names n{name} as its sender")
 
 
 def _check_leader(
@@ -119,7 +119,7 @@ def _check_membership(membership: Membership) -> None:
         raise Nonsense("a membership without voters")
     for ids in (membership.voters, membership.target, membership.outgoing):
         if len(ids) > MOST_MEMBERS or sorted(set(ids)) != list(ids):
-            raise Nonsense("a membership with ids that do not rise, or far too many")
+            raise Nonsense("a membership with ids that do not rise, or with too many")
         if ids and not 1 <= ids[0] <= ids[-1] < MOST:
             raise Nonsense(f"a membership of n{ids[0]} to n{ids[-1]}")
 
@@ -132,7 +132,7 @@ def _check_append(raft: RaftState, message: AppendEntries) -> None:
     _check_numbers(prev_log_index, prev_log_term, message.leader_commit, message.round)
     log = raft.log
     if prev_log_term > message.term:
-        raise Nonsense(f"entries behind one of term {prev_log_term}, in term {message.term}")
+        raise Nonsense(f"entries after one of term {prev_log_term}, in term {message.term}")
     if message.batches:
         _check_batches(message)
     if message.term < raft.current_term:
@@ -142,7 +142,7 @@ def _check_append(raft: RaftState, message: AppendEntries) -> None:
         and log.term_at(prev_log_index) == prev_log_term
         and not log.is_batch_end(prev_log_index)
     ):
-        raise Nonsense(f"entries behind {prev_log_index}, where no batch ends")
+        raise Nonsense(f"entries after {prev_log_index}, where no batch ends")
     if message.batches and log.matches(prev_log_index, prev_log_term):
         _check_fit(raft, message)
     _check_commit(raft, message)
@@ -154,11 +154,11 @@ def _check_batches(message: AppendEntries) -> None:
     for batch in message.batches:
         _check_numbers(batch.term, batch.count, batch.time_us)
         if batch.first_index != index + 1 or batch.count < 1:
-            raise Nonsense(f"a batch of {batch.count} at {batch.first_index}, behind {index}")
+            raise Nonsense(f"a batch of {batch.count} at {batch.first_index}, after {index}")
         if not term <= batch.term <= message.term or batch.time_us < time_us:
-            raise Nonsense(f"a batch of term {batch.term}, behind one of {term}, or out of time")
+            raise Nonsense(f"a batch of term {batch.term} after one of {term}, or an earlier time")
         if batch.kind is not COMMANDS and batch.count != 1:
-            raise Nonsense(f"{batch.count} entries of a kind that comes one by one")
+            raise Nonsense(f"{batch.count} entries of a kind that has one entry to a batch")
         if batch.kind is CONFIGURATION:
             _check_configuration(batch)
         index, term, time_us = batch.last_index, batch.term, batch.time_us
@@ -167,10 +167,10 @@ def _check_batches(message: AppendEntries) -> None:
 
 def _check_configuration(batch: Batch) -> None:
     try:
-        membership = memberships.decode(batch.data)
+        decoded = membership.decode(batch.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Nonsense(f"a configuration that is none: {error}") from error
-    _check_membership(membership)
+        raise Nonsense(f"a configuration that cannot be read: {error}") from error
+    _check_membership(decoded)
 
 
 def _check_fit(raft: RaftState, message: AppendEntries) -> None:
@@ -187,16 +187,16 @@ def _check_fit(raft: RaftState, message: AppendEntries) -> None:
         if first <= log.last_index:
             agrees = log.term_at(first) == batch.term
             if log.batch_start(first) != first or (agrees and not log.is_batch_end(last)):
-                raise Nonsense(f"a batch from {first} to {last}, where ours is cut otherwise")
+                raise Nonsense(f"a batch from {first} to {last}, and this log has another")
             if agrees:
                 continue
         term, time_us = log.term_at(first - 1), log.time_at(first - 1)
         assert term is not None, "the log reaches up to there"
         assert time_us is not None
         if first <= raft.commit_index or batch.term < term:
-            raise Nonsense(f"another entry {first}, of term {batch.term}, which cannot be")
+            raise Nonsense(f"a different entry {first} of the same term {batch.term}")
         if not time_us <= batch.time_us <= time_us + MOST_TIME_JUMP_US:
-            raise Nonsense(f"entry {first} is of the time {batch.time_us}, behind {time_us}")
+            raise Nonsense(f"entry {first} has the time {batch.time_us}, after one of {time_us}")
         return
 
 
@@ -225,7 +225,7 @@ def _check_append_reply(raft: RaftState, sender: NodeId, message: AppendEntriesR
     _check_round(raft, message.round)
     match_index, log = message.match_index, raft.log
     if match_index > log.last_index:
-        raise Nonsense(f"it acknowledges {match_index}, and our log ends with {log.last_index}")
+        raise Nonsense(f"it acknowledges {match_index}, and this log ends with {log.last_index}")
     progress = raft.progress.get(sender)
     if progress is None or match_index <= max(progress.match_index, log.base_index):
         return  # it says nothing new, or our log does not reach back that far
@@ -236,12 +236,12 @@ def _check_append_reply(raft: RaftState, sender: NodeId, message: AppendEntriesR
 def _check_not_ahead(raft: RaftState, term: int) -> None:
     """A peer in a later term than ours can only refuse what we have asked for."""
     if term > raft.current_term:
-        raise Nonsense(f"done as asked in term {term}, and this server is in {raft.current_term}")
+        raise Nonsense(f"an answer to term {term}, and this server is in term {raft.current_term}")
 
 
 def _check_round(raft: RaftState, number: int) -> None:
     if number > raft.round:
-        raise Nonsense(f"an answer to round {number}, and the last that began is {raft.round}")
+        raise Nonsense(f"an answer to round {number}, and the last round is {raft.round}")
 
 
 # -- snapshots and reads -------------------------------------------------------------------------
@@ -254,9 +254,9 @@ def _check_chunk(raft: RaftState, message: InstallSnapshot) -> None:
     if index < 1 or term > message.term:
         raise Nonsense(f"a snapshot of entry {index} of term {term}, in term {message.term}")
     if snapshot.time_us > log.last_time_us + MOST_TIME_JUMP_US:
-        raise Nonsense(f"a snapshot of the time {snapshot.time_us}, and ours is {log.last_time_us}")
+        raise Nonsense(f"a snapshot of the time {snapshot.time_us} after {log.last_time_us}")
     if message.offset + len(message.data) > snapshot.size:
-        raise Nonsense(f"a chunk behind the end of a snapshot of {snapshot.size} bytes")
+        raise Nonsense(f"a chunk beyond the end of a snapshot of {snapshot.size} bytes")
     _check_membership(snapshot.membership)
     held = log.base_index < index <= log.last_index and log.term_at(index) == term
     if held and not log.is_batch_end(index) and message.term >= raft.current_term:
@@ -280,4 +280,4 @@ def _check_chunk_reply(raft: RaftState, sender: NodeId, message: InstallSnapshot
 
 def _check_asked(raft: RaftState, sender: NodeId, term: int) -> None:
     if term == raft.current_term and raft.reads.under != (term, sender):
-        raise Nonsense("it answers what another was asked")
+        raise Nonsense("it answers a question that another node was asked")

@@ -79,7 +79,7 @@ def check(raft: RaftState) -> None:
     elif (lacks := _lacks(raft, transfer.target)) > 0:
         reason = f"it still lacked {lacks} entries"
     else:
-        reason = "it was told to stand for election, and was not elected in time"
+        reason = "it was told to campaign, and was not elected in time"
     abort(raft, transfer, reason)
 
 
@@ -133,7 +133,7 @@ def on_timeout_now(raft: RaftState, message: TimeoutNow) -> None:
     assert raft.role is not LEADER, "a term has one leader (Election Safety, §5.2)"
     if raft.disk.stalled or not raft.may_campaign:
         return  # it could neither vote nor lead
-    become_follower(raft, None, "asked to stand for election")
+    become_follower(raft, None, "asked to campaign")
     raft.note("info", "transfer.received", leader=message.leader_id)
     raft.asked_to_campaign = True
     campaign(raft)

@@ -30,7 +30,7 @@ from node.machines.failures import FailedOn
 from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions, pieces
 from node.ports import ClientConnection, Points
-from node.raft import membership as memberships
+from node.raft import membership
 from node.raft.messages import COMMANDS, CONFIGURATION, Batch, Snapshot
 from node.server.machine_watch import MachineWatch
 from node.server.settings import sessions_of
@@ -81,7 +81,7 @@ class Applying:
         self.index = 0
         self.term = 0
         self.time_us = 0
-        self.membership = memberships.stable(config.voters)
+        self.membership = membership.stable(config.voters)
         self.digest = b""
         self.answers = self._answers = 0
         self.digests: deque[tuple[int, int]] = deque(maxlen=KEPT_DIGESTS)
@@ -171,7 +171,7 @@ class Applying:
                 yield from self._apply_request(index, batch.term, request, client)
                 index += len(request.commands)
         elif batch.kind is CONFIGURATION:
-            self.membership = memberships.decode(batch.data)
+            self.membership = membership.decode(batch.data)
         self.index = batch.last_index
         self.term = batch.term
         self.time_us = batch.time_us

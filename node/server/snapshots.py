@@ -30,11 +30,12 @@ import msgspec
 
 from node.errors import DiskFailed, MachineError
 from node.events import Note
-from node.machines.failures import printable_line, raised
+from node.machines.failures import MOST_LINE_CHARACTERS, raised
 from node.machines.protocol import Machine
 from node.machines.registry import is_shipped
 from node.machines.sessions import Sessions
 from node.ports import DiskFile, DiskQueue, Fork, Points
+from node.printable import error_line
 from node.raft.messages import InstallSnapshot, Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.server.settings import sessions_of
@@ -180,9 +181,10 @@ class Snapshots:
 
         def ended(result: bytes | None, error: BaseException | None) -> None:
             if result is None:
+                assert error is not None, "a fork gives a result or an error"
                 self._taking = False
                 self.failures += 1
-                self.problem = printable_line(f"{error}" or type(error).__name__)
+                self.problem = error_line(error, MOST_LINE_CHARACTERS)
                 self._note("error", "snapshot.failed", index=index, reason=self.problem)
                 return
             taken = msgspec.msgpack.decode(result, type=_Taken)

@@ -107,9 +107,6 @@ class OsFile:
             OsFile._dsync = 0
             return 0
 
-    def truncate(self, size: int) -> None:
-        os.ftruncate(self._descriptor, size)
-
     def sync(self) -> None:
         _sync_file(self._descriptor)
 

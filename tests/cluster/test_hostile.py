@@ -32,6 +32,7 @@ from node.machines.sessions import session_id
 from node.raft.messages import NodeId
 from node.wire import MOST_COMMANDS, Answers, OutOfOrder, Read, Redirect, Refused, Submit
 from tests.cluster.lab import eventually
+from tests.cluster.load import Background, Load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -48,55 +49,18 @@ class Strict(Cluster):
     _entry = "tests.cluster.garbled_node:main"
 
 
-class Honest(threading.Thread):
-    """A client that submits an entry now and then, and notes how long it has to wait."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(daemon=True)
-        self._sockets = sockets_of(cluster)
-        self._ends = threading.Event()
-        self.longest_s = 0.0
-        self.count = 0
-        self.failure: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            with Client(self._sockets, timeout_s=60.0) as client:
-                while not self._ends.is_set():
-                    began = time.monotonic()
-                    done = client.submit(b"ADD honest %d" % self.count)
-                    self.longest_s = max(self.longest_s, time.monotonic() - began)
-                    assert done.ok, done
-                    self.count += 1
-                    self._ends.wait(0.01)
-        except BaseException as error:
-            self.failure = error
-
-    def stop(self) -> None:
-        self._ends.set()
-        self.join(90)
-        assert not self.is_alive()
-        if self.failure is not None:
-            raise self.failure
-
-
-class MemoryWatch(threading.Thread):
+class MemoryWatch(Background):
     """Notes the most memory that any of the nodes has taken, in bytes."""
 
     def __init__(self, cluster: Cluster) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         pids = [node.pid for node in cluster.status().nodes if node.pid is not None]
         self._nodes = [psutil.Process(pid) for pid in pids]
-        self._ends = threading.Event()
         self.most = 0
 
-    def run(self) -> None:
-        while not self._ends.wait(0.02):
+    def work(self) -> None:
+        while not self.ends.wait(0.02):
             self.most = max(self.most, *(node.memory_info().rss for node in self._nodes))
-
-    def stop(self) -> None:
-        self._ends.set()
-        self.join(10)
 
 
 def sockets_of(cluster: Cluster) -> Sockets:
@@ -121,24 +85,20 @@ def strict_cluster(folder: Path, settings: str = "name: strict\n") -> Iterator[S
 def unharmed(cluster: Cluster) -> Iterator[None]:
     """Whatever happens within, the cluster and its honest clients are none the worse for it."""
     term = cluster.status().term
-    honest = Honest(cluster)
+    folder = cluster.config.data_dir.parent
+    honest = Load(folder, "ADD honest {}".format, timeout_s=60.0, pause_s=0.01)
     memory = MemoryWatch(cluster)
-    honest.start()
-    memory.start()
-    try:
-        eventually(lambda: honest.count > 5 or honest.failure, "the honest client is served")
+    with honest, memory:
+        honest.goes_on(5)
         yield
-        served = honest.count
-        eventually(lambda: honest.count > served + 5 or honest.failure, "and goes on")
+        honest.goes_on(5)
         for node in cluster.status().nodes:
             assert (node.state, node.restarts) == ("up", 0), node
-    finally:
-        memory.stop()
-        honest.stop()
     status = cluster.status()
-    print(f"\nlongest wait {honest.longest_s:.2f} s, {memory.most >> 20} MiB, term {status.term}")
+    wait_s = honest.longest_gap_s
+    print(f"\nlongest wait {wait_s:.2f} s, {memory.most >> 20} MiB, term {status.term}")
     assert status.term == term, "no election came of it"
-    assert honest.longest_s < PATIENCE_S
+    assert wait_s < PATIENCE_S
     assert memory.most < MOST_MEMORY
     cluster.wait(converged=True, timeout_s=60.0)
 

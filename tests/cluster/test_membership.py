@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from launcher import Cluster
 from launcher.config import load
-from launcher.errors import TimedOut
 from launcher.supervisor.claim import Claim
-from node.errors import CommandError
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.cluster.load import Load
 from tests.launcher.fake_cluster import runtime_folder
 
 pytestmark = pytest.mark.cluster
-
-
-class Load(threading.Thread):
-    """A client that writes all the time, and notes what was acknowledged."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        super().__init__(daemon=True)
-        self._cluster = Cluster.attach(folder / "cluster.yaml")
-        self._prefix = name
-        self.acknowledged: list[str] = []
-        self.error: BaseException | None = None
-        self.ends = threading.Event()
-
-    def run(self) -> None:
-        number = 0
-        while not self.ends.is_set():
-            number += 1
-            entry = f"{self._prefix}-{number}"
-            try:
-                self._cluster.submit(f"ADD {entry}", timeout_s=30.0)
-            except (TimedOut, CommandError) as error:
-                self.error = error
-                return
-            self.acknowledged.append(entry)
 
 
 def test_from_one_to_seven_to_three_under_load_and_the_leader_is_among_the_removed(
     lab: Lab,
 ) -> None:
     lab.up(1)
-    load = Load(lab.folder, "load")
+    load = Load(lab.folder, "ADD load-{}".format)
     load.start()
     added = lab.launcher("add", "2", "--json", check=True).json["chosen"]
     assert [(node["id"], node["role"]) for node in added] == [(2, "follower"), (3, "follower")]
@@ -66,21 +38,19 @@ def test_from_one_to_seven_to_three_under_load_and_the_leader_is_among_the_remov
     left = sorted(set(range(1, 8)) - set(gone))
     assert [node["id"] for node in lab.ps()["nodes"]] == left
     lab.launcher("kill", "leader", check=True)
-    more = len(load.acknowledged) + 5
-    eventually(lambda: len(load.acknowledged) >= more or load.error, "writes go on")
-    load.ends.set()
-    load.join()
-    assert load.error is None
+    load.goes_on(5)
+    load.stop()
+    acknowledged = {entry.removeprefix("ADD ") for entry in load.acknowledged}
     listed = lab.launcher("read", "LS", check=True).lines
-    assert set(load.acknowledged) <= set(listed)
-    assert len(listed) <= len(load.acknowledged) + 1
+    assert acknowledged <= set(listed)
+    assert len(listed) <= len(acknowledged) + 1
 
     for node in gone:
         assert not (lab.folder / "data" / f"node-{node}").exists()
     lab.launcher("down", check=True)
     lab.launcher("up", "-d", check=True)
     assert [node["id"] for node in lab.ps()["nodes"]] == left
-    assert set(load.acknowledged) <= set(lab.launcher("read", "LS", check=True).lines)
+    assert acknowledged <= set(lab.launcher("read", "LS", check=True).lines)
     added = lab.launcher("add", "--json", check=True).json["chosen"]
     assert [node["id"] for node in added] == [8], "no id is given twice"
 

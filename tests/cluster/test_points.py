@@ -25,7 +25,7 @@ from node.faults.points import POINTS
 from node.storage.mark import MARK_FILE
 from node.storage.snapshots import TAKING
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
-from tests.cluster.load import Writer
+from tests.cluster.load import Load
 
 pytestmark = pytest.mark.cluster
 
@@ -36,17 +36,6 @@ log: {digest_every: 20}
 restart: {backoff: 50ms}
 """
 SMALL = SETTINGS + "snapshot: {entries: 200, trailing: 0B}\n"
-
-
-class Load(Writer):
-    """Submits entries that differ, one after the other, until it is stopped."""
-
-    def _entries(self) -> Iterator[str]:
-        number = 0
-        while not self._ends.is_set():
-            yield f"entry {number}"
-            number += 1
-            time.sleep(0.001)
 
 
 def begin(lab: Lab, settings: str = SETTINGS, nodes: int = 3) -> Cluster:
@@ -61,13 +50,10 @@ def begin(lab: Lab, settings: str = SETTINGS, nodes: int = 3) -> Cluster:
 @contextmanager
 def under_load(lab: Lab) -> Iterator[Load]:
     """Entries come all the time, and at the end every one of them was acknowledged."""
-    load = Load(lab)
-    load.start()
-    try:
-        eventually(lambda: load.count > 20, "entries are acknowledged")
+    load = Load(lab.folder, "entry {}".format, many=True, timeout_s=60.0, pause_s=0.001)
+    with load:
+        load.goes_on()
         yield load
-    finally:
-        load.stop()
 
 
 def a_follower(cluster: Cluster) -> int:
@@ -109,7 +95,7 @@ def check_whole(lab: Lab, cluster: Cluster, entries: int, *, others: int = 1) ->
     for node in cluster.status().nodes:
         said = cluster.read("LS", node=node.id).text.splitlines()
         of_load = [line for line in said if line.startswith("entry ")]
-        assert of_load == [f"entry {number}" for number in range(entries)]
+        assert of_load == [f"entry {number}" for number in range(1, entries + 1)]
         assert len(said) == len(set(said)) == entries + others
     nodes = cluster.status().nodes
     assert {(node.state, node.applied_index) for node in nodes} == {("up", nodes[0].applied_index)}
@@ -148,8 +134,7 @@ def test_a_node_dies_under_load_and_every_entry_is_applied_once(
         node_id = arm(lab, target, point)
         hit = await_death(lab, cluster, node_id, point)
         assert hit["role"] == target
-        before = load.count
-        eventually(lambda: load.count > before + 50, "the others go on")
+        load.goes_on(50)
         cluster.start(node_id)
     check_whole(lab, cluster, load.count)
     assert len(lab.events("point.hit")) == 1, "it is used up"

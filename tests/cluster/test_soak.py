@@ -15,43 +15,32 @@ import pytest
 from launcher import Cluster
 from launcher.errors import LauncherError, TimedOut
 from tests.cluster.lab import Lab, eventually
+from tests.cluster.load import Background
 
 pytestmark = pytest.mark.cluster
 
 
-class Breaker(threading.Thread):
+class Breaker(Background):
     """Kills and restarts nodes until told to stop."""
 
     def __init__(self, lab: Lab, target: str, pause_s: float) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self._lab = lab
         self._target = target
         self._pause_s = pause_s
-        self.ended = threading.Event()
         self.kills = 0
-        self.failure: BaseException | None = None
 
-    def run(self) -> None:
+    def work(self) -> None:
         cluster = Cluster.attach(self._lab.folder / "cluster.yaml")
-        try:
-            while not self.ended.wait(self._pause_s):
-                try:
-                    chosen = cluster.kill(self._target)
-                except LauncherError as error:
-                    if "leader" in str(error):
-                        continue  # none at this moment
-                    raise
-                self.kills += 1
-                cluster.start(*(node.id for node in chosen))
-        except BaseException as error:
-            self.failure = error
-
-    def stop(self) -> None:
-        self.ended.set()
-        self.join(60)
-        assert not self.is_alive()
-        if self.failure is not None:
-            raise self.failure
+        while not self.ends.wait(self._pause_s):
+            try:
+                chosen = cluster.kill(self._target)
+            except LauncherError as error:
+                if "leader" in str(error):
+                    continue  # none at this moment
+                raise
+            self.kills += 1
+            cluster.start(*(node.id for node in chosen))
 
 
 def regular_files(folder: str) -> Iterator[str]:
@@ -182,27 +171,22 @@ def test_failover_is_quick(tmp_path: Path, hint: str) -> None:
         lab.close()
 
 
-class Writer(threading.Thread):
+class Writer(Background):
     """Submits names of its own, many at once, and reads back what it knows to be there."""
 
     def __init__(self, lab: Lab, number: int) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self._lab = lab
         self._number = number
-        self.ended = threading.Event()
         self.acknowledged: list[str] = []
         self.in_doubt: list[str] = []
-        self.failure: BaseException | None = None
 
-    def run(self) -> None:
+    def work(self) -> None:
         cluster = Cluster.attach(self._lab.folder / "cluster.yaml")
-        try:
-            while not self.ended.is_set():
-                self._submit(cluster, 20)
-                if random.random() < 0.1:
-                    self._read_back(cluster)
-        except BaseException as error:
-            self.failure = error
+        while not self.ends.is_set():
+            self._submit(cluster, 20)
+            if random.random() < 0.1:
+                self._read_back(cluster)
 
     def _submit(self, cluster: Cluster, count: int) -> None:
         first = len(self.acknowledged) + len(self.in_doubt)
@@ -277,9 +261,7 @@ def test_every_operation_at_random_under_load(lab: Lab, seed: int) -> None:
     cluster.resume("all")
     cluster.start("all")
     for writer in writers:
-        writer.ended.set()
-        writer.join(60)
-        assert writer.failure is None, writer.failure
+        writer.stop()
     cluster.wait(converged=True, timeout_s=60)
     listed = cluster.read("LS").text.splitlines()
     acknowledged = {name for writer in writers for name in writer.acknowledged}

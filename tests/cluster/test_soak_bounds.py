@@ -15,7 +15,7 @@ import pytest
 from launcher import Cluster
 from tests.cluster.lab import Lab, eventually
 from tests.cluster.leaderless import stretches
-from tests.cluster.load import KEYS, Writer, disk_of
+from tests.cluster.load import KEYS, disk_of, long_load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(3000)]
 
@@ -50,7 +50,7 @@ def test_ten_minutes_of_load_with_kills_leave_disk_and_memory_bounded(tmp_path: 
         cluster = Cluster.attach(lab.folder / "cluster.yaml")
         away = next(node.id for node in cluster.status().nodes if node.role == "follower")
         cluster.kill(away)
-        writer = Writer(lab)
+        writer = long_load(lab)
         writer.start()
         rng = random.Random(1)
         most_disk = most_memory = kills = 0
@@ -117,7 +117,7 @@ def test_the_membership_changes_again_and_again_under_load_and_kills(tmp_path: P
         cluster = Cluster.attach(lab.folder / "cluster.yaml")
         # Seven nodes share the cores with the client: what one node alone can take would keep the
         # six that learn behind for ever.
-        writer = Writer(lab, pause_s=0.01)
+        writer = long_load(lab, pause_s=0.01)
         writer.start()
         rng = random.Random(2)
         killed = 0

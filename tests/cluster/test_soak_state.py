@@ -12,7 +12,7 @@ import pytest
 
 from launcher import Cluster
 from tests.cluster.lab import Lab
-from tests.cluster.load import Writer
+from tests.cluster.load import long_load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(1800)]
 
@@ -42,7 +42,7 @@ def test_a_large_state_is_written_and_sent_while_heartbeats_go_on(tmp_path: Path
             assert done.ok, done
         cluster.wait(converged=True, timeout_s=FILL_TIMEOUT_S)
 
-        writer = Writer(lab, pause_s=0.005)
+        writer = long_load(lab, pause_s=0.005)
         writer.start()
         began = time.monotonic()
         taken = cluster.snapshot(*(node.id for node in before.nodes if node.id != away))

@@ -6,16 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
 
-from launcher import Cluster
-from launcher.errors import LauncherError
-from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.cluster.lab import Lab, eventually
+from tests.cluster.load import Load
 
 pytestmark = pytest.mark.cluster
 
@@ -47,46 +43,17 @@ def patient(lab: Lab) -> Lab:
     return lab
 
 
-@dataclass
-class Load:
-    """One client that submits an entry after the other until it is told to stop."""
-
-    cluster: Cluster
-    answered: list[float] = field(default_factory=list)
-    error: Exception | None = None
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Submits; an entry that fails ends it."""
-        number = 0
-        while not self.ended.is_set():
-            number += 1
-            try:
-                self.cluster.submit(f"ADD load {number:06d}")
-            except LauncherError as error:
-                self.error = error
-                return
-            self.answered.append(time.monotonic())
-
-
 def under_load(lab: Lab, *words: str) -> Load:
-    """Runs one command while a client submits; the client's tale."""
+    """Runs one command while a client submits, none of whose entries may fail."""
     return under_load_of(lab, lambda: lab.launcher(*words, check=True))
 
 
 def under_load_of(lab: Lab, act: Callable[[], object]) -> Load:
-    """Does something while a client submits; the client's tale."""
-    load = Load(Cluster.attach(lab.folder / "cluster.yaml"))
-    thread = threading.Thread(target=load.run)
-    thread.start()
-    try:
-        eventually(lambda: len(load.answered) > 20 or load.error, "the load begins")
+    """Does something while a client submits, none of whose entries may fail."""
+    with Load(lab.folder) as load:
+        load.goes_on()
         act()
-        count = len(load.answered)
-        eventually(lambda: len(load.answered) > count + 20 or load.error, "the load goes on")
-    finally:
-        load.ended.set()
-        thread.join(PATIENCE_S)
+        load.goes_on()
     return load
 
 
@@ -148,8 +115,7 @@ def test_without_a_leader_there_is_nobody_to_hand_over(lab: Lab) -> None:
 def test_a_leader_that_is_stopped_hands_over_first(slow: Lab, words: list[str]) -> None:
     before = slow.leader()
     waited = elections_after_a_timeout(slow)
-    load = under_load(slow, *words)
-    assert load.error is None
+    under_load(slow, *words)
     assert elections_after_a_timeout(slow) == waited
     assert slow.leader() != before
 
@@ -162,8 +128,7 @@ def test_a_leader_that_is_terminated_from_outside_hands_over_first(slow: Lab) ->
         os.kill(slow.node(before)["pid"], signal.SIGTERM)
         eventually(lambda: slow.node(before)["state"] == "down", "it stops")
 
-    load = under_load_of(slow, terminate)
-    assert load.error is None
+    under_load_of(slow, terminate)
     assert elections_after_a_timeout(slow) == waited
     assert slow.leader() != before
     assert slow.node(before)["reason"] == "stopped from outside"
@@ -187,21 +152,19 @@ def test_those_who_are_stopped_with_the_leader_are_not_its_heirs(slow: Lab) -> N
     leader = slow.leader()
     also = 2 if leader == 1 else 1  # whom it would choose of those that have as much of the log
     waited = elections_after_a_timeout(slow)
-    load = under_load(slow, "stop", f"{leader},{also}")
-    assert load.error is None
+    under_load(slow, "stop", f"{leader},{also}")
     assert elections_after_a_timeout(slow) == waited
     assert slow.leader() not in (leader, also)
 
 
 def test_no_request_fails_in_a_rolling_restart(slow: Lab) -> None:
     load = under_load(slow, "restart", "all", "--rolling")
-    assert load.error is None
     status = slow.ps()
     assert [node["restarts"] for node in status["nodes"]] == [1] * 5
     elected = slow.events("leader.elected")
     assert len(elected) == 2, "one at the start, and one for the last to be restarted"
     listed = slow.launcher("read", "LS", check=True).lines
-    assert len(listed) == len(set(listed)) >= len(load.answered)
+    assert len(listed) == len(set(listed)) >= load.count
 
 
 def test_stop_all_and_down_hand_over_to_nobody(slow: Lab) -> None:

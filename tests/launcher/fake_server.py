@@ -149,6 +149,16 @@ def redirects(leader: int | None, ledger: Ledger | None = None) -> Behaviour:
     return behave
 
 
+def commits_in_silence(ledger: Ledger) -> Behaviour:
+    """A leader that commits what it gets, and whose answers are lost."""
+
+    def behave(peer: Peer) -> None:
+        for request in peer.submits(ledger):
+            ledger.commit(request)
+
+    return behave
+
+
 def silent(peer: Peer) -> None:
     """A paused node: takes what it is sent, for ever, and says nothing."""
     for _ in peer:

@@ -26,6 +26,7 @@ from launcher.config import (
 )
 from launcher.errors import ConfigError, UsageError
 from launcher.settings import SECTIONS, SETTINGS
+from tests.refused import refusal
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("/somewhere")
@@ -38,12 +39,9 @@ def parsed(text: str | bytes, name: str | None = None) -> ClusterConfig:
     return parse(data, source=FOLDER / "cluster.yaml", directory=FOLDER, name=name)
 
 
-def refusal(text: str | bytes) -> str:
+def refused_file(text: str | bytes) -> str:
     """The one line that the file is refused with, without its name: `LINE: the rest`."""
-    with pytest.raises(ConfigError) as caught:
-        parsed(text)
-    message = str(caught.value)
-    assert message.isprintable(), "one line, and nothing that disturbs a terminal"
+    message = refusal(ConfigError, parsed, text)
     assert len(message) < 1000
     prefix = f"{FOLDER}/cluster.yaml:"
     assert message.startswith(prefix)
@@ -202,7 +200,7 @@ def test_names_that_no_cluster_has(name: str) -> None:
     with pytest.raises(UsageError, match="a cluster's name is"):
         parsed("", name=name)
     text = yaml.safe_dump({"name": name})
-    assert refusal(text).startswith("1: name: found ")
+    assert refused_file(text).startswith("1: name: found ")
 
 
 def test_the_nearest_file_upwards_is_used(tmp_path: Path) -> None:
@@ -327,7 +325,7 @@ def test_messages_name_a_file_below_here_relatively(
     ],
 )
 def test_what_is_no_config(text: str | bytes, expected: str) -> None:
-    assert re.match(expected, refusal(text))
+    assert re.match(expected, refused_file(text))
 
 
 def test_nesting_is_bounded() -> None:
@@ -339,12 +337,12 @@ def test_an_anchor_bomb_is_not_expanded() -> None:
     """Nine levels of nine aliases: 387 million scalars, if anyone followed them."""
     levels = "".join(f", &{x} [{','.join(['*' + y] * 9)}]" for y, x in pairwise("abcdefghi"))
 
-    assert refusal(f"limits: [&a [lol]{levels}]").startswith("1: limits: found a list")
+    assert refused_file(f"limits: [&a [lol]{levels}]").startswith("1: limits: found a list")
 
 
 def test_a_mapping_inside_itself_is_not_followed() -> None:
     expected = "1: unknown key raft.election_timeout.election_timeout; "
-    assert refusal("raft: &r {election_timeout: *r}").startswith(expected)
+    assert refused_file("raft: &r {election_timeout: *r}").startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -373,12 +371,12 @@ def test_a_mapping_inside_itself_is_not_followed() -> None:
     ],
 )
 def test_keys_that_are_refused(text: str, expected: str) -> None:
-    assert refusal(text) == expected
+    assert refused_file(text) == expected
 
 
 @pytest.mark.parametrize("key", ['""', "<<", '"a\\nb"', "x" * 5000, "on", "5"])
 def test_odd_keys(key: str) -> None:
-    assert refusal(f"? {key}\n: 5").startswith("1: unknown key ")
+    assert refused_file(f"? {key}\n: 5").startswith("1: unknown key ")
 
 
 @pytest.mark.parametrize(
@@ -419,12 +417,12 @@ def test_odd_keys(key: str) -> None:
     ],
 )  # fmt: skip
 def test_values_that_are_refused(text: str, expected: str) -> None:
-    assert refusal(text).startswith(expected)
+    assert refused_file(text).startswith(expected)
 
 
 @pytest.mark.parametrize("text", ["100", "1.5", "ms", "5 minutes", "-1s", "0s", "2h", "1e3ms"])
 def test_durations_that_are_refused(text: str) -> None:
-    message = refusal(f"\n\nclient:\n  timeout: {text}")
+    message = refused_file(f"\n\nclient:\n  timeout: {text}")
 
     assert message.startswith("4: client.timeout: found ")
     assert message.endswith("expected a duration with a unit, such as 150ms, 2s or 1m, "
@@ -453,7 +451,7 @@ def test_durations_that_are_refused(text: str) -> None:
     ],
 )
 def test_contradictions_are_refused(text: str, line_and_key: str, rule: str) -> None:
-    message = refusal(text)
+    message = refused_file(text)
 
     assert message.startswith(line_and_key)
     assert rule in message

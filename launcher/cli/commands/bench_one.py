@@ -38,18 +38,18 @@ MOST_DURATION_S = 10.0
 @click.option("--size", type=int, default=256, show_default=True, help="Bytes of an entry.")
 def failover(kills: int, ups: int, window: int, size: int, out: Path, as_json: bool) -> None:
     """`launcher bench failover`."""
-    from launcher.benchmark import failover as deaths
+    from launcher.benchmark import failover
     from node.wire import MOST_UNACKNOWLEDGED
 
     within("--kills", kills, 0, 100_000)
     within("--ups", ups, 0, 10_000)
     within("--window", window, 2, MOST_UNACKNOWLEDGED)
-    within("--size", size, deaths.LEAST_SIZE_BYTES, MOST_SIZE_BYTES)
-    plan = deaths.Plan(kills=kills, ups=ups, window=window, size_bytes=size)
+    within("--size", size, failover.LEAST_SIZE_BYTES, MOST_SIZE_BYTES)
+    plan = failover.FailoverPlan(kills=kills, ups=ups, window=window, size_bytes=size)
     with progress("bench failover", plan.turns) as done:
-        results = deaths.run(plan, out, Random(), done=done)
-    plots = {"failover": deaths.draw(results)} if kills else {}
-    conclude("failover", out, as_json, results, deaths.tables(results), plots)
+        results = failover.run(plan, out, Random(), done=done)
+    plots = {"failover": failover.draw(results)} if kills else {}
+    conclude("failover", out, as_json, results, failover.tables(results), plots)
 
 
 @benchmark(
@@ -78,7 +78,7 @@ def figure16(
     as_json: bool,
 ) -> None:
     """`launcher bench figure16`."""
-    from launcher.benchmark import figure16 as paper
+    from launcher.benchmark import figure16
     from launcher.benchmark.elections import Delays
 
     within("--trials", trials, 0, 1_000_000)
@@ -88,11 +88,13 @@ def figure16(
         raise UsageError(f"--question {question}: less than the whole broadcast, {broadcast}")
     delays = Delays(question_s, broadcast_s - question_s)
     shortest_s = _duration("--shortest", shortest)
-    plan = paper.Plan(trials=trials, simulated=simulated, delays=delays, shortest_s=shortest_s)
+    plan = figure16.Figure16Plan(
+        trials=trials, simulated=simulated, delays=delays, shortest_s=shortest_s
+    )
     with progress("bench figure16", plan.turns) as done:
-        results = paper.run(plan, out, Random(), done=done)
-    plots = {"figure16": paper.draw(results)}
-    conclude("figure16", out, as_json, results, paper.tables(results), plots)
+        results = figure16.run(plan, out, Random(), done=done)
+    plots = {"figure16": figure16.draw(results)}
+    conclude("figure16", out, as_json, results, figure16.tables(results), plots)
 
 
 @benchmark(
@@ -114,22 +116,22 @@ def growth(
     entries: int, nodes: int, clients: int, seconds: float, out: Path, as_json: bool
 ) -> None:
     """`launcher bench growth`."""
-    from launcher.benchmark import growth as larger
+    from launcher.benchmark import growth
     from launcher.settings import MAX_NODES
 
     within("--entries", entries, 0, 100_000_000)
     within("--nodes", nodes, 0, MAX_NODES)
     within("--clients", clients, 0, 10_000)
     within("--seconds", seconds, 0.1, 600)
-    plan = larger.Plan(
-        entries=larger.tenths(entries, 1000),
-        nodes=larger.odd(nodes),
-        clients=larger.tenths(clients, 1),
+    plan = growth.GrowthPlan(
+        entries=growth.tenths(entries, 1000),
+        nodes=growth.odd(nodes),
+        clients=growth.tenths(clients, 1),
         duration_s=seconds,
     )
     with progress("bench growth", plan.turns) as done:
-        results = larger.run(plan, out, done=done)
-    conclude("growth", out, as_json, results, larger.tables(results), larger.plots(results))
+        results = growth.run(plan, out, done=done)
+    conclude("growth", out, as_json, results, growth.tables(results), growth.plots(results))
 
 
 @benchmark("idle", "Five nodes, and what runs them, that have nothing to do.")
@@ -137,19 +139,19 @@ def growth(
 @click.option("--seconds", type=float, default=20.0, show_default=True, help="For how long.")
 def idle(nodes: int, seconds: float, out: Path, as_json: bool) -> None:
     """`launcher bench idle`."""
-    from launcher.benchmark import idle as quiet
+    from launcher.benchmark import idle
     from launcher.settings import MAX_NODES
 
     within("--nodes", nodes, 1, MAX_NODES)
     within("--seconds", seconds, 0.1, 3600)
     with progress("bench idle", 1) as done:
-        results = quiet.run(out, seconds, nodes)
+        results = idle.run(out, seconds, nodes)
         done()
-    conclude("idle", out, as_json, results, [quiet.table(results)])
+    conclude("idle", out, as_json, results, [idle.table(results)])
 
 
 def _duration(option: str, text: str) -> float:
-    from launcher.settings import parse_duration_s
+    from node.quantities import parse_duration_s
 
     try:
         seconds = parse_duration_s(text)

@@ -95,14 +95,14 @@ def reads(
 @click.option("--seconds", type=float, default=1.5, show_default=True, help="How long a turn is.")
 def sweep(every: bool, rounds: int, seconds: float, out: Path, as_json: bool) -> None:
     """`launcher bench sweep`."""
-    from launcher.benchmark import sweep as wide
+    from launcher.benchmark import sweep
 
     effort = _effort(rounds, seconds)
-    shapes = wide.every() if every else wide.one_at_a_time()
+    shapes = sweep.every() if every else sweep.one_at_a_time()
     with progress("bench sweep", 2 * rounds * len(shapes)) as done:
-        comparisons = wide.sweep(shapes, effort, out, done=done)
-    plots = {"sweep": functools.partial(wide.plot, comparisons)}
-    conclude("sweep", out, as_json, comparisons, wide.tables(comparisons), plots)
+        comparisons = sweep.sweep(shapes, effort, out, done=done)
+    plots = {"sweep": functools.partial(sweep.plot, comparisons)}
+    conclude("sweep", out, as_json, comparisons, sweep.tables(comparisons), plots)
 
 
 @benchmark(
@@ -127,20 +127,20 @@ def peers(
     as_json: bool,
 ) -> None:
     """`launcher bench peers`."""
-    from launcher.benchmark import peers as others
+    from launcher.benchmark import peers
 
     shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
-    within("--size", size, 1, others.MOST_SIZE_BYTES)
-    if install and others.install_etcd():
+    within("--size", size, 1, peers.MOST_SIZE_BYTES)
+    if install and peers.install_etcd():
         click.echo("launcher: installed etcd-server with apt-get", err=True)
-    for lack in others.missing():
+    for lack in peers.missing():
         click.echo(f"launcher: {lack}", err=True)
-    if others.ways() == [others.OURS]:
+    if peers.ways() == [peers.OURS]:
         raise LauncherError("there is nothing to compare with")
-    with progress("bench peers", rounds * len(others.ways())) as done:
-        versus = others.compare(shape, effort, out, done=done)
-    plots = {"peers": functools.partial(others.plot, versus)}
-    conclude("peers", out, as_json, versus, [others.table(versus)], plots)
+    with progress("bench peers", rounds * len(peers.ways())) as done:
+        versus = peers.compare(shape, effort, out, done=done)
+    plots = {"peers": functools.partial(peers.plot, versus)}
+    conclude("peers", out, as_json, versus, [peers.table(versus)], plots)
 
 
 # -- what was asked for --------------------------------------------------------------------------

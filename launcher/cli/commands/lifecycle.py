@@ -9,7 +9,7 @@ from launcher.cli.output import print_chosen, print_json
 from launcher.cli.parameters import MACHINE
 from launcher.cli.rows import TARGET_HELP, as_json, other_machine_code, row, targets, timeout
 from launcher.errors import UsageError
-from launcher.plain import plain
+from node.printable import printable
 
 
 @row(
@@ -67,7 +67,7 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
     said = ["stopped"] if report.was_running else ["was not running"]
     said += report.healed
     if report.removed_data:
-        said.append(f"removed {plain(cluster.config.data_dir)}")
+        said.append(f"removed {printable(cluster.config.data_dir)}")
     click.echo(f"{cluster.config.name}: {'; '.join(said)}")
 
 

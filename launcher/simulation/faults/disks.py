@@ -1,12 +1,14 @@
 """Faults of disks: slow, hanging, full or failing; and damage of what they hold.
 
+What a fault does to an operation is the verdict of `node/faults/disks.py`, as for a real disk. In
+one thing the simulated disk is worse: it may be slow, hang and fail at once.
+
 Damage can make a disk useless, for good unless its node is rebuilt. So a damaging fault happens
 only while enough other disks are left (`DiskFaults._may_damage`).
 """
 
 from __future__ import annotations
 
-import errno
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from launcher.supervisor import changes
 from node.raft.membership import stable
 from node.raft.messages import NodeId
 from node.storage.mark import MARK_FILE
+from node.wire import DiskFault, DiskFaultKind
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
@@ -53,11 +56,11 @@ class DiskFaults:
 
     def _slow_down(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
         for node in targets:
-            node.slow_disk_s = 1.0 * fault.amount**3
+            node.slow_disk = DiskFault("slow-disk", fault.amount**3)
 
         def end() -> None:
             for node in targets:
-                node.slow_disk_s = 0.0
+                node.slow_disk = None
 
         return end
 
@@ -66,21 +69,21 @@ class DiskFaults:
             node.disk_hangs_until = self._cluster.time.now + fault.duration_s
 
     def _fill(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
-        return self._fail(targets, {"write": errno.ENOSPC, "create": errno.ENOSPC}, once=False)
+        return self._fail(targets, "full-disk")
 
     def _fail_write(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
-        return self._fail(targets, {"write": errno.EIO}, once=True)
+        return self._fail(targets, "fail-write")
 
     def _fail_sync(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
-        return self._fail(targets, {"sync": errno.EIO}, once=True)
+        return self._fail(targets, "fail-sync")
 
-    def _fail(self, targets: list[SimulatedNode], errors: dict[str, int], *, once: bool) -> End:
+    def _fail(self, targets: list[SimulatedNode], kind: DiskFaultKind) -> End:
         for node in targets:
-            node.disk.failing, node.disk.fails_once = dict(errors), once
+            node.disk.fault = DiskFault(kind)
 
         def end() -> None:
             for node in targets:
-                node.disk.failing = {}
+                node.disk.fault = None
 
         return end
 

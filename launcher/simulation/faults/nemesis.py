@@ -70,8 +70,8 @@ class Nemesis:
             node.clock.run_at(1.0, cluster.time.now)
             node.arm_timer()
             node.points.disarm_all()
-            node.slow_disk_s = 0.0
-            node.disk.failing = {}
+            node.slow_disk = None
+            node.disk.fault = None
             node.resume_disk()
             node.resume()
             if node not in down:

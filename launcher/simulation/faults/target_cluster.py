@@ -59,7 +59,7 @@ class TargetCluster:
     # -- time ------------------------------------------------------------------------------------
 
     def later(self, delay_s: float, what: Callable[..., None], *arguments: object) -> None:
-        """Calls `what` after so many simulated seconds, whether the nemesis has stopped or not."""
+        """Calls `what` after `delay_s` simulated seconds, also if the nemesis has stopped."""
         self.time.at(self.time.now + delay_s, what, *arguments)
 
     def unless_over(self, end: End) -> None:

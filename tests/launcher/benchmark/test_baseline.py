@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launcher.benchmark import baseline as floor
+from launcher.benchmark import baseline
 
 RECORD = struct.Struct("!QII")
 SIZE = 40
@@ -41,7 +41,7 @@ def entries_in(file: Path) -> int:
 def run(folder: Path, nodes: int, window: int) -> list[dict[str, object]]:
     """Runs the program for a moment; what it said, and the processes that it left behind."""
     words = f"--nodes {nodes} --window {window} --size {SIZE} --warm-up 0.1 --duration 0.3"
-    command = [sys.executable, "-I", floor.__file__, *words.split(), "--folder", str(folder)]
+    command = [sys.executable, "-I", baseline.__file__, *words.split(), "--folder", str(folder)]
     done = subprocess.run(
         [*command, "--latencies", str(folder / "latencies")],
         stdin=subprocess.DEVNULL,
@@ -79,9 +79,9 @@ def test_a_leader_answers_only_what_a_majority_has(tmp_path: Path) -> None:
     followers = [end for _, end in pairs]
     for end in (client, *followers):
         end.settimeout(30)
-    file = floor.File(tmp_path / "leader.log", 1 << 16)
+    file = baseline.File(tmp_path / "leader.log", 1 << 16)
     leader = threading.Thread(
-        target=floor.lead, args=(near_client, [end for end, _ in pairs], file)
+        target=baseline.lead, args=(near_client, [end for end, _ in pairs], file)
     )
     leader.start()
     try:
@@ -104,7 +104,7 @@ def test_a_leader_answers_only_what_a_majority_has(tmp_path: Path) -> None:
 
 
 def test_a_full_file_is_used_from_its_beginning(tmp_path: Path) -> None:
-    file = floor.File(tmp_path / "file.log", 100)
+    file = baseline.File(tmp_path / "file.log", 100)
     for letter in b"abcd":
         file.append(bytes([letter]) * 40)
     assert (tmp_path / "file.log").read_bytes() == b"c" * 40 + b"d" * 40 + bytes(20)
@@ -112,7 +112,7 @@ def test_a_full_file_is_used_from_its_beginning(tmp_path: Path) -> None:
 
 
 def test_it_knows_nothing_of_ours() -> None:
-    text = Path(floor.__file__).read_text()
+    text = Path(baseline.__file__).read_text()
     assert "import launcher" not in text
     assert "from launcher" not in text
     assert "from node" not in text

@@ -28,7 +28,7 @@ def kills(count: int) -> list[Kill]:
 
 def test_kills_are_shown_beside_the_goals() -> None:
     ups = [failover.Up(took_s=took_s, cpu_s=0.7) for took_s in (2.0, 0.5, 1.0)]
-    results = failover.Results(
+    results = failover.FailoverResults(
         window=64, size_bytes=256, kills={"on": kills(100), "off": kills(100)}, ups=ups
     )
     shown, starts = failover.tables(results)
@@ -41,8 +41,10 @@ def test_kills_are_shown_beside_the_goals() -> None:
 
 
 def test_what_was_not_wanted_is_not_shown() -> None:
-    assert failover.tables(failover.Results(window=64, size_bytes=256, kills={}, ups=[])) == []
-    nothing = growth.Results(log=[], nodes=[], clients=[])
+    assert (
+        failover.tables(failover.FailoverResults(window=64, size_bytes=256, kills={}, ups=[])) == []
+    )
+    nothing = growth.GrowthResults(log=[], nodes=[], clients=[])
     assert growth.tables(nothing) == []
     assert growth.plots(nothing) == {}
 
@@ -62,7 +64,7 @@ def logged(entries: int, restart_s: float) -> growth.Logged:
 def test_growth_is_shown_with_its_laws(tmp_path: Path) -> None:
     figures = Figures(throughput=1000.0, p50_ms=1.0, p99_ms=2.0, p999_ms=3.0, memory_bytes=1 << 20)
     loaded = [growth.Loaded(count=count, figures=figures) for count in (1, 10)]
-    results = growth.Results(
+    results = growth.GrowthResults(
         log=[logged(n, 0.5 + n * 4e-6) for n in (1000, 100_000, 1_000_000)],
         nodes=loaded,
         clients=loaded,
@@ -82,7 +84,9 @@ def test_growth_is_shown_with_its_laws(tmp_path: Path) -> None:
 
 
 def test_the_goal_of_the_restart_is_for_a_million_entries() -> None:
-    results = growth.Results(log=[logged(1000, 0.5), logged(10_000, 0.6)], nodes=[], clients=[])
+    results = growth.GrowthResults(
+        log=[logged(1000, 0.5), logged(10_000, 0.6)], nodes=[], clients=[]
+    )
     assert len(growth.tables(results)) == 1
 
 
@@ -98,7 +102,7 @@ def test_sizes_are_tenths_of_the_largest() -> None:
 def test_idling_is_shown_beside_the_goal() -> None:
     one = idle.Process(name="n1", cpu_percent=1.0, wakeups=10.0, memory_bytes=3 << 20)
     other = idle.Process(name="supervisor", cpu_percent=0.5, wakeups=5.0, memory_bytes=1 << 20)
-    table = idle.table(idle.Results(seconds=20.0, processes=[other, one]))
+    table = idle.table(idle.IdleResults(seconds=20.0, processes=[other, one]))
     assert [list(row) for row in table.rows] == [
         ["n1", "1.00", "10.0", "3.0"],
         ["supervisor", "0.50", "5.00", "1.0"],

@@ -18,20 +18,12 @@ from tests.launcher.fake_server import (
     Nodes,
     Peer,
     assert_all,
-    five_places,
     leads,
     numbered,
     redirects,
     silent,
     wait_for,
 )
-
-
-@pytest.fixture(name="nodes")
-def _nodes() -> Iterator[Nodes]:
-    with five_places() as nodes:
-        yield nodes
-
 
 # -- finding the leader --------------------------------------------------------------------------
 

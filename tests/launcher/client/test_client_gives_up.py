@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,26 +18,15 @@ from tests.launcher.fake_server import (
     Nodes,
     Peer,
     assert_all,
-    five_places,
     leads,
     numbered,
     redirects,
     silent,
 )
 
+pytestmark = pytest.mark.usefixtures("patient_roll_call")
+
 ALL_VOTE = "(if all of them vote)"
-
-
-@pytest.fixture(name="nodes")
-def _nodes() -> Iterator[Nodes]:
-    with five_places() as nodes:
-        yield nodes
-
-
-@pytest.fixture(autouse=True)
-def _patient_roll_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a slow machine a node that is there may take its time to say so."""
-    monkeypatch.setattr("launcher.client.client.ROLL_CALL_S", 1.0)
 
 
 def test_without_a_quorum_it_says_who_is_missing(nodes: Nodes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
 
 import pytest
@@ -16,34 +15,15 @@ from tests.launcher.fake_server import (
     Behaviour,
     Nodes,
     Peer,
-    five_places,
+    commits_in_silence,
     leads,
     numbered,
     silent,
 )
 
+pytestmark = pytest.mark.usefixtures("patient_roll_call")
+
 SHORT_S = 0.3
-
-
-@pytest.fixture(name="nodes")
-def _nodes() -> Iterator[Nodes]:
-    with five_places() as nodes:
-        yield nodes
-
-
-@pytest.fixture(autouse=True)
-def _patient_roll_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("launcher.client.client.ROLL_CALL_S", 1.0)
-
-
-def commits_in_silence(nodes: Nodes) -> Behaviour:
-    """A leader that commits what it gets, and whose answers are lost."""
-
-    def behave(peer: Peer) -> None:
-        for request in peer.submits(nodes.ledger):
-            nodes.ledger.commit(request)
-
-    return behave
 
 
 def given_up(nodes: Nodes, behave: Behaviour, *entries: bytes) -> NoAnswer:
@@ -61,7 +41,7 @@ def texts(done: list[Submitted]) -> list[tuple[bytes, str]]:
 
 def test_an_entry_that_was_applied_is_not_applied_again(nodes: Nodes) -> None:
     """The answer was lost, the entry was not: its first answer comes."""
-    error = given_up(nodes, commits_in_silence(nodes), b"ann gives bob 10")
+    error = given_up(nodes, commits_in_silence(nodes.ledger), b"ann gives bob 10")
     assert nodes.ledger.applied == [b"ann gives bob 10"]
     assert error.left is not None
     assert error.left.sent
@@ -87,7 +67,7 @@ def test_an_entry_that_was_lost_is_applied(nodes: Nodes) -> None:
 
 
 def test_the_error_itself_resends_through_the_client_that_raised_it(nodes: Nodes) -> None:
-    server = nodes.start(1, commits_in_silence(nodes))
+    server = nodes.start(1, commits_in_silence(nodes.ledger))
     with nodes.client() as client:
         with pytest.raises(NoAnswer) as caught:
             client.submit(b"x", timeout_s=SHORT_S)
@@ -101,7 +81,7 @@ def test_the_error_itself_resends_through_the_client_that_raised_it(nodes: Nodes
 
 def test_it_may_be_resent_as_often_as_one_likes(nodes: Nodes) -> None:
     """Also after it was answered, and by several threads at once: the same answers come."""
-    error = given_up(nodes, commits_in_silence(nodes), *numbered(1500))
+    error = given_up(nodes, commits_in_silence(nodes.ledger), *numbered(1500))
     answers: list[list[tuple[bytes, str]]] = []
     with nodes.client() as client:
         threads = [
@@ -124,7 +104,7 @@ def test_what_was_never_sent_begins_its_session_when_it_is_resent(nodes: Nodes) 
     error = given_up(nodes, silent, b"x")
     assert error.left is not None
     assert (error.left.client_id, error.left.sent) == (b"", False)
-    nodes.servers[1].behave = commits_in_silence(nodes)
+    nodes.servers[1].behave = commits_in_silence(nodes.ledger)
 
     with nodes.client() as client:
         with pytest.raises(NoAnswer) as again:
@@ -171,7 +151,7 @@ def test_after_a_part_of_the_answers_the_rest_is_resent(nodes: Nodes) -> None:
 
 
 def test_a_refusal_is_among_the_answers(nodes: Nodes) -> None:
-    error = given_up(nodes, commits_in_silence(nodes), b"x", b"refuse it")
+    error = given_up(nodes, commits_in_silence(nodes.ledger), b"x", b"refuse it")
     with nodes.client() as client:
         taken, refused = client.resend(error)
     assert (taken.ok, refused.ok, refused.error) == (True, False, "no such thing")
@@ -179,7 +159,7 @@ def test_a_refusal_is_among_the_answers(nodes: Nodes) -> None:
 
 def test_a_session_that_is_forgotten_meanwhile_is_an_error(nodes: Nodes) -> None:
     """Whether it was applied is not known, so it is not sent as a new entry."""
-    error = given_up(nodes, commits_in_silence(nodes), b"x")
+    error = given_up(nodes, commits_in_silence(nodes.ledger), b"x")
     nodes.ledger.end_sessions()
     with nodes.client() as client:
         for _ in range(2):
@@ -201,7 +181,7 @@ def test_what_was_answered_once_is_not_applied_again_when_its_session_is_forgott
 
 
 def test_the_place_survives_pickling(nodes: Nodes) -> None:
-    error = given_up(nodes, commits_in_silence(nodes), b"x")
+    error = given_up(nodes, commits_in_silence(nodes.ledger), b"x")
     copy = ForkingPickler.loads(bytes(ForkingPickler.dumps(error)))
     with pytest.raises(UsageError, match=r"in another process: resend\(error\)"):
         copy.resend()
@@ -212,7 +192,7 @@ def test_the_place_survives_pickling(nodes: Nodes) -> None:
 
 def test_a_resumed_session_gets_no_other_entries(nodes: Nodes) -> None:
     """Two copies of it would give different entries the same number."""
-    error = given_up(nodes, commits_in_silence(nodes), b"x")
+    error = given_up(nodes, commits_in_silence(nodes.ledger), b"x")
     with nodes.client() as client:
         client.resend(error)
         client.submit(b"y")

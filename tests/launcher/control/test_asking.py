@@ -21,8 +21,7 @@ from launcher.client import shared_client
 from launcher.client.client import Client
 from launcher.client.shared_client import SharedClient
 from launcher.config import ClusterConfig
-from launcher.control import asking
-from launcher.control import requests as control
+from launcher.control import asking, requests
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import lock
@@ -38,13 +37,13 @@ class FakeSupervisor:
     """Listens in a thread, in this process; `reply` says what it answers, after how long."""
 
     def __init__(
-        self, folder: Path, reply: Callable[[control.Request], control.Reply | None]
+        self, folder: Path, reply: Callable[[requests.Request], requests.Reply | None]
     ) -> None:
         self.record = Running(ProcessRecord.of(os.getpid()), folder)
-        self.asked: list[control.Request] = []
+        self.asked: list[requests.Request] = []
         self._reply = reply
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(str(folder / control.CONTROL_SOCKET))
+        self._socket.bind(str(folder / requests.CONTROL_SOCKET))
         self._socket.listen()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -60,7 +59,7 @@ class FakeSupervisor:
         with suppress(OSError):
             while data := connection.recv(1 << 16):
                 for body in frames.feed(data):
-                    request = msgspec.json.decode(body, type=control.Request)
+                    request = msgspec.json.decode(body, type=requests.Request)
                     self.asked.append(request)
                     reply = self._reply(request)
                     if reply is not None:
@@ -80,12 +79,12 @@ def _folder() -> Iterator[Path]:
 
 def ask(
     supervisor: FakeSupervisor, config: ClusterConfig, monkeypatch: pytest.MonkeyPatch
-) -> control.Reply:
+) -> requests.Reply:
     monkeypatch.setattr(lock, "running", lambda config: supervisor.record)
-    monkeypatch.setattr(control, "_LOOK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(requests, "_LOOK_INTERVAL_S", 0.05)
     monkeypatch.setattr(asking, "PING_INTERVAL_S", 0.1)
     monkeypatch.setattr(asking, "PING_TIMEOUT_S", 0.5)
-    return asking.ask(config, control.Heal(), 60.0)
+    return asking.ask(config, requests.Heal(), 60.0)
 
 
 def test_a_supervisor_that_hangs_is_noticed(
@@ -107,13 +106,13 @@ def test_a_supervisor_that_is_busy_is_waited_for(
     """It says how its nodes are, several times, while the request takes long."""
     pinged = threading.Event()
 
-    def reply(request: control.Request) -> control.Reply:
-        if isinstance(request, control.AskStatus):
+    def reply(request: requests.Request) -> requests.Reply:
+        if isinstance(request, requests.AskStatus):
             if supervisor.asked.count(request) >= 3:
                 pinged.set()
-            return control.Reply(ok=True, status=STATUS)
+            return requests.Reply(ok=True, status=STATUS)
         pinged.wait(30)
-        return control.Reply(ok=True)
+        return requests.Reply(ok=True)
 
     supervisor = FakeSupervisor(folder, reply)
     assert ask(supervisor, config_in(tmp_path), monkeypatch).ok
@@ -158,6 +157,7 @@ def test_a_supervisor_that_is_stopped_while_it_is_waited_for(tmp_path: Path) -> 
             except TimedOut as error:
                 errors.append(error)
 
+        until(lambda: not connections(cluster.record()), "the start's connection to be closed")
         thread = threading.Thread(target=stop)
         thread.start()
         until(lambda: connections(cluster.record()), "the request to be there")
@@ -172,7 +172,7 @@ def test_a_supervisor_that_is_stopped_while_it_is_waited_for(tmp_path: Path) -> 
 
 def connections(record: Running) -> int:
     """How many operators the supervisor talks to."""
-    path = str(record.runtime_dir / control.CONTROL_SOCKET)
+    path = str(record.runtime_dir / requests.CONTROL_SOCKET)
     found = psutil.Process(record.pid).net_connections("unix")
     return sum(str(one.laddr) == path for one in found) - 1  # it listens there too
 
@@ -183,7 +183,7 @@ def test_a_supervisor_whose_control_socket_was_removed_can_still_be_ended(
 ) -> None:
     monkeypatch.setattr(asking, "LISTEN_PATIENCE_S", 0.2)
     with fake_cluster(tmp_path) as cluster:
-        (cluster.record().runtime_dir / control.CONTROL_SOCKET).unlink()
+        (cluster.record().runtime_dir / requests.CONTROL_SOCKET).unlink()
         with pytest.raises(
             LauncherError, match=r"control\.sock was removed: `launcher down` ends the cluster"
         ) as caught:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import MOST_LINK_FAULTS, MOST_TARGET_CHARACTERS, Request
 from launcher.errors import UsageError
 from launcher.supervisor import listener
@@ -30,26 +30,26 @@ NINES = "9" * 5000
 TARGETS = ["x" * (MOST_TARGET_CHARACTERS + 1)]
 
 NONSENSE: list[tuple[Request, str]] = [
-    (control.Kill(["1"], NINES), "there is no signal '999"),
-    (control.Kill(["1"], ""), "there is no signal"),
-    (control.Kill(TARGETS), "the targets may have 4096 characters"),
-    (control.StopNodes(["1"] * MOST_TARGET_CHARACTERS), "the targets may have 4096 characters"),
-    (control.RestartNodes(TARGETS, rolling=True), "the targets may have 4096 characters"),
-    (control.AddNodes(0), "add takes a number of nodes from 1 to 31"),
-    (control.AddNodes(-(10**30)), "add takes a number of nodes from 1 to 31"),
-    (control.AddNodes(10**30), "add takes a number of nodes from 1 to 31"),
-    (control.Partition("1|" * MOST_TARGET_CHARACTERS), "a partition may have 4096 characters"),
-    (control.SetDisks(["1"], DiskFault("slow-disk", 1e308)), "slow takes a duration"),
-    (control.SetDisks(["1"], DiskFault("slow-disk", -1.0)), "slow takes a duration"),
-    (control.SetDisks(["1"], DiskFault("slow-disk")), "slow takes a duration"),
-    (control.SetDisks(["1"], DiskFault("hang-disk", 1.0)), "hang-disk takes no delay"),
-    (control.SetLinks([LinkFault(source=1, target=2, delay_s=1e308)]), "from 0 to 3600"),
-    (control.SetLinks([LinkFault(source=1, target=2, jitter_s=-0.1)]), "from 0 to 3600"),
-    (control.SetLinks([LinkFault(source=1, target=2, loss=1.5)]), "loss is a probability"),
-    (control.SetLinks([LinkFault(source=10**30, target=2)]), "ids from 1 to 1000000000"),
-    (control.SetLinks([LinkFault(source=1, target=0)]), "ids from 1 to 1000000000"),
+    (requests.Kill(["1"], NINES), "there is no signal '999"),
+    (requests.Kill(["1"], ""), "there is no signal"),
+    (requests.Kill(TARGETS), "the targets may have 4096 characters"),
+    (requests.StopNodes(["1"] * MOST_TARGET_CHARACTERS), "the targets may have 4096 characters"),
+    (requests.RestartNodes(TARGETS, rolling=True), "the targets may have 4096 characters"),
+    (requests.AddNodes(0), "add takes a number of nodes from 1 to 31"),
+    (requests.AddNodes(-(10**30)), "add takes a number of nodes from 1 to 31"),
+    (requests.AddNodes(10**30), "add takes a number of nodes from 1 to 31"),
+    (requests.Partition("1|" * MOST_TARGET_CHARACTERS), "a partition may have 4096 characters"),
+    (requests.SetDisks(["1"], DiskFault("slow-disk", 1e308)), "slow takes a duration"),
+    (requests.SetDisks(["1"], DiskFault("slow-disk", -1.0)), "slow takes a duration"),
+    (requests.SetDisks(["1"], DiskFault("slow-disk")), "slow takes a duration"),
+    (requests.SetDisks(["1"], DiskFault("hang-disk", 1.0)), "hang-disk takes no delay"),
+    (requests.SetLinks([LinkFault(source=1, target=2, delay_s=1e308)]), "from 0 to 3600"),
+    (requests.SetLinks([LinkFault(source=1, target=2, jitter_s=-0.1)]), "from 0 to 3600"),
+    (requests.SetLinks([LinkFault(source=1, target=2, loss=1.5)]), "loss is a probability"),
+    (requests.SetLinks([LinkFault(source=10**30, target=2)]), "ids from 1 to 1000000000"),
+    (requests.SetLinks([LinkFault(source=1, target=0)]), "ids from 1 to 1000000000"),
     (
-        control.SetLinks([LinkFault(source=1, target=2)] * (MOST_LINK_FAULTS + 1)),
+        requests.SetLinks([LinkFault(source=1, target=2)] * (MOST_LINK_FAULTS + 1)),
         "the links can have 4096 faults, not 4097",
     ),
 ]
@@ -63,7 +63,7 @@ def test_a_request_that_makes_no_sense_is_refused_before_it_is_sent(
     request_: Request, reason: str
 ) -> None:
     with pytest.raises(UsageError) as refusal:
-        control.call(Path("nobody listens"), request_, 1.0)
+        requests.call(Path("nobody listens"), request_, 1.0)
     assert reason in str(refusal.value)
     assert len(str(refusal.value)) < 300
 
@@ -161,8 +161,8 @@ def test_who_sends_no_whole_request_is_hung_up_on_after_a_while(
 
     monkeypatch.setattr(listener, "REQUEST_TIMEOUT_S", 0.2)
 
-    async def answer(request: Request) -> control.Reply:
-        return control.Reply(ok=True)
+    async def answer(request: Request) -> requests.Reply:
+        return requests.Reply(ok=True)
 
     async def scenario() -> None:
         server = await listener.serve(tmp_path / "s", answer)
@@ -186,9 +186,9 @@ def test_who_does_not_read_its_answer_is_hung_up_on_after_a_while(
     monkeypatch.setattr(listener, "REQUEST_TIMEOUT_S", 0.3)
     answered: list[Request] = []
 
-    async def answer(request: Request) -> control.Reply:
+    async def answer(request: Request) -> requests.Reply:
         answered.append(request)
-        return control.Reply(ok=False, error="x" * (4 << 20))
+        return requests.Reply(ok=False, error="x" * (4 << 20))
 
     async def scenario() -> None:
         server = await listener.serve(tmp_path / "s", answer)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from launcher.control import requests as control
+from launcher.control import requests
 from launcher.control.requests import CONTROL_SOCKET
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from node import wire
@@ -27,17 +27,17 @@ cluster_test = pytest.mark.cluster
 
 @pytest.mark.parametrize("text", ["SIGTERM", "TERM", "term", "15", " sigterm "])
 def test_a_signal_has_a_name_or_a_number(text: str) -> None:
-    assert control.parse_signal(text) == signal.SIGTERM
+    assert requests.parse_signal(text) == signal.SIGTERM
 
 
 @pytest.mark.parametrize("text", ["", "0", "-9", "999", "KILLER", "SIG", "²", "9 9"])
 def test_what_is_no_signal_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="there is no signal"):
-        control.parse_signal(text)
+        requests.parse_signal(text)
 
 
 def test_requests_are_what_the_module_says() -> None:
-    said = json.loads(msgspec.json.encode(control.Kill(["leader"], "TERM")))
+    said = json.loads(msgspec.json.encode(requests.Kill(["leader"], "TERM")))
 
     assert said == {"op": "kill", "targets": ["leader"], "signal": "TERM"}
 
@@ -49,9 +49,9 @@ def test_nobody_listens(tmp_path: Path) -> None:
         stale.bind(str(path))
 
     with pytest.raises(NotRunning):
-        control.call(path, control.AskStatus(), 1.0)
+        requests.call(path, requests.AskStatus(), 1.0)
     with pytest.raises(NotRunning):
-        control.call(tmp_path / "none", control.AskStatus(), 1.0)
+        requests.call(tmp_path / "none", requests.AskStatus(), 1.0)
 
 
 def test_somebody_listens_and_never_answers(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_somebody_listens_and_never_answers(tmp_path: Path) -> None:
         silent.listen()
 
         with pytest.raises(TimedOut):
-            control.call(tmp_path / "s", control.AskStatus(), 0.1)
+            requests.call(tmp_path / "s", requests.AskStatus(), 0.1)
 
 
 # -- with one --------------------------------------------------------------------------------------

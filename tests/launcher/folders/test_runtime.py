@@ -18,7 +18,6 @@ from launcher.folders import runtime, runtime_files
 from launcher.folders.ownership import FolderId
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.runtime import RuntimeFolder
-from launcher.plain import plain
 
 ME = ProcessRecord(7, "start")
 DATA = FolderId(1, 2)
@@ -135,10 +134,6 @@ def test_a_temporary_folder_with_a_long_name_or_no_name_in_utf8_is_not_used(
         assert runtime.parent.__wrapped__() == Path("/tmp")
     monkeypatch.setattr(tempfile, "tempdir", "/short")
     assert runtime.parent.__wrapped__() == Path("/short")
-
-
-def test_a_path_is_told_in_one_line_whatever_it_is_made_of() -> None:
-    assert plain(Path("/a\nb\udcff\x1b")) == "/a b\\xff\\x1b"
 
 
 # -- damage ----------------------------------------------------------------------------------------

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import errno
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.simulation.disk import SECTOR_BYTES, PowerCut, SimulatedDisk, SimulatedFile
+from node.faults.disks import DiskFaults, FaultyDisk
+from node.ports import Disk
+from node.storage.disk import OsDisk
+from node.wire import DiskFault, DiskFaultKind
 
 
 def written(seed: int = 1) -> SimulatedDisk:
@@ -69,10 +75,9 @@ def test_a_name_that_was_not_synced_may_be_gone() -> None:
 def test_a_failed_sync_has_lost_its_pages_though_they_can_be_read() -> None:
     """What kernels do: the pages are called clean, and the next sync has nothing to do."""
     disk = written()
-    disk.failing = {"sync": errno.EIO}
+    disk.fault = DiskFault("fail-sync")
     with pytest.raises(OSError, match="Input/output error"):
         disk.open("f").sync()
-    disk.failing = {}
     assert disk.files()["f"] == b"new" * SECTOR_BYTES
     disk.open("f").sync()  # and it says that all is well
     disk.lose_power()
@@ -81,7 +86,7 @@ def test_a_failed_sync_has_lost_its_pages_though_they_can_be_read() -> None:
 
 def test_an_error_that_comes_once_comes_once() -> None:
     disk = written()
-    disk.failing, disk.fails_once = {"write": errno.EIO}, True
+    disk.fault = DiskFault("fail-write")
     with pytest.raises(OSError, match="Input/output"):
         disk.open("f").write_at(0, b"x")
     disk.open("f").write_at(0, b"y")
@@ -90,12 +95,52 @@ def test_an_error_that_comes_once_comes_once() -> None:
 
 def test_a_full_disk_goes_on_being_full() -> None:
     disk = written()
-    disk.failing = {"write": errno.ENOSPC, "create": errno.ENOSPC}
+    disk.fault = DiskFault("full-disk")
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
             disk.open("f").write_at(0, b"x")
     with pytest.raises(OSError, match="No space left"):
         disk.open("g", create=True)
+
+
+FAILURES = [kind for kind in get_args(DiskFaultKind) if kind not in ("hang-disk", "slow-disk")]
+"""The other two take time: the simulated node waits, not its disk."""
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_fault_fails_the_same_operations_as_on_a_real_disk(
+    kind: DiskFaultKind, tmp_path: Path
+) -> None:
+    faults = DiskFaults()
+    simulated = SimulatedDisk()
+
+    def errors(disk: Disk, set_fault: Callable[[DiskFault], None]) -> list[int | None]:
+        file = disk.open("f", create=True)
+        set_fault(DiskFault(kind))
+        attempts: list[Callable[[], object]] = [
+            lambda: file.write_at(0, b"x"),
+            file.sync,
+            lambda: file.write_at(0, b"x"),
+            lambda: file.write_synced(0, b"x"),
+            file.sync,
+            lambda: disk.open("g", create=True),
+            lambda: disk.rename("f", "h"),
+            disk.sync_directory,
+            lambda: disk.remove("h"),
+        ]
+        found: list[int | None] = []
+        for attempt in attempts:
+            try:
+                attempt()
+            except OSError as error:
+                found.append(error.errno)
+            else:
+                found.append(None)
+        return found
+
+    real = errors(FaultyDisk(OsDisk(tmp_path), faults), faults.set)
+    assert errors(simulated, lambda fault: setattr(simulated, "fault", fault)) == real
+    assert any(real)
 
 
 def test_a_twin_loses_its_power_alone() -> None:
@@ -113,7 +158,7 @@ def test_a_twin_loses_its_power_alone() -> None:
 
 def test_a_twin_after_a_failed_sync_knows_what_is_lost() -> None:
     disk = written()
-    disk.failing, disk.fails_once = {"sync": errno.EIO}, True
+    disk.fault = DiskFault("fail-sync")
     with pytest.raises(OSError, match="Input/output"):
         disk.open("f").sync()
     twin = disk.twin(Random(1))
@@ -129,17 +174,6 @@ def test_a_flipped_bit_is_durable() -> None:
     content = disk.files()["f"]
     assert content[5] == b"new"[5 % 3] ^ 8
     assert content[:5] + content[6:] == (b"new" * SECTOR_BYTES)[:5] + (b"new" * SECTOR_BYTES)[6:]
-
-
-def test_truncation_gives_up_the_end() -> None:
-    disk = written()
-    file = disk.open("f")
-    file.sync()
-    file.truncate(10)
-    assert file.size() == 10
-    file.sync()
-    disk.lose_power()
-    assert disk.files()["f"] == (b"new" * 4)[:10]
 
 
 def test_the_power_may_go_within_a_write() -> None:
@@ -194,7 +228,7 @@ def test_a_synced_write_is_a_write_and_a_sync(
         for what, offset, data in operations:
             expected: AbstractContextManager[object] = nullcontext()
             if what == "fails":
-                disk.failing, disk.fails_once = {"sync": errno.EIO}, True
+                disk.fault = DiskFault("fail-sync")
                 expected = pytest.raises(OSError, match="Input/output")
             elif what == "stops":
                 disk.crash_at = disk.operations + stops_at

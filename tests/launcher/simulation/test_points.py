@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from launcher.simulation.node import SimulatedNode
-from launcher.simulation.points import SimulatedPoints
+from launcher.simulation.point_port import SimulatedPoints
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace

@@ -19,6 +19,7 @@ from launcher.simulation.trace import Trace
 from launcher.simulation.world import World
 from node.server.clients import Clients
 from node.storage.wal import WriteAheadLog
+from node.wire import DiskFault
 
 SHORT = Options(time_s=6.0)
 
@@ -188,7 +189,7 @@ def test_a_node_that_dies_as_it_is_resumed_lives_in_its_next_life() -> None:
         if not node._log_work._work:
             world.time.at(world.time.now + 0.00005, stop)
             return
-        node.disk.failing, node.disk.fails_once = {"sync": 5}, True
+        node.disk.fault = DiskFault("fail-sync")
         node.pause()
 
     def go_on() -> None:
@@ -213,7 +214,7 @@ def test_nothing_is_done_for_a_process_that_has_died_as_it_was_resumed() -> None
         if not node._log_work._work:
             world.time.at(world.time.now + 0.00005, stop)
             return
-        node.disk.failing, node.disk.fails_once = {"sync": 5}, True
+        node.disk.fault = DiskFault("fail-sync")
         node.pause()
         world.time.at(1.9, node._background.run, lambda: None, lambda _: reported.append("disk"))
         world.time.at(1.9, node._fork.run, lambda: b"", lambda *_: reported.append("fork"))

@@ -15,7 +15,7 @@ import pytest
 from launcher.config import load
 from launcher.errors import LauncherError, TimedOut
 from launcher.folders.records import Change, ClusterRecord
-from launcher.supervisor import membership as reconfiguration
+from launcher.supervisor import membership
 from launcher.supervisor.changes import Act, Deed
 from launcher.supervisor.claim import Claim
 from launcher.supervisor.lifecycle import End
@@ -140,8 +140,8 @@ async def until(holds: Callable[[], object]) -> None:
 
 @pytest.fixture
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconfiguration, "CHANGE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(reconfiguration, "_TRY_AGAIN_S", (0.01, 0.02))
+    monkeypatch.setattr(membership, "CHANGE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(membership, "_TRY_AGAIN_S", (0.01, 0.02))
 
 
 # -- whose word counts ---------------------------------------------------------------------------

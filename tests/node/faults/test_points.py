@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.settings import parse_duration_s, write_duration
 from node.faults.points import ACTIONS, POINTS, ArmedPoints, check, parse, write
 from node.wire import ArmedPoint, PointTerm
 
@@ -18,7 +17,7 @@ POINT = "before-sync"
 
 
 def chain(text: str) -> list[PointTerm]:
-    return parse(text, parse_duration_s)
+    return parse(text)
 
 
 def armed(text: str, *, seed: int = 1) -> ArmedPoints:
@@ -95,7 +94,7 @@ def test_any_text_is_a_chain_or_refused(text: str) -> None:
     except ValueError:
         return
     check(terms)
-    assert chain(write(terms, write_duration) or "off") == terms
+    assert chain(write(terms) or "off") == terms
 
 
 def test_what_ends_the_process_strikes_once_unless_a_count_says_otherwise() -> None:
@@ -128,7 +127,7 @@ def test_hits_and_strikes_are_counted_until_the_chain_is_used_up() -> None:
     assert points.armed
     struck(points, 2)
     (state,) = points.states()
-    assert (state.hits, state.strikes, write(state.terms, write_duration)) == (2, 0, "1*kill")
+    assert (state.hits, state.strikes, write(state.terms)) == (2, 0, "1*kill")
     strike = points.reach(POINT)
     assert strike is not None
     assert (strike.state.hits, strike.state.strikes) == (3, 1)

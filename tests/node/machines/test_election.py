@@ -6,6 +6,7 @@ import pytest
 
 from node.errors import CommandError
 from node.machines.election import Election
+from tests.refused import refused_command
 
 SECOND = 1_000_000
 
@@ -44,7 +45,7 @@ def test_the_next_in_line_takes_over_when_the_leader_resigns() -> None:
     assert election.apply(5, b"RESIGN boss cid") == b"resigned"
     assert election.query(b"LEADER boss") == b"bob 2 5s", "one in line has gone, no new term"
     assert election.apply(6, b"RESIGN boss bob") == b"resigned"
-    assert refusal(election, b"LEADER boss") == "nobody leads boss"
+    assert refused_command(election, b"LEADER boss") == "nobody leads boss"
     assert election.deadline_us() is None
 
 
@@ -82,7 +83,7 @@ def test_several_leaders_may_fall_at_once() -> None:
 def test_only_the_leader_renews_and_only_in_its_term(grant: bytes) -> None:
     election = elected(b"ann", b"bob")
     said = "ann leads boss in term 1: campaign anew"
-    assert refusal(election, b"RENEW boss %s 5s" % grant) == said
+    assert refused_command(election, b"RENEW boss %s 5s" % grant) == said
     election.advance(SECOND)
     assert election.apply(9, b"RENEW boss ann 1 7s") == b"1"
     assert election.query(b"LEADER boss") == b"ann 1 7s"
@@ -91,14 +92,14 @@ def test_only_the_leader_renews_and_only_in_its_term(grant: bytes) -> None:
 def test_a_leader_that_fell_and_leads_again_is_not_mistaken_for_its_former_self() -> None:
     election = elected(b"ann")
     election.advance(5 * SECOND)
-    assert refusal(election, b"RENEW boss ann 1 5s") == "nobody leads boss: campaign anew"
+    assert refused_command(election, b"RENEW boss ann 1 5s") == "nobody leads boss: campaign anew"
     assert election.apply(2, b"CAMPAIGN boss ann 5s") == b"leads 2"
-    assert "in term 2" in refusal(election, b"RENEW boss ann 1 5s")
+    assert "in term 2" in refused_command(election, b"RENEW boss ann 1 5s")
 
 
 @pytest.mark.parametrize("command", [b"RESIGN boss bob", b"RESIGN other ann"])
 def test_who_is_no_candidate_cannot_resign(command: bytes) -> None:
-    assert "is no candidate for" in refusal(elected(b"ann"), command)
+    assert "is no candidate for" in refused_command(elected(b"ann"), command)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_who_is_no_candidate_cannot_resign(command: bytes) -> None:
     ],
 )
 def test_what_makes_no_sense_is_answered_with_how_to_write_it(command: bytes, said: str) -> None:
-    assert said in refusal(elected(b"ann"), command)
+    assert said in refused_command(elected(b"ann"), command)
 
 
 def test_nobody_is_a_candidate_for_an_unknown_office() -> None:
@@ -130,9 +131,3 @@ def elected(*candidates: bytes) -> Election:
     for index, candidate in enumerate(candidates, 1):
         election.apply(index, b"CAMPAIGN boss %s 5s" % candidate)
     return election
-
-
-def refusal(election: Election, command: bytes) -> str:
-    with pytest.raises(CommandError) as caught:
-        election.apply(99, command)
-    return str(caught.value)

@@ -6,6 +6,7 @@ import pytest
 
 from node.errors import CommandError
 from node.machines.lock import Lock
+from tests.refused import refused_command
 
 SECOND = 1_000_000
 
@@ -18,7 +19,7 @@ def test_a_lock_is_taken_renewed_and_given_back() -> None:
     assert lock.apply(2, b"RENEW door ann 1 5s") == b"1"
     assert lock.apply(3, b"HOLDER door") == b"ann 1 5s"
     assert lock.apply(4, b"RELEASE door ann 1") == b"released"
-    assert refusal(lock, b"HOLDER door") == "nobody holds door"
+    assert refused_command(lock, b"HOLDER door") == "nobody holds door"
     assert lock.deadline_us() is None
 
 
@@ -27,7 +28,7 @@ def test_another_owner_is_told_who_holds_it_and_for_how_long() -> None:
     lock.apply(1, b"ACQUIRE door ann 5s")
     lock.advance(1_234_500)
     said = "door is held by ann with token 1, for 3.766s more"
-    assert refusal(lock, b"ACQUIRE door bob 1s") == said
+    assert refused_command(lock, b"ACQUIRE door bob 1s") == said
     assert lock.query(b"LOCKS") == b"door ann 1 3.766s"
 
 
@@ -48,7 +49,7 @@ def test_a_lease_ends_when_its_time_has_come_and_not_before() -> None:
     assert lock.query(b"HOLDER door") == b"ann 1 0.001s"
     lock.advance(5 * SECOND)
     assert lock.query(b"LOCKS") == b""
-    assert refusal(lock, b"RENEW door ann 1 5s") == "nobody holds door: acquire it anew"
+    assert refused_command(lock, b"RENEW door ann 1 5s") == "nobody holds door: acquire it anew"
     assert lock.apply(2, b"ACQUIRE door bob 5s") == b"2"
 
 
@@ -81,8 +82,8 @@ def test_only_the_grant_in_force_can_renew_or_release(grant: bytes) -> None:
     lock = Lock()
     lock.apply(1, b"ACQUIRE door ann 5s")
     said = "door is held by ann with token 1: acquire it anew"
-    assert refusal(lock, b"RENEW door %s 5s" % grant) == said
-    assert refusal(lock, b"RELEASE door %s" % grant) == said
+    assert refused_command(lock, b"RENEW door %s 5s" % grant) == said
+    assert refused_command(lock, b"RELEASE door %s" % grant) == said
 
 
 def test_a_late_holder_cannot_give_back_its_own_next_grant() -> None:
@@ -90,7 +91,7 @@ def test_a_late_holder_cannot_give_back_its_own_next_grant() -> None:
     lock.apply(1, b"ACQUIRE door ann 1s")
     lock.advance(SECOND)
     assert lock.apply(2, b"ACQUIRE door ann 1s") == b"2"
-    assert "with token 2" in refusal(lock, b"RELEASE door ann 1")
+    assert "with token 2" in refused_command(lock, b"RELEASE door ann 1")
 
 
 def test_locks_are_listed_by_name() -> None:
@@ -121,16 +122,10 @@ def test_locks_are_listed_by_name() -> None:
     ],
 )
 def test_what_makes_no_sense_is_answered_with_how_to_write_it(command: bytes, said: str) -> None:
-    assert said in refusal(Lock(), command)
+    assert said in refused_command(Lock(), command)
 
 
 @pytest.mark.parametrize("command", [b"ACQUIRE a b 1s", b"renew a b 1 1s", b"RELEASE a b 1"])
 def test_a_query_changes_nothing(command: bytes) -> None:
     with pytest.raises(CommandError, match="submit it as an entry"):
         Lock().query(command)
-
-
-def refusal(lock: Lock, command: bytes) -> str:
-    with pytest.raises(CommandError) as caught:
-        lock.apply(99, command)
-    return str(caught.value)

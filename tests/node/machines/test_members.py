@@ -6,6 +6,7 @@ import pytest
 
 from node.errors import CommandError
 from node.machines.members import KEPT_CHANGES, Members
+from tests.refused import refused_command
 
 SECOND = 1_000_000
 
@@ -33,9 +34,9 @@ def test_a_member_without_a_heartbeat_has_failed_when_its_ttl_is_over() -> None:
     members.advance(2 * SECOND)
     assert members.query(b"VIEW") == b"3\nann 1"
     assert members.query(b"HISTORY 1") == b"3 failed bob"
-    assert refusal(members, b"HEARTBEAT bob") == "bob is no member in view 3"
-    assert refusal(members, b"MEMBER bob") == "bob is no member in view 3"
-    assert refusal(members, b"LEAVE bob") == "bob is no member in view 3"
+    assert refused_command(members, b"HEARTBEAT bob") == "bob is no member in view 3"
+    assert refused_command(members, b"MEMBER bob") == "bob is no member in view 3"
+    assert refused_command(members, b"LEAVE bob") == "bob is no member in view 3"
 
 
 def test_a_heartbeat_puts_failure_off_and_tells_the_view() -> None:
@@ -94,7 +95,7 @@ def test_only_the_newest_changes_are_kept() -> None:
 )
 def test_what_makes_no_sense_is_answered_with_how_to_write_it(command: bytes, said: str) -> None:
     members = Members()
-    assert said in refusal(members, command)
+    assert said in refused_command(members, command)
     assert members.query(b"VIEW") == b"0"
 
 
@@ -102,9 +103,3 @@ def test_what_makes_no_sense_is_answered_with_how_to_write_it(command: bytes, sa
 def test_a_query_changes_nothing(command: bytes) -> None:
     with pytest.raises(CommandError, match="submit it as an entry"):
         Members().query(command)
-
-
-def refusal(members: Members, command: bytes) -> str:
-    with pytest.raises(CommandError) as caught:
-        members.apply(99, command)
-    return str(caught.value)

@@ -10,6 +10,7 @@ import pytest
 
 from node.errors import MachineError
 from node.machines import Machine, load, names
+from tests.refused import refusal
 
 GOOD = """
 from collections.abc import Iterable
@@ -70,20 +71,20 @@ def test_the_users_own_machine(write: Write) -> None:
     "name", ["file", "", ":", "a.b:", ":Class", "os.path", "FILES", "ma chine", "Counter"]
 )
 def test_a_name_that_is_none_is_answered_with_those_that_are(name: str) -> None:
-    text = refusal(name)
+    text = refusal(MachineError, load, name)
     assert repr(name) in text
     assert f"{', '.join(names())}, and package.module:Class" in text
 
 
 @pytest.mark.parametrize("name", ["no_such_module_here:M", "no_such.module_here:M", "os.nothing:M"])
 def test_a_module_that_is_not_found_is_named(name: str) -> None:
-    text = refusal(name)
+    text = refusal(MachineError, load, name)
     assert "no module 'no_such" in text or "no module 'os.nothing'" in text
     assert "PYTHONPATH" in text
 
 
 def test_a_module_that_needs_another_names_the_other(write: Write) -> None:
-    text = refusal(write("import no_such_library") + ":M")
+    text = refusal(MachineError, load, write("import no_such_library") + ":M")
     assert "machine_of_mine needs the module 'no_such_library'" in text
 
 
@@ -97,45 +98,44 @@ def test_a_module_that_needs_another_names_the_other(write: Write) -> None:
     ],
 )
 def test_a_module_that_cannot_be_imported_says_why(write: Write, source: str, says: str) -> None:
-    assert says in refusal(write(source) + ":M")
+    assert says in refusal(MachineError, load, write(source) + ":M")
 
 
 @pytest.mark.parametrize("name", ["..a:M", ".:M", "a/b:M"])
 def test_a_module_name_that_is_none_is_refused(name: str) -> None:
-    refusal(name)
+    refusal(MachineError, load, name)
 
 
 def test_a_class_that_is_not_found_is_answered_with_those_there(write: Write) -> None:
-    text = refusal(write(GOOD) + ":Countre")
+    text = refusal(MachineError, load, write(GOOD) + ":Countre")
     assert "there is no such class; machine_of_mine has Counter" in text
     assert "Iterable" not in text
 
 
 def test_what_is_no_class_is_refused(write: Write) -> None:
-    assert "thing is no class; machine_of_mine has none" in refusal(write("thing = 1") + ":thing")
+    assert "thing is no class; machine_of_mine has none" in refusal(
+        MachineError, load, write("thing = 1") + ":thing"
+    )
 
 
 def test_a_class_that_is_no_machine_is_told_what_it_lacks(write: Write) -> None:
     source = GOOD.replace("def query", "def ask") + "    restore = None\n"
-    text = refusal(write(source) + ":Counter")
-    assert "for want of query, restore; a machine has apply, query, snapshot, restore" in text
+    text = refusal(MachineError, load, write(source) + ":Counter")
+    assert "it lacks query, restore; a machine has apply, query, snapshot, restore" in text
 
 
 def test_a_class_that_needs_arguments_is_refused(write: Write) -> None:
-    text = refusal(write(GOOD.replace("__init__(self)", "__init__(self, size)")) + ":Counter")
+    text = refusal(
+        MachineError,
+        load,
+        write(GOOD.replace("__init__(self)", "__init__(self, size)")) + ":Counter",
+    )
     assert "constructed without arguments" in text
     assert "'size'" in text
 
 
 def test_a_method_with_other_arguments_is_told_now_and_not_at_the_first_entry(write: Write) -> None:
-    text = refusal(write(GOOD.replace("index: int, command", "command")) + ":Counter")
+    text = refusal(
+        MachineError, load, write(GOOD.replace("index: int, command", "command")) + ":Counter"
+    )
     assert "apply must take (index, command)" in text
-
-
-def refusal(name: str) -> str:
-    with pytest.raises(MachineError) as caught:
-        load(name)
-    text = str(caught.value)
-    assert text
-    assert "\n" not in text
-    return text

@@ -339,7 +339,7 @@ def test_a_reason_that_is_no_valid_text_is_told_all_the_same(tmp_path: Path) -> 
 
         running.node._disk.run(lambda: None, done)
         assert await running.status() == 3
-        assert running.last_word() == Failed("no such name: \\udcff", retry=False)
+        assert running.last_word() == Failed("no such name: \\xff", retry=False)
 
     asyncio.run(scenario())
 

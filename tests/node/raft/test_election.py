@@ -21,6 +21,7 @@ from node.raft.messages import (
 )
 from node.raft.settings import Timing
 from node.raft.state import Role
+from tests.node.raft.by_hand import persist
 
 HINT = Timing(0.1, 0.5, 1.0, failure_hint=True)
 
@@ -223,8 +224,7 @@ def test_a_vote_in_a_term_that_is_known_already_survives_a_crash() -> None:
     net = Network(3, terms={2: 5})
     net[2].step(1, RequestVote(5, 1, 0, 0), net.now)
     net.collect(2)
-    while net.persist(2):
-        pass
+    persist(net, 2)
     net.crash(2)
     net.start(2)
     assert net[2].state.hard_state == HardState(5, 1)

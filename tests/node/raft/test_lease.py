@@ -19,20 +19,15 @@ from node.raft.messages import (
 )
 from node.raft.settings import Timing
 from node.raft.state import Role
+from tests.node.raft.by_hand import led, persist
 
 LEASE = Timing(0.1, 0.5, 1.0, failure_hint=False, lease=True)
 LASTS_S = 0.5 / CLOCK_DRIFT_BOUND
 
 
-def led(size: int = 3, **options: Any) -> Network:
-    """Server 1 leads; a round has just been answered."""
-    net = Network(size, timing=options.pop("timing", LEASE), **options)
-    net.now = 1.0  # all started long ago
-    net.elect(1)
-    net.propose()
-    net.settle()
-    net.run(0.1001)
-    return net
+def leased(size: int = 3, *, timing: Timing = LEASE, **options: Any) -> Network:
+    """Server 1 leads; all started long ago, and a round has just been answered."""
+    return led(size, at_s=1.0, run_s=0.1001, timing=timing, **options)
 
 
 def reads_at_once(net: Network, node_id: int = 1) -> bool:
@@ -52,18 +47,17 @@ def granted(net: Network, voter: int, message: RequestVote) -> bool:
     net.mail.clear()
     net[voter].step(3, message, net.now)
     net.collect(voter)
-    while net.persist(voter):
-        pass
+    persist(net, voter)
     return any(isinstance(m, RequestVoteReply) and m.vote_granted for _, _, m in net.mail)
 
 
 def test_there_is_none_by_default() -> None:
     assert not Timing().lease
-    assert not reads_at_once(led(timing=Timing(0.1, 0.5, 1.0, failure_hint=False)))
+    assert not reads_at_once(leased(timing=Timing(0.1, 0.5, 1.0, failure_hint=False)))
 
 
 def test_a_leader_that_was_just_heard_reads_without_a_round() -> None:
-    net = led()
+    net = leased()
     rounds = net[1].state.round
     assert reads_at_once(net)
     assert net.servers[1].reads[-1] == (net[1].state.commit_index, [99])
@@ -73,7 +67,7 @@ def test_a_leader_that_was_just_heard_reads_without_a_round() -> None:
 
 def test_a_lease_is_counted_from_the_beginning_of_the_round() -> None:
     """Not from when its answers came, nor from when anything else was heard."""
-    net = led()
+    net = leased()
     began = net[1].state.heartbeat_deadline = net.now
     net.elapse(1)
     net.now = began + 0.3
@@ -87,7 +81,7 @@ def test_a_lease_is_counted_from_the_beginning_of_the_round() -> None:
 
 
 def test_a_minority_grants_no_lease() -> None:
-    net = led(5)
+    net = leased(5)
     net.isolate(1, 2)
     net.run(LASTS_S, only={1, 2})
     assert net[1].state.role is Role.LEADER
@@ -95,7 +89,7 @@ def test_a_minority_grants_no_lease() -> None:
 
 
 def test_it_is_over_before_any_voter_may_elect_another() -> None:
-    net = led()
+    net = leased()
     net.isolate(1)
     held_until = net[1].state.lease.since + LASTS_S
     for voter in (2, 3):
@@ -105,7 +99,7 @@ def test_it_is_over_before_any_voter_may_elect_another() -> None:
 
 
 def test_a_new_leader_holds_none_and_reads_only_when_it_has_committed_in_its_term() -> None:
-    net = led()
+    net = leased()
     net.isolate(1)
     net.time_out(2)
     net.until(lambda: net[2].state.role is Role.LEADER)
@@ -119,7 +113,7 @@ def test_a_new_leader_holds_none_and_reads_only_when_it_has_committed_in_its_ter
 
 
 def test_a_follower_is_answered_by_lease_at_once() -> None:
-    net = led()
+    net = leased()
     rounds = net[1].state.round
     net[2].read(5, net.now, follower=True)
     net.collect(2)
@@ -133,7 +127,7 @@ def test_a_follower_is_answered_by_lease_at_once() -> None:
 
 def test_a_leader_that_has_told_another_to_stand_holds_none_in_this_term() -> None:
     """The TimeoutNow may take any time, and who hears of it votes."""
-    net = led()
+    net = leased()
     net[1].transfer(2, net.now)
     net.collect(1)
     assert any(isinstance(m, TimeoutNow) for _, _, m in net.mail)
@@ -147,7 +141,7 @@ def test_a_leader_that_has_told_another_to_stand_holds_none_in_this_term() -> No
 
 
 def test_who_was_told_to_stand_is_elected_though_all_have_heard_the_leader() -> None:
-    net = led()
+    net = leased()
     net[1].transfer(2, net.now)
     net.collect(1)
     net.settle()
@@ -156,7 +150,7 @@ def test_who_was_told_to_stand_is_elected_though_all_have_heard_the_leader() -> 
 
 @pytest.mark.parametrize("pre_vote", [False, True])
 def test_who_has_heard_a_leader_votes_for_nobody(pre_vote: bool) -> None:
-    net = led()
+    net = leased()
     net.now += 0.49
     assert not granted(net, 2, asks_for_a_vote(net, 2, pre_vote=pre_vote))
     assert net[2].state.current_term == 1
@@ -166,7 +160,7 @@ def test_who_has_heard_a_leader_votes_for_nobody(pre_vote: bool) -> None:
 
 def test_a_voter_keeps_its_promise_when_a_later_term_reaches_it_otherwise() -> None:
     """A refused candidate's answer: the voter forgets its leader, and not that it has heard it."""
-    net = led()
+    net = leased()
     net[2].step(3, RequestVoteReply(2, vote_granted=False), net.now)
     net.collect(2)
     assert (net[2].state.current_term, net[2].state.leader_id) == (2, None)
@@ -178,7 +172,7 @@ def test_a_voter_keeps_its_promise_when_a_later_term_reaches_it_otherwise() -> N
 
 @pytest.mark.parametrize("pre_vote", [False, True])
 def test_who_starts_again_votes_for_nobody_and_stands_not_for_as_long(pre_vote: bool) -> None:
-    net = led()
+    net = leased()
     began = net.now
     net.crash(2)
     net.start(2)
@@ -192,14 +186,14 @@ def test_who_starts_again_votes_for_nobody_and_stands_not_for_as_long(pre_vote: 
 def test_leases_go_without_the_failure_hint() -> None:
     with pytest.raises(AssertionError):
         Timing(failure_hint=True, lease=True)
-    net = led()
+    net = leased()
     net[2].hint_failure(1, net.now)
     net.collect(2)
     assert not granted(net, 2, asks_for_a_vote(net, 2))
 
 
 def test_answers_to_entries_extend_a_lease_no_further_than_their_round() -> None:
-    net = led()
+    net = leased()
     before = net[1].state.lease.since
     net.now += 0.05
     net.propose()
@@ -208,7 +202,7 @@ def test_answers_to_entries_extend_a_lease_no_further_than_their_round() -> None
 
 
 def test_an_answer_of_an_earlier_round_extends_nothing() -> None:
-    net = led()
+    net = leased()
     before, round_before = net[1].state.lease.since, net[1].state.round
     net.now += 0.09
     net[1].state.heartbeat_deadline = net.now
@@ -222,7 +216,7 @@ def test_an_answer_of_an_earlier_round_extends_nothing() -> None:
 
 
 def test_a_leader_that_follows_again_answers_nothing_by_its_lease() -> None:
-    net = led()
+    net = leased()
     last = net[1].state.log.last_index
     net[1].read(7, net.now)
     net[1].step(2, AppendEntries(2, 2, last, 1, (), last), net.now)

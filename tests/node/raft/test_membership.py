@@ -8,9 +8,8 @@ import pytest
 
 from launcher.simulation.stage.cores import Network
 from node.errors import Busy, NotLeader
-from node.raft import membership as memberships
 from node.raft import reconfiguration
-from node.raft.membership import Configuration, stable
+from node.raft.membership import Configuration, decode, encode, stable
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -23,6 +22,7 @@ from node.raft.messages import (
 from node.raft.progress import SNAPSHOT, Progress
 from node.raft.settings import Limits
 from node.raft.state import Role
+from tests.node.raft.by_hand import persist, sent_to
 
 
 def cluster(size: int, members: tuple[NodeId, ...]) -> Network:
@@ -47,7 +47,7 @@ def membership(net: Network, node_id: NodeId) -> Membership:
 def entries(net: Network, node_id: NodeId) -> list[Membership]:
     """The configurations in a server's log."""
     batches = net[node_id].state.log.batches_from(net[node_id].state.log.first_index)
-    return [memberships.decode(b.data) for b in batches if b.kind is BatchKind.CONFIGURATION]
+    return [decode(b.data) for b in batches if b.kind is BatchKind.CONFIGURATION]
 
 
 # -- quorums -------------------------------------------------------------------------------------
@@ -141,9 +141,7 @@ def test_while_joint_a_leader_steps_down_when_either_majority_is_silent(
     net = cluster(5, (1, 2, 3))
     state = net[1].state
     joint = Membership((1, 4, 5), (1, 4, 5), (1, 2, 3))
-    entry = Batch(
-        state.log.last_index + 1, 1, BatchKind.CONFIGURATION, 1, memberships.encode(joint)
-    )
+    entry = Batch(state.log.last_index + 1, 1, BatchKind.CONFIGURATION, 1, encode(joint))
     state.log.append(entry)
     reconfiguration.adopt(state, (entry,))
     net.now += net.timing.election_timeout_max_s
@@ -441,8 +439,7 @@ def test_a_learner_that_is_a_voter_and_does_not_know_it_votes() -> None:
     net.cut = {(1, 3), (2, 3)}
     net[3].step(2, RequestVote(5, 2, 100, 4), net.now)
     net.collect(3)
-    while net.persist(3):
-        pass
+    persist(net, 3)
     assert net[3].state.voted_for == 2
 
 
@@ -486,7 +483,7 @@ def test_a_leader_tells_the_removed_of_it() -> None:
     assert membership(net, 4) == stable((1, 2, 3))
     assert not net[4].state.may_campaign
     assert 4 not in net[1].state.progress, "and then it has nothing more to say to it"
-    sent = [m for _, to, m in net.mail if to == 4 and isinstance(m, AppendEntries)]
+    sent = sent_to(net, 4)
     assert sent == []
     net.run(3.0)
     assert net.servers[4].events.count("election.started") == 0, "it knows that it is removed"
@@ -510,7 +507,7 @@ def test_a_removed_server_that_needs_a_snapshot_is_not_told_of_its_removal() -> 
     net.settle(only=(1, 2))
     assert membership(net, 1) == stable((1, 2))
     assert 3 not in state.progress
-    assert not [m for _, to, m in net.mail if to == 3 and isinstance(m, AppendEntries)]
+    assert not sent_to(net, 3)
 
 
 def test_what_was_acknowledged_before_a_removal_does_not_count_after_it() -> None:

@@ -26,11 +26,7 @@ from node.raft.messages import (
 )
 from node.raft.settings import Timing
 from node.raft.state import Role
-
-
-def persist(net: Network, node_id: int) -> None:
-    while net.persist(node_id):
-        pass
+from tests.node.raft.by_hand import persist
 
 
 def step(net: Network, to: int, sender: int, message: Message) -> list[Message]:

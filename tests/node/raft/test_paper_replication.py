@@ -16,18 +16,9 @@ from node.raft.invariants import InvariantBroken, ServerWatch
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind, Message
 from node.raft.progress import PROBE
 from node.raft.state import RaftState, Role
+from tests.node.raft.by_hand import follower, persist, sent_to
 
 C = BatchKind.COMMANDS
-
-
-def persist(net: Network, node_id: int) -> None:
-    while net.persist(node_id):
-        pass
-
-
-def follower(term: int, log: list[int]) -> Network:
-    """A cluster of three whose server 2 has this log and term; server 1 speaks as the leader."""
-    return Network(3, logs={2: log}, terms={2: term})
 
 
 def append(
@@ -60,10 +51,6 @@ def acknowledge(net: Network, peer: int, match_index: int) -> None:
     term = net[1].state.current_term
     net[1].step(peer, AppendEntriesReply(term, True, match_index, match_index), net.now)
     net.collect(1)
-
-
-def sent_to(net: Network, peer: int) -> list[AppendEntries]:
-    return [m for _, to, m in net.mail if to == peer and isinstance(m, AppendEntries)]
 
 
 # -- Figure 2, AppendEntries ---------------------------------------------------------------------

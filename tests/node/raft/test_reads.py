@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from launcher.simulation.stage.cores import Network
@@ -15,6 +13,7 @@ from node.raft.messages import (
     ReadIndex,
     ReadIndexReply,
 )
+from tests.node.raft.by_hand import in_flight, led
 
 
 def ask(net: Network, node_id: int, *contexts: int) -> None:
@@ -127,23 +126,9 @@ def ask_follower(net: Network, node_id: int, *contexts: int) -> None:
     net.collect(node_id)
 
 
-def in_flight(net: Network, kind: type[Message]) -> list[Message]:
-    return [message for _, _, message in net.mail if isinstance(message, kind)]
-
-
 def deliver_all(net: Network, kind: type[Message]) -> None:
     while at := [at for at, (_, _, one) in enumerate(net.mail) if isinstance(one, kind)]:
         net.deliver(at[0])
-
-
-def led(size: int = 3, **options: Any) -> Network:
-    """Server 1 leads, everything has settled and the heart has beaten."""
-    net = Network(size, **options)
-    net.elect(1)
-    net.propose()
-    net.settle()
-    net.run(0.15)
-    return net
 
 
 def test_a_follower_answers_after_a_question_and_a_round() -> None:

@@ -13,22 +13,13 @@ from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKi
 from node.raft.progress import REPLICATE
 from node.raft.settings import Limits
 from node.raft.state import Role
+from tests.node.raft.by_hand import follower, persist, sent_to
 
 C = BatchKind.COMMANDS
 
 
-def sent_to(net: Network, peer: int) -> list[AppendEntries]:
-    return [m for _, to, m in net.mail if to == peer and isinstance(m, AppendEntries)]
-
-
-def follower(term: int, log: list[int]) -> Network:
-    """A cluster of three whose server 2 has this log and term; server 1 speaks as the leader."""
-    return Network(3, logs={2: log}, terms={2: term})
-
-
 def replies(net: Network) -> list[AppendEntriesReply]:
-    while net.persist(2):
-        pass
+    persist(net, 2)
     return [m for _, to, m in net.mail if to == 1 and isinstance(m, AppendEntriesReply)]
 
 
@@ -196,8 +187,7 @@ def test_a_write_that_was_overtaken_proves_nothing() -> None:
         net.persist(2)
     net.persist(2)
     assert net[2].state.persisted_index == 0
-    while net.persist(2):
-        pass
+    persist(net, 2)
     assert net[2].state.persisted_index == 1
 
 

@@ -88,27 +88,27 @@ def a_leader() -> Raft:
 
 
 OF_A_LEADER: list[tuple[Message, str]] = [
-    (AppendEntries(-1, 2, 6, 3, (), 0), "term -1"),
+    (AppendEntries(-1, 2, 6, 3, (), 0), "its term is -1"),
     (AppendEntries(4 + MOST_TERM_JUMP, 2, 6, 3, (), 0), "and this server is in term 3"),
-    (AppendEntries(3, 3, 6, 3, (), 0), "it says that it is of n3"),
+    (AppendEntries(3, 3, 6, 3, (), 0), "it names n3 as its sender"),
     (AppendEntries(3, 2, -6, 3, (), 0), "-6 where an index"),
     (AppendEntries(3, 2, 6, 3, (), MOST), "where an index"),
     (AppendEntries(3, 2, 6, 3, (), 0, round=-1), "where an index"),
-    (AppendEntries(3, 2, 6, 4, (), 0), "entries behind one of term 4, in term 3"),
-    (AppendEntries(3, 2, 5, 3, (), 0), "entries behind 5, where no batch ends"),
-    (AppendEntries(3, 2, 6, 3, (Batch(8, 3, C, 1, b""),), 0), "a batch of 1 at 8, behind 6"),
+    (AppendEntries(3, 2, 6, 4, (), 0), "entries after one of term 4, in term 3"),
+    (AppendEntries(3, 2, 5, 3, (), 0), "entries after 5, where no batch ends"),
+    (AppendEntries(3, 2, 6, 3, (Batch(8, 3, C, 1, b""),), 0), "a batch of 1 at 8, after 6"),
     (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 0, b""),), 0), "a batch of 0 at 7"),
     (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, MOST - 1, b""),), 0), "where an index"),
-    (AppendEntries(3, 2, 6, 3, (Batch(7, 2, C, 1, b""),), 0), "a batch of term 2, behind one of 3"),
+    (AppendEntries(3, 2, 6, 3, (Batch(7, 2, C, 1, b""),), 0), "a batch of term 2 after one of 3"),
     (AppendEntries(3, 2, 6, 3, (Batch(7, 4, C, 1, b""),), 0), "a batch of term 4"),
     (
         AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 1, b"", 5), Batch(8, 3, C, 1, b"", 4)), 0),
-        "or out of time",
+        "or an earlier time",
     ),
-    (AppendEntries(3, 2, 6, 3, (Batch(7, 3, BatchKind.NOOP, 2, b""),), 0), "that comes one by one"),
+    (AppendEntries(3, 2, 6, 3, (Batch(7, 3, BatchKind.NOOP, 2, b""),), 0), "one entry to a batch"),
     (
         AppendEntries(3, 2, 6, 3, (Batch(7, 3, BatchKind.CONFIGURATION, 1, b"none"),), 0),
-        "a configuration that is none",
+        "a configuration that cannot be read",
     ),
     *(
         (
@@ -124,24 +124,24 @@ OF_A_LEADER: list[tuple[Message, str]] = [
             Membership((1,), (1,), tuple(range(1, 1002))),
         )
     ),
-    (AppendEntries(3, 2, 2, 1, (Batch(3, 3, C, 1, b""),), 0), "another entry 3, of term 3"),
-    (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 2, b""),), 0), "from 4 to 5, where ours is cut"),
-    (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 5, b""),), 0), "from 4 to 8, where ours is cut"),
+    (AppendEntries(3, 2, 2, 1, (Batch(3, 3, C, 1, b""),), 0), "a different entry 3"),
+    (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 2, b""),), 0), "from 4 to 5, and this log has"),
+    (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 5, b""),), 0), "from 4 to 8, and this log has"),
     (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 3, b""),), 8), "8 is committed, and none of its"),
     (AppendEntries(3, 2, 6, 3, (), 5), "entry 5 is committed, where no batch ends"),
-    (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 1, b"", 1 << 60),), 0), "is of the time 1152"),
+    (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 1, b"", 1 << 60),), 0), "has the time 1152"),
     (InstallSnapshot(3, 2, Snapshot(20, 2, 1 << 60, EVERYBODY, 9, 7), 0, b""), "of the time 1152"),
-    (InstallSnapshot(3, 3, snapshot(), 0, b""), "it says that it is of n3"),
+    (InstallSnapshot(3, 3, snapshot(), 0, b""), "it names n3 as its sender"),
     (InstallSnapshot(3, 2, snapshot(0), 0, b""), "a snapshot of entry 0"),
     (InstallSnapshot(3, 2, snapshot(term=4), 0, b""), "of term 4, in term 3"),
     (InstallSnapshot(3, 2, snapshot(size=-1), 0, b""), "where an index"),
-    (InstallSnapshot(3, 2, snapshot(), 99, b"xx"), "behind the end of a snapshot of 100 bytes"),
+    (InstallSnapshot(3, 2, snapshot(), 99, b"xx"), "beyond the end of a snapshot of 100 bytes"),
     (InstallSnapshot(3, 2, snapshot(), -1, b"xx"), "where an index"),
     (InstallSnapshot(3, 2, snapshot(5, 3), 0, b""), "a snapshot of entry 5, where no batch ends"),
     (InstallSnapshot(3, 2, snapshot(members=Membership((), ())), 0, b""), "without voters"),
-    (TimeoutNow(3, 3), "it says that it is of n3"),
-    (RequestVote(4, 3, 9, 3), "it says that it is of n3"),
-    (RequestVote(4, 2, 9, 5), "a log that ends with term 5, in term 4"),
+    (TimeoutNow(3, 3), "it names n3 as its sender"),
+    (RequestVote(4, 3, 9, 3), "it names n3 as its sender"),
+    (RequestVote(4, 2, 9, 5), "its log ends in term 5, its term is 4"),
     (RequestVote(4, 2, -9, 3), "where an index"),
     (ReadIndex(3, -1), "where an index"),
     (ReadIndexReply(3, 1, MOST), "where an index"),
@@ -162,9 +162,9 @@ OF_A_FOLLOWER: list[tuple[Message, str]] = [
     (AppendEntries(1, 2, 1, 1, (), 0), "it leads term 1, and so does this server"),
     (InstallSnapshot(1, 2, snapshot(1, 1), 0, b""), "it leads term 1"),
     (TimeoutNow(1, 2), "it leads term 1"),
-    (AppendEntriesReply(1, True, 6, 5), "it acknowledges 6, and our log ends with 5"),
-    (AppendEntriesReply(2, True, 5, 5), "done as asked in term 2, and this server is in 1"),
-    (InstallSnapshotReply(2, 5, 0, True), "done as asked in term 2"),
+    (AppendEntriesReply(1, True, 6, 5), "it acknowledges 6, and this log ends with 5"),
+    (AppendEntriesReply(2, True, 5, 5), "an answer to term 2, and this server is in term 1"),
+    (InstallSnapshotReply(2, 5, 0, True), "an answer to term 2"),
     (AppendEntriesReply(1, True, 4, 5), "it acknowledges 4, where no batch ends"),
     (AppendEntriesReply(1, True, 5, 5, round=10**6), "an answer to round 1000000"),
     (AppendEntriesReply(1, False, 0, -1), "-1 where an index"),
@@ -199,7 +199,7 @@ def test_the_answer_to_a_question_comes_from_whom_it_was_asked() -> None:
         pass
     assert raft.state.reads.question is not None
     ticket = raft.state.reads.question.ticket
-    with pytest.raises(Nonsense, match="it answers what another was asked"):
+    with pytest.raises(Nonsense, match="it answers a question that another node was asked"):
         raft.step(3, ReadIndexReply(3, ticket, 3), raft.state.now)
 
 

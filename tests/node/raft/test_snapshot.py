@@ -15,6 +15,7 @@ from node.raft.messages import (
 )
 from node.raft.settings import Limits
 from node.raft.state import Role
+from tests.node.raft.by_hand import persist
 
 ALL = stable((1, 2, 3))
 
@@ -241,8 +242,7 @@ def test_it_is_not_acknowledged_before_it_is_durable() -> None:
     installed = [m for m in replies_of_3(net) if m.installed]
     assert installed == []
     assert net[3].state.persisted_index < 11
-    while net.persist(3):
-        pass
+    persist(net, 3)
     assert net[3].state.persisted_index == 11
     assert [m.installed for m in replies_of_3(net)][-1:] == [True]
 
@@ -369,8 +369,7 @@ def test_a_late_append_entries_from_before_the_snapshot_is_a_duplicate() -> None
     net.collect(3)
     assert net[3].state.log.last_index == held
     assert net[3].state.log.base_index == 11
-    while net.persist(3):
-        pass
+    persist(net, 3)
     replies = [m for _, to, m in net.mail if to == 1 and isinstance(m, AppendEntriesReply)]
     assert [reply.success for reply in replies] == [True]
 

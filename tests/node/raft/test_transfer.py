@@ -9,16 +9,7 @@ from node.errors import Busy, ImpossibleTransfer, NotLeader
 from node.raft.messages import AppendEntries, Message, NodeId, RequestVote, TimeoutNow
 from node.raft.settings import Limits
 from node.raft.state import Role
-
-
-def led(size: int = 3, limits: Limits | None = None) -> Network:
-    """A cluster that server 1 leads, all of whose entries are everywhere."""
-    net = Network(size, limits=limits)
-    net.elect(1)
-    net.propose()
-    net.settle()
-    net.run(0.2)
-    return net
+from tests.node.raft.by_hand import led, persist
 
 
 def transfer(net: Network, target: NodeId | None, leader: NodeId = 1) -> None:
@@ -392,8 +383,7 @@ def test_if_that_fails_it_steps_down_and_does_not_stand_again() -> None:
     assert net[1].state.role is Role.FOLLOWER
     assert net.leader not in (1, None)
     elections = events(net, 1).count("election.started")
-    while net.persist(1):
-        pass
+    persist(net, 1)
     net[1].disk_at_work(None)
     net.collect(1)
     assert "disk.recovered" in events(net, 1)

@@ -19,6 +19,7 @@ from node.server import requests
 from node.server.requests import MOST_CLIENT_ID_BYTES, MOST_SEQUENCE, BadRequest
 from node.wire import MOST_COMMANDS, MOST_UNACKNOWLEDGED, Answers, Read, Refused, Submit
 from tests.node.server.test_server import Connection, World
+from tests.refused import refusal
 
 LIMIT = 100
 """`limits.entry` in these tests."""
@@ -26,12 +27,6 @@ LIMIT = 100
 
 def decoded(request: wire.ClientRequest) -> wire.ClientRequest:
     return requests.decode(wire.encode_client(request), LIMIT)
-
-
-def refusal(request: wire.ClientRequest) -> str:
-    with pytest.raises(BadRequest) as caught:
-        decoded(request)
-    return str(caught.value)
 
 
 # -- submit --------------------------------------------------------------------------------------
@@ -71,7 +66,7 @@ def test_what_is_legal_to_the_last_passes(request_: Submit) -> None:
     ],
 )
 def test_a_submit_with_a_field_that_is_not_legal_is_refused(request_: Submit, reason: str) -> None:
-    assert reason in refusal(request_)
+    assert reason in refusal(BadRequest, decoded, request_)
 
 
 numbers = st.integers(-(2**63), 2**64 - 1) | st.integers(-3, 10) | st.just(MOST_SEQUENCE)
@@ -97,7 +92,7 @@ def test_a_submit_passes_exactly_if_all_its_fields_are_legal(request_: Submit) -
     if legal:
         assert decoded(request_) == request_
     else:
-        assert len(refusal(request_)) < 300
+        assert len(refusal(BadRequest, decoded, request_)) < 300
 
 
 # -- read ----------------------------------------------------------------------------------------
@@ -112,10 +107,12 @@ def test_any_number_names_a_read(read_id: int) -> None:
 
 def test_a_read_of_too_many_queries_or_of_too_long_ones_is_refused() -> None:
     assert decoded(Read(1, [b""] * MOST_COMMANDS))
-    assert refusal(Read(1, [b""] * (MOST_COMMANDS + 1))) == (
+    assert refusal(BadRequest, decoded, Read(1, [b""] * (MOST_COMMANDS + 1))) == (
         "a read of 4097 queries, of 4096 at most; ask in several reads"
     )
-    assert "a query of 101 bytes is over the limit of 100" in refusal(Read(1, [b"x" * 101]))
+    assert "a query of 101 bytes is over the limit of 100" in refusal(
+        BadRequest, decoded, Read(1, [b"x" * 101])
+    )
 
 
 # -- what a frame costs before it is refused -----------------------------------------------------

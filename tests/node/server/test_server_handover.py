@@ -15,7 +15,7 @@ from node.wire import Answers, Read, ReadResult, Redirect
 from tests.node.server.test_server import Connection, World, submit
 
 
-def led(folder: Path, size: int = 3, **changes: object) -> tuple[World, NodeId, NodeId]:
+def led_world(folder: Path, size: int = 3, **changes: object) -> tuple[World, NodeId, NodeId]:
     """A world, its leader, and one of the others."""
     world = World(folder, size, **changes)
     leader = world.elect()
@@ -34,7 +34,7 @@ def without(world: World, tag: type) -> None:
 
 
 def test_who_asks_meanwhile_waits_and_is_sent_to_the_new_leader(tmp_path: Path) -> None:
-    world, leader, target = led(tmp_path)
+    world, leader, target = led_world(tmp_path)
     began = world.now
     world.servers[leader].transfer(target, world.now)
     client = Connection()
@@ -49,7 +49,7 @@ def test_who_asks_meanwhile_waits_and_is_sent_to_the_new_leader(tmp_path: Path) 
 
 
 def test_what_was_proposed_before_is_answered_or_sent_on(tmp_path: Path) -> None:
-    world, leader, target = led(tmp_path)
+    world, leader, target = led_world(tmp_path)
     client = Connection()
     submit(world.servers[leader], client, 1, b"x")
     world.pump()
@@ -65,7 +65,7 @@ def test_what_was_proposed_before_is_answered_or_sent_on(tmp_path: Path) -> None
 
 
 def test_reads_are_answered_meanwhile(tmp_path: Path) -> None:
-    world, leader, target = led(tmp_path)
+    world, leader, target = led_world(tmp_path)
     followers = [node for node in world.servers if node != leader]
     del world.servers[target]
     world.servers[leader].transfer(target, world.now)
@@ -76,7 +76,7 @@ def test_reads_are_answered_meanwhile(tmp_path: Path) -> None:
 
 
 def test_what_is_given_up_lets_the_clients_go_on_here(tmp_path: Path) -> None:
-    world, leader, target = led(tmp_path)
+    world, leader, target = led_world(tmp_path)
     world.crash(target)
     server = world.servers[leader]
     server.transfer(target, world.now)
@@ -106,7 +106,7 @@ class Hasty(Journal):
 
 def test_what_is_due_waits_for_the_next_leader(tmp_path: Path) -> None:
     """A tick is an entry, and none is taken; nor is the loop kept busy by what cannot be done."""
-    world, leader, target = led(tmp_path, machine=f"{__name__}:Hasty")
+    world, leader, target = led_world(tmp_path, machine=f"{__name__}:Hasty")
     world.crash(target)
     server = world.servers[leader]
     world.now += 0.01
@@ -120,7 +120,7 @@ def test_what_is_due_waits_for_the_next_leader(tmp_path: Path) -> None:
 
 
 def test_the_core_says_who_cannot_lead(tmp_path: Path) -> None:
-    world, leader, target = led(tmp_path)
+    world, leader, target = led_world(tmp_path)
     with pytest.raises(NotLeader):
         world.servers[target].transfer(leader, world.now)
     with pytest.raises(ImpossibleTransfer):
@@ -147,7 +147,7 @@ def begin_write(world: World, server: Server) -> Connection:
 
 
 def test_a_leader_whose_disk_hangs_has_another_lead(tmp_path: Path) -> None:
-    world, leader, _ = led(tmp_path)
+    world, leader, _ = led_world(tmp_path)
     client = begin_write(world, world.servers[leader])
     hang(world, leader, 0.4)
     assert isinstance(client.replies[0], Answers), "by the others' disks"
@@ -164,7 +164,7 @@ def test_a_leader_whose_disk_hangs_has_another_lead(tmp_path: Path) -> None:
 
 
 def test_it_steps_down_when_nobody_takes_over(tmp_path: Path) -> None:
-    world, leader, _ = led(tmp_path)
+    world, leader, _ = led_world(tmp_path)
     begin_write(world, world.servers[leader])
     hang(world, leader, 1.2, losing=TimeoutNow)
     reasons = [fields["reason"] for fields in world.events[leader].named("leader.stepped_down")]
@@ -186,7 +186,7 @@ def test_alone_it_waits_for_its_disk(tmp_path: Path) -> None:
 
 
 def test_writes_that_follow_each_other_are_no_stall(tmp_path: Path) -> None:
-    world, leader, _ = led(tmp_path)
+    world, leader, _ = led_world(tmp_path)
     for sequence in range(1, 8):
         submit(world.servers[leader], Connection(), sequence, b"x")
         hang(world, leader, 0.3)

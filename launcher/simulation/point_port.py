@@ -9,7 +9,6 @@ hold a little more than it would, if the process is killed while it is stopped.
 
 from __future__ import annotations
 
-import errno
 import random
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from launcher.simulation.disk import SimulatedDisk
 from launcher.simulation.network import Time
 from node.faults.points import ArmedPoints, Strike
 from node.server.server import Server
-from node.wire import ArmedPoint
+from node.wire import ArmedPoint, DiskFault
 
 
 class Struck(Exception):
@@ -29,7 +28,7 @@ class Struck(Exception):
         self.power = power
 
 
-class Owner(Protocol):
+class PointOwner(Protocol):
     """The simulated node.
 
     epoch: changes at each start and at each end of a life
@@ -61,7 +60,7 @@ class SimulatedPoints:
         "_armed", "_late_s", "_node", "_points", "_rng", "armed", "in_disk_work",
     )  # fmt: skip
 
-    def __init__(self, node: Owner, rng: random.Random) -> None:
+    def __init__(self, node: PointOwner, rng: random.Random) -> None:
         self.armed = False
         self.in_disk_work = False
         self._node = node
@@ -126,8 +125,7 @@ class SimulatedPoints:
             case "pause":
                 self._stop_for(self._rest_s())
             case "fail-sync":
-                disk = self._node.disk
-                disk.failing, disk.fails_once = {"sync": errno.EIO}, True
+                self._node.disk.fault = DiskFault("fail-sync")
             case action:
                 raise AssertionError(f"no simulated point is armed with {action}")
 
