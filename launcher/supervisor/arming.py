@@ -9,7 +9,7 @@ from launcher.control.points import check_point, describe
 from launcher.control.requests import Reply
 from launcher.control.targets import resolve
 from launcher.supervisor.nodes import Nodes
-from launcher.supervisor.points import CUT_OFF, LAYER, rows
+from launcher.supervisor.points import LAYER, rows
 from node.raft.messages import NodeId
 from node.wire import PointTerm
 
@@ -52,9 +52,11 @@ class Arming:
             if node.process is not None:
                 node.process.send(node.points.order())
         unconfirmed = await self._faults.confirm(ids, begun)
+        ended = before - self._armed_ids()
         if ids and not terms:
-            self._injections.end((), fault="point", targets=ids)
-        self._injections.spent(before - self._armed_ids())
+            self._injections.end(sorted(ended), fault="point", targets=ids)
+        else:  # replaced
+            self._injections.spent(ended)
         chosen = [status.choose(node_id, notes[node_id]) for node_id in ids]
         return Reply(ok=True, chosen=chosen, unconfirmed=unconfirmed)
 
@@ -67,8 +69,6 @@ class Arming:
             node.points.heal()
             if node.process is not None:
                 node.process.send(node.points.order(cut=False))
-        self._injections.spent(one.id for one in self._injections.of(LAYER))
-        self._injections.spent(one.id for one in self._injections.of(CUT_OFF))
         return await self._faults.confirm(list(self._nodes.all), (), ended)
 
     def _armed_ids(self) -> set[int]:

@@ -17,6 +17,7 @@ from launcher.control.targets import Action, parse_partition, resolve
 from launcher.errors import UsageError
 from launcher.supervisor.arming import Arming
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.points import CUT_OFF, LAYER
 from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault
@@ -105,7 +106,8 @@ class Injecting:
 
     async def _heal(self) -> Reply:
         unconfirmed = {*await self._faults.set_links([], []), *await self._arming.heal()}
-        self._injections.end([one.id for one in self._injections.of("links")])
+        layers = ("links", LAYER, CUT_OFF)
+        self._injections.end([one.id for layer in layers for one in self._injections.of(layer)])
         return Reply(ok=True, unconfirmed=sorted(unconfirmed))
 
     # -- disks -----------------------------------------------------------------------------------
