@@ -17,7 +17,7 @@ import msgspec
 from launcher.folders.records import ClusterRecord
 from launcher.simulation.faults.schedule import (
     ADD,
-    ALL_FAULTS,
+    FAULTS,
     FLIP_BIT,
     REBUILD,
     RECONFIGURE,
@@ -62,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: how many servers there are
     time_s: for how many simulated seconds faults happen, before the liveness phase
-    faults: the kinds of faults that are allowed, names of `schedule.FAULTS`
+    faults: the kinds of faults that are allowed, names of `FAULTS`
     rate: how many operations all clients together begin in a simulated second, if nothing delays
         them
     clients: how many clients there are
@@ -71,7 +71,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: int = 5
     time_s: float = 60.0
-    faults: tuple[str, ...] = ALL_FAULTS
+    faults: tuple[str, ...] = tuple(FAULTS)
     rate: float = 100.0
     clients: int = 8
     only: tuple[int, ...] | None = None

@@ -94,7 +94,6 @@ class FaultKind(msgspec.Struct, frozen=True):
     weight: how often it is chosen, relative to the other kinds
     lasts_s: the least and the most that it lasts, in seconds
     apart: 0 for the kinds that are drawn together; a number of its own for any other kind
-    in_all: whether `all` means it too
     """
 
     text: str
@@ -102,7 +101,6 @@ class FaultKind(msgspec.Struct, frozen=True):
     weight: float = 1.0
     lasts_s: tuple[float, float] = (0.1, 3.0)
     apart: int = 0
-    in_all: bool = True
 
 
 _ONE = (LEADER, FOLLOWER, ANY)
@@ -163,19 +161,15 @@ FAULTS: dict[str, FaultKind] = {
         (*_ONE, ALL),
         lasts_s=(0.5, 10.0),
         apart=31,
-        in_all=False,
     ),
 }
 """Every kind, by name."""
-
-ALL_FAULTS = tuple(name for name, kind in FAULTS.items() if kind.in_all)
-"""Those that `all` stands for."""
 
 
 def parse_faults(text: str) -> tuple[str, ...]:
     """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
     if text == "all":
-        return ALL_FAULTS
+        return tuple(FAULTS)
     if text == "none":
         return ()
     kinds = [part.strip() for part in text.split(",") if part.strip()]
