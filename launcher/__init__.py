@@ -19,20 +19,24 @@ TYPE_CHECKING = False  # what type checkers take for true
 if TYPE_CHECKING:
     from launcher.client.answers import ReadAnswer, Submitted
     from launcher.client.client import Client
+    from launcher.client.here import NotCommitted
     from launcher.client.session import SessionLost
     from launcher.client.subscriber import Message
     from launcher.client.unanswered import NoAnswer
     from launcher.cluster import Cluster
     from launcher.config import ClusterConfig
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
+    from launcher.control.steering import SettingChange, Unconfirmed
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
+    from launcher.injected import Injected
     from launcher.life import DownReport
+    from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
     from node.errors import CommandError
     from node.machines.protocol import Machine
-    from node.wire import LinkFault
+    from node.wire import Drop, LinkFault
 
 __version__ = "0.1.0"
 
@@ -41,25 +45,31 @@ _HOMES = {
     "Client": "launcher.client.client",
     "Cluster": "launcher.cluster",
     "ClusterConfig": "launcher.config",
+    "ClusterLog": "launcher.logs",
     "ClusterStatus": "launcher.control.status",
     "CommandError": "node.errors",
     "ConfigError": "launcher.errors",
     "DownReport": "launcher.life",
+    "Drop": "node.wire",
     "Event": "launcher.timeline.events",
     "Filter": "launcher.timeline.filter",
     "HandedOver": "launcher.control.status",
+    "Injected": "launcher.injected",
     "LauncherError": "launcher.errors",
     "LinkFault": "node.wire",
     "Machine": "node.machines.protocol",
     "Message": "launcher.client.subscriber",
     "NoAnswer": "launcher.client.unanswered",
     "NodeStatus": "launcher.control.status",
+    "NotCommitted": "launcher.client.here",
     "NotRunning": "launcher.errors",
     "Outlook": "launcher.folders.recovery",
     "ReadAnswer": "launcher.client.answers",
     "SessionLost": "launcher.client.session",
+    "SettingChange": "launcher.control.steering",
     "Submitted": "launcher.client.answers",
     "TimedOut": "launcher.errors",
+    "Unconfirmed": "launcher.control.steering",
     "UsageError": "launcher.errors",
 }
 
@@ -68,25 +78,31 @@ __all__ = [
     "Client",
     "Cluster",
     "ClusterConfig",
+    "ClusterLog",
     "ClusterStatus",
     "CommandError",
     "ConfigError",
     "DownReport",
+    "Drop",
     "Event",
     "Filter",
     "HandedOver",
+    "Injected",
     "LauncherError",
     "LinkFault",
     "Machine",
     "Message",
     "NoAnswer",
     "NodeStatus",
+    "NotCommitted",
     "NotRunning",
     "Outlook",
     "ReadAnswer",
     "SessionLost",
+    "SettingChange",
     "Submitted",
     "TimedOut",
+    "Unconfirmed",
     "UsageError",
     "__version__",
 ]

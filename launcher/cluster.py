@@ -22,25 +22,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import forked, life
-from launcher.arming import Arming, words
-from launcher.client.answers import ReadAnswer, Submitted
+from launcher.breaking import Breaking
+from launcher.client.answers import ReadAnswer, Submitted, encoded
 from launcher.client.client import Client, NoAnswer
 from launcher.client.shared_client import SharedClient
 from launcher.config import ClusterConfig
 from launcher.control import asking, readiness, requests
-from launcher.control.disks import parse_fault
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.errors import NotRunning, UsageError
 from launcher.folders import lock, records
 from launcher.folders.recovery import Outlook
 from launcher.life import DownReport, Life
+from launcher.steering import Steering, words
 from node.errors import CommandError
 from node.raft.messages import NodeId
-from node.wire import LinkFault
 
 if TYPE_CHECKING:
     from launcher.client.subscriber import Message
+    from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
     from launcher.timeline.filter import Filter
 
@@ -53,7 +53,7 @@ START_PATIENCE_S = 3.0
 """How long `start` watches nodes that answer; one with a long log to apply takes longer."""
 
 
-class Cluster(Arming):
+class Cluster(Breaking, Steering):
     """A cluster of this machine, whether it runs or not.
 
     nodes, machine: override those of the configuration
@@ -61,6 +61,7 @@ class Cluster(Arming):
         parent, or the built-in defaults
     name: which cluster, where several run side by side
     fresh: `up` begins with empty data
+    timescale, as_in_the_paper: as `launcher up --help` explains
 
     Several threads may use one object; entries of different threads have no order. A forked child
     may use it, too: it opens its own connections and sessions, and does not stop the cluster.
@@ -79,8 +80,11 @@ class Cluster(Arming):
         config: ClusterConfig | Path | str | None = None,
         name: str | None = None,
         fresh: bool = False,
+        timescale: float | str | None = None,
+        as_in_the_paper: bool = False,
     ) -> None:
         self.config = life.configured(config, name=name, nodes=nodes, machine=machine)
+        self.config = life.paced(self.config, timescale, as_in_the_paper=as_in_the_paper)
         self.healed: list[str] = []
         """What a dead supervisor had left behind and the last `up` cleaned up, a phrase each."""
         self.remarks: list[str] = []
@@ -108,7 +112,7 @@ class Cluster(Arming):
 
     # -- its whole life ----------------------------------------------------------------------
 
-    def up(self, timeout_s: float = UP_TIMEOUT_S, *, detached: bool = False) -> ClusterStatus:
+    def up(self, timeout_s: float | None = None, *, detached: bool = False) -> ClusterStatus:
         """Starts the cluster and waits until a quorum of its voters follows a leader.
 
         It waits a moment longer for the other nodes; `remarks` has what is wrong with them then.
@@ -118,6 +122,8 @@ class Cluster(Arming):
         Raises LauncherError when the cluster is already running or too few nodes start, TimedOut
         when there is no leader in time. Then the cluster is down again.
         """
+        patience = self.config.patience
+        timeout_s = UP_TIMEOUT_S * patience if timeout_s is None else timeout_s
         self.config = life.prepare(
             self.config, fresh=self._fresh, count_given=self._count_given, timeout_s=timeout_s
         )
@@ -125,7 +131,7 @@ class Cluster(Arming):
         self.healed = own.healed
         self._fresh = False
         try:
-            status, remarks = readiness.wait_until_up(self._status, timeout_s)
+            status, remarks = readiness.wait_until_up(self._status, timeout_s, patience)
         except BaseException:
             self._life.abandon(self.config)
             raise
@@ -162,10 +168,8 @@ class Cluster(Arming):
         return seen
 
     def how_it_died(self) -> str:
-        """Why the cluster that this object has started is gone, if nobody has stopped it.
-
-        One line; empty while the cluster runs, and when it was stopped.
-        """
+        """Why the cluster that this object has started is gone, if nobody has stopped it: one line;
+        empty while the cluster runs, and when it was stopped."""
         return self._life.how_it_died(self.config)
 
     def destroy(self) -> None:
@@ -219,7 +223,7 @@ class Cluster(Arming):
         leader: bool = False,
         commit: int | None = None,
         converged: bool = False,
-        timeout_s: float = UP_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> ClusterStatus:
         """Waits until every given condition holds at once; returns the status in which they do.
 
@@ -230,6 +234,8 @@ class Cluster(Arming):
         Raises TimedOut, and LauncherError as soon as that is impossible: the nodes that are up or
         about to be restarted are no quorum, or some have diverged.
         """
+        if timeout_s is None:
+            timeout_s = UP_TIMEOUT_S * self.settings().patience
         reached, what = readiness.goal(leader=leader, commit=commit, converged=converged)
         return readiness.wait(self._status, reached, what, timeout_s)
 
@@ -301,31 +307,6 @@ class Cluster(Arming):
         """Has nodes take a snapshot of all they have applied; returns when it is on disk."""
         return self._act(requests.TakeSnapshots(words(targets)))
 
-    def partition(self, spec: str) -> list[list[NodeId]]:
-        """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
-        return self._call(requests.Partition(spec)).groups
-
-    def set_links(self, faults: Iterable[LinkFault]) -> None:
-        """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones.
-
-        Returns when every node that is up has them; `heal` ends them. Raises UsageError.
-        """
-        self._call(requests.SetLinks(list(faults)))
-
-    def heal(self) -> None:
-        """Mends every link and disarms every point. `disk("all", fault="ok")` mends the disks."""
-        self._call(requests.Heal())
-
-    def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
-        """Gives the disks of nodes this fault, in place of an earlier one.
-
-        fault: `hang`, `slow 200ms`, `full`, `fail-write`, `fail-sync`, or `ok`, which mends them
-
-        A node that is started again has the fault once it has recovered; but `fail-write` and
-        `fail-sync` end when they have struck, or when the node ends. Raises UsageError.
-        """
-        return self._act(requests.SetDisks(words(targets), parse_fault(fault)))
-
     # -- using -------------------------------------------------------------------------------
 
     def submit(self, entry: str | bytes, *, timeout_s: float | None = None) -> Submitted:
@@ -335,7 +316,7 @@ class Cluster(Arming):
         committed nevertheless; UsageError for an impossible entry; NoAnswer when there is none in
         time: the entry may be committed or not, and `error.resend()` has it take effect once.
         """
-        done = self._client().submit(_encoded(entry), timeout_s=timeout_s)
+        done = self._client().submit(encoded(entry), timeout_s=timeout_s)
         if done.error is not None:
             raise CommandError(done.error)
         return done
@@ -351,8 +332,8 @@ class Cluster(Arming):
         raises as `submit`; the entries before an impossible one are answered first, unless they are
         a list. NoAnswer has the unanswered entries; one more may have been read and not sent.
         """
-        encoded = map(_encoded, entries)
-        given = list(encoded) if isinstance(entries, list | tuple) else encoded
+        commands = map(encoded, entries)
+        given = list(commands) if isinstance(entries, list | tuple) else commands
         return self._client().submit_many(given, timeout_s=timeout_s)
 
     def resend(self, error: NoAnswer, *, timeout_s: float | None = None) -> list[Submitted]:
@@ -386,8 +367,8 @@ class Cluster(Arming):
         timeout_s: float | None = None,
     ) -> list[ReadAnswer]:
         """As `read`, with an answer for each query, all of them at one point of the log."""
-        encoded = list(map(_encoded, queries))
-        return self._client().read(encoded, stale=stale, node=node, timeout_s=timeout_s)
+        asked = list(map(encoded, queries))
+        return self._client().read(asked, stale=stale, node=node, timeout_s=timeout_s)
 
     def watch(self, first: int | None = None, *, node: NodeId | None = None) -> Iterator[Message]:
         """The messages of a cluster whose machine is `multicast`, each once and in order, for ever.
@@ -402,9 +383,17 @@ class Cluster(Arming):
         from launcher.client.subscriber import ANSWER_S, messages
 
         def ask(queries: Sequence[str]) -> list[ReadAnswer]:
-            return self.read_many(queries, stale=node is not None, node=node, timeout_s=ANSWER_S)
+            limit_s = ANSWER_S * self.config.patience
+            return self.read_many(queries, stale=node is not None, node=node, timeout_s=limit_s)
 
         return forked.Own(messages(ask, first), "watch")
+
+    def log(self, *targets: str | int, first: int | None = None, count: int = 20) -> ClusterLog:
+        """What `count` indexes of the nodes' logs hold, from `first` on; by default the last ones.
+        The files of nodes that do not answer are read; also when the cluster is down."""
+        from launcher.logs import read  # start-up time
+
+        return read(self.config, words(targets), first, count)
 
     def timeline(self, wanted: Filter | None = None, *, follow: bool = False) -> Iterator[Event]:
         """The events of all nodes in one order; also when the cluster is down.
@@ -427,12 +416,14 @@ class Cluster(Arming):
 
     def _started(self, request: Request) -> list[Chosen]:
         chosen = self._act(request)
-        ids = [node.id for node in chosen]
-        if ids:
-            readiness.wait_started(self._status, ids, self._start_patience_s)
+        if ids := [node.id for node in chosen]:
+            patience_s = self._start_patience_s * self.settings().patience
+            readiness.wait_started(self._status, ids, patience_s)
         return chosen
 
-    def _call(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> Reply:
+    def _call(self, request: Request, timeout_s: float | None = None) -> Reply:
+        if timeout_s is None:
+            return asking.ask(self.config, request, CALL_TIMEOUT_S, at_pace=True)
         return asking.ask(self.config, request, timeout_s)
 
     def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
@@ -440,8 +431,3 @@ class Cluster(Arming):
         reply = self._call(requests.AskStatus(), STATUS_TIMEOUT_S)
         assert reply.status is not None, "the reply to AskStatus has a status"
         return reply.status, reply.restarting
-
-
-def _encoded(text: str | bytes) -> bytes:
-    """As bytes; surrogates become the bytes that Python decoded them from (see os.fsencode)."""
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

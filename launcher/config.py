@@ -7,7 +7,8 @@ setting again, and nothing but this module and `launcher/settings.py` knows that
 How the file is read, and what a refusal says, stands in `launcher/config_file.py`.
 
 Durations are written with a unit (`150ms`, `2s`, `1m`) and held to the microsecond, sizes too
-(`8MiB`, `1MB`). `timescale` multiplies the durations under `raft`, and no others.
+(`8MiB`, `1MB`). `timescale` multiplies the durations under `raft`, and no others. What waits for
+elections and messages waits `ClusterConfig.patience` times as long.
 `render` is the inverse of `load`: what is in force, as YAML that `load` accepts again.
 """
 
@@ -47,14 +48,21 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_NODES",
     "ClusterConfig",
+    "contradiction",
+    "fields_of",
     "load",
     "parse",
     "parse_node_count",
     "render",
+    "value_of",
 ]
 
 LEAST_HEARTBEATS = 3
 """Heartbeats in the shortest election timeout: losing two in a row starts no election (§5.2)."""
+
+LEAST_TRIPS = 4
+"""Delays of a message in the shortest election timeout: a request and its reply take two, and the
+heartbeat that ends the election a third."""
 
 _MICROSECONDS = 1_000_000
 
@@ -82,6 +90,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     election_timeout_max_s: float
     failure_hint: bool
     pre_vote: bool
+    message_delay_s: float
     reads: Literal["read-index", "lease"]
     entry_limit_bytes: int
     append_limit_bytes: int
@@ -106,6 +115,19 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_timeout_s: float
     machine_named: bool = False
     source: Path | None = None
+
+    @property
+    def patience(self) -> float:
+        """How many times as long as with the default timers to wait for an election, or an answer.
+
+        At least 1: nodes whose timers are faster than the default are not faster at their work.
+        """
+        return max(1.0, self.timescale)
+
+    @property
+    def answer_timeout_s(self) -> float:
+        """How long a client waits for an answer: `client.timeout`, at the pace of the timers."""
+        return self.client_timeout_s * self.patience
 
     def node_data_dir(self, node: int) -> Path:
         """The folder of one node's write-ahead log."""
@@ -196,10 +218,12 @@ def parse_node_count(text: str) -> int:
     raise UsageError(f"a cluster has 1 to {MAX_NODES} nodes, not {quoted(text)}")
 
 
-def render(config: ClusterConfig) -> str:
+def render(config: ClusterConfig, *, is_running: bool = False) -> str:
     """What is in force, as YAML. `load` reads it to an equal config, but for who said so: its
-    `source`, and that it names the machine."""
+    `source`, and that it names the machine. is_running: it is in force in a cluster that runs."""
     origin = "the built-in defaults" if config.source is None else f"from {quoted(config.source)}"
+    if is_running:
+        origin = f"in the cluster that runs. For the next `up`: {origin}"
     lines = [f"# In force: {origin}"]
     section: list[str] = []
     for key, setting in SETTINGS.items():
@@ -208,19 +232,56 @@ def render(config: ClusterConfig) -> str:
             if section[: depth + 1] != parents[: depth + 1]:
                 lines.append(f"{'  ' * depth}{parent}:")
         section = parents
-        value = getattr(config, setting.field)
-        if setting.is_duration:
-            value = round(value * _MICROSECONDS / _scale(key, config.timescale))
-        lines.append(f"{'  ' * len(parents)}{leaf}: {setting.write(value)}")
+        value = value_of(config, key)
+        lines.append(f"{'  ' * len(parents)}{leaf}: {setting.write(value)}{_paced(config, key)}")
     return "\n".join(lines) + "\n"
+
+
+def _paced(config: ClusterConfig, key: str) -> str:
+    """What the timescale makes of a duration, as a comment; nothing where it changes nothing."""
+    setting = SETTINGS[key]
+    if not setting.is_duration:
+        return ""
+    is_answer = key == "client.timeout"
+    paced_s = config.answer_timeout_s if is_answer else getattr(config, setting.field)
+    paced = round(paced_s * _MICROSECONDS)
+    if paced == value_of(config, key):
+        return ""
+    return f"  # with the timescale: {setting.write(paced)}"
+
+
+def value_of(config: ClusterConfig, key: str) -> Any:
+    """The value of a key, as `Setting.read` gives it: durations in microseconds, not scaled."""
+    setting = SETTINGS[key]
+    value = getattr(config, setting.field)
+    if setting.is_duration:
+        return round(value * _MICROSECONDS / _scale(key, config.timescale))
+    return value
+
+
+def fields_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `ClusterConfig` that these values fill: durations in seconds, and scaled.
+
+    values: of keys, as `Setting.read` gives them; `timescale` among them
+    """
+    fields: dict[str, Any] = {}
+    for key, value in values.items():
+        setting = SETTINGS[key]
+        if setting.is_duration:
+            value = value * _scale(key, values["timescale"]) / _MICROSECONDS
+        fields[setting.field] = value
+    return fields
 
 
 # -- what no key alone can get wrong -------------------------------------------------------------
 
 
-def _cross_check(values: dict[str, Any], lines: dict[str, int], file: ConfigFile) -> None:
-    """Refuses settings that contradict each other, at a line of one that the file sets."""
-    heartbeat = "raft.heartbeat_interval"
+def contradiction(values: dict[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    """The first settings that contradict each other, by their keys, and why; None when none do.
+
+    values: of all keys, as `Setting.read` gives them
+    """
+    heartbeat, delay = "raft.heartbeat_interval", "raft.message_delay"
     shortest, longest = "raft.election_timeout.min", "raft.election_timeout.max"
     rules = [
         (
@@ -232,6 +293,11 @@ def _cross_check(values: dict[str, Any], lines: dict[str, int], file: ConfigFile
             values[shortest] < values[longest],
             (shortest, longest),
             "min must be below max, for equal timeouts split votes without end (§9.3)",
+        ),
+        (
+            values[delay] * LEAST_TRIPS <= values[shortest],
+            (delay, shortest),
+            f"a message may take 1/{LEAST_TRIPS} of the shortest election timeout (§5.6)",
         ),
         (
             values[heartbeat] * values["timescale"] >= 1000,
@@ -256,9 +322,18 @@ def _cross_check(values: dict[str, Any], lines: dict[str, int], file: ConfigFile
     ]
     for holds, keys, rule in rules:
         if not holds:
-            blamed = next(key for key in keys if key in lines)
             found = " and ".join(f"{key} {SETTINGS[key].write(values[key])}" for key in keys)
-            raise file.error(lines[blamed], blamed, f"found {found}; {rule}")
+            return keys, f"found {found}; {rule}"
+    return None
+
+
+def _cross_check(values: dict[str, Any], lines: dict[str, int], file: ConfigFile) -> None:
+    """Refuses settings that contradict each other, at a line of one that the file sets."""
+    found = contradiction(values)
+    if found is not None:
+        keys, problem = found
+        blamed = next(key for key in keys if key in lines)
+        raise file.error(lines[blamed], blamed, problem)
 
 
 def _assemble(
@@ -280,12 +355,8 @@ def _assemble(
             raise UsageError(f"a cluster's name is {NAME_EXPECTED}; found {quoted(name)}")
         data_dir, log_dir = data_dir / name, log_dir / name
         values["name"] = name
-    fields: dict[str, Any] = {"source": source, "machine_named": "machine" in lines}
-    for key, setting in SETTINGS.items():
-        fields[setting.field] = values[key]
-        if setting.is_duration:
-            seconds = values[key] * _scale(key, values["timescale"]) / _MICROSECONDS
-            fields[setting.field] = seconds
+    fields = fields_of(values)
+    fields |= {"source": source, "machine_named": "machine" in lines}
     fields |= {"data_dir": data_dir, "log_dir": log_dir}
     return msgspec.convert(fields, ClusterConfig)
 

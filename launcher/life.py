@@ -13,11 +13,12 @@ from typing import TypeVar
 
 import msgspec
 
+from launcher import overrides
 from launcher.client.shared_client import SharedClient
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import asking
 from launcher.errors import LauncherError, NotRunning, UsageError
-from launcher.folders import healing, lock, records, recovery
+from launcher.folders import healing, lock, records, recovery, runtime_files
 from launcher.folders.ownership import CutOff, Holder, Running
 from launcher.folders.recovery import Outlook
 from launcher.supervision import OwnSupervisor, check_machine
@@ -158,15 +159,27 @@ def configured(
 
 
 def as_running(config: ClusterConfig) -> ClusterConfig:
-    """The configuration with the number of nodes and the machine of the running cluster.
+    """The configuration with the number of nodes, the machine and the settings in force of the
+    running cluster.
 
     Raises NotRunning.
     """
-    asking.running(config)
+    runtime_dir = asking.running(config).runtime_dir
+    config = overrides.with_texts(config, runtime_files.settings_in(runtime_dir))
     known = records.read(config)
     if known is None:
         return config
     return msgspec.structs.replace(config, nodes=len(known.founders), machine=known.machine)
+
+
+def paced(
+    config: ClusterConfig, timescale: float | str | None, *, as_in_the_paper: bool
+) -> ClusterConfig:
+    """The configuration with what `up` asks for in place of cluster.yaml. Raises UsageError."""
+    texts = dict(overrides.AS_IN_THE_PAPER) if as_in_the_paper else {}
+    if timescale is not None:
+        texts["timescale"] = str(timescale)
+    return overrides.overridden(config, texts) if texts else config
 
 
 # -- while the cluster is down -------------------------------------------------------------------

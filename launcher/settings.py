@@ -194,6 +194,7 @@ SETTINGS: dict[str, Setting] = {
     "raft.election_timeout.max": _duration("election_timeout_max_s", "1s", "1ms", "20m"),
     "raft.failure_hint": _flag("failure_hint", "on"),
     "raft.pre_vote": _flag("pre_vote", "on"),
+    "raft.message_delay": _duration("message_delay_s", "0ms", "0ms", "10m"),
     "raft.reads": _choice("reads", "read-index", "read-index", "lease"),
     "limits.entry": _size("entry_limit_bytes", "1MiB", "1B", "64MiB"),
     "limits.append": _size("append_limit_bytes", "1MiB", "1KiB", "64MiB"),

@@ -5,6 +5,7 @@
     │   ├── NotLeader            ask the leader instead
     │   ├── Busy                 the uncommitted tail is full, or another is to lead; retry later
     │   ├── ImpossibleTransfer   this node, or no node, can be handed leadership
+    │   ├── ImpossibleElection   this one does not campaign now
     │   └── Nonsense             a message that no correct peer sends; it is skipped
     ├── StorageError             the node must not go on with this disk
     │   ├── DamagedLog           acknowledged entries would be lost; nothing was changed
@@ -67,6 +68,10 @@ class Busy(RaftError):
 
 class ImpossibleTransfer(RaftError):
     """Leadership cannot be handed over to this target, or to any node."""
+
+
+class ImpossibleElection(RaftError):
+    """This server does not campaign, even when it is told to."""
 
 
 class Nonsense(RaftError):

@@ -62,22 +62,22 @@ class Repeated:
 class HybridClock:
     """A clock that never goes back and never lags behind what it was told.
 
-    physical: nanoseconds since the epoch; may stand still or go back
+    physical: nanoseconds since the epoch; may stand still or go back, and may be replaced
     after: the last `t` of an earlier life, so that a restart goes on above it
     """
 
     __slots__ = (
-        "_physical",
         "last",
+        "physical",
     )
 
     def __init__(self, physical: Callable[[], int] = time.time_ns, after: int = 0) -> None:
-        self._physical = physical
+        self.physical = physical
         self.last = after
 
     def tick(self) -> int:
         """The time of something that happens here now: an event, or a message sent."""
-        now = self._physical()
+        now = self.physical()
         self.last = now if now > self.last else self.last + 1
         return self.last
 
@@ -133,6 +133,10 @@ class EventLog:
             self._lost = 0
         if not self._write(level, event, term, role, commit, fields):
             self._lost += 1
+
+    def set_level(self, level: str) -> None:
+        """From now on nothing below this level is written."""
+        self._least = LEVELS.index(level)
 
     def close(self) -> None:
         os.close(self._fd)

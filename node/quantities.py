@@ -82,8 +82,8 @@ def _parts(text: str, units: dict[str, int]) -> list[int]:
 
 def _write(value: int, units: dict[str, int]) -> str:
     """In the largest unit that divides the value, else as a fraction of the smallest unit."""
-    for unit, factor in units.items():
-        if value % factor == 0:
-            return f"{value // factor}{unit}"
     smallest = min(units, key=units.__getitem__)
+    for unit, factor in units.items():
+        if value % factor == 0 and (value or unit == smallest):
+            return f"{value // factor}{unit}"
     return f"{(Decimal(value) / units[smallest]).normalize():f}{smallest}"

@@ -13,8 +13,9 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from launcher.cli.status_table import status_table
-from launcher.control.status import ClusterStatus, NodeStatus
+from launcher.cli.status_table import raft_tables, status_table
+from launcher.control.status import ClusterStatus, NodeStatus, PeerStatus
+from launcher.log_table import Row, table
 from launcher.timeline.events import parse_line
 from launcher.timeline.render import render
 
@@ -31,7 +32,8 @@ def rows(table: str) -> dict[str, list[str]]:
     return {first: rest for first, *rest in cells}
 
 
-PS, TIMELINE = map(rows, LEGEND.split("`launcher timeline`"))
+PARTS = re.split("`launcher ps --raft`|and for each leader|`launcher (?:log|timeline)`", LEGEND)
+PS, RAFT, PEERS, _, TIMELINE = map(rows, PARTS)
 
 
 def test_every_column_of_ps_is_explained_in_its_place() -> None:
@@ -45,6 +47,33 @@ def test_every_column_of_ps_is_explained_in_its_place() -> None:
     assert "why" in titles
     assert [f"`{title}`" for title in titles] == list(PS)
     assert all(len(said) > 10 for (said,) in PS.values())
+
+
+def test_every_column_of_raft_s_state_is_explained_in_its_place() -> None:
+    peer = PeerStatus(
+        id=2,
+        next_index=3,
+        match_index=2,
+        mode="probe",
+        in_flight=0,
+        in_flight_bytes=0,
+        heard_s=None,
+    )
+    leader = NodeStatus(id=1, state="up", role="leader", peers=[peer])
+    status = ClusterStatus(cluster="c", supervisor_pid=1, leader=1, term=1, nodes=[leader])
+    lines = raft_tables(status, colour=False, width=200).splitlines()
+    peers = next(line for line in lines if line.startswith("peer "))
+    assert [f"`{title}`" for title in lines[0].split()] == list(RAFT)
+    assert [f"`{title}`" for title in peers.split()] == list(PEERS)
+
+
+def test_the_table_of_logs_is_what_the_command_prints() -> None:
+    rows = [
+        Row("n1", "pre-candidate", 1, "", 2, [1, 1, 1]),
+        Row("n2", "follower", 2, "", 5, [1, 1, 2, 2, 2]),
+        Row("n3", "leader", 2, "", 5, [1, 1, 2, 2, 2]),
+    ]
+    assert "\n".join(table(rows, title="node", differ=[3])) in PARTS[3]
 
 
 def test_every_column_of_the_timeline_is_explained_in_its_place() -> None:

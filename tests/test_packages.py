@@ -65,7 +65,7 @@ def the(packages: Path, pattern: str) -> Path:
 def test_the_wheel_has_the_modules_of_the_repository_and_no_others(packages: Path) -> None:
     with zipfile.ZipFile(the(packages, "*.whl")) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert "launcher/simulation/scenarios/figure7.txt" in names
+    assert "launcher/simulation/stage/stories/demonstrations/figure7.txt" in names
     assert names == files_below("launcher", "node")
 
 

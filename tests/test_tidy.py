@@ -49,12 +49,14 @@ PICKLES = frozenset({"pickle", "cPickle", "_pickle", "shelve", "marshal", "dill"
 WINGS: dict[str, str] = {
     "node.printable": "",
     "node.quantities": "",
+    "launcher.log_table": "",
     "node.errors": "",
     "launcher.errors": "node.errors node.printable",
     "node.events": "",
     "launcher.settings": "node.events node.quantities",
     "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
+    "launcher.overrides": "launcher.config launcher.errors launcher.settings node.printable",
     "node.raft": "node.errors",
     "node.ports": "node.raft",
     "node.storage": "node.errors node.ports node.raft",
@@ -65,8 +67,8 @@ WINGS: dict[str, str] = {
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.quantities node.raft node.wire",
     "launcher.control": (
-        "launcher.config launcher.errors launcher.folders launcher.settings node.faults "
-        "node.quantities node.raft node.wire"
+        "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
+        "node.faults node.quantities node.raft node.wire"
     ),
     "launcher.forked": "launcher.errors",
     "launcher.streams": "launcher.errors",
@@ -74,11 +76,12 @@ WINGS: dict[str, str] = {
     "node.machines": "node.errors node.module_path node.printable node.quantities node.wire",
     "launcher.client": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
-        "launcher.streams node.errors node.machines node.raft node.wire"
+        "launcher.overrides launcher.streams node.errors node.machines node.raft node.wire"
     ),
     "launcher.timeline": (
         "launcher.config launcher.errors node.events node.printable node.quantities"
     ),
+    "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
         "node.wire"
@@ -88,9 +91,9 @@ WINGS: dict[str, str] = {
         "node.raft node.server node.storage node.wire"
     ),
     "launcher.supervisor": (
-        "launcher.config launcher.control launcher.errors launcher.folders launcher.timeline "
-        "node.errors node.events node.faults node.machines node.module_path node.printable "
-        "node.process node.raft node.storage node.wire"
+        "launcher.config launcher.control launcher.errors launcher.folders launcher.overrides "
+        "launcher.timeline node.errors node.events node.faults node.machines node.module_path "
+        "node.printable node.process node.raft node.storage node.wire"
     ),
     "launcher.supervision": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.forked "
@@ -98,19 +101,28 @@ WINGS: dict[str, str] = {
     ),
     "launcher.life": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.supervision launcher.supervisor"
+        "launcher.overrides launcher.supervision launcher.supervisor"
+    ),
+    "launcher.logs": (
+        "launcher.config launcher.control launcher.errors launcher.folders node.errors "
+        "node.printable node.raft node.storage node.wire"
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
-    "launcher.arming": "launcher.control",
-    "launcher.cluster": (
-        "launcher.arming "
+    "launcher.injected": "launcher.control launcher.errors node.raft",
+    "launcher.breaking": "launcher.control launcher.injected",
+    "launcher.steering": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
-        "launcher.forked launcher.history launcher.life launcher.timeline node.errors node.raft "
-        "node.wire"
+        "launcher.life node.raft node.wire"
+    ),
+    "launcher.cluster": (
+        "launcher.breaking launcher.client launcher.config launcher.control launcher.errors "
+        "launcher.folders launcher.forked launcher.history launcher.life launcher.logs "
+        "launcher.steering launcher.timeline node.errors node.raft"
     ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.life launcher.timeline node.errors node.machines node.wire"
+        "launcher.folders launcher.injected launcher.life launcher.logs launcher.timeline "
+        "node.errors node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -122,12 +134,24 @@ WINGS: dict[str, str] = {
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.wire"
     ),
-    "launcher.simulation.stage": "launcher.errors node.errors node.raft",
+    "launcher.simulation.stage": "launcher.errors launcher.log_table node.errors node.raft",
+    "launcher.simulation.planted": (
+        "launcher.client launcher.control launcher.errors launcher.folders launcher.simulation "
+        "launcher.supervisor node.machines node.raft node.server node.storage"
+    ),
+    "launcher.real_stories": (
+        "launcher.client launcher.cluster launcher.control launcher.errors "
+        "launcher.simulation.stage node.machines node.raft node.wire"
+    ),
+    "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.settings "
-        "launcher.simulation launcher.simulation.stage launcher.streams launcher.timeline "
-        "node.errors node.events node.machines node.printable node.process node.quantities "
+        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
+        "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
+        "launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.simulation.planted launcher.simulation.stage launcher.streams "
+        "launcher.timeline node.errors node.events "
+        "node.machines node.printable node.process node.quantities "
         "node.wire"
     ),
     "node": "",
@@ -141,7 +165,7 @@ This is the architecture. A new arrow is a decision, and stands here.
 """
 
 TESTS_OF_THEIR_OWN = {
-    "tests/cluster", "tests/mutation", "tests/node/raft/scripts", "tests/simulation",
+    "tests/cluster", "tests/mutation", "tests/simulation",
 }  # fmt: skip
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
 

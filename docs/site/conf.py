@@ -50,7 +50,9 @@ CONTENTS = """
 
 README <self>
 docs/site/commands
+docs/STORIES
 docs/RECIPES
+docs/BREAKING
 docs/GLOSSARY
 examples/README
 CHANGELOG

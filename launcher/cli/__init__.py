@@ -14,7 +14,9 @@
     foreground  what `up` does until it is told to end
     events      prints the timeline
     seeds       runs simulations for `simulate`
-    output      results as JSON, bytes and lines; `status_table` has the table of `ps`
+    output      results as JSON, bytes and lines; `status_table` has the tables of `ps`
+    log_view    the logs side by side, for `log`
+    live        text that is redrawn in place
     progress    progress bars
 
 This wing is the outermost: it may import every other wing of the launcher except the supervisor,

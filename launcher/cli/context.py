@@ -21,12 +21,16 @@ class Context:
     open_prompt: reads lines for a cluster until the user leaves, and returns the exit status; None
         where a prompt runs the command. It is passed in because the prompt runs the table's
         commands, so that no command can import the prompt.
+    at_prompt: a prompt, or a script of its lines, runs the command
+    typed: a person has typed the line at a terminal, and sees both outputs on it
     """
 
     config: Path | None = None
     name: str | None = None
     attached: Cluster | None = None
     open_prompt: Callable[[Cluster], int] | None = None
+    at_prompt: bool = False
+    typed: bool = False
 
     def load_config(self) -> ClusterConfig:
         """The configuration of the attached cluster, or else the one that -c and -p select.

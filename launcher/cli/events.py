@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+
 import click
 
 from launcher import history
-from launcher.cli.output import wants_colour
+from launcher.cli.output import print_json, wants_colour
 from launcher.config import ClusterConfig
 from launcher.folders import private
+from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
+from launcher.timeline.render import legend as columns
 from launcher.timeline.render import render
+from launcher.timeline.sentences import EVENT_NAMES, SENTENCES, pattern
 
 
 def show_timeline(
@@ -19,13 +25,62 @@ def show_timeline(
     count: int | None = None,
     follow: bool = False,
     as_json: bool = False,
+    legend: bool = False,
 ) -> None:
     """Prints events of all nodes in one order; the cluster need not run any more.
 
-    count: only this many, the last ones
+    count: only this many, the last ones; a line on standard error says that there are more
     follow: goes on until the cluster has stopped
+    legend: with the names of the columns, and an empty line before each new term
     """
     private.check_readable(config.log_dir, f"the logs folder {config.log_dir}")
     colour = wants_colour()
-    for event in history.events(config, wanted, follow=follow, count=count):
+    if follow:
+        found = history.events(config, wanted, follow=True, count=count)
+    else:
+        found = _last(history.events(config, wanted, follow=False), count)
+    term = 0
+    for number, event in enumerate(found):
+        if legend and number == 0:
+            click.echo(columns())
+        if legend and event.term > term > 0:
+            click.echo()
+        term = max(term, event.term)
         click.echo(event.raw if as_json else render(event, colour=colour))
+
+
+def _last(found: Iterable[Event], count: int | None) -> Iterator[Event]:
+    """The last ones; says on standard error how many were left out."""
+    if count is None:
+        yield from found
+        return
+    kept: deque[Event] = deque(maxlen=count)
+    seen = 0
+    for event in found:
+        seen += 1
+        kept.append(event)
+    if seen > len(kept):
+        click.echo(f"the last {len(kept)} of {seen} events; -n all shows all of them", err=True)
+    yield from kept
+
+
+def list_events(*, as_json: bool) -> None:
+    """Prints the name of every event, and what it says."""
+    told = {name: pattern(SENTENCES[name][-1]) for name in EVENT_NAMES}
+    if as_json:
+        print_json(told)
+        return
+    width = max(map(len, told))
+    for name, said in told.items():
+        click.echo(f"{name:<{width}}  {said}")
+
+
+def warn_of_debug(config: ClusterConfig) -> None:
+    """Says on standard error that events of level `debug` were asked for and are not recorded."""
+    if config.log_level != "debug":
+        click.echo(
+            f"debug events are not recorded: log.level is {config.log_level}. "
+            "`launcher set log-level debug` records them from now on; so does log.level: debug in "
+            "cluster.yaml, from the next `launcher up`",
+            err=True,
+        )

@@ -24,16 +24,29 @@ from node.printable import printable
 
 
 def cluster_for(
-    config: ClusterConfig, nodes: str | None, *, machine: str | None, fresh: bool
+    config: ClusterConfig,
+    nodes: str | None,
+    *,
+    machine: str | None,
+    fresh: bool,
+    timescale: str | None = None,
+    as_in_the_paper: bool = False,
 ) -> Cluster:
     """The cluster that `up` is to start.
 
-    nodes: how many, as the user has typed it
+    nodes, timescale: as the user has typed them
 
     Raises UsageError, ConfigError.
     """
     count = None if nodes is None else parse_node_count(nodes)
-    return Cluster(count, machine=machine, config=config, fresh=fresh)
+    return Cluster(
+        count,
+        machine=machine,
+        config=config,
+        fresh=fresh,
+        timescale=timescale,
+        as_in_the_paper=as_in_the_paper,
+    )
 
 
 def start(cluster: Cluster, timeout: float | None, *, detach: bool, as_json: bool) -> datetime:
@@ -44,7 +57,8 @@ def start(cluster: Cluster, timeout: float | None, *, detach: bool, as_json: boo
     Raises UsageError, and what `Cluster.up` raises.
     """
     begun, asked_at = time.monotonic(), datetime.now()
-    status = cluster.up(positive_timeout(timeout, UP_TIMEOUT_S), detached=detach)
+    timeout_s = positive_timeout(timeout, UP_TIMEOUT_S * cluster.config.patience)
+    status = cluster.up(timeout_s, detached=detach)
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
     for line in cluster.remarks:

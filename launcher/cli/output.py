@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 def wants_colour() -> bool:
     """Whether to print colours: on a terminal, unless NO_COLOR is set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def columns() -> int | None:
+    """How many columns the terminal has; None where the output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_json(value: object) -> None:
@@ -93,13 +99,25 @@ def unanswered_json(kind: str, text_of: bytes, error: str) -> dict[str, object]:
     return {kind: text(text_of), "ok": False, "result": None, "error": error, **nothing}
 
 
+_IDLE = {
+    "killed": "no node is running",
+    "stopped": "no node is running",
+    "started": "every node is running already",
+    "paused": "every node that is running is paused already",
+    "resumed": "no node is paused",
+    "disk of": "no node is running",
+    "snapshot by": "no node is running",
+}
+"""Why a command chose no node, by what it would have done."""
+
+
 def print_chosen(action: str, chosen: Sequence[Chosen], as_json: bool) -> None:
     """Prints which nodes a command chose, and the role of each when it was chosen."""
     if as_json:
         print_json({"action": action, "chosen": chosen})
         return
     if not chosen:
-        click.echo("nothing to do: every targeted node is already in that state", err=True)
+        click.echo(f"nothing to do: {_IDLE.get(action, 'no node was chosen')}", err=True)
     for node in chosen:
         role = node.role or "no role"
         note = f" ({node.note})" if node.note else ""

@@ -64,6 +64,37 @@ class Targets(Word):
         return items
 
 
+class Story(Word):
+    """The name of a story, or a file of the user's own."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """The names; and the shell's own files where none begins so."""
+        items = super().shell_complete(ctx, param, incomplete)
+        return items or [CompletionItem(incomplete, type="file")]
+
+
+class ClockWords(Word):
+    """The words of `clock`: targets, then what their clocks are to do."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """Targets, and after the first the words for a clock too; after such a word, examples of
+        what belongs to it."""
+        from launcher.control.clocks import CLOCK_WORDS, EXAMPLES, split_words
+
+        targets, fault = split_words(ctx.params.get(str(param.name)) or ())
+        if fault:
+            wanted = EXAMPLES[fault[0].lower()][len(fault) - 1 : len(fault)]
+            offered = [word for words in wanted for word in words]
+            return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
+        items = TARGETS.shell_complete(ctx, param, incomplete)
+        words = CLOCK_WORDS if targets else ()
+        return items + [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
 class NodeNumber(click.types.IntParamType):
     """The id of a node, as a number."""
 
@@ -182,16 +213,48 @@ def _events(ctx: click.Context) -> Iterable[str]:
     return EVENT_NAMES
 
 
+def _settings(ctx: click.Context) -> Iterable[str]:
+    from launcher.overrides import CHANGEABLE
+
+    return CHANGEABLE
+
+
+def _values(ctx: click.Context) -> Iterable[str]:
+    """Of the setting before it, where there are few."""
+    key = str(ctx.params.get("key", ""))
+    if key.endswith("level"):
+        return _levels(ctx)
+    return ["on", "off"] if key.endswith(("vote", "hint")) else []
+
+
+def _message_types(ctx: click.Context) -> Iterable[str]:
+    from node.wire import MESSAGE_TYPES
+
+    return MESSAGE_TYPES
+
+
 def _simulated_faults(ctx: click.Context) -> Iterable[str]:
     from launcher.simulation.faults.schedule import FAULTS
 
     return ["all", "none", *FAULTS]
 
 
-def _scenarios(ctx: click.Context) -> Iterable[str]:
-    from launcher.simulation.stage.script import scenarios
+def _stories(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.stage.library import names
 
-    return scenarios()
+    return names()
+
+
+def _planted_bugs(ctx: click.Context) -> Iterable[str]:
+    from launcher.simulation.planted import ALL
+
+    return [bug.key for bug in ALL]
+
+
+def _topics(ctx: click.Context) -> Iterable[str]:
+    from launcher.learn.topics import names
+
+    return names()
 
 
 TARGETS = Targets(_targets, listed=True)
@@ -201,10 +264,16 @@ NODE_NUMBER = NodeNumber()
 PROCESS_NUMBER = ProcessNumber()
 DISK_FAULT = Word(_disk_faults)
 ARM_WORD = Word(_arm_words)
+CLOCK_WORDS = ClockWords(_targets)
 CLUSTER_NAME = Word(_cluster_names)
 MACHINE = Word(_machines)
 SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
-EVENT = Word(_events)
+EVENT = Word(_events, listed=True)
+SETTING = Word(_settings)
+VALUE = Word(_values)
+MESSAGE_TYPE = Word(_message_types)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
-SCENARIO = Word(_scenarios)
+PLANTED_BUG = Word(_planted_bugs)
+STORY = Story(_stories)
+TOPIC = Word(_topics)

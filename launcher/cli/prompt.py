@@ -94,7 +94,7 @@ def summary(status: ClusterStatus) -> str:
 def run(cluster: Cluster) -> int:
     """Reads lines from the terminal until the user leaves; returns the exit status."""
     with _terminal_as_it_was():
-        return _read_lines(Context(attached=cluster))
+        return _read_lines(Context(attached=cluster, at_prompt=True, typed=True))
 
 
 def _read_lines(context: Context) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from unicodedata import category
 
@@ -22,7 +23,7 @@ import click
 from launcher import streams
 from launcher.cli import shell
 from launcher.cli.context import Context
-from launcher.cli.table import ROWS, launcher
+from launcher.cli.table import NOT_AT_PROMPT, ROWS, launcher
 from launcher.client.intake import lines
 from launcher.errors import LauncherError
 
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from launcher.cluster import Cluster
 
 LEAVE = ("quit", "exit", "q")
-_NOT_AT_PROMPT = ("up", "repl", "completion")
+_LEAVES = "`:quit` leaves, as Ctrl-D does"
+MEANT = {"help": "`:help` lists the commands", "?": "`:help` lists the commands", "exit": _LEAVES,
+         "quit": _LEAVES, "q": _LEAVES}  # fmt: skip
+"""Lines that are typed by one who means a command, and what to type instead. They are legal entries
+of some machines, so a script submits them."""
 
 
 def run_line(context: Context, line: str, called: str = "this line") -> int | None:
@@ -48,11 +53,19 @@ def run_line(context: Context, line: str, called: str = "this line") -> int | No
         )
         return 2
     if not line.startswith(":"):
+        word = line.strip().lower()
+        if context.typed and word in MEANT:
+            click.echo(
+                f"{MEANT[word]}. A line without a colon is an entry; to submit this one all the "
+                f"same: :submit {word}",
+                err=True,
+            )
+            return 2
         return shell.run(["submit", "--", line], context)
     try:
         words = shlex.split(line[1:])
     except ValueError as error:
-        shell.report(f"{line}: {error}; quotes come in pairs")
+        shell.report(f"{line}: {error}; quotes come in pairs", context)
         return 2
     if not words:
         return 0
@@ -60,6 +73,11 @@ def run_line(context: Context, line: str, called: str = "this line") -> int | No
         return None
     if words[0] == "help":
         return _help(context, words[1:])
+    if launcher.load(words[0]) is None and not words[0].startswith("-"):
+        near = get_close_matches(words[0], [*names(), "help", *LEAVE], 1)
+        hint = f"; did you mean :{near[0]}?" if near else ";"
+        shell.report(f"no command {words[0]!r}{hint} `:help` lists the commands")
+        return 2
     return shell.run(words, context)
 
 
@@ -70,10 +88,14 @@ def _shown(control: str) -> str:
 
 def _help(context: Context, words: list[str]) -> int:
     if words:
-        return shell.run([words[0], "--help"], context)
+        command = launcher.load(words[0])
+        if command is None:
+            return shell.run([words[0], "--help"], context)
+        click.echo(command.get_help(click.Context(command, info_name=f":{words[0]}")))
+        return 0
     click.echo("A plain line is an entry to submit. Commands:")
     for name, command in launcher.all().items():
-        if name not in _NOT_AT_PROMPT:
+        if name not in NOT_AT_PROMPT:
             click.echo(f"  :{name:<10} {command.get_short_help_str(70)}")
     click.echo("  :help NAME  explains one of them\n  :quit       leaves, as Ctrl-D does")
     return 0
@@ -81,7 +103,7 @@ def _help(context: Context, words: list[str]) -> int:
 
 def names() -> list[str]:
     """The commands that the prompt has."""
-    return [name for name in ROWS if name not in _NOT_AT_PROMPT]
+    return [name for name in ROWS if name not in NOT_AT_PROMPT]
 
 
 # -- from a pipe ----------------------------------------------------------------------------------
@@ -92,7 +114,7 @@ def run_script(cluster: Cluster) -> int:
 
     Raises LauncherError when a reader of standard output leaves before the last line was run.
     """
-    context = Context(attached=cluster)
+    context = Context(attached=cluster, at_prompt=True)
     worst = 0
     numbered = enumerate(lines(0, context.cluster().config.entry_limit_bytes), 1)
     for number, data in numbered:

@@ -42,14 +42,17 @@ def which_cluster(function: _F) -> _F:
     return config(name(function))
 
 
-def row(name: str, text: str) -> Callable[[Callable[..., Any]], click.Command]:
+def row(
+    name: str, text: str, *, cls: type[click.Command] = click.Command
+) -> Callable[[Callable[..., Any]], click.Command]:
     """Makes a command of a function whose first argument is the `Context`.
 
     text: the help; its first sentence is the one in lists of commands
+    cls: the class of the command
     """
 
     def make(function: Callable[..., Any]) -> click.Command:
-        return click.command(name, help=text)(which_cluster(click.pass_obj(function)))
+        return click.command(name, cls, help=text)(which_cluster(click.pass_obj(function)))
 
     return make
 

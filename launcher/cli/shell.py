@@ -14,6 +14,7 @@ No error shows a traceback, unless LAUNCHER_TRACEBACK is set.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -25,7 +26,7 @@ import click
 
 from launcher import streams
 from launcher.cli.context import Context
-from launcher.cli.table import launcher
+from launcher.cli.table import NOT_AT_PROMPT, launcher
 from launcher.errors import LauncherError
 from node.errors import LeekyError
 from node.printable import printable_line
@@ -110,18 +111,19 @@ def run(argv: Sequence[str], context: Context) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        report(_usage(error))
+        report(_usage(error), context)
         return 2
     except LauncherError as error:
-        report(str(error))
+        report(str(error), context)
         return error.exit_status
     except LeekyError as error:
-        report(str(error))
+        report(str(error), context)
         return 1
     except streams.ReaderGone:
         raise
     except OSError as error:
-        report(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        report(said, context)
         return 1
     except Exception as error:
         if os.environ.get("LAUNCHER_TRACEBACK"):
@@ -134,9 +136,25 @@ def run(argv: Sequence[str], context: Context) -> int:
     return result if isinstance(result, int) else 0
 
 
-def report(text: str) -> None:
-    """Prints an error on standard error, in one line."""
+def report(text: str, context: Context | None = None) -> None:
+    """Prints an error on standard error, in one line.
+
+    context: of the command; where a prompt runs it, the text names commands as the prompt has them
+    """
+    if context is not None and context.at_prompt:
+        text = for_prompt(text)
     click.echo(f"launcher: {printable_line(text)}", err=True)
+
+
+def for_prompt(text: str) -> str:
+    """An error's text, with each command of a shell in back quotes as it is typed at the prompt."""
+    text = re.sub(r"`launcher ([\w-]+) --help`", r"`:help \1`", text)
+    text = text.replace("`launcher --help`", "`:help`")
+    return re.sub(
+        r"`launcher ([\w-]+)",
+        lambda found: found[0] if found[1] in NOT_AT_PROMPT else f"`:{found[1]}",
+        text,
+    )
 
 
 def _usage(error: click.ClickException) -> str:
@@ -145,7 +163,11 @@ def _usage(error: click.ClickException) -> str:
     if context is None:
         return said
     if isinstance(error, click.NoSuchOption) and context.info_name in ("submit", "read"):
-        said += f" Put text that begins with a dash after --: {context.info_name} -- TEXT."
+        name = error.option_name
+        said = (
+            f"{name} is no option of {context.info_name}; text that begins with a dash comes after "
+            f"--, as in: {context.info_name} -- '{name}'."
+        )
     ended = said if said.endswith(("?", ".")) else f"{said}."
     return f"{ended} See `{context.command_path} --help`"
 

@@ -19,6 +19,7 @@ ROWS = {
     "up": f"{_COMMANDS}.lifecycle:up",
     "down": f"{_COMMANDS}.lifecycle:down",
     "ps": f"{_COMMANDS}.looking:ps",
+    "log": f"{_COMMANDS}.looking:log",
     "wait": f"{_COMMANDS}.looking:wait",
     "config": f"{_COMMANDS}.looking:config",
     "kill": f"{_COMMANDS}.faults:kill",
@@ -37,16 +38,27 @@ ROWS = {
     "heal": f"{_COMMANDS}.faults:heal",
     "disk": f"{_COMMANDS}.faults:disk",
     "arm": f"{_COMMANDS}.points:arm",
+    "clock": f"{_COMMANDS}.clocks:clock",
+    "drop": f"{_COMMANDS}.steering:drop",
+    "time-out": f"{_COMMANDS}.steering:time_out",
+    "set": f"{_COMMANDS}.steering:set_",
     "submit": f"{_COMMANDS}.entries:submit",
     "read": f"{_COMMANDS}.entries:read",
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
-    "timeline": f"{_COMMANDS}.looking:timeline",
+    "timeline": f"{_COMMANDS}.timeline:timeline",
+    "explain": f"{_COMMANDS}.learning:explain",
+    "why": f"{_COMMANDS}.learning:why_command",
+    "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
+    "lesson": f"{_COMMANDS}.lesson:lesson",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
 """Where each command is, in the order in which the help lists them."""
+
+NOT_AT_PROMPT = ("up", "repl", "completion")
+"""The commands that the prompt does not have."""
 
 
 @click.group(

@@ -80,3 +80,8 @@ class ReadAnswer(_Value, msgspec.Struct, frozen=True, gc=False):
     term: int
     leader: NodeId
     latency_ms: float
+
+
+def encoded(text: str | bytes) -> bytes:
+    """As bytes; surrogates become the bytes that Python decoded them from (see os.fsencode)."""
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

@@ -115,6 +115,10 @@ class Client:
         dropped = finalize(self, _close_all, self._channels)  # without `close`
         dropped.atexit = False
 
+    def keep_pace(self, timeout_s: float, hedge_s: float) -> None:
+        """From the next call on these are its patience with the cluster, and with one node."""
+        self._timeout_s, self._hedge_s = timeout_s, hedge_s
+
     # -- entries ---------------------------------------------------------------------------------
 
     def submit(self, command: bytes, *, timeout_s: float | None = None) -> Submitted:

@@ -14,11 +14,13 @@ from pathlib import Path
 from launcher import forked
 from launcher.client.answers import Submitted
 from launcher.client.client import Client
+from launcher.client.route import HEDGE_S
 from launcher.client.sockets import Sockets
 from launcher.client.unanswered import NoAnswer
 from launcher.config import ClusterConfig
 from launcher.control import asking
 from launcher.folders import lock, runtime_files
+from launcher.overrides import with_texts
 
 
 class SharedClient:
@@ -26,6 +28,8 @@ class SharedClient:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._settings_seen = 0
+        """when the settings were written by which the client waits"""
         self._made: tuple[Client, Path] | None = None
         """The client, and the folder of the sockets that it uses."""
         forked.tell_children(self)
@@ -34,12 +38,27 @@ class SharedClient:
         """The client of the cluster as it runs now. Raises NotRunning, as `asking.running`."""
         made = self._made
         if made is not None and _still_runs(config, made[1]):
+            self._keep_pace(config, made)
             return made[0]
         runtime_dir = asking.runtime_dir(config)
         with self._lock:
             if self._made is None or self._made[1] != runtime_dir:
                 self._made = _client_of(config, runtime_dir), runtime_dir
+                self._settings_seen = 0
+            self._keep_pace(config, self._made)
             return self._made[0]
+
+    def _keep_pace(self, config: ClusterConfig, made: tuple[Client, Path]) -> None:
+        """The client waits as long as the timers that are in force now make it necessary."""
+        client, runtime_dir = made
+        try:
+            written_at = (runtime_dir / runtime_files.SETTINGS_FILE).stat().st_mtime_ns
+        except OSError:
+            return
+        if written_at != self._settings_seen:
+            now = with_texts(config, runtime_files.settings_in(runtime_dir))
+            client.keep_pace(now.answer_timeout_s, HEDGE_S * now.patience)
+            self._settings_seen = written_at
 
     def close(self) -> None:
         """Ends the connections; `get` makes others. A call that waits raises UsageError."""
@@ -67,7 +86,8 @@ def _still_runs(config: ClusterConfig, runtime_dir: Path) -> bool:
 def _client_of(config: ClusterConfig, runtime_dir: Path) -> Client:
     return Client(
         Sockets(config, runtime_dir),
-        timeout_s=config.client_timeout_s,
+        timeout_s=config.answer_timeout_s,
+        hedge_s=HEDGE_S * config.patience,
         max_entry_bytes=config.entry_limit_bytes,
         idle_s=config.session_timeout_s / 2,
         resend=partial(_resend, config),
@@ -76,5 +96,7 @@ def _client_of(config: ClusterConfig, runtime_dir: Path) -> Client:
 
 def _resend(config: ClusterConfig, error: NoAnswer, timeout_s: float | None) -> list[Submitted]:
     """As `Client.resend`, wherever the cluster runs by now, and in whichever process this is."""
-    with _client_of(config, asking.runtime_dir(config)) as client:
+    runtime_dir = asking.runtime_dir(config)
+    now = with_texts(config, runtime_files.settings_in(runtime_dir))
+    with _client_of(now, runtime_dir) as client:
         return client.resend(error, timeout_s=timeout_s)

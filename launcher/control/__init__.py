@@ -7,6 +7,7 @@ Both ends use these modules: a command, to ask; the supervisor, to understand an
     spec         what a launcher tells the supervisor that it starts, and the one reply to that
     targets      TARGET and SPEC: the words by which a command chooses nodes (pure)
     disks        FAULT: the words for the fault of a disk (pure)
+    clocks       FAULT: the words for the fault of a clock (pure)
     status       the state of a cluster and of its nodes: what `ps` shows
     readiness    waits until a cluster serves, and says what is wrong with it
     divergence   which machines have given other answers than the rest, and since which entry (pure)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from launcher.config import ClusterConfig
 from launcher.control import requests
 from launcher.control.requests import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut
-from launcher.folders import lock
+from launcher.folders import lock, runtime_files
 from launcher.folders.ownership import Running
 
 LISTEN_PATIENCE_S = 2.0
@@ -46,8 +47,12 @@ def runtime_dir(config: ClusterConfig) -> Path:
     return running(config).runtime_dir
 
 
-def ask(config: ClusterConfig, request: Request, timeout_s: float) -> Reply:
+def ask(
+    config: ClusterConfig, request: Request, timeout_s: float, *, at_pace: bool = False
+) -> Reply:
     """Asks the supervisor; one that is just starting is given a moment to listen.
+
+    at_pace: the answer waits for elections, so it may take longer where the timers are slow
 
     Raises NotRunning, LauncherError when it cannot be reached, or is stopped and nothing was asked
     of it, TimedOut when it is stopped or hangs after that, and what it answers.
@@ -58,8 +63,9 @@ def ask(config: ClusterConfig, request: Request, timeout_s: float) -> Reply:
         path = found.runtime_dir / requests.CONTROL_SOCKET
         if found.process.is_stopped():
             raise LauncherError(_stopped(found))
+        patience = _patience(found) if at_pace else 1.0
         try:
-            return requests.call(path, request, timeout_s, _watch(found, path))
+            return requests.call(path, request, timeout_s * patience, _watch(found, path))
         except NotRunning:
             if path.exists():
                 raise
@@ -69,6 +75,14 @@ def ask(config: ClusterConfig, request: Request, timeout_s: float) -> Reply:
                     "`launcher down` ends the cluster"
                 ) from None
         time.sleep(_POLL_S)
+
+
+def _patience(found: Running) -> float:
+    """That of the settings in force; see `ClusterConfig.patience`."""
+    text = runtime_files.settings_in(found.runtime_dir).get("timescale", "1")
+    with suppress(ValueError):
+        return max(1.0, float(text))
+    return 1.0
 
 
 def _watch(found: Running, path: Path) -> Callable[[], None]:

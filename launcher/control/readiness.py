@@ -34,17 +34,17 @@ class Remark:
 def goal(
     *, leader: bool, commit: int | None, converged: bool
 ) -> tuple[Callable[[ClusterStatus], bool], str]:
-    """Whether all of it is so in a status, and what is missing while it is not, for `wait`.
+    """Whether all of it is so in a status, and what there was not when it never was, for `wait`.
 
     What is asked of a status raises LauncherError when nodes are to converge and have diverged.
     """
     wanted = []
     if commit is not None:
-        wanted.append(f"index {commit} to be committed")
+        wanted.append(f"index {commit} was not committed")
     if converged:
-        wanted.append("every member to have the same log")
+        wanted.append("not every member got and applied the whole log")
     if leader or not wanted:
-        wanted.insert(0, "leader")
+        wanted.insert(0, "no leader")
 
     def reached(status: ClusterStatus) -> bool:
         if converged:
@@ -63,7 +63,7 @@ def wait(
 ) -> ClusterStatus:
     """Waits until it is reached; returns the status in which it was.
 
-    what: what is missing as long as it is not reached, as in "no {what}"
+    what: what to report when it is not reached, as in "no leader"
 
     Raises TimedOut, and LauncherError as soon as too few nodes are up and about to come up.
     """
@@ -78,8 +78,12 @@ def wait(
         time.sleep(_POLL_S)
 
 
-def wait_until_up(ask: Ask, timeout_s: float) -> tuple[ClusterStatus, list[str]]:
+def wait_until_up(
+    ask: Ask, timeout_s: float, patience: float = 1.0
+) -> tuple[ClusterStatus, list[str]]:
     """Waits until a quorum serves, and then at most `PATIENCE_S` longer until all nodes are well.
+
+    patience: how many times as long, for a cluster whose timers are slow
 
     Returns the status, and what is not well, one line for each such node. Raises as `wait` does
     when no quorum comes to serve.
@@ -91,15 +95,15 @@ def wait_until_up(ask: Ask, timeout_s: float) -> tuple[ClusterStatus, list[str]]
         now = time.monotonic()
         if status.served:
             if patience_ends is None:
-                patience_ends = min(deadline, now + PATIENCE_S)
+                patience_ends = min(deadline, now + PATIENCE_S * patience)
             found = list(remarks(status, restarting))
             if now >= patience_ends or not any(remark.passes for remark in found):
                 return status, [remark.text for remark in found]
         else:
             patience_ends = None
-            _check_possible(status, restarting, "leader")
+            _check_possible(status, restarting, "no leader")
             if now > deadline:
-                raise _late(status, "leader", timeout_s)
+                raise _late(status, "no leader", timeout_s)
         time.sleep(_POLL_S)
 
 
@@ -193,9 +197,22 @@ def _check_possible(status: ClusterStatus, restarting: list[NodeId], what: str) 
         if strangers or status.may_become_quorum(coming):
             return
         said = counted(status.membership, coming, "are up")
-    raise LauncherError(f"no {what}: {said}; {status.missing()}")
+    raise LauncherError(f"{what}: {said}; {status.missing()}")
 
 
 def _late(status: ClusterStatus, what: str, timeout_s: float) -> TimedOut:
-    missing = status.missing()
-    return TimedOut(f"no {what} in {timeout_s:g} s" + (f"; {missing}" if missing else ""))
+    reasons = "; ".join(filter(None, (status.missing(), _behind(status))))
+    return TimedOut(f"{what} in {timeout_s:g} s" + (f"; {reasons}" if reasons else ""))
+
+
+def _behind(status: ClusterStatus) -> str:
+    """The members that are up and have not applied the leader's whole log, while there is one."""
+    if status.leader is None:
+        return ""
+    last = status.node(status.leader).last_index
+    members = [node for node in status.up if status.is_member(node.id) and not node.hangs]
+    return ", ".join(
+        f"n{node.id} has applied {node.applied_index} of {last} entries"
+        for node in members
+        if node.applied_index < last
+    )

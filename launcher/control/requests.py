@@ -4,6 +4,7 @@
 `multiprocessing.connection` (a length of four bytes), each a JSON object. A request names its `op`:
 
     status                              {"ok": true, "status": {...}, "restarting": [3]}
+    log {nodes, first_index, count}     {"ok": true, "logs": {"1": {...}}}
     kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
     stop, pause, resume, snapshot {targets}
     start {targets, other_machine_code}
@@ -13,9 +14,14 @@
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     links {faults}
     heal
+    set {key, value}                    {"ok": true, "changed": {"key", "before", "after", ...}}
+    time-out {targets}                  {"ok": true, "chosen": [...]}
+    drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
+    drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
     points                              {"ok": true, "points": [{"point", "nodes", ...}]}
+    clock {targets, change}             {"ok": true, "chosen": [...]}
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -38,9 +44,18 @@ from typing import TypeAlias
 
 import msgspec
 
+from launcher import overrides
+from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
 from launcher.control.points import PointRow, check_point, check_terms
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
+from launcher.control.steering import (
+    MOST_VALUE_CHARACTERS,
+    SettingChange,
+    check_count,
+    parse_message_type,
+    split_link,
+)
 from launcher.control.targets import shown
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.settings import MAX_NODES
@@ -59,12 +74,26 @@ node several times."""
 _BUSY_PAUSE_S = 0.05
 """So long who finds the supervisor busy waits before it asks again."""
 
+MOST_LOG_ENTRIES = 1000
+"""No request asks for more entries of each log."""
+
 MOST_LINK_FAULTS = 4096
 """More than four for each direction of each link of the largest cluster."""
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
     """How is everybody?"""
+
+
+class AskLogs(msgspec.Struct, frozen=True, tag_field="op", tag="log"):
+    """What is in the logs of these nodes, from `first_index` on? No more entries than `count`.
+
+    A node that does not run, is paused or hangs is not in the answer.
+    """
+
+    nodes: list[NodeId]
+    first_index: int
+    count: int
 
 
 class Kill(msgspec.Struct, frozen=True, tag_field="op", tag="kill"):
@@ -156,7 +185,7 @@ class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
 
 
 class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
-    """Mend every link."""
+    """Mend every link and every clock."""
 
 
 class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
@@ -178,12 +207,45 @@ class ListPoints(msgspec.Struct, frozen=True, tag_field="op", tag="points"):
     """Which points are there, and how often was each reached?"""
 
 
+class SetClocks(msgspec.Struct, frozen=True, tag_field="op", tag="clock"):
+    """Change what moves the clocks of nodes."""
+
+    targets: list[str]
+    change: ClockChange
+
+
+class ChangeSetting(msgspec.Struct, frozen=True, tag_field="op", tag="set"):
+    """Change one setting while the cluster runs: `key` and `value` as text."""
+
+    key: str
+    value: str
+
+
+class TimeOutNodes(msgspec.Struct, frozen=True, tag_field="op", tag="time-out"):
+    """Have the election timers of nodes fire now."""
+
+    targets: list[str]
+
+
+class DropMessages(msgspec.Struct, frozen=True, tag_field="op", tag="drop"):
+    """Lose the next `count` messages of a type on the link `A>B`."""
+
+    link: str
+    type: str
+    count: int = 1
+
+
+class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
+    """What is still to be lost by its type?"""
+
+
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
     """Take the cluster down."""
 
 
 Request: TypeAlias = (
     AskStatus
+    | AskLogs
     | Kill
     | StopNodes
     | StartNodes
@@ -201,6 +263,11 @@ Request: TypeAlias = (
     | SetDisks
     | Arm
     | ListPoints
+    | ChangeSetting
+    | TimeOutNodes
+    | DropMessages
+    | AskDrops
+    | SetClocks
     | Down
 )
 
@@ -220,9 +287,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     busy: bool = False
     chosen: list[Chosen] = []
     status: ClusterStatus | None = None
+    logs: dict[NodeId, wire.LogPart] = {}
     restarting: list[NodeId] = []
     groups: list[list[NodeId]] = []
     handed_over: HandedOver | None = None
+    changed: SettingChange | None = None
+    drops: list[wire.Drop] = []
     unconfirmed: list[NodeId] = []
     points: list[PointRow] = []
 
@@ -236,6 +306,8 @@ def check(request: Request) -> None:
     Whom the targets mean is not looked at here: that takes the cluster
     (`launcher/control/targets.py`)."""
     match request:
+        case AskLogs(nodes, first_index, count):
+            _check_logs(nodes, first_index, count)
         case Kill(_, name):
             parse_signal(name)
         case AddNodes(count):
@@ -243,6 +315,15 @@ def check(request: Request) -> None:
                 raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
         case Partition(spec):
             _check_length("a partition", len(spec))
+        case ChangeSetting(key, value):
+            overrides.key_of(key)
+            if len(value) > MOST_VALUE_CHARACTERS:
+                raise UsageError(f"{key} has no value of {len(value)} characters")
+        case DropMessages(link, kind, count):
+            _check_length("a link", len(link))
+            split_link(link)
+            parse_message_type(kind)
+            check_count(count)
         case SetLinks(asked):
             _check_links(asked)
         case SetDisks(_, fault):
@@ -251,10 +332,21 @@ def check(request: Request) -> None:
         case Arm(_, point, terms):
             check_point(point)
             check_terms(terms)
+        case SetClocks(_, change):
+            check_change(change)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])
     _check_length("the targets", sum(len(target) + 1 for target in targets))
+
+
+def _check_logs(nodes: list[NodeId], first_index: int, count: int) -> None:
+    if len(nodes) > MAX_NODES:
+        raise UsageError(f"log takes at most {MAX_NODES} nodes, not {len(nodes)}")
+    if not 1 <= first_index < 1 << 63:
+        raise UsageError(f"the first entry of a log has index 1: --from takes no {first_index}")
+    if not 1 <= count <= MOST_LOG_ENTRIES:
+        raise UsageError(f"log shows 1 to {MOST_LOG_ENTRIES} entries at a time, not {count}")
 
 
 def _check_length(what: str, characters: int) -> None:

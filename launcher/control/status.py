@@ -10,7 +10,7 @@ quorum is up: `ClusterStatus` has the membership in force, and every such questi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -21,10 +21,29 @@ from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import Membership, NodeId
 
 NodeState: TypeAlias = Literal["up", "paused", "down", "failed"]
-Role: TypeAlias = Literal["leader", "follower", "candidate", "learner"]
+Role: TypeAlias = Literal["leader", "follower", "pre-candidate", "candidate", "learner"]
 
 TO_BE_RESTARTED = "to be restarted"
 """The reason of a node that is down begins so when its supervisor is about to start it again."""
+
+
+class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a leader believes of one peer.
+
+    mode: `probe` (it looks for where the logs agree), `replicate` (it sends entries as they come),
+        or `snapshot` (it sends one, since its log has no longer what the peer needs)
+    in_flight, in_flight_bytes: messages that are sent and not acknowledged, and their entries'
+        bytes; of a snapshot, the bytes that the peer has not acknowledged yet
+    heard_s: seconds since it last replied in this term; null: it has not
+    """
+
+    id: NodeId
+    next_index: int
+    match_index: int
+    mode: str
+    in_flight: int
+    in_flight_bytes: int
+    heard_s: float | None
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +62,17 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     about to lose it, and what the change of the membership that
         it is in waits for (`launcher/supervisor/changes.py`); empty for a voter that is in no
         change
+    clock: what moves its clocks by an operator's order (`launcher/control/clocks.py`), or empty
     snapshot: why its last attempt to take a snapshot failed; empty if it did not
     slowest_apply_s, slowest_query_s: the longest that one took in this life; several entries that
         came together may count as one
+    voted_for: the node that it has given its vote of this term to
+    election_in_s: until its election timeout, below 0 when it is due; null: it leads, or does not
+        answer
+    leader_heard_s: since it last heard a leader; null: it leads, has heard none, or does not answer
+    peers: what it believes of each peer, if it leads and answers
+    cut_off_from: the nodes to which no message of its own gets, nor any of theirs to it
+    cannot_send_to, cannot_hear: those for which only one of the two holds
     diverged: how its machine differs from other nodes' (`launcher/control/divergence.py`); null if
     it
         does not, as far as is known
@@ -70,6 +97,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     reason: str = ""
     disk: str = ""
+    clock: str = ""
     change: str = ""
     responding: bool = True
     last_answer_s: float | None = None
@@ -77,6 +105,13 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     slowest_apply_s: float | None = None
     slowest_query_s: float | None = None
     diverged: Divergence | None = None
+    voted_for: NodeId | None = None
+    election_in_s: float | None = None
+    leader_heard_s: float | None = None
+    peers: list[PeerStatus] = []
+    cut_off_from: list[NodeId] = []
+    cannot_send_to: list[NodeId] = []
+    cannot_hear: list[NodeId] = []
     points: str = ""
 
     @property
@@ -298,7 +333,44 @@ def with_word_of(node: NodeStatus, said: wire.Status, *, answers: bool) -> NodeS
         commit_index=said.commit_index,
         applied_index=said.applied_index,
         snapshot_index=said.snapshot_index,
+        voted_for=said.voted_for,
     )
+
+
+def with_timers_of(node: NodeStatus, said: wire.Status) -> NodeStatus:
+    """The node, with what is only true at the moment when it is said."""
+    return msgspec.structs.replace(
+        node,
+        election_in_s=said.election_in_s,
+        leader_heard_s=said.leader_heard_s,
+        peers=[PeerStatus(**msgspec.structs.asdict(peer)) for peer in said.peers],
+    )
+
+
+def with_cuts(nodes: Sequence[NodeStatus], faults: Iterable[wire.LinkFault]) -> list[NodeStatus]:
+    """The nodes, each with those that these faults of links cut it off from."""
+    ids = {node.id for node in nodes}
+    cut = {(fault.source, fault.target) for fault in faults if fault.cut}
+
+    def among(node_id: NodeId, sends: bool, hears: bool) -> list[NodeId]:
+        """Those for which exactly this is cut."""
+        return sorted(
+            other
+            for other in ids - {node_id}
+            if ((node_id, other) in cut, (other, node_id) in cut) == (sends, hears)
+        )
+
+    return [
+        msgspec.structs.replace(
+            node,
+            cut_off_from=among(node.id, True, True),
+            cannot_send_to=among(node.id, True, False),
+            cannot_hear=among(node.id, False, True),
+        )
+        if cut
+        else node
+        for node in nodes
+    ]
 
 
 def cluster_status(

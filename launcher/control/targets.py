@@ -35,10 +35,15 @@ Action: TypeAlias = Literal[
     "resume",
     "snapshot",
     "partition",
+    "log",
     "disk",
     "disk ok",
     "arm",
     "arm off",
+    "time-out",
+    "drop",
+    "clock",
+    "clock ok",
 ]
 
 _MOST_DIGITS = 9
@@ -169,13 +174,15 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if not node.running]
         case "pause" | "snapshot":
             return status.up
-        case "transfer":
+        case "transfer" | "time-out":
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
-        case "kill" | "stop" | "disk" | "arm":
+        case "kill" | "stop" | "disk" | "clock" | "arm":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "disk ok" | "arm off":
+        case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop":
+            return status.nodes
+        case "disk ok" | "clock ok" | "arm off":
             return status.nodes
 
 
@@ -190,11 +197,16 @@ _IDLE = {
     "pause": "no node is running that is not paused",
     "resume": "no node is paused",
     "snapshot": "no node is running that is not paused",
+    "log": "there is no node",
     "partition": "the other groups have taken every node",
     "disk": "no node is running",
     "disk ok": "there is no node",
     "arm": "no node is running",
     "arm off": "there is no node",
+    "time-out": "no other node is up",
+    "drop": "there is no node",
+    "clock": "no node is running",
+    "clock ok": "there is no node",
 }
 
 
@@ -210,7 +222,8 @@ def _choose(
     if action == "transfer" and word in _SEVERAL:
         raise UsageError(f"transfer {word}: one node leads; transfer takes an id, follower, random")
     if word == "leader":
-        return [_leader(status.nodes if action == "transfer" else among, status)]
+        may_lead = action in ("transfer", "time-out")
+        return [_leader(status.nodes if may_lead else among, status)]
     if not among and word == "all":
         return []  # it is so already: no reason to fail
     if not among:

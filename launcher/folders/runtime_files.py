@@ -2,9 +2,10 @@
 
     owner.json        for which data folder it was made, and by which process; written first
     processes.json    the nodes' processes; written anew with each start of a node
+    settings.json     the settings that are in force; written anew when one is changed
     control.sock, node-N.sock, and what multiprocessing makes
 
-The two files are sealed (`launcher/folders/sealed.py`): one that is damaged says nothing.
+The files are sealed (`launcher/folders/sealed.py`): one that is damaged says nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from launcher.folders import sealed
 from launcher.folders.ownership import FolderId, NodeProcesses, Owner, RuntimeSeen
 from launcher.folders.process_identity import ProcessRecord
@@ -25,8 +28,15 @@ from node.raft.messages import NodeId
 
 OWNER_FILE = "owner.json"
 PROCESSES_FILE = "processes.json"
+SETTINGS_FILE = "settings.json"
 _LARGEST_FILE = 1 << 16
 _T = TypeVar("_T")
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Settings by the keys of cluster.yaml, as text (`launcher/overrides.py`)."""
+
+    texts: dict[str, str]
 
 
 def assign(
@@ -47,6 +57,24 @@ def record(folder: RuntimeFolder, nodes: Mapping[NodeId, ProcessRecord]) -> None
     """Writes down which processes are the nodes'. Raises OSError."""
     listed = sealed.seal(NodeProcesses(dict(nodes)))
     sealed.replace(folder.path / PROCESSES_FILE, listed, durable=False)
+
+
+def publish(folder: RuntimeFolder, texts: Mapping[str, str]) -> None:
+    """Writes down which settings are in force. Raises OSError."""
+    settings = sealed.seal(Settings(dict(texts)))
+    sealed.replace(folder.path / SETTINGS_FILE, settings, durable=False)
+
+
+def settings_in(path: Path) -> dict[str, str]:
+    """The settings in force by settings.json; none when it cannot be understood."""
+    descriptor = _open(path)
+    if descriptor is None:
+        return {}
+    try:
+        settings = _read(descriptor, SETTINGS_FILE, Settings)
+        return {} if settings is None else settings.texts
+    finally:
+        os.close(descriptor)
 
 
 def look(path: Path) -> RuntimeSeen | None:

@@ -1,45 +1,43 @@
-"""The clock of a simulated process, which may run fast or slow."""
+"""The clocks of a simulated process: what `node/faults/clocks.py` says, in simulated time."""
 
 from __future__ import annotations
+
+import msgspec
+
+from node.faults.clocks import TRUE, Clock, bumped
+from node.wire import ClockFault
 
 EPOCH_NS = 1_000_000_000 * 10**9
 """What the wall clocks show, in nanoseconds, when a simulation begins."""
 
 
-class Clock:
-    """A monotonic clock that may run fast or slow, and a wall clock that may be wrong besides.
+class SimulatedClock(Clock):
+    """The monotonic clock of a node, through all its lives, and with it the wall clock.
 
-    Every `now` is simulated time, in seconds; what the clock shows is in seconds of its own.
-
-    rate: how many of its own seconds pass in a simulated one
-    wall_offset_s: by how much the wall clock is ahead
+    Every `now` is simulated time, in seconds.
     """
 
-    __slots__ = (
-        "_since",
-        "_then",
-        "rate",
-        "wall_offset_s",
-    )
+    __slots__ = ("_wall",)
 
     def __init__(self) -> None:
-        self.rate = 1.0
-        self.wall_offset_s = 0.0
-        self._since = 0.0
-        self._then = 0.0
-
-    def read(self, now: float) -> float:
-        """What the monotonic clock shows."""
-        return self._then + (now - self._since) * self.rate
-
-    def when(self, shows: float) -> float:
-        """The simulated time at which the monotonic clock will show that."""
-        return self._since + (shows - self._then) / self.rate
+        super().__init__()
+        self._wall = Clock()
 
     def wall_ns(self, now: float) -> int:
         """What the wall clock shows, in nanoseconds."""
-        return EPOCH_NS + int((self.read(now) + self.wall_offset_s) * 1e9)
+        return EPOCH_NS + int(self._wall.read(now) * 1e9)
 
-    def run_at(self, rate: float, now: float) -> None:
-        """Changes the rate from now on."""
-        self._then, self._since, self.rate = self.read(now), now, rate
+    def move(self, fault: ClockFault, now: float, *, wall_by_s: float = 0.0) -> None:
+        """From now on the monotonic clock has this fault. The wall clock runs at the same rate,
+        once it has made a step of its own.
+
+        wall_by_s: that step, in seconds
+        """
+        self.set(fault, now)
+        rate = msgspec.structs.replace(self._wall.fault, rate=fault.rate)
+        self._wall.set(bumped(rate, wall_by_s), now)
+
+    def run_true(self, now: float) -> None:
+        """Nothing moves the clocks any more. The wall clock stays as wrong as it is."""
+        self.set(TRUE, now)
+        self._wall.set(TRUE, now)

@@ -37,6 +37,7 @@ from launcher.simulation.situation import ELECTION_TIMEOUT_S, Situation
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import NodeId
+from node.wire import ClockFault
 
 
 class LogEvent(Protocol):
@@ -198,14 +199,14 @@ class Liveness:
         hasty = next(node for node in self._wait.alive if node is not leader)
         self._note("leader.killed", leader=leader.node_id, hasty=hasty.node_id)
         self._deafen("hasty", hasty.node_id, self._operator.nodes)
-        hasty.clock.run_at(4.0, self._time.now)
+        hasty.clock.move(ClockFault(rate=4.0), self._time.now)
         hasty.arm_timer()
         self._time.run_until(self._time.now + ELECTION_TIMEOUT_S)
         leader.crash(power=False, reason="killed")
         self._commit(
             self._time.now + SETTLE_S, f"while n{hasty.node_id} asks for votes all the time"
         )
-        hasty.clock.run_at(1.0, self._time.now)
+        hasty.clock.run_true(self._time.now)
         self._links.mend("hasty")
         leader.start()
         self._recover("once no node campaigns all the time")

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from launcher.folders import lives
-from launcher.simulation.clock import Clock
+from launcher.simulation.clock import SimulatedClock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.disk_work import DiskWork, Done, SimulatedFork
 from launcher.simulation.network import Connection, ServerEnd, SimulatedLinks, Time
@@ -66,7 +66,7 @@ class SimulatedNode(Waiting):
         self.epoch = 0
         self.server: Server | None = None
         self.withheld = False
-        self.clock = Clock()
+        self.clock = SimulatedClock()
         self.disk = SimulatedDisk(situation.rng(f"disk {node_id}"), keeps_history=False)
         self.data = NodeData(node_id, CLUSTER_ID, self.disk)
         self.points = SimulatedPoints(self, situation.rng(f"points {node_id}"))
@@ -385,7 +385,7 @@ class SimulatedNode(Waiting):
         """When the server's deadline comes, by the node's own clock; in simulated seconds."""
         if self.server is None:
             return math.inf
-        return self.clock.when(self.server.deadline) + 1e-7
+        return self.clock.when(self.server.deadline, self.time.now) + 1e-7
 
     act = _schedule_pump
 

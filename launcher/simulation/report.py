@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -25,6 +26,10 @@ EVENTS_OF_A_NODE = 6
 
 UNREMARKABLE = ("applied.digest", "leader.heard")
 """Events that are not shown, because others tell more."""
+
+
+Command: TypeAlias = Callable[[Options, int], str]
+"""Options and a seed to the command that repeats the run."""
 
 
 class Shrunk(msgspec.Struct, frozen=True):
@@ -122,8 +127,14 @@ def last_events(options: Options, seed: int) -> list[str]:
     return [text for _, text in sorted(item for queue in kept.values() for item in queue)]
 
 
-def describe_failure(options: Options, outcome: Outcome, shrunk: Shrunk | None) -> Iterator[str]:
-    """The report, line by line."""
+def describe_failure(
+    options: Options, outcome: Outcome, shrunk: Shrunk | None, again: Command | None = None
+) -> Iterator[str]:
+    """The report, line by line.
+
+    again: gives the command that repeats a run; None for `command`
+    """
+    again = again or command
     failure = outcome.failure
     assert failure is not None, "only a failure is reported"
     yield f"seed {outcome.seed} breaks {failure.broken} at {failure.at_s:.3f} s (simulated):"
@@ -143,15 +154,22 @@ def describe_failure(options: Options, outcome: Outcome, shrunk: Shrunk | None) 
     for line in last_events(told, outcome.seed):
         yield f"  {line}"
     yield ""
-    yield f"again:   {command(options, outcome.seed)}"
+    yield f"again:   {again(options, outcome.seed)}"
     if shrunk is not None and shrunk.options != options:
-        yield f"smaller: {command(shrunk.options, outcome.seed)}"
+        yield f"smaller: {again(shrunk.options, outcome.seed)}"
 
 
-def command(options: Options, seed: int) -> str:
-    """The command that repeats this run."""
-    default = Options()
-    words = ["launcher", "simulate", "--seed", str(seed)]
+def command(
+    options: Options, seed: int, *, planted: str = "", default: Options | None = None
+) -> str:
+    """The command that repeats this run.
+
+    planted: the key of a planted bug, or nothing
+    default: the options that the command has without being told
+    """
+    default = default or Options()
+    words = ["launcher", "simulate", *(["--plant", planted] if planted else [])]
+    words += ["--seed", str(seed)]
     if options.nodes != default.nodes:
         words += ["--nodes", str(options.nodes)]
     words += ["--time", write_duration(options.time_s)]

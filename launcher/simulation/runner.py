@@ -96,12 +96,14 @@ def search(
     *,
     executor: Executor | None = None,
     workers: int = 1,
+    piece: Callable[[Options, int, int], list[Outcome]] | None = None,
     progress: Callable[[Tally], None] = lambda tally: None,
 ) -> Tally:
     """Simulates the seeds from `first` to `last`, until one fails.
 
     executor: runs the pieces of work; None for this process
     workers: how many pieces the executor can run at a time
+    piece: what the executor runs for each piece of work; None for `run_seeds`
     progress: called whenever the tally has changed
     """
     tally = Tally()
@@ -122,7 +124,7 @@ def search(
             if start is None:
                 break
             end = min(start + size - 1, last)
-            pending[executor.submit(run_seeds, options, start, end)] = start
+            pending[executor.submit(piece or run_seeds, options, start, end)] = start
         if not pending:
             return tally
         done, _ = wait(pending, return_when=FIRST_COMPLETED)

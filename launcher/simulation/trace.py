@@ -64,7 +64,7 @@ class Trace:
         state = node.server.state
         fields = {"to": peer, "message": describe(message)}
         self._put(
-            now, t, node.node_id, node.life, state.current_term, state.role.value,
+            now, t, node.node_id, node.life, state.current_term, state.role_name,
             state.commit_index, "debug", "message.sent", fields,
         )  # fmt: skip
 

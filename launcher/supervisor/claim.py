@@ -34,6 +34,7 @@ from launcher.folders.ownership import SupervisorRecord
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.records import Change, ClusterRecord
 from launcher.folders.runtime import RuntimeFolder
+from launcher.overrides import texts_of
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
 
@@ -52,6 +53,7 @@ class Claim:
         self._logs: int | None = None
         self._runtime = runtime
         self._unsaved = False
+        self._settings = texts_of(config)
         self.runtime_dir = runtime.path
         self.healed: list[str] = []
         self.warnings: list[str] = []
@@ -192,6 +194,11 @@ class Claim:
         """
         runtime_files.record(self._runtime, nodes)
 
+    def publish(self, config: ClusterConfig) -> None:
+        """Writes down which settings are in force, for whoever uses the cluster. Raises OSError."""
+        self._settings = texts_of(config)
+        runtime_files.publish(self._runtime, self._settings)
+
     @property
     def holds(self) -> bool:
         """The data is still ours: nobody has moved or removed its folder from under us."""
@@ -242,6 +249,7 @@ class Claim:
         """
         config, me = self._config, ProcessRecord.of(os.getpid())
         runtime_files.assign(self._runtime, self._held.folder, config.data_dir, me)
+        runtime_files.publish(self._runtime, self._settings)
         self._supervisor = SupervisorRecord(
             folder=self._held.folder,
             pid=me.pid,

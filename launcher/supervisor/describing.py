@@ -8,7 +8,7 @@ import msgspec
 
 from launcher.control.disks import ailment, with_folder_gone
 from launcher.control.divergence import Divergence
-from launcher.control.status import NodeStatus, with_word_of
+from launcher.control.status import NodeStatus, with_timers_of, with_word_of
 from launcher.folders.ownership import FolderId
 from launcher.supervisor.processes import Node
 
@@ -34,6 +34,7 @@ def describe(
         restarts=node.lifecycle.restarts,
         reason=reason,
         disk=ailment(node.disk.fault, False),
+        clock=str(node.clocks),
         points=node.points.in_words(),
         responding=False,
         diverged=diverged,
@@ -56,9 +57,12 @@ def describe(
     cpu, rss = process.measure() or (None, None)
     now = time.monotonic()
     silent_s = now - process.heard_at
+    responds = answers and described.state == "up" and silent_s < RESPONDS_WITHIN_S
+    if said is not None and responds:
+        described = with_timers_of(described, said)
     return msgspec.structs.replace(
         described,
-        responding=answers and described.state == "up" and silent_s < RESPONDS_WITHIN_S,
+        responding=responds,
         last_answer_s=round(silent_s, 3) if answers else None,
         pid=process.pid,
         uptime_s=round(now - process.started_at, 3),

@@ -1,15 +1,16 @@
 """What the nodes are told of the faults in force, and how it is known that they have heard it.
 
-An order replaces the one before it at the same port of a node: the links, or the disk. A node that
-starts gets its orders again. A node confirms with its next status, which names the faults in force
-there (`node/faults/in_force.py`).
+An order replaces the one before it at the same port of a node: the links, the disk, or the clocks.
+A node that starts gets its orders again. A node confirms with its next status, which names the
+faults in force there (`node/faults/in_force.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from launcher.supervisor.clocks import OrderedClocks
 from launcher.supervisor.injections import Injections
 from launcher.supervisor.points import struck
 from launcher.supervisor.processes import HEALTHY_DISK, Node
@@ -41,13 +42,15 @@ class Faults:
         self.links = wire.SetFaults([])
         """the order for all links, which every node has"""
 
-    def orders_for(self, node: Node) -> list[wire.ToNode]:
-        """What a node is told when it starts."""
+    def orders_for(self, node: Node, told: wire.NodeConfig) -> list[wire.ToNode]:
+        """What a node is told when it starts. told: what its process has been told already"""
         orders: list[wire.ToNode] = []
         if node.disk.fault is not None:
             orders.append(node.disk)
         if self.links.faults:  # they may have changed since the node's config was written
             orders.append(self.links)
+        if node.clocks.order != told.clock:  # likewise
+            orders.append(node.clocks.order)
         return [*orders, *node.points.first_orders()]
 
     def process_ended(self, node: Node) -> None:
@@ -96,6 +99,24 @@ class Faults:
                 node.process.send(order)
         once = fault is not None and fault.kind in ONCE  # it may strike before the node answers
         return await self.confirm(nodes, () if once else ids, ended)
+
+    async def set_clocks(self, ordered: Mapping[NodeId, OrderedClocks]) -> list[NodeId]:
+        """The clocks of these nodes do this from now on, also when they are started again.
+
+        Returns when all of them that run have confirmed it, or the nodes that have not.
+        """
+        ended: set[int] = set()
+        for node_id, clocks in ordered.items():
+            node = self._roster.all[node_id]
+            ended |= set(node.clocks.order.ids)
+            node.clocks = clocks
+            if node.process is not None:
+                node.process.send(clocks.order)
+        waits = []
+        for node_id, clocks in ordered.items():  # each by the faults that it has itself
+            ids = clocks.order.ids
+            waits.append(self.confirm([node_id], ids, ended - set(ids)))
+        return [node for left in await asyncio.gather(*waits) for node in left]
 
     async def confirm(
         self, nodes: Sequence[NodeId], begun: Iterable[int], ended: Iterable[int] = ()

@@ -79,6 +79,8 @@ class Home:
             claim.introduce()
         if not (claim.runtime_dir / runtime_files.PROCESSES_FILE).exists():
             self._nodes.record_processes()
+        if not (claim.runtime_dir / runtime_files.SETTINGS_FILE).exists():
+            claim.publish(self._nodes.config)
         if not (claim.runtime_dir / requests.CONTROL_SOCKET).exists():
             missing = True
             await self.listen()

@@ -16,6 +16,7 @@ from launcher.control.requests import Reply
 from launcher.control.targets import Action, parse_partition, resolve
 from launcher.errors import UsageError
 from launcher.supervisor.arming import Arming
+from launcher.supervisor.clock_faults import ClockFaults
 from launcher.supervisor.nodes import Nodes
 from launcher.supervisor.points import CUT_OFF, LAYER
 from node.faults.links import FaultFilter, partition
@@ -28,6 +29,7 @@ Injection: TypeAlias = (
     | requests.SetDisks
     | requests.Arm
     | requests.ListPoints
+    | requests.SetClocks
     | requests.Heal
 )
 """What is performed here."""
@@ -42,6 +44,7 @@ class Injecting:
         self._injections = nodes.faults.injections
         self._random = random
         self._arming = Arming(nodes, random)
+        self._clocks = ClockFaults(nodes, random)
 
     async def perform(self, request: Injection) -> Reply:
         """Raises LauncherError for what cannot be done."""
@@ -56,6 +59,8 @@ class Injecting:
                 return await self._arming.arm(targets, point, terms)
             case requests.ListPoints():
                 return await self._arming.list_all()
+            case requests.SetClocks(targets, change):
+                return await self._clocks.set(targets, change)
             case requests.Heal():
                 return await self._heal()
 
@@ -105,10 +110,13 @@ class Injecting:
         return await self._faults.set_links(faults, [fault_id])
 
     async def _heal(self) -> Reply:
-        unconfirmed = {*await self._faults.set_links([], []), *await self._arming.heal()}
-        layers = ("links", LAYER, CUT_OFF)
+        await self._nodes.drops.clear()
+        unconfirmed = await self._faults.set_links([], [])
+        unconfirmed += await self._clocks.end_all()
+        unconfirmed += await self._arming.heal()
+        layers = ("links", "clock", LAYER, CUT_OFF)
         self._injections.end([one.id for layer in layers for one in self._injections.of(layer)])
-        return Reply(ok=True, unconfirmed=sorted(unconfirmed))
+        return Reply(ok=True, unconfirmed=sorted(set(unconfirmed)))
 
     # -- disks -----------------------------------------------------------------------------------
 

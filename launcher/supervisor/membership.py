@@ -176,15 +176,16 @@ class Reconfiguration:
     async def _wait(self) -> None:
         """Until it is done what was asked for last. Raises LauncherError when it is not any more;
         TimedOut when it goes on."""
+        limit_s = CHANGE_TIMEOUT_S * self._nodes.config.patience
         try:
-            async with asyncio.timeout(CHANGE_TIMEOUT_S):
+            async with asyncio.timeout(limit_s):
                 await asyncio.shield(self._over)
         except TimeoutError:
             change = self._nodes.roster.change
             assert change is not None, "it goes on"
             why = f" ({self._nodes.trouble})" if self._nodes.trouble else ""
             raise TimedOut(
-                f"{changes.not_yet(change)} in {CHANGE_TIMEOUT_S:g} s{why}; it goes on: "
+                f"{changes.not_yet(change)} in {limit_s:g} s{why}; it goes on: "
                 "`launcher ps` shows how far it is"
             ) from None
 
@@ -192,7 +193,7 @@ class Reconfiguration:
         """They vote, by what the leader has; whoever looks at `ps` now should see it. It is not
         waited for long, for one may have died meanwhile."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_NEWS_TIMEOUT_S):
+            async with asyncio.timeout(_NEWS_TIMEOUT_S * self._nodes.config.patience):
                 while True:
                     await self._nodes.ask()
                     said = [self._nodes.all[n].status for n in ids if n in self._nodes.all]

@@ -9,7 +9,7 @@ from launcher.folders.records import ClusterRecord
 from node.raft.messages import NodeId
 from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
-from node.wire import LinkFault, NodeConfig
+from node.wire import ChangeSettings, Drop, LinkFault, NodeConfig, SetClock, SetDrops, ToNode
 
 
 def node_config(
@@ -23,13 +23,15 @@ def node_config(
     socket: Path,
     python_path: list[Path],
     faults: list[LinkFault],
+    drops: list[Drop],
+    clock: SetClock,
     machine_codes: list[str],
 ) -> NodeConfig:
     """For this start of `node`.
 
     known: what its data is known to have held before it
     peers: the lives of the nodes to which it is handed a pipe
-    faults: what the links do already
+    faults, drops, clock: what the links and the node's clocks do already
     machine_codes: the code that its machine may have; none: any
     """
     return NodeConfig(
@@ -63,7 +65,25 @@ def node_config(
         slow_s=config.slow_s,
         machine_codes=machine_codes,
         faults=faults,
+        message_delay_s=config.message_delay_s,
+        drops=drops,
+        clock=clock,
     )
+
+
+def settings_of(config: ClusterConfig) -> ChangeSettings:
+    """What a node that runs is told of the settings that can be changed meanwhile."""
+    return ChangeSettings(_timing(config), config.message_delay_s, config.log_level)
+
+
+def orders_since(told: NodeConfig, config: ClusterConfig, drops: list[Drop]) -> list[ToNode]:
+    """What has changed since the node was told how to start, beside faults."""
+    orders: list[ToNode] = []
+    if settings_of(config) != ChangeSettings(told.timing, told.message_delay_s, told.log_level):
+        orders.append(settings_of(config))
+    if drops != told.drops:
+        orders.append(SetDrops(drops))
+    return orders
 
 
 def _timing(config: ClusterConfig) -> Timing:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from launcher.config import ClusterConfig
 from launcher.control.divergence import event_of
-from launcher.control.status import ClusterStatus, NodeStatus, cluster_status
+from launcher.control.status import ClusterStatus, NodeStatus, cluster_status, with_cuts
 from launcher.errors import LauncherError
 from launcher.folders import private
 from launcher.folders.ownership import folder_at
@@ -30,9 +30,11 @@ from launcher.supervisor import machine_code
 from launcher.supervisor.changes import with_reasons
 from launcher.supervisor.claim import Claim
 from launcher.supervisor.describing import describe
+from launcher.supervisor.drops import Drops
 from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
-from launcher.supervisor.node_config import node_config
+from launcher.supervisor.log_questions import LogQuestions
+from launcher.supervisor.node_config import node_config, orders_since, settings_of
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
 from launcher.supervisor.roster import Roster
@@ -40,6 +42,9 @@ from node import wire
 from node.events import EventLog, HybridClock
 from node.printable import error_line
 from node.raft.messages import NodeId
+
+CONFIRM_PATIENCE_S = 2.0
+"""How long nodes may take to confirm that a setting has been changed."""
 
 _RECORD_AGAIN_S = 0.5
 
@@ -67,6 +72,7 @@ class Nodes:
         self.roster = Roster(claim, policy)
         self.all = self.roster.all
         self._questions = Questions(self.roster)
+        self.logs = LogQuestions(self.roster)
         self.closed = False
         self.trouble = ""
         """what the change under way waits for, where it does not get on"""
@@ -75,6 +81,7 @@ class Nodes:
         self._entry = entry
         self._python_path = python_path
         self.faults = Faults(self.roster, self.ask, self.emit)
+        self.drops = Drops(self.roster, self.ask)
         self.starter = ThreadPoolExecutor(1, "starter")
         self._one_start = asyncio.Lock()
         self._retries: set[asyncio.Task[None]] = set()
@@ -134,6 +141,8 @@ class Nodes:
             socket=self.roster.socket_of(node.id),
             python_path=self._python_path,
             faults=self.faults.links.faults,
+            drops=self.drops.left(node.id),
+            clock=node.clocks.order,
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
@@ -169,9 +178,11 @@ class Nodes:
                 peers[peer].send_link(node.id, life.number, end)
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
-        for order in self.faults.orders_for(node):
+        for order in self.faults.orders_for(node, told):
             node.process.send(order)
         node.process.send(self._questions.first())
+        for order in orders_since(told, self._config, self.drops.left(node.id)):
+            node.process.send(order)
         self.record_processes()
 
     def record_processes(self) -> None:
@@ -294,13 +305,18 @@ class Nodes:
     def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
         """A node's word: its status, or why it is about to exit."""
         node = self.all[node_id]
-        if isinstance(message, wire.Failed | wire.Stopping):
-            return  # the process keeps it for its end
-        if isinstance(message, wire.PointHit):
+        if isinstance(message, wire.Status | wire.PointHit):
             self.faults.heard_points(node, message)
-            return
-        if isinstance(message, wire.TransferEnded):
+        if isinstance(message, wire.Failed | wire.Stopping | wire.PointHit):
+            return  # the process keeps why it fails or stops for its end
+        if isinstance(message, wire.TransferEnded | wire.TimedOut):
             self._questions.answered(node_id, message)
+            return
+        if isinstance(message, wire.LogPart):
+            self.logs.answered(node_id, message)
+            return
+        if isinstance(message, wire.Dropped):
+            self.drops.struck(node_id, message)
             return
         if isinstance(message, wire.LifeBegun):
             if self._admit_code(node, message.machine_code):
@@ -312,7 +328,6 @@ class Nodes:
                 self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
-        self.faults.heard_points(node, message)
         self.roster.comparison.see(node_id, message, self.all)
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":
@@ -373,6 +388,7 @@ class Nodes:
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
+        nodes = with_cuts(nodes, self.faults.links.faults)
         status = cluster_status(self._config.name, os.getpid(), nodes, said, self.roster.led_term)
         return with_reasons(status, self.roster.change, self.trouble)
 
@@ -406,3 +422,28 @@ class Nodes:
     async def transfer(self, leader: NodeId, target: NodeId) -> wire.TransferEnded:
         """As `Questions.transfer`, for as long as a leader here may take."""
         return await self._questions.transfer(leader, target, self.transfer_s)
+
+    async def time_out(self, node_id: NodeId) -> wire.TimedOut:
+        """As `Questions.time_out`."""
+        return await self._questions.time_out(node_id)
+
+    # -- settings ----------------------------------------------------------------------------
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The settings in force: those that the cluster came up with, and what was changed."""
+        return self._config
+
+    def publish(self, config: ClusterConfig) -> None:
+        """These settings are in force from now on, for nodes that start and for whoever uses the
+        cluster. Raises OSError when they cannot be written down; then nothing has changed."""
+        self._claim.publish(config)
+        self._config = config
+        self._events.set_level(config.log_level)
+
+    async def tell_settings(self) -> int:
+        """Has every node that runs use the settings in force. Returns the number of the request
+        that is in the status of those that confirm it."""
+        for _, process in self.roster.running():
+            process.send(settings_of(self._config))
+        return await self.ask(CONFIRM_PATIENCE_S)

@@ -27,6 +27,7 @@ from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.steering import Steering
 from node.raft.messages import NodeId
 from node.wire import Stop, TakeSnapshot
 
@@ -57,6 +58,7 @@ class Operations:
         self._random = random
         self._rolling = asyncio.Lock()
         self._injecting = Injecting(nodes, random)
+        self._steering = Steering(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
@@ -65,6 +67,8 @@ class Operations:
             case requests.AskStatus():
                 status = await self._nodes.status()
                 return Reply(ok=True, status=status, restarting=self._nodes.restarting())
+            case requests.AskLogs(ids, first_index, count):
+                return Reply(ok=True, logs=await self._nodes.logs.ask(ids, first_index, count))
             case requests.Kill(targets, name):
                 number = requests.parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))
@@ -101,8 +105,17 @@ class Operations:
                 | requests.SetDisks()
                 | requests.Arm()
                 | requests.ListPoints()
+                | requests.SetClocks()
             ):
                 return await self._injecting.perform(request)
+            case requests.ChangeSetting():
+                return await self._steering.change_setting(request)
+            case requests.TimeOutNodes(targets):
+                return await self._on_each("time-out", targets, self._steering.time_out)
+            case requests.DropMessages():
+                return await self._steering.drop(request)
+            case requests.AskDrops():
+                return Reply(ok=True, drops=self._nodes.drops.left())
             case requests.Down():
                 raise AssertionError("the supervisor takes itself down")
 
@@ -302,16 +315,16 @@ class Operations:
             status = await self._until_unobjectionable(node_id)
         await self.restart(node_id, hand_over=True)
         goal = status.commit_index
-        async with _limit(
-            CATCH_UP_TIMEOUT_S, f"n{node_id} has not caught up to index {goal}", TimedOut
-        ):
+        limit_s = CATCH_UP_TIMEOUT_S * self._nodes.config.patience
+        async with _limit(limit_s, f"n{node_id} has not caught up to index {goal}", TimedOut):
             while not rolling.is_back(node_id, goal, await self._nodes.status()):
                 await asyncio.sleep(2 * _POLL_S)
 
     async def _until_unobjectionable(self, node_id: NodeId) -> ClusterStatus:
         """Waits until the node may be taken down. Returns the status in which it may be; raises
         LauncherError for an objection that does not pass."""
-        deadline = asyncio.get_running_loop().time() + rolling.PATIENCE_S
+        patience_s = rolling.PATIENCE_S * self._nodes.config.patience
+        deadline = asyncio.get_running_loop().time() + patience_s
         while True:
             status = await self._nodes.status()
             objection = rolling.objection(node_id, status)

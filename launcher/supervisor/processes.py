@@ -37,6 +37,7 @@ import psutil
 
 from launcher.folders.ownership import FolderId
 from launcher.folders.process_identity import ProcessRecord
+from launcher.supervisor.clocks import TRUE_CLOCKS, OrderedClocks
 from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
 from launcher.supervisor.points import NodePoints
@@ -314,7 +315,7 @@ class Node:
     process: the one that runs; None when there is none
     starting: a process is being started for it
     status: the last that it said
-    disk: what its disk is told to do, in this life and the next ones
+    disk, clocks: what they are told to do, in this life and the next ones
     points: those that are armed in its code, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
@@ -327,6 +328,7 @@ class Node:
     starting: bool = False
     status: wire.Status | None = None
     disk: wire.SetDiskFault = HEALTHY_DISK
+    clocks: OrderedClocks = TRUE_CLOCKS
     points: NodePoints = field(default_factory=NodePoints)
     lost: bool = False
     folder: FolderId | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
+from typing import Any, TypeAlias
 
 from launcher.errors import LauncherError
 from launcher.supervisor.roster import Roster
@@ -22,6 +22,13 @@ TRANSFER_PATIENCE_S = 1.0
 """How much longer than it may take we wait for the word of a leader that is to hand over."""
 
 
+TIME_OUT_PATIENCE_S = 2.0
+"""How long a node may take to say whether it campaigns."""
+
+_Outcome: TypeAlias = wire.TransferEnded | wire.TimedOut
+"""What became of an order that a node answers."""
+
+
 class Questions:
     """The questions to the nodes of a roster that are not answered yet."""
 
@@ -29,16 +36,16 @@ class Questions:
         self._roster = roster
         self._requests = itertools.count(1)
         self._asked: dict[int, set[NodeId]] = {}
-        self._transfers: dict[int, asyncio.Future[wire.TransferEnded]] = {}
+        self._orders: dict[int, asyncio.Future[_Outcome]] = {}
 
     def first(self) -> wire.GetStatus:
         """What a node is asked when it starts; nobody waits for the answer."""
         return wire.GetStatus(next(self._requests))
 
-    def answered(self, node_id: NodeId, message: wire.Status | wire.TransferEnded) -> None:
+    def answered(self, node_id: NodeId, message: wire.Status | _Outcome) -> None:
         """A node has answered a question, perhaps one that nobody waits for any more."""
-        if isinstance(message, wire.TransferEnded):
-            answer = self._transfers.get(message.request)
+        if not isinstance(message, wire.Status):
+            answer = self._orders.get(message.request)
             if answer is not None and not answer.done():
                 answer.set_result(message)
             return
@@ -78,22 +85,37 @@ class Questions:
 
         transfer_s: a leader gives up handing over after so long
         """
-        process = self._roster.all[leader].process
-        if process is None:
-            raise LauncherError(f"n{leader} led, and is gone")
         request = next(self._requests)
-        answer: asyncio.Future[wire.TransferEnded] = asyncio.get_running_loop().create_future()
-        self._transfers[request] = answer
+        order = wire.TransferLeadership(request, target)
+        late = f"n{leader}, which was to hand over to n{target},"
+        ended = await self._outcome(leader, request, order, transfer_s + TRANSFER_PATIENCE_S, late)
+        assert isinstance(ended, wire.TransferEnded)
+        return ended
+
+    async def time_out(self, node: NodeId) -> wire.TimedOut:
+        """Has the election timer of a node fire. Raises LauncherError when it does not answer."""
+        request = next(self._requests)
+        order = wire.TimeOut(request)
+        ended = await self._outcome(node, request, order, TIME_OUT_PATIENCE_S, f"n{node}")
+        assert isinstance(ended, wire.TimedOut)
+        return ended
+
+    async def _outcome(
+        self, node: NodeId, request: int, order: wire.ToNode, patience_s: float, who: str
+    ) -> _Outcome:
+        process = self._roster.all[node].process
+        if process is None:
+            raise LauncherError(f"{who} is gone")
+        answer: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        self._orders[request] = answer
         gone = asyncio.ensure_future(process.gone.wait())
         waits: set[asyncio.Future[Any]] = {answer, gone}
-        process.send(wire.TransferLeadership(request, target))
+        process.send(order)
         try:
-            patience_s = transfer_s + TRANSFER_PATIENCE_S
             await asyncio.wait(waits, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
-            how = "has died" if gone.done() else "does not answer"
-            raise LauncherError(f"n{leader}, which was to hand over to n{target}, {how}")
+            raise LauncherError(f"{who} {'has died' if gone.done() else 'does not answer'}")
         finally:
             gone.cancel()
-            del self._transfers[request]
+            del self._orders[request]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -22,7 +24,8 @@ class Filter:
     node: only this node's; 0 is the supervisor
     since: only what is younger: a duration (`10s`, `1h30m`), an ISO time (local, unless it says),
         or a time of today (`14:05`)
-    event: only events whose name matches, as in `election.*`
+    event: only events whose name matches, as in `election.*`, or one of several patterns with
+        commas between them
     level: only of this level or a graver one
     now_ns: what durations are counted back from; nanoseconds since the epoch
 
@@ -40,15 +43,20 @@ class Filter:
     ) -> None:
         if node is not None and node < 0:
             raise UsageError(f"node {node}: a node's number, or 0 for the supervisor")
-        if event is not None and not _GLOB.fullmatch(event):
-            raise UsageError(f"event {event!r}: a name or a pattern, as in 'election.*'")
+        patterns = [] if event is None else event.split(",")
+        if not all(map(_GLOB.fullmatch, patterns)):
+            raise UsageError(
+                f"event {event!r}: a name or a pattern, as in 'election.*'; or several, as in "
+                "'election.*,vote.*'"
+            )
         if level is not None and level not in LEVELS:
             raise UsageError(f"level {level!r}: one of {', '.join(LEVELS)}")
         self.node = node
         self.since_t = (
             0 if since is None else _since(since, time.time_ns() if now_ns is None else now_ns)
         )
-        self._named = None if event is None else re.compile(fnmatch.translate(event)).match
+        either = "|".join(map(fnmatch.translate, patterns))
+        self._named = re.compile(either).match if patterns else None
         self._levels = None if level is None else frozenset(LEVELS[: LEVELS.index(level)])
 
     def accepts(self, event: Event) -> bool:
@@ -59,6 +67,19 @@ class Filter:
             and (self._levels is None or event.level not in self._levels)
             and (self._named is None or self._named(event.event) is not None)
         )
+
+
+def check_known(event: str, names: Sequence[str]) -> None:
+    """Raises UsageError when a pattern of `event` matches none of the names: it is misspelt."""
+    for wanted in event.split(","):
+        if not any(fnmatch.fnmatchcase(name, wanted) for name in names):
+            raise _unknown(wanted, names)
+
+
+def _unknown(wanted: str, names: Sequence[str]) -> UsageError:
+    near = difflib.get_close_matches(wanted.replace("*", ""), names, 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `launcher timeline --events`"
+    return UsageError(f"event {wanted!r}: no event has such a name; {hint}")
 
 
 def _since(text: str, now_ns: int) -> int:

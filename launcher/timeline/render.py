@@ -46,10 +46,10 @@ def render(
 
     said, rest = sentence(event, name)
     parts = [
-        ((clock or _clock)(event.t), _DIM),
+        ((clock or wall_clock)(event.t), _DIM),
         (f"{name(event.node):<4}", _node_colour(event.node)),
         (f"t{event.term:<3}", ""),
-        (f"{event.role:<10}", ""),
+        (f"{event.role:<13}", ""),
         (f"c{event.commit:<6}", _DIM),
     ]
     level = _LEVEL_COLOURS.get(event.level, "")
@@ -60,6 +60,11 @@ def render(
     if rest:
         parts.append((" ".join(f"{key}={_value(value)}" for key, value in rest.items()), _DIM))
     return _line([(escaped(text), style) for text, style in parts], colour, width)
+
+
+def legend() -> str:
+    """What the columns are, in the width of the columns."""
+    return f"{'time':<12} {'node':<4} {'term':<4} {'role':<13} {'commit':<7} what happened"
 
 
 def _line(parts: list[tuple[str, str]], colour: bool, width: int | None) -> str:
@@ -97,7 +102,8 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _clock(t: int) -> str:
+def wall_clock(t: int) -> str:
+    """The time of an event as a clock on the wall here shows it."""
     seconds, nanoseconds = divmod(t, 10**9)
     try:
         wall = time.strftime("%H:%M:%S", time.localtime(seconds))

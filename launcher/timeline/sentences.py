@@ -7,132 +7,274 @@ test compares the two (`tests/launcher/timeline/test_sentences.py`).
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from launcher.timeline.events import Event
 
+_UNSAID = "{pre_vote:unsaid}{for_term:unsaid}{reason:unsaid}{count:times}"
+_LOG_BEHIND = (
+    ": the log of {candidate:node} is behind; it ends with entry {candidate_index} of term "
+    "{candidate_term}, and that of {node:node} with entry {last_index} of term {last_term}"
+    + _UNSAID
+)
+"""What refusals of votes have in common."""
+
 SENTENCES: dict[str, tuple[str, ...]] = {
-    "node.started": ("{node:node} started, life {life}",),
+    "node.started": ("{node:node} started: its process is number {life} of this node",),
     "node.recovered": (
-        "{node:node} recovered its log up to entry {last_index} of term {last_term}",
-        "{node:node} recovered its log",
+        "{node:node} read its log from disk; it ends with entry {last_index} of term {last_term}",
+        "{node:node} read its log from disk",
     ),
-    "snapshot.begun": ("{node:node} begins a snapshot of entry {index}",),
-    "snapshot.taken": ("{node:node} has a snapshot of entry {index}, {bytes} bytes",),
-    "log.not_prepared": ("{node:node} could not make its next segment ahead: {reason}",),
-    "snapshot.failed": ("{node:node} could not take a snapshot: {reason}",),
+    "snapshot.begun": ("{node:node} begins to write a snapshot of its state after entry {index}",),
+    "snapshot.taken": (
+        "{node:node} has written a snapshot of its state after entry {index}: {bytes} bytes",
+    ),
+    "log.not_prepared": (
+        "{node:node} could not prepare the next file of its log, and will try again: {reason}",
+    ),
+    "snapshot.failed": ("{node:node} could not write a snapshot: {reason}",),
     "snapshot.sending": (
-        "{node:node} sends {peer:node} its snapshot of entry {index}, {bytes} bytes",
+        (
+            "{node:node} sends {peer:node} its snapshot, because the entries up to {index} that "
+            "{peer:node} lacks are no longer in its log ({bytes} bytes)"
+        ),
     ),
-    "snapshot.sent": ("{node:node} sent {peer:node} its snapshot of entry {index}",),
-    "snapshot.installed": ("{node:node} goes on from a snapshot of entry {index}, {bytes} bytes",),
-    "snapshot.rejected": ("{node:node} rejects a snapshot of {peer:node}: {reason}",),
-    "snapshot.damaged": ("{node:node} passes over its damaged snapshot {file}: {reason}",),
+    "snapshot.sent": ("{node:node} has sent {peer:node} all of its snapshot, of entry {index}",),
+    "snapshot.installed": (
+        (
+            "{node:node} replaced its state and its log by a snapshot of entry {index}, which the "
+            "leader sent ({bytes} bytes)"
+        ),
+    ),
+    "snapshot.rejected": ("{node:node} refused the snapshot that {peer:node} sent: {reason}",),
+    "snapshot.damaged": (
+        "{node:node} does not use its snapshot {file}, which is damaged: {reason}",
+    ),
     "snapshot.not_canonical": (
-        "{machine}'s snapshot of entry {index}, restored, gives other bytes: not to be compared",
+        (
+            "the machine {machine} wrote other bytes after restoring its snapshot of entry "
+            "{index}: snapshots of the nodes cannot be compared"
+        ),
     ),
-    "machine.failed": ("{node:node} cannot go on: {reason}",),
-    "machine.slow": ("the machine of {node:node} is slow ({count}): {reason}",),
+    "machine.failed": ("{node:node} stops, because its machine failed: {reason}",),
+    "machine.slow": ("the machine of {node:node} is slow ({count} times): {reason}",),
     "machine.other_code": (
-        "{target:node} runs other code of the machine {machine} than the other nodes",
+        "{target:node} runs other code for the machine {machine} than the other nodes",
     ),
     "query.failed": ("{count} queries failed at {node:node}; the last: {reason}",),
     "node.diverged": (
-        "{odd:true}{target:node} DIVERGED from {others:nodes}, {first_index}-{last_index}: {kind}",
-        "{odd:false}{target:node}, {others:nodes} DISAGREE, {first_index}-{last_index}: {kind}",
+        (
+            "{odd:true}{target:node} DIVERGED from {others:nodes} in the entries {first_index} to "
+            "{last_index}: {kind}"
+        ),
+        (
+            "{odd:false}{target:node} and {others:nodes} DIFFER in the entries {first_index} to "
+            "{last_index}: {kind}"
+        ),
     ),
-    "divergence.ended": ("{target:node} does not differ from the others any more",),
-    "node.ready": ("{node:node} is ready and runs the machine {machine}", "{node:node} is ready"),
+    "divergence.ended": ("{target:node} no longer differs from the other nodes",),
+    "node.ready": (
+        "{node:node} is ready to take part, and runs the machine {machine}",
+        "{node:node} is ready to take part",
+    ),
     "node.stopped": ("{node:node} stopped: {reason}", "{node:node} stopped"),
     "node.failed": ("{target:node} failed: {reason}", "{node:node} failed: {reason}"),
     "log.torn_tail_dropped": (
-        "{node:node} dropped the torn tail of its log: {reason}",
-        "{node:node} dropped the torn tail of its log",
+        "{node:node} removed a half-written record from the end of its log: {reason}",
+        "{node:node} removed a half-written record from the end of its log",
     ),
     "log.truncated": (
-        "{node:node} removed its entries {first_index} to {last_index}: the leader has others",
-        "{node:node} removed entries that the leader does not have",
+        (
+            "{node:node} removed its entries {first_index} to {last_index}, which were never "
+            "committed: the leader's log has other entries there"
+        ),
+        "{node:node} removed entries that were never committed and that the leader does not have",
     ),
     "log.lost": (
-        "{file}: {lines} broken lines were skipped",
+        "the event log {file} has {lines} broken lines, which were skipped",
         "{node:node} could not write {lines} lines of its event log",
     ),
-    "election.started": (
-        "{pre_vote:true}{node:node} asks who would vote for it in term {for_term}",
-        "{pre_vote:true}{node:node} asks who would vote for it",
-        "{pre_vote:false}{node:node} campaigns in term {for_term}",
-        "{node:node} campaigns in term {term}",
+    "setting.changed": ("{setting} is changed from {before} to {after} on all nodes",),
+    "settings.adopted": ("{node:node} works with the changed settings",),
+    "election.timed_out": ("{node:node} was told that its election timer has fired",),
+    "drop.asked": (
+        "on {links:links} the next {count} of type {type} are to be lost",
+        "on {links:links} the next {type} is to be lost",
     ),
-    "prevote.granted": ("{node:node} would vote for {candidate:node}",),
-    "prevote.denied": ("{node:node} would not vote for {candidate:node}",),
+    "message.dropped": ("{type} from {from:node} to {to:node} was lost, as `drop` has asked",),
+    "election.started": (
+        (
+            "{pre_vote:true}{node:node} asks again whether it would be elected in term {for_term} "
+            "(attempt {attempt}). {lost_pre_vote:last}{yes:yes}{no:no}{silent:silent}; it takes "
+            "{needs} of {of} votes, and its own is one{reason:unsaid}{silent_s:unsaid}"
+        ),
+        (
+            "{pre_vote:true}{node:node} asks again whether it would be elected in term {for_term} "
+            "(attempt {attempt}). {lost_pre_vote:last}{yes:yes}{no:no}{silent:silent}"
+            "{reason:unsaid}{silent_s:unsaid}"
+        ),
+        (
+            "{pre_vote:true}{node:node} asks whether it would be elected in term {for_term}: it "
+            "has heard no leader for {silent_s} s{reason:unsaid}"
+        ),
+        "{pre_vote:true}{node:node} asks whether it would be elected in term {for_term}: {reason}",
+        "{pre_vote:true}{node:node} asks whether it would be elected in term {for_term}",
+        "{pre_vote:true}{node:node} asks whether it would be elected",
+        (
+            "{pre_vote:false}{node:node} asks for votes in term {for_term}: with {promised:others} "
+            "it would have a majority"
+        ),
+        (
+            "{pre_vote:false}{node:node} asks for votes in term {for_term}: its own is a majority"
+            "{promised:only}"
+        ),
+        (
+            "{pre_vote:false}{node:node} asks for votes in term {for_term} (attempt {attempt}). "
+            "{lost_pre_vote:last}{yes:yes}{no:no}{silent:silent}; it takes {needs} of {of} votes, "
+            "and its own is one{reason:unsaid}{silent_s:unsaid}"
+        ),
+        (
+            "{pre_vote:false}{node:node} asks for votes in term {for_term} (attempt {attempt}). "
+            "{lost_pre_vote:last}{yes:yes}{no:no}{silent:silent}{reason:unsaid}{silent_s:unsaid}"
+        ),
+        (
+            "{pre_vote:false}{node:node} asks for votes in term {for_term}: it has heard no leader "
+            "for {silent_s} s{reason:unsaid}"
+        ),
+        "{pre_vote:false}{node:node} asks for votes in term {for_term}: {reason}",
+        "{pre_vote:false}{node:node} asks for votes in term {for_term}",
+        "{node:node} asks for votes in term {term}",
+    ),
+    "prevote.granted": (
+        "{node:node} would vote for {candidate:node} in term {for_term}",
+        "{node:node} would vote for {candidate:node}",
+    ),
+    "prevote.denied": (
+        "{node:node} would not vote for {candidate:node}" + _LOG_BEHIND,
+        "{node:node} would not vote for {candidate:node} in term {for_term}: it is in term {term} "
+        "already, so {candidate:node} must ask for a later one" + _UNSAID,
+        "{node:node} would not vote for {candidate:node}",
+    ),
     "vote.granted": ("{node:node} voted for {candidate:node} in term {term}",),
     "vote.denied": (
-        "{node:node} denied its vote to {candidate:node}: {reason}",
-        "{node:node} denied its vote to {candidate:node}",
+        "{ignored:true}{node:node} ignored {candidate:node}, which asks for its vote in term "
+        "{for_term}: {leader:heard}" + _UNSAID,
+        "{pre_vote:true}{node:node} would not vote for {candidate:node}: {leader:heard}" + _UNSAID,
+        "{pre_vote:true}{node:node} would not vote for {candidate:node} in term {for_term}: "
+        "{reason}" + _UNSAID,
+        "{node:node} refused {candidate:node} its vote" + _LOG_BEHIND,
+        "{node:node} refused {candidate:node} its vote: it has voted for {voted_for:self} in term "
+        "{term}" + _UNSAID,
+        "{node:node} refused {candidate:node} its vote: {leader:heard}" + _UNSAID,
+        "{node:node} refused {candidate:node} its vote in term {for_term}: {reason}" + _UNSAID,
+        "{node:node} refused {candidate:node} its vote: {reason}",
+        "{node:node} refused {candidate:node} its vote",
     ),
     "configuration.adopted": (
-        "{node:node} uses majorities of {voters:nodes} and of {outgoing:nodes}{learners:none}",
-        "{node:node} uses {voters:nodes}, with {learners:nodes} learning{outgoing:none}",
-        "{node:node} uses {voters:nodes}{outgoing:none}{learners:none}",
+        (
+            "{node:node}: the membership changes; until that is done a majority of the old voters "
+            "{outgoing:nodes} and one of the new voters {voters:nodes} is needed{learners:none}"
+        ),
+        (
+            "{node:node}: the membership changes; until that is done a majority of the old voters "
+            "{outgoing:nodes} and one of the new voters {voters:nodes} is needed; {learners:nodes} "
+            "learn the log"
+        ),
+        (
+            "{node:node}: the voters are {voters:nodes}, and {learners:nodes} learn the log"
+            "{outgoing:none}"
+        ),
+        "{node:node}: the voters are {voters:nodes}{outgoing:none}{learners:none}",
     ),
-    "node.renewed": ("{target:node} has forgotten everything, and learns it from its peers",),
-    "change.begun": ("the change `{kind}` of {targets:nodes} begins",),
-    "change.resumed": ("the change `{kind}` of {targets:nodes}, which was broken off, goes on",),
-    "change.given_up": ("the change `{kind}` of {targets:nodes} is given up",),
-    "change.undone": ("the change `{kind}` of {targets:nodes} is undone: {reason}",),
-    "change.done": ("the change `{kind}` of {targets:nodes} is done",),
+    "node.renewed": (
+        "the data of {target:node} was removed; it will get the log again from the other nodes",
+    ),
+    "change.begun": ("the membership change begins: {kind} {targets:nodes}",),
+    "change.resumed": (
+        "the membership change that was interrupted continues: {kind} {targets:nodes}",
+    ),
+    "change.given_up": ("the membership change is cancelled: {kind} {targets:nodes}",),
+    "change.undone": ("the membership change is undone: {kind} {targets:nodes}, because {reason}",),
+    "change.done": ("the membership change is done: {kind} {targets:nodes}",),
     "leader.elected": (
         "{node:node} became leader of term {term} with votes from {votes:others}",
         "{node:node} became leader of term {term}",
     ),
-    "leader.stepped_down": ("{node:node} stepped down: {reason}", "{node:node} stepped down"),
-    "transfer.started": ("{node:node} hands over to {target:node}",),
-    "transfer.received": ("{leader:node} has asked {node:node} to lead",),
-    "transfer.done": ("{node:node} has handed over to {target:node}",),
+    "leader.stepped_down": (
+        (
+            "{node:node} stepped down: in the last {in_s} s it has heard only {heard:nodes}, so "
+            "{has} of {of} voters with itself, and a leader needs {needs}{reason:unsaid}"
+        ),
+        (
+            "{node:node} stepped down: in the last {in_s} s it has heard no other node, and a "
+            "leader needs {needs} of {of} voters, itself included"
+            "{heard:none}{has:unsaid}{reason:unsaid}"
+        ),
+        "{node:node} stepped down: {by:node} has told it that {reason}",
+        "{node:node} stepped down: {reason}{heard:unsaid}{in_s:unsaid}",
+        "{node:node} stepped down: {reason}",
+        "{node:node} stepped down",
+    ),
+    "transfer.started": ("{node:node} begins to hand leadership over to {target:node}",),
+    "transfer.received": ("{leader:node}, the leader, has asked {node:node} to become leader",),
+    "transfer.done": ("{node:node} has handed leadership over to {target:node}",),
     "transfer.aborted": (
-        "{node:node} gives up handing over to {target:node}: {reason}",
-        "{node:node} gives up handing over",
+        "{node:node} could not hand leadership over to {target:node}: {reason}",
+        "{node:node} could not hand leadership over",
     ),
     "disk.stalled": (
-        "{node:node} has waited for its disk for {for_s} s",
-        "{node:node} waits for its disk",
+        "the disk of {node:node} hangs: a write has taken {for_s} s so far",
+        "the disk of {node:node} hangs",
     ),
-    "disk.recovered": ("the disk of {node:node} goes on",),
-    "leader.heard": ("{node:node} follows {leader:node} in term {term}",),
+    "disk.recovered": ("the disk of {node:node} no longer hangs",),
+    "leader.heard": (
+        "{node:node} follows {leader:node}, the leader of term {term}{attempts:attempts}",
+    ),
     "term.advanced": (
+        "{node:node} moved from term {previous} to term {term}: {by:node} has told it of that term",
         "{node:node} moved from term {previous} to term {term}",
         "{node:node} moved to term {term}",
     ),
-    "commit.advanced": ("{node:node} knows all up to entry {commit} to be committed",),
+    "commit.advanced": ("{node:node} knows that all entries up to {commit} are committed",),
     "frame.skipped": (
-        "{node:node} skipped {count} messages that make no sense, the last {reason}",
-        "{node:node} skipped messages that make no sense",
+        "{node:node} skipped {count} invalid messages of other nodes; the last: {reason}",
+        "{node:node} skipped invalid messages of other nodes",
     ),
-    "sockets.renewed": ("the supervisor has made its sockets anew in {folder}",),
-    "sockets.missing": ("the supervisor cannot make its sockets anew: {reason}",),
-    "socket.failed": ("{node:node} cannot make its socket anew: {reason}",),
-    "link.renewed": ("{targets:nodes} are linked anew",),
-    "link.opened": ("{node:node} is linked to {peer:node}",),
+    "sockets.renewed": ("the supervisor's sockets were removed; it has made new ones in {folder}",),
+    "sockets.missing": (
+        "the supervisor's sockets were removed, and it cannot make new ones: {reason}",
+    ),
+    "socket.failed": (
+        "the socket of {node:node} for clients was removed, and it cannot make a new one: {reason}",
+    ),
+    "link.renewed": ("the link between {targets:nodes} was broken; it was replaced by a new one",),
+    "link.opened": ("{node:node} has a link to {peer:node}",),
     "link.closed": (
         "{node:node} lost its link to {peer:node}: {reason}",
         "{node:node} lost its link to {peer:node}",
     ),
-    "applied.digest": ("{node:node} has applied all up to entry {index}: digest {digest}",),
-    "client.dropped": ("{node:node} hung up on a client: {reason}",),
+    "applied.digest": (
+        "{node:node} has applied all entries up to {index}; their hash is {digest}",
+    ),
+    "client.dropped": ("{node:node} closed the connection of a client: {reason}",),
     "entries.skipped": (
-        "{node:node} SKIPPED the entries {first_index} to {last_index}: no requests: {reason}",
+        (
+            "{node:node} SKIPPED the entries {first_index} to {last_index}: they are no valid "
+            "requests: "
+            "{reason}"
+        ),
     ),
     "client.refused": (
-        "{node:node} refused {count} requests of clients, the last: {reason}",
+        "{node:node} refused {count} requests of clients; the last: {reason}",
         "{node:node} refused a client: {reason}",
         "{node:node} refused a client",
     ),
     "supervisor.started": ("the supervisor of {nodes} nodes started", "the supervisor started"),
-    "supervisor.stopping": ("the cluster is being taken down: {reason}",),
-    "supervisor.stopped": ("the cluster is down: {reason}",),
-    "timeline.lagging": ("the timeline is behind what has happened: {reason}",),
+    "supervisor.stopping": ("the cluster is being stopped: {reason}",),
+    "supervisor.stopped": ("the cluster is stopped: {reason}",),
+    "timeline.lagging": ("the timeline lacks the last events, and will have them later: {reason}",),
     "record.damaged": ("{what}",),
-    "record.failed": ("what is known of the nodes could not be written down: {reason}",),
+    "record.failed": ("the supervisor could not write its record of the nodes: {reason}",),
     "cluster.healed": ("cleaned up after an earlier run: {what}",),
     "node.spawned": ("{target:node} was started, as process {pid}", "{target:node} was started"),
     "node.exited": (
@@ -140,9 +282,11 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{target:node} exited with status {status}",
         "{target:node} ended: {reason}",
     ),
-    "restart.scheduled": ("{target:node} will be started again in {in_s} s",),
-    "faults.stopped": ("no more faults from here on",),
-    "transfer.asked": ("{leader:node} is asked to hand over to {target:node}",),
+    "restart.scheduled": ("{target:node} will be restarted in {in_s} s",),
+    "faults.stopped": ("from here on there are no more faults",),
+    "transfer.asked": (
+        "the leader {leader:node} is asked to hand leadership over to {target:node}",
+    ),
     "leader.killed": (
         "{leader:node} leads, and is killed; {hasty:node} asks for votes all the time",
     ),
@@ -152,15 +296,16 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "point.hit": ("{node:node} has reached {point} (hit {number}): {action}",),
     "fault.injected": (
         "armed at {targets:nodes}: {point} {action}",
-        "injected: {fault} {groups:groups}",
-        "injected: {fault} {targets:nodes}",
-        "injected: {fault} {nodes:nodes}",
-        "injected: {fault}",
+        "fault injected: {fault} {groups:groups}",
+        "fault injected: {fault} {targets:nodes}: {does}",
+        "fault injected: {fault} {targets:nodes}",
+        "fault injected: {fault} {nodes:nodes}",
+        "fault injected: {fault}",
     ),
     "fault.healed": (
-        "healed: {fault} {targets:nodes}",
-        "healed: {targets:nodes}",
-        "healed: every link is whole again",
+        "fault ended: {fault} {targets:nodes}",
+        "fault ended: {targets:nodes} may run again",
+        "fault ended: every link works again",
     ),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
@@ -169,6 +314,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 }
 """What happened, in words; of several the first whose fields the event has. After the colon stands
 how a field is said; `true` and `false` say nothing and only choose."""
+
+_SILENT = frozenset({"true", "false", "none", "unsaid", "only", "times", "attempts"})
+_ANSWERS = frozenset({"yes", "no", "silent"})
+"""Ways to say a field that say nothing by themselves, or add to a list."""
 
 EVENT_NAMES = tuple(sorted(SENTENCES))
 """The names of all events that are told in words."""
@@ -186,27 +335,64 @@ def sentence(event: Event, name: Callable[[int], str]) -> tuple[str, dict[str, o
     return event.event, fields
 
 
+def pattern(template: str) -> str:
+    """A sentence with the names of its fields in capitals, for one who asks what an event says."""
+    said = ""
+    for literal, field, how, _ in string.Formatter().parse(template):
+        said += literal
+        if field is not None and how not in _SILENT:
+            said += {"last": "Last time"}.get(how or "", "") or (
+                ", " * (how in _ANSWERS) + field.upper()
+            )
+    return said
+
+
 def _fill(template: str, event: Event, rest: dict[str, object], name: Callable[[int], str]) -> str:
     """Takes what it tells out of `rest`. Raises LookupError, TypeError when that will not do."""
+    fields = dict(rest)
     said = ""
     for literal, field, how, _ in string.Formatter().parse(template):
         said += literal
         if field is not None:
-            value = rest.pop(field) if field in rest else getattr(event, field, None)
+            value = fields[field] if field in fields else getattr(event, field, None)
+            rest.pop(field, None)
             said += _say(value, how or "", event.node, name)
     return said
 
 
 def _say(value: object, how: str, speaker: int, name: Callable[[int], str]) -> str:
     match how, value:
-        case ("true", True) | ("false", False) | ("none", []):
+        case ("true", True) | ("false", False) | ("none", []) | ("unsaid", _):
             return ""
+        case "only", list():
+            return ""
+        case ("times", None | 1) | ("attempts", None | 0 | 1) | ("yes" | "no" | "silent", []):
+            return ""
+        case "times", int():
+            return f" ({value} times so far)"
+        case "attempts", int():
+            return f", after it had asked {value} times whether it would be elected"
+        case "last", bool():
+            return "Last time" if value else "In the last election"
+        case "yes", list():
+            return f", yes from {_names(value, name)}"
+        case "no", list():
+            return f", no from {_names(value, name)}"
+        case "silent", list():
+            return f", no answer from {_names(value, name)}"
+        case "heard", int():
+            its_own = value == speaker
+            return "it is the leader itself" if its_own else f"it hears the leader {name(value)}"
+        case "self", int():
+            return "itself" if value == speaker else name(value)
         case "node", int():
             return name(value)
         case "nodes", list() if value:
-            return ", ".join(name(node) for node in value)
+            return _names(value, name)
         case "others", list() if any(node != speaker for node in value):
-            return ", ".join(name(node) for node in value if node != speaker)
+            return _names([node for node in value if node != speaker], name)
+        case "links", list() if value:
+            return ", ".join(f"{name(a)}>{name(b)}" for a, b in value)
         case "groups", list() if value and all(isinstance(group, list) for group in value):
             return " | ".join(",".join(map(str, group)) for group in value)
         case "", str():
@@ -215,3 +401,7 @@ def _say(value: object, how: str, speaker: int, name: Callable[[int], str]) -> s
             return str(value)
         case _:
             raise TypeError(f"{value!r} cannot be said as {how or 'text'}")
+
+
+def _names(nodes: Sequence[int], name: Callable[[int], str]) -> str:
+    return ", ".join(map(name, nodes))

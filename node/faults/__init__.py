@@ -1,10 +1,11 @@
-"""Faults that are made on purpose: what a fault does to a message or to a disk operation.
+"""Faults that are made on purpose: what a fault does to a message, a disk operation or a clock.
 
 Each verdict is a pure function. A real node asks it, and the simulated world asks the same one, so
 a fault does the same in both.
 
     links      lost, late, doubled and reordered messages, and links that are cut
     disks      disks that are slow, hang, are full or fail; and a real folder with such a fault
+    clocks     clocks that step, strobe, or run fast or slow
     in_force   the ids of the faults in force at a node, as it reports them
 
 It may import the ports, the wire and the core of `node`.

@@ -16,6 +16,12 @@ What a `LinkFault` (`node/wire/`) does to a message, in this order:
     reorder     With this probability it is also held back, half to one and a half times
                 REORDER_HOLD_S, while what is sent after it passes by.
 
+Where messages are slow on purpose (`delay_all`), every message of every link takes that
+much longer, and whatever a fault adds.
+
+One message may also be lost by its type (`node/wire/types.py`): a `Drop` says which, on which link,
+and how many of them. It strikes what is really sent: what a cut loses does not count.
+
 Faults on one link combine as if the message crossed them one after the other: it is cut if any
 cuts, delays and jitters add up, and it escapes loss (or duplication, or reordering) only by
 escaping each. The links of the two directions are strangers: what one does, the other does not.
@@ -29,10 +35,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import msgspec
 
 from node.raft.messages import NodeId
-from node.wire import LinkFault
+from node.wire import Drop, LinkFault
 
 PASS = (0.0,)
-"""The verdict on a link without faults; always this very object."""
+"""The verdict on a link without faults, where messages are not slow; always this very object."""
 
 LOST: tuple[float, ...] = ()
 
@@ -52,6 +58,8 @@ class FaultFilter:
         self._links: dict[tuple[NodeId, NodeId], LinkFault] = {}
         self._fault_of: Callable[[tuple[NodeId, NodeId]], LinkFault | None] = self._links.get
         self._alone: NodeId | None = None
+        self._drops: dict[tuple[NodeId, NodeId], dict[str, int]] = {}
+        self._slow = PASS
         self.set(faults)
 
     def set(self, faults: Iterable[LinkFault]) -> None:
@@ -77,6 +85,39 @@ class FaultFilter:
         if node is not None:
             self._fault_of = lambda link: _cut(*link) if node in link else ordered(link)
 
+    def delay_all(self, delay_s: float) -> None:
+        """From now on every message takes this much longer."""
+        if not 0 <= delay_s <= MOST_DELAY_S:
+            raise ValueError(f"messages cannot take {delay_s} s longer")
+        self._slow = (delay_s,) if delay_s else PASS
+
+    def drop(self, drops: Iterable[Drop], *, add: bool = False) -> None:
+        """These messages are to be lost; no others, or (`add`) besides those from before."""
+        if not add:
+            self._drops = {}
+        for drop in drops:
+            of_link = self._drops.setdefault((drop.source, drop.target), {})
+            of_link[drop.type] = of_link.get(drop.type, 0) + drop.count
+
+    def awaits(self, source: NodeId, target: NodeId) -> bool:
+        """Whether some message from `source` to `target` is to be lost by its type."""
+        return (source, target) in self._drops and not self.is_cut(source, target)
+
+    def strike(self, source: NodeId, target: NodeId, types: Collection[str]) -> str | None:
+        """The type by which this message is lost, if it is; there is then one less to come.
+
+        types: all types of the message: a heartbeat is an AppendEntries, too
+        """
+        of_link = self._drops.get((source, target), {})
+        struck = next((one for one in of_link if one in types), None)
+        if struck is not None:
+            of_link[struck] -= 1
+            if not of_link[struck]:
+                del of_link[struck]
+            if not of_link:
+                del self._drops[source, target]
+        return struck
+
     def verdict(self, source: NodeId, target: NodeId) -> tuple[float, ...]:
         """The seconds after which each copy of a message from `source` reaches `target`.
 
@@ -84,7 +125,7 @@ class FaultFilter:
         """
         fault = self._fault_of((source, target))
         if fault is None:
-            return PASS
+            return self._slow
         if fault.cut or self._happens(fault.loss):
             return LOST
         if self._happens(fault.duplicate):
@@ -101,7 +142,7 @@ class FaultFilter:
         return probability > 0 and (probability >= 1 or self._rng.random() < probability)
 
     def _delay_s(self, fault: LinkFault) -> float:
-        delay_s = fault.delay_s
+        delay_s = fault.delay_s + self._slow[0]
         if fault.jitter_s > 0:
             delay_s += fault.jitter_s * self._rng.random()
         if self._happens(fault.reorder):

@@ -1,4 +1,4 @@
-"""The ports of a node at which faults strike: its links, its disk, and the points in its code.
+"""The ports of a node at which faults strike: links, disk, clocks, and the points in its code.
 
 The supervisor orders faults; each order replaces the one before it at its port. The status of the
 node names the faults in force, which is how the supervisor knows that an order was obeyed.
@@ -21,19 +21,21 @@ from node.faults.disks import DiskFaults
 from node.faults.in_force import InForce
 from node.faults.links import FaultFilter
 from node.faults.points import Strike
+from node.process.clock_port import ClockPort
 from node.process.points import PointPort
 from node.wire import (
     ArmPoints,
     DiskFault,
     NodeConfig,
     PointHit,
+    SetClock,
     SetDiskFault,
     SetFaults,
     Status,
     ToSupervisor,
 )
 
-Order: TypeAlias = SetFaults | SetDiskFault | ArmPoints
+Order: TypeAlias = SetFaults | SetDiskFault | SetClock | ArmPoints
 
 
 class FaultPorts:
@@ -41,6 +43,7 @@ class FaultPorts:
 
     links: asked by whatever sends and receives messages of peers
     disk: asked by every write and sync, also those of forks
+    clock: asked for every time that the server is told
     points: asked by the server and its log
     """
 
@@ -48,17 +51,18 @@ class FaultPorts:
         self,
         config: NodeConfig,
         random: Random,
+        clock: ClockPort,
         loop: asyncio.AbstractEventLoop,
         note: Note,
-        tell: Callable[[ToSupervisor], None],
     ) -> None:
         """Raises ValueError for impossible faults of links in the config.
 
         loop: the one in which this is made
-        note, tell: write an event, and say something to the supervisor
+        note: writes an event
         """
         self.links = FaultFilter(config.faults, rng=random)
         self.disk = DiskFaults()
+        self.clock = clock
         self.points = PointPort(
             Random(random.getrandbits(64)),
             loop.call_soon_threadsafe,
@@ -68,8 +72,10 @@ class FaultPorts:
         )
         self._node_id = config.node_id
         self._note = note
-        self._tell = tell
+        self.tell: Callable[[ToSupervisor], object] = _to_nobody
+        """says something to the supervisor: set by the node's `Reports`"""
         self._in_force = InForce()
+        self._in_force.set("clock", clock.first_ids)
 
     def obey(self, order: Order) -> None:
         """From now on the port does this. Raises ValueError for an impossible fault."""
@@ -84,6 +90,9 @@ class FaultPorts:
                 self.points.arm(order)
                 if cut is not None:
                     self.links.cut_off(self._node_id if cut else None)
+            case SetClock(ids=ids):
+                self._in_force.set("clock", ids)
+                self.clock.obey(order)
 
     def add_to(self, status: Status) -> Status:
         """The status, with the faults in force."""
@@ -101,4 +110,8 @@ class FaultPorts:
         state, action = strike.state, strike.term.action
         fields = {"point": state.point, "action": action, "number": state.hits, "id": state.id}
         self._note("warn", "point.hit", **fields)
-        self._tell(PointHit(state, action))
+        self.tell(PointHit(state, action))
+
+
+def _to_nobody(message: ToSupervisor) -> None:
+    """Nothing is told before there are `Reports`, and no point is reached before that."""

@@ -13,7 +13,6 @@ last event in the log is `node.failed` or `node.stopped`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import random
@@ -27,20 +26,20 @@ from typing import Any, TypeVarTuple
 
 from node import module_path, wire
 from node.errors import (
-    Busy,
     MachineError,
-    NotLeader,
     RaftError,
 )
 from node.events import EventLog, HybridClock, last_time
 from node.faults.disks import FaultyDisk
 from node.machines.fingerprint import checked
 from node.machines.registry import load
+from node.process.clock_port import ClockPort
 from node.process.connections import ConnectedClient, Connections
 from node.process.disk_thread import DiskThread, Done
 from node.process.fault_ports import FaultPorts
 from node.process.fork import Done as ForkDone
 from node.process.fork import Forks
+from node.process.orders import Orders
 from node.process.peers import Peers
 from node.process.reports import Reports, end_by
 from node.process.transport import ControlChannel, PipeLinks
@@ -48,21 +47,17 @@ from node.raft.messages import NodeId
 from node.server.server import Server
 from node.storage.disk import OsDisk, held
 from node.wire import (
-    ArmPoints,
-    ChangeMembership,
     CodeRefused,
+    GetLog,
     GetStatus,
     LifeBegun,
     LifeRecorded,
     Listen,
     NewLink,
     NodeConfig,
-    SetDiskFault,
-    SetFaults,
+    SetClock,
     Stop,
     Stopping,
-    TakeSnapshot,
-    TransferLeadership,
 )
 
 STOP_TIMEOUT_S = 2.0
@@ -105,9 +100,10 @@ class Node:
             rotate_bytes=config.log_rotate_bytes,
         )
         self._random = random.Random(config.seed)
-        self._faults = FaultPorts(
-            config, self._random, self._loop, self._note, lambda said: self._reports.tell(said)
-        )
+        self._time = ClockPort(self._loop, self._clock, self._schedule_pump, config.clock)
+        self._faults = FaultPorts(config, self._random, self._time, self._loop, self._note)
+        self._faults.links.delay_all(config.message_delay_s)
+        self._faults.links.drop(config.drops)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
         self._links = PipeLinks(
             config.node_id,
@@ -115,8 +111,19 @@ class Node:
             self._on_frame,
             self._on_lost,
             lambda peer: self._peers.ask_for_link(peer),
+            lambda peer, struck, kind: self._orders.dropped(peer, struck, kind),
         )
         self._reports = Reports(self._control, self._clock, self._faults)
+        self._orders = Orders(
+            config.node_id,
+            config.timing,
+            self._faults,
+            self._events,
+            self._reports,
+            self._note,
+            lambda: None if self._ends else self._server,
+            self._time.now,
+        )
         self._peers = Peers(
             self._links, self._note, self._reports.tell, self._on_link, lambda: self._ends
         )
@@ -131,7 +138,6 @@ class Node:
         """why it stops as soon as leadership is handed over"""
         self._at_rest: Done | None = None
         self._pump_scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
         """Starts, serves until told to stop or failing, and returns the exit status."""
@@ -168,7 +174,7 @@ class Node:
             events=self._events,
             clock=self._clock,
             random=self._random,
-            now=self._loop.time(),
+            now=self._time.now(),
             stopwatch=time.monotonic,
             points=self._faults.points,
         )
@@ -180,6 +186,7 @@ class Node:
         if self._ends:
             return
         self._server = server
+        self._orders.begin(server)
         for peer, pipe in self._pipes.items():
             await self._peers.attach(peer, config.peers.get(peer, 0), pipe)
         await self.connections.listen(config.socket)
@@ -202,7 +209,7 @@ class Node:
             return
         if self._server is not None and not self._ends:
             try:
-                self._server.transfer(None, self._loop.time())
+                self._server.transfer(None, self._time.now())
             except RaftError:
                 pass  # it does not lead, or nobody could in its place
             except Exception as error:
@@ -210,9 +217,9 @@ class Node:
                 return
             else:
                 self._leaving = reason
-                self._loop.call_later(
-                    self._config.timing.election_timeout_min_s, self._stop, reason
-                )
+                # By the true time: the process that stops the node waits for no clock of its own.
+                patience_s = self._server.state.timing.election_timeout_min_s
+                self._loop.call_later(patience_s, self._stop, reason)
                 self._schedule_pump()
                 return
         self._stop(reason)
@@ -294,7 +301,7 @@ class Node:
         server = self._server
         if server is None or self._ends:
             return
-        now = self._loop.time()
+        now = self._time.now()
         try:
             more = server.pump(now)
             self._links.flush()
@@ -304,24 +311,12 @@ class Node:
             awaited = self._reports.awaits_transfer or self._leaving is not None
             if awaited and not server.handing_over:
                 self._end_transfer(server)
-            self._arm_timer(server.deadline)
+            self._time.wake(server.deadline)
         except Exception as error:
             self._fail(error)
             return
         if more:
             self._schedule_pump()
-
-    def _arm_timer(self, deadline: float) -> None:
-        """Deadlines mostly move away: a timer that fires early only looks again."""
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._schedule_pump()
 
     def _on_disk_done(
         self, done: Callable[[BaseException | None], None], failure: BaseException | None
@@ -348,14 +343,14 @@ class Node:
     # -- peers -----------------------------------------------------------------------------------
 
     def _on_link(self, peer: NodeId) -> None:
-        self._tell(Server.link_opened, peer, self._loop.time())
+        self._tell(Server.link_opened, peer, self._time.now())
         self._schedule_pump()
 
     def _on_frame(self, peer: NodeId, body: bytes) -> None:
         if self._server is None or self._ends:
             return
         try:
-            self._server.receive(peer, body, self._loop.time())
+            self._server.receive(peer, body, self._time.now())
         except Exception as error:
             self._fail(error)
             return
@@ -364,7 +359,7 @@ class Node:
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
         self._note("debug" if dead else "warn", "link.closed", peer=peer, reason=reason)
         if dead:
-            self._tell(Server.peer_died, peer, self._loop.time())
+            self._tell(Server.peer_died, peer, self._time.now())
             self._schedule_pump()
 
     def _take_link(self, message: NewLink) -> None:
@@ -403,43 +398,27 @@ class Node:
                         self._leave("asked to")
                     else:
                         self._stop("asked to")
-                case TransferLeadership():
-                    self._transfer(message)
                 case Listen():
                     path = Path(os.fsdecode(message.folder)) / message.name
                     self._run_task(self._listen_anew(path))
-                case SetFaults() | SetDiskFault() | ArmPoints():
+                case SetClock():
                     self._faults.obey(message)
+                    # Now: a message that is read before the next pump could move deadlines away.
+                    self._pump()
                 case NewLink():
                     self._take_link(message)
-                case TakeSnapshot():
-                    self._tell(Server.take_snapshot)
-                    self._schedule_pump()
-                case ChangeMembership():
-                    self._change_membership(message)
                 case LifeRecorded():
                     if not self._recorded.done():
                         self._recorded.set_result(None)
                 case CodeRefused():
                     self._fail(MachineError(message.reason))
-                case GetStatus():
-                    if self._server is not None:
-                        self._reports.tell_status(self._server, message.request)
+                case GetStatus() | GetLog():
+                    self._reports.answer(self._server, message, self._time.now())
+                case _:
+                    self._orders.carry_out(message)
+                    self._schedule_pump()
         except Exception as error:
             self._fail(error)
-
-    def _change_membership(self, message: ChangeMembership) -> None:
-        if self._server is None or self._ends:
-            return
-        # Who asks looks at the status, and asks again while it is not what it is to be.
-        with contextlib.suppress(NotLeader, Busy):
-            self._server.change_membership(message.target, self._loop.time(), message.term)
-        self._schedule_pump()
-
-    def _transfer(self, message: TransferLeadership) -> None:
-        server = None if self._ends else self._server
-        if self._reports.transfer(server, message, self._loop.time()):
-            self._schedule_pump()
 
     def _end_transfer(self, server: Server) -> None:
         """Handing over has succeeded or failed: say so, and stop if it was for that."""

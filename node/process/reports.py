@@ -22,7 +22,14 @@ from node.process.transport import ControlChannel
 from node.raft.messages import NodeId
 from node.raft.state import Role
 from node.server.server import Server
-from node.wire import Failed, ToSupervisor, TransferEnded, TransferLeadership
+from node.wire import (
+    Failed,
+    TimedOut,
+    TimeOut,
+    ToSupervisor,
+    TransferEnded,
+    TransferLeadership,
+)
 
 MOST_REASON_CHARACTERS = 2000
 """No reason for the end of a node is longer."""
@@ -49,6 +56,7 @@ class Reports:
         self._control = control
         self._clock = clock
         self._faults = faults
+        faults.tell = self.tell
         self._reported: tuple[Role, bool, int, NodeId | None] | None = None
         self._transfers: list[int] = []
         """the requests to hand over that are to be answered"""
@@ -59,10 +67,24 @@ class Reports:
 
     # -- status ----------------------------------------------------------------------------------
 
-    def tell_status(self, server: Server, request: int = 0) -> None:
-        """How the node sees the world, how its disk does, and which faults are in force."""
+    def answer(
+        self, server: Server | None, asked: wire.GetStatus | wire.GetLog, now: float
+    ) -> None:
+        """Answers the supervisor, once there is a server."""
+        if server is None:
+            return
+        if isinstance(asked, wire.GetLog):
+            self.tell(server.log_part(asked))
+        else:
+            self.tell_status(server, asked.request, now)
+
+    def tell_status(self, server: Server, request: int = 0, now: float | None = None) -> None:
+        """How the node sees the world, how its disk does, and which faults are in force.
+
+        now: seconds on the loop's clock; by default the time of the server's last step
+        """
         status = msgspec.structs.replace(
-            server.status(request), disk_stalled=server.state.disk.stalled
+            server.status(request, now), disk_stalled=server.state.disk.stalled
         )
         self.tell(self._faults.add_to(status))
 
@@ -73,6 +95,24 @@ class Reports:
         if now != self._reported:
             self._reported = now
             self.tell_status(server)
+
+    # -- an election by command ------------------------------------------------------------------
+
+    def time_out(self, server: Server | None, message: TimeOut, now: float) -> None:
+        """Has the election timer fire, and tells what became of that.
+
+        server: None: the node is not ready, or about to end
+        """
+        if server is None:
+            self.tell(TimedOut(message.request, failure="it is not ready"))
+            return
+        try:
+            server.time_out(now)
+        except RaftError as error:
+            self.tell(TimedOut(message.request, failure=str(error)))
+            return
+        state = server.state
+        self.tell(TimedOut(message.request, state.current_term + state.pre_vote, state.pre_vote))
 
     # -- handing over ----------------------------------------------------------------------------
 
@@ -85,7 +125,7 @@ class Reports:
         """Begins the transfer that the supervisor asks for, or tells why it cannot begin.
 
         server: None: the node is not ready, or about to end
-        now: seconds on the loop's clock
+        now: seconds on the node's clock
 
         Returns whether it has begun.
         """

@@ -170,6 +170,8 @@ class PipeLinks:
     on_lost(peer, reason, dead): the link is gone; `dead` says that the peer's process is, and that
         the news has come through: a cut link carries none
     on_broken(peer): the link was closed here, for what came over it; its peer lives
+    on_dropped(peer, struck, type): a message of this type was lost, because the next one of the
+        type `struck` was to be
     """
 
     def __init__(
@@ -179,12 +181,14 @@ class PipeLinks:
         on_frame: Callable[[NodeId, bytes], None],
         on_lost: Callable[[NodeId, str, bool], None],
         on_broken: Callable[[NodeId], None],
+        on_dropped: Callable[[NodeId, str, str], None] = lambda peer, struck, kind: None,
     ) -> None:
         self._node_id = node_id
         self._faults = faults
         self._on_frame = on_frame
         self._on_lost = on_lost
         self._on_broken = on_broken
+        self._on_dropped = on_dropped
         self._links: dict[NodeId, Link] = {}
 
     def has(self, peer: NodeId) -> bool:
@@ -211,12 +215,21 @@ class PipeLinks:
         link = self._links.get(peer)
         if link is None:
             return
+        if self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body):
+            return
         verdict = self._faults.verdict(self._node_id, peer)
         if verdict is PASS:
             link.send(body)
             return
         for delay_s in verdict:
             link.send_later(body, delay_s)
+
+    def _is_dropped(self, peer: NodeId, body: bytes) -> bool:
+        types = wire.types_in(body)
+        struck = self._faults.strike(self._node_id, peer, types)
+        if struck is not None:
+            self._on_dropped(peer, struck, types[0])
+        return struck is not None
 
     def flush(self) -> None:
         """Lets everything go that was sent since the last flush."""

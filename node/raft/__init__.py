@@ -51,6 +51,7 @@ network, no randomness of its own.
     settings.py         timeouts, and bounds on memory and messages
     progress.py         what a leader believes of a peer: probe, replicate, snapshot (§5.3)
     ready.py            what the caller is told to do, and in which order
+    streaks.py          what repeats in elections, counted for the event log
     state.py            one server's state: Figure 2's variables, timers, messages to be sent
     lease.py            reads without a round (thesis §6.4.1)
     roles.py            follower, pre-candidate, candidate, leader: all transitions (Figure 4)
@@ -61,6 +62,7 @@ network, no randomness of its own.
     reads.py            linearizable reads by leader and followers (§8, thesis §6.4)
     transfer.py         a leader hands over (thesis §3.10)
     stall.py            a leader whose disk hangs gives way
+    pace.py             other timers while the server runs, and an election by command
     sanity.py           messages that no correct peer sends
     raft.py             the door: one server, and every call that there is
     invariants.py       what must hold after every step, for tests and the simulated world

@@ -1,10 +1,8 @@
 """The door to the core: one server's side of Raft, as a deterministic machine.
 
-It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic
-scale; randomness is handed in; and what is to be done outside comes back from `ready()`. The same
-calls give the same results.
-
-What the caller must do, and in which order, is told in `ready.py`.
+It reads no clock, disk, link or randomness: time is an argument, in seconds on any monotonic scale;
+randomness is handed in; `ready()` returns what is to be done outside. The same calls give the same
+results.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from node.raft import (
     election,
     lease,
     membership,
+    pace,
     reads,
     reconfiguration,
     replication,
@@ -217,6 +216,16 @@ class Raft:
             raise NotLeader(raft.leader_id)
         transfer.begin(raft, target)
 
+    def change_timing(self, timing: Timing, now: float) -> None:
+        """Use other timers from now on; leases stay as they are."""
+        self.state.now = now
+        pace.change(self.state, timing)
+
+    def time_out(self, now: float) -> None:
+        """As if the election timer had fired. Raises ImpossibleElection."""
+        self.state.now = now
+        pace.time_out(self.state)
+
     def disk_at_work(self, since: float | None) -> None:
         """When the write that is under way began; None when there is none."""
         stall.at_work(self.state, since)
@@ -235,8 +244,7 @@ class Raft:
                     election.on_election_timeout(raft)
             return
         if now - raft.quorum_contact > raft.timing.election_timeout_max_s:
-            # It can commit nothing: its clients are better redirected.
-            roles.become_follower(raft, None, "no quorum is heard")
+            election.step_down_unheard(raft)  # it can commit nothing: clients are redirected
             return
         if raft.disk.stalled and stall.give_way(raft):
             return
@@ -398,7 +406,9 @@ class Raft:
         if isinstance(message, RequestVote):
             heard = raft.hears_a_leader or raft.is_bound_by_a_lease
             if heard and not message.leadership_transfer:
-                if message.pre_vote:
+                if not message.pre_vote:
+                    election.ignore(raft, message)
+                else:
                     election.deny(raft, message, "a leader is heard")
                 return False
             if message.pre_vote:
@@ -409,15 +419,15 @@ class Raft:
             # pre-vote was the last that was missing; it is won when our vote is on disk.
             election.on_request_vote_reply(raft, sender, message)
             return False
-        roles.become_follower(raft, None, f"term {message.term} has begun")
-        roles.advance_term(raft, message.term)
+        roles.become_follower(raft, None, f"term {message.term} has begun", by=sender)
+        roles.advance_term(raft, message.term, by=sender)
         return True
 
     def _answer_stale(self, sender: NodeId, message: Message) -> None:
         """Tell the current term to the sender of an earlier one's request; ignore its replies."""
         raft = self.state
         if isinstance(message, RequestVote):
-            election.deny(raft, message, "its term is stale")
+            election.deny(raft, message, "that term is over")
         elif isinstance(message, AppendEntries):
             raft.send_after_persist(sender, replication.refuse(raft, message))
         elif isinstance(message, InstallSnapshot):

@@ -1,10 +1,9 @@
 """A server's state: Figure 2's variables, and what the server is about to tell its caller.
 
 `RaftState` is data, and the questions about it that every part of the core asks. Its names are
-those of Figure 2. Beside them stand the timers, which are points in time compared with `now`, and
-the outbox: messages and events that the next `Ready` will carry. What one part alone works with
-has a class of its own here (`Transfer`, `DiskAtWork`, `Reads`, `Lease`); the module named in its
-docstring changes it.
+those of Figure 2. Beside them stand the timers, which are times compared with `now`, and the
+messages and events that the next `Ready` will carry. What one part alone works with has a class of
+its own (`Transfer`, `Reads`, ...); the module that its docstring names changes it.
 """
 
 from __future__ import annotations
@@ -30,21 +29,18 @@ from node.raft.messages import (
 from node.raft.progress import Progress
 from node.raft.ready import Note
 from node.raft.settings import Limits, Randomness, Timing
+from node.raft.streaks import Streaks
 
 
 class Role(enum.Enum):
-    """What a server is (Figure 4). A candidate with `pre_vote` set still asks for pre-votes.
-
-    `roles.py` has what each of them means and how one becomes another.
-    """
+    """What a server is (Figure 4); `roles.py` has what each means and how one becomes another."""
 
     FOLLOWER = "follower"
     CANDIDATE = "candidate"
     LEADER = "leader"
 
 
-# Looking up a member of an Enum takes ten times as long as a name, and these are asked for all the
-# time.
+# Looking up a member of an Enum takes ten times as long as a name.
 FOLLOWER: Final = Role.FOLLOWER
 CANDIDATE: Final = Role.CANDIDATE
 LEADER: Final = Role.LEADER
@@ -181,10 +177,10 @@ class RaftState:
     persisted_index, persisted_hard_state: what is known to be durable
     truncations: how often the log lost entries to a conflict or a snapshot
     leader_heard_at: when a leader was last heard, of whatever term
+    streaks: what repeats in elections (`streaks.py`)
     """
 
-    # An instance of more than thirty attributes would keep them in a dict, and each is asked for
-    # many times in a step.
+    # More than thirty attributes would be kept in a dict, and each is asked for many times a step.
     __slots__ = (
         "asked_to_campaign",
         "chunks_received",
@@ -225,6 +221,7 @@ class RaftState:
         "round",
         "snapshot",
         "snapshot_to_install",
+        "streaks",
         "timing",
         "transfer",
         "transfer_failure",
@@ -272,6 +269,7 @@ class RaftState:
         self.pre_vote = False
         self.votes: dict[NodeId, bool] = {}
         self.asked_to_campaign = False
+        self.streaks = Streaks()
 
         # Volatile on leaders; reinitialised after election.
         self.progress: dict[NodeId, Progress] = {}
@@ -300,8 +298,7 @@ class RaftState:
         self.election_deadline = 0.0
         self.heartbeat_deadline = 0.0
         self.notice_deadline: float | None = None
-        # A server that restarts does not know what it has promised to a leader a moment ago, so it
-        # behaves as if it had just heard one.
+        # A server that restarts forgets its promise to a leader: it acts as if it had made one.
         self.leader_heard_at = self.now if self.timing.lease else float("-inf")
         self.hinted_elections = 0
 
@@ -350,15 +347,20 @@ class RaftState:
 
     @property
     def cluster_time_us(self) -> int:
-        """The time that a leader puts into its entries: the time at the end of the log that it was
-        elected with, plus how long it has led since; in microseconds."""
-        return self.elected_time_us + int((self.now - self.elected_at) * 1e6)
+        """The time that a leader puts into its entries, in microseconds: that at the end of the log
+        when it was elected, and how long it leads. It stands still while a clock catches up."""
+        led_us = int((self.now - self.elected_at) * 1e6)
+        return max(self.elected_time_us + led_us, self.log.last_time_us)
+
+    @property
+    def role_name(self) -> str:
+        """Its role in words: a candidate in the paper's sense has begun a term (thesis §9.6)."""
+        return "pre-candidate" if self.pre_vote else self.role.value
 
     @property
     def hears_a_leader(self) -> bool:
-        """A live leader has been heard within the shortest election timeout: then this server
-        helps nobody to depose it (§6, thesis §4.2.3). A leader counts as heard by itself while it
-        hears a quorum."""
+        """A leader was heard within the shortest election timeout: no vote against it then (§6,
+        thesis §4.2.3). A leader counts as heard by itself while it hears a quorum."""
         if self.role is LEADER:
             return self.now - self.quorum_contact < self.timing.election_timeout_min_s
         return (
@@ -429,7 +431,7 @@ class RaftState:
 
     def note(self, level: str, event: str, **fields: object) -> None:
         """Record an event for the event log."""
-        role, commit = self.role.value, self.commit_index
+        role, commit = self.role_name, self.commit_index
         self.notes.append(Note(level, event, self.current_term, role, commit, fields))
 
     # -- the election timer ----------------------------------------------------------------------
@@ -442,8 +444,7 @@ class RaftState:
         )
 
     def shorten_election_timer(self, least: float, most: float) -> None:
-        """Wait between `least` and `most` hint delays, or less if the timeout is due before: there
-        is no leader to wait for."""
+        """Wait between `least` and `most` hint delays, or less if the timeout is due before."""
         delay = self.timing.hint_delay_s
         hinted = self.now + self.random.uniform(least * delay, most * delay)
         self.election_deadline = min(self.election_deadline, hinted)

@@ -21,6 +21,7 @@ from node import wire
 from node.errors import Busy, WireError
 from node.events import Note, Repeated
 from node.machines.protocol import Machine
+from node.machines.sessions import session_id
 from node.ports import ClientConnection
 from node.raft.messages import NodeId
 from node.raft.raft import Raft
@@ -30,7 +31,7 @@ from node.server.answering import Answering
 from node.server.machine_watch import MachineWatch
 from node.server.settings import MAX_HELD_READ_BYTES, read_bytes
 from node.server.stretch import Stretch
-from node.wire import MOST_COMMANDS, NodeConfig, Read, Submit
+from node.wire import MOST_COMMANDS, NodeConfig, Read, Submit, SubmitHere
 
 _NEVER = float("inf")
 
@@ -50,6 +51,7 @@ class Clients:
 
         self._submits: list[tuple[ClientConnection, Submit, bytes]] = []
         self._reads: list[tuple[ClientConnection, Read]] = []
+        self._here: list[tuple[ClientConnection, SubmitHere]] = []
         self._parked: dict[ClientConnection, float] = {}
         self._waiters: dict[int, tuple[list[ClientConnection], list[Submit]]] = {}
         """by the first index of a batch: who sent its requests, and the requests"""
@@ -70,6 +72,8 @@ class Clients:
             return
         if isinstance(message, Submit):
             self._submits.append((client, message, body))
+        elif isinstance(message, SubmitHere):
+            self._here.append((client, message))
         elif self._held_read_bytes >= MAX_HELD_READ_BYTES:
             self._redirect(client, None, "too many reads wait to be confirmed")
         else:
@@ -82,6 +86,7 @@ class Clients:
     def gone(self, client: ClientConnection) -> None:
         """Nobody waits for these answers any more."""
         self._parked.pop(client, None)
+        self._here = [item for item in self._here if item[0] is not client]
         if self._submits:
             self._submits = [item for item in self._submits if item[0] is not client]
         if self._reads:
@@ -97,7 +102,7 @@ class Clients:
     def begin(self, now: float, applied_index: int) -> None:
         """Acts on the requests that have come."""
         self._refused.tell(now)
-        if not (self._submits or self._reads or self._under is None):
+        if not (self._submits or self._reads or self._here or self._under is None):
             return
         state = self._raft.state
         leads = state.role is LEADER
@@ -108,6 +113,8 @@ class Clients:
         else:
             for client, _, _ in self._submits:
                 self._park(client, now)
+        for client, request in self._here:
+            self._append_here(client, request, now)
         for client, read in self._reads:
             if leads or (read.follower and state.leader_id is not None):
                 self._under = under
@@ -118,6 +125,7 @@ class Clients:
                 self._park(client, now)
                 self._held_read_bytes -= read_bytes(read)
         self._submits.clear()
+        self._here.clear()
         self._reads.clear()
 
     def take_waiting(
@@ -219,6 +227,28 @@ class Clients:
                         self._redirect(client, None, str(error))
             start = stop
 
+    def _append_here(self, client: ClientConnection, request: SubmitHere, now: float) -> None:
+        """At once, or not at all: nobody waits here for a leader.
+
+        The session is said to begin at the entry before it. No session that is gone was used later,
+        so this one is not taken for one of those; and it need not be told from a retry, because it
+        has none (`node/machines/sessions.py`).
+        """
+        state = self._raft.state
+        if state.role is not LEADER:
+            self._redirect(client, state.leader_id, "not the leader")
+            return
+        client_id = session_id(state.log.last_index, request.unique)
+        submit = Submit(client_id, 1, 1, request.commands)
+        data = wire.join_submits([wire.encode_client(submit)])
+        try:
+            first_index = self._raft.propose(len(request.commands), data, now)
+        except Busy as error:
+            self._redirect(client, None, str(error))
+            return
+        self._waiters[first_index] = [client], [submit]
+        client.send(wire.encode_client(wire.Appended(first_index, state.current_term)))
+
     def _arrange(self, unapplied: int) -> None:
         """When much has come at once, who asks for little comes first; each one's own requests stay
         in their order. When more would wait to be applied than may, who waits for something already
@@ -244,7 +274,7 @@ class Clients:
         self._submits = let_in
 
     def _park(self, client: ClientConnection, now: float) -> None:
-        self._parked.setdefault(client, now + self._config.timing.election_timeout_min_s)
+        self._parked.setdefault(client, now + self._raft.state.timing.election_timeout_min_s)
 
     def _redirect(self, client: ClientConnection, leader_id: NodeId | None, reason: str) -> None:
         client.send(wire.encode_client(wire.Redirect(leader_id, reason)))

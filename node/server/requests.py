@@ -10,6 +10,8 @@ another look at its fields; any other one is answered with `Refused`, which says
                                unacknowledged answers, which is the next line
     Submit.commands            1 to MOST_COMMANDS commands, each of 1 to `limits.entry` bytes; with
                                what is unacknowledged no more than MOST_UNACKNOWLEDGED
+    SubmitHere.unique          UNIQUE_BYTES bytes
+    SubmitHere.commands        as Submit.commands
     Read.read_id               any number that MessagePack can hold: it is sent back as it came
     Read.queries               at most MOST_COMMANDS, each of at most `limits.entry` bytes
     Read.stale, Read.follower  any
@@ -27,7 +29,15 @@ import msgspec
 
 from node import wire
 from node.errors import WireError
-from node.wire import MOST_COMMANDS, MOST_UNACKNOWLEDGED, ClientRequest, Read, Submit
+from node.wire import (
+    MOST_COMMANDS,
+    MOST_UNACKNOWLEDGED,
+    UNIQUE_BYTES,
+    ClientRequest,
+    Read,
+    Submit,
+    SubmitHere,
+)
 
 MOST_CLIENT_ID_BYTES = 64
 """The longest id of a session. Our own client's ids have 24 bytes."""
@@ -54,6 +64,10 @@ def decode(body: bytes, max_entry_bytes: int) -> ClientRequest:
     request = wire.decode_request(body)
     if isinstance(request, Submit):
         _check_submit(request, max_entry_bytes)
+    elif isinstance(request, SubmitHere):
+        if len(request.unique) != UNIQUE_BYTES:
+            raise BadRequest(f"what is unique has {UNIQUE_BYTES} bytes, not {len(request.unique)}")
+        _check_commands(request.commands, max_entry_bytes)
     else:
         _check_read(request, max_entry_bytes)
     return request
@@ -75,17 +89,24 @@ class _ReadShape(msgspec.Struct, array_like=True, tag=2, gc=False):
     items: msgspec.Raw
 
 
-_Shape: TypeAlias = _SubmitShape | _ReadShape
+class _HereShape(msgspec.Struct, array_like=True, tag=3, gc=False):
+    """A `SubmitHere` whose fields are left as they are on the wire."""
+
+    unique: msgspec.Raw
+    items: msgspec.Raw
+
+
+_Shape: TypeAlias = _SubmitShape | _ReadShape | _HereShape
 _shape_decoder: msgspec.msgpack.Decoder[_Shape] = msgspec.msgpack.Decoder(_Shape)
 
 
 def _check_count(body: bytes) -> None:
     shape = wire.decode_with(_shape_decoder, body)
     count = _length(shape.items)
-    if isinstance(shape, _SubmitShape):
-        _check_entries(count)
-    else:
+    if isinstance(shape, _ReadShape):
         _check_queries(count)
+    else:
+        _check_entries(count)
 
 
 def _check_entries(count: int) -> None:
@@ -119,26 +140,31 @@ def _check_submit(request: Submit, max_entry_bytes: int) -> None:
             f"the id of a session has 1 to {MOST_CLIENT_ID_BYTES} bytes, "
             f"not {len(request.client_id)}"
         )
-    _check_entries(len(request.commands))
-    lengths = list(map(len, request.commands))
-    if not lengths or not min(lengths):
-        raise BadRequest("an entry is empty")
-    if (largest := max(lengths)) > max_entry_bytes:
-        raise BadRequest(
-            f"an entry of {largest} bytes is over the limit of {max_entry_bytes} (limits.entry)"
-        )
+    _check_commands(request.commands, max_entry_bytes)
+    count = len(request.commands)
     first, lowest = request.first_sequence, request.lowest_unanswered
-    if not 1 <= first <= MOST_SEQUENCE - len(lengths):
+    if not 1 <= first <= MOST_SEQUENCE - count:
         raise BadRequest(f"sequence numbers begin with 1 and stay below {MOST_SEQUENCE}: {first}")
     if not 1 <= lowest <= first:
         raise BadRequest(
             f"the lowest unanswered number is one from 1 to the request's first, {first}: {lowest}"
         )
-    kept = first + len(lengths) - lowest
+    kept = first + count - lowest
     if kept > MOST_UNACKNOWLEDGED:
         raise BadRequest(
             f"{kept} entries of this session would be unacknowledged, of {MOST_UNACKNOWLEDGED} "
             "at most; take the answers that have come before submitting more"
+        )
+
+
+def _check_commands(commands: list[bytes], max_entry_bytes: int) -> None:
+    _check_entries(len(commands))
+    lengths = list(map(len, commands))
+    if not lengths or not min(lengths):
+        raise BadRequest("an entry is empty")
+    if (largest := max(lengths)) > max_entry_bytes:
+        raise BadRequest(
+            f"an entry of {largest} bytes is over the limit of {max_entry_bytes} (limits.entry)"
         )
 
 

@@ -29,21 +29,12 @@ from node.errors import DiskFailed, Nonsense, NotLeader, WireError
 from node.events import HybridClock, Repeated
 from node.machines.protocol import Machine
 from node.machines.sessions import Sessions
-from node.ports import (
-    UNARMED,
-    ClientConnection,
-    Disk,
-    DiskQueue,
-    EventSink,
-    Fork,
-    Links,
-    Points,
-)
+from node.ports import UNARMED, ClientConnection, Disk, DiskQueue, EventSink, Fork, Links, Points
 from node.raft import sanity
 from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
 from node.raft.ready import Ready
-from node.raft.settings import Randomness
+from node.raft.settings import Randomness, Timing
 from node.raft.state import LEADER, RaftState
 from node.server.applying import Applying
 from node.server.clients import Clients
@@ -51,7 +42,7 @@ from node.server.machine_watch import MachineWatch, Stopwatch
 from node.server.recovery import open_store, tell
 from node.server.settings import stretch_of
 from node.server.snapshots import Snapshots
-from node.server.status import status_of
+from node.server.status import log_part, status_of
 from node.server.write import Write
 from node.storage.snapshots import Stands
 from node.storage.store import Kept
@@ -93,11 +84,8 @@ class Server:
         self._disk_queue = disk_queue
         self._links = links
         self._events = events
-        self._clock = clock
-        self._points = points
-
-        self._store, recovered = open_store(config, disk)
-        self._store.reach_points(points)
+        self._clock, self._points = clock, points
+        self._store, recovered = open_store(config, disk, points)
         self._raft = Raft(
             config.node_id,
             config.voters,
@@ -167,6 +155,14 @@ class Server:
         `handing_over` says how long it goes on. Raises NotLeader, ImpossibleTransfer.
         """
         self._raft.transfer(target, now)
+
+    def change_timing(self, timing: Timing, now: float) -> None:
+        """Other timers from now on."""
+        self._raft.change_timing(timing, now)
+
+    def time_out(self, now: float) -> None:
+        """As if the election timer had fired. Raises ImpossibleElection."""
+        self._raft.time_out(now)
 
     def change_membership(self, target: list[NodeId], now: float, term: int | None = None) -> None:
         """Begins to make `target` the voters; `status` tells how far it is (§6).
@@ -270,16 +266,22 @@ class Server:
         """Writes an event of this node's."""
         state = self._raft.state
         self._events.emit(
-            level, event, state.current_term, state.role.value, state.commit_index, **fields
+            level, event, state.current_term, state.role_name, state.commit_index, **fields
         )
 
-    def status(self, request: int = 0) -> wire.Status:
-        """How this node sees the world."""
+    def log_part(self, asked: wire.GetLog) -> wire.LogPart:
+        """Some entries of its log, as they are shown."""
+        return log_part(self._raft.state, asked)
+
+    def status(self, request: int = 0, now: float | None = None) -> wire.Status:
+        """How this node sees the world. now: by default the time of its last step."""
+        state = self._raft.state
         return status_of(
-            self._raft.state,
+            state,
             self._applying,
             self._snapshots,
             self._watch,
+            now=state.now if now is None else now,
             request=request,
             sequence=self._store.sequence,
             frames_skipped=self._skipped.count,
@@ -335,8 +337,8 @@ class Server:
 
     def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
         if self._points.armed and messages:
-            leads = self._raft.state.role is LEADER
-            self._points.reach("before-leader-send" if leads else "before-follower-send")
+            who = "leader" if self._raft.state.role is LEADER else "follower"
+            self._points.reach(f"before-{who}-send")
         said: Message | None = None
         frame = b""
         for peer, message in messages:

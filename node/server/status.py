@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from node import wire
-from node.raft.state import FOLLOWER, RaftState
+from node.raft.progress import REPLICATE
+from node.raft.state import FOLLOWER, LEADER, RaftState
 from node.server.applying import Applying
 from node.server.machine_watch import MachineWatch
 from node.server.snapshots import Snapshots
@@ -15,21 +16,23 @@ def status_of(
     snapshots: Snapshots,
     watch: MachineWatch,
     *,
+    now: float,
     request: int,
     sequence: int,
     frames_skipped: int,
 ) -> wire.Status:
     """How the node sees the world.
 
+    now: in seconds, on the core's time scale
     request: the number of the question that this answers; 0: it was not asked
     sequence: of the last record of the node's log that is durable
     frames_skipped: how many messages of peers made no sense
     """
     index, configuration = state.configurations[-1]
-    follows = state.role is FOLLOWER
+    leads, heard_at = state.role is LEADER, state.leader_heard_at
     return wire.Status(
         request=request,
-        role="learner" if follows and not state.is_voter else state.role.value,
+        role=_role_of(state),
         term=state.current_term,
         leader=state.leader_id,
         voter=state.is_voter,
@@ -40,7 +43,7 @@ def status_of(
         commit_index=state.commit_index,
         commit_term=state.committed.term,
         applied_index=applying.index,
-        snapshot_index=state.snapshot.last_included_index if state.snapshot else 0,
+        snapshot_index=_snapshot_index(state),
         snapshot_failures=snapshots.failures,
         snapshot_problem=snapshots.problem,
         digest=applying.digest.hex(),
@@ -51,4 +54,59 @@ def status_of(
         slowest_query_s=watch.slowest_query_s,
         sequence=sequence,
         frames_skipped=frames_skipped,
+        voted_for=state.voted_for,
+        election_in_s=None if leads else round(state.election_deadline - now, 6),
+        leader_heard_s=None if leads or heard_at < 0 else round(now - heard_at, 6),
+        peers=_peers_of(state, now) if leads else [],
     )
+
+
+def log_part(state: RaftState, asked: wire.GetLog) -> wire.LogPart:
+    """The entries of its log that were asked for, and the state that belongs to them."""
+    log = state.log
+    first = max(asked.first_index, log.first_index)
+    batches = log.batches_from(log.batch_start(first)) if first <= log.last_index else []
+    return wire.LogPart(
+        request=asked.request,
+        role=_role_of(state),
+        term=state.current_term,
+        voted_for=state.voted_for,
+        commit_index=state.commit_index,
+        first_index=log.first_index,
+        last_index=log.last_index,
+        snapshot_index=_snapshot_index(state),
+        entries=wire.entries_of(batches, first, asked.most_entries, asked.most_bytes),
+    )
+
+
+def _role_of(state: RaftState) -> str:
+    if state.role is FOLLOWER and not state.is_voter:
+        return "learner"
+    return state.role_name
+
+
+def _snapshot_index(state: RaftState) -> int:
+    return state.snapshot.last_included_index if state.snapshot else 0
+
+
+def _peers_of(state: RaftState, now: float) -> list[wire.Peer]:
+    """What this leader believes of each peer."""
+    found = []
+    for peer, progress in sorted(state.progress.items()):
+        flying, flying_bytes = len(progress.inflight), progress.inflight_bytes
+        if progress.snapshot is not None:
+            flying, flying_bytes = 1, progress.snapshot.size - progress.snapshot_offset
+        elif progress.mode is not REPLICATE and progress.probe_sent:
+            flying = 1
+        found.append(
+            wire.Peer(
+                peer,
+                progress.next_index,
+                progress.match_index,
+                progress.mode.value,
+                flying,
+                flying_bytes,
+                round(now - progress.last_contact, 6) if progress.round_acked else None,
+            )
+        )
+    return found

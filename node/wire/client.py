@@ -24,6 +24,10 @@ MOST_COMMANDS = 4096
 """No request holds more commands, and no read more queries: it bounds what one frame can cost."""
 
 
+UNIQUE_BYTES = 16
+"""How long the random bytes are that make a `SubmitHere` unique."""
+
+
 # -- requests ------------------------------------------------------------------------------------
 
 
@@ -63,7 +67,24 @@ class Read(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     follower: bool = False
 
 
-ClientRequest: TypeAlias = Submit | Read
+class SubmitHere(
+    msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False, forbid_unknown_fields=True
+):
+    """Commands for this node and no other, sent once: it appends them if it leads, and says where.
+
+    So an entry can be put at a leader that is cut off. There no session could begin, because the
+    question that comes before it (`launcher/client/session.py`) needs a majority. The node makes a
+    session for this request alone, out of its own commit index and `unique`. The client must never
+    send it again: only a session that asks the leader first may be resumed.
+
+    unique: UNIQUE_BYTES random bytes, unique for all time
+    """
+
+    unique: bytes
+    commands: list[bytes]
+
+
+ClientRequest: TypeAlias = Submit | Read | SubmitHere
 
 
 # -- replies -------------------------------------------------------------------------------------
@@ -127,7 +148,18 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
     reason: str
 
 
-ClientReply: TypeAlias = Answers | OutOfOrder | ReadResult | Redirect | Refused | Ending
+class Appended(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """The commands of a `SubmitHere` are in this leader's log, and not committed yet. `Answers`
+    follow when they are applied; or a `Redirect`, when this node leads no more.
+
+    first_index: of the first one; the others' follow it
+    """
+
+    first_index: int
+    term: int
+
+
+ClientReply: TypeAlias = Answers | OutOfOrder | ReadResult | Redirect | Refused | Ending | Appended
 
 
 # -- bytes ---------------------------------------------------------------------------------------

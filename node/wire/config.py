@@ -10,7 +10,7 @@ import msgspec
 from node.raft.messages import Floor, NodeId
 from node.raft.settings import Limits, Timing
 from node.storage.lives import Founding, LastKnown
-from node.wire.control import LinkFault
+from node.wire.control import Drop, LinkFault, SetClock
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     slow_s: an apply or a query that takes so long is told of
     peers: the lives of the peers to which a pipe is handed over at the start
     timing, limits: the core's settings
+    message_delay_s: how much longer each message to another node takes
+    drops: which of its messages are to be lost by their type
     max_apply_commands: commands applied, or queries served, before others get their turn
+    faults, clock: what is wrong with the links and the clocks from the first moment on
     snapshot_log_bytes, snapshot_entries: a snapshot is taken after this much of the log
     """
 
@@ -60,6 +63,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     slow_s: float = 0.1
     machine_codes: list[str] = []
     faults: list[LinkFault]
+    message_delay_s: float = 0.0
+    drops: list[Drop] = []
+    clock: SetClock = SetClock()
     seed: int | None = None
 
 

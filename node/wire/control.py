@@ -10,7 +10,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from node.raft.messages import Membership, NodeId
+from node.raft.settings import Timing
 from node.wire.framing import decode_with
+from node.wire.log import LogEntry
 from node.wire.points import ArmedPoint, ArmPoints, PointHit
 
 # -- from the supervisor -------------------------------------------------------------------------
@@ -67,6 +69,68 @@ class SetDiskFault(msgspec.Struct, frozen=True, tag=True):
     ids: list[int] = []
 
 
+class ClockFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What moves a clock: `node/faults/clocks.py` says how. All as it is by default: nothing.
+
+    bump_s: what its steps add up to; None: it was not bumped
+    rate: how many of its own seconds pass in a true one
+    strobe_s, period_s: it jumps by `strobe_s`, and back again, in turn, once in each `period_s`
+    """
+
+    bump_s: float | None = None
+    rate: float = 1.0
+    strobe_s: float = 0.0
+    period_s: float = 0.0
+
+
+class SetClock(msgspec.Struct, frozen=True, tag=True):
+    """From now on these faults move the node's clocks, and no others.
+
+    monotonic: by which the node runs elections, leases and cluster time
+    wall: from which the hybrid times of its events and messages come
+    ids: of the injections that this comes from, which the node names in its `Status`
+    """
+
+    monotonic: ClockFault = ClockFault()
+    wall: ClockFault = ClockFault()
+    ids: list[int] = []
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """The next `count` messages of a type (`node/wire/types.py`) from `source` to `target` are to
+    be lost."""
+
+    source: NodeId
+    target: NodeId
+    type: str
+    count: int = 1
+
+
+class SetDrops(msgspec.Struct, frozen=True, tag=True):
+    """Of what this node sends, these messages are to be lost by their type; no others, or (`add`)
+    besides those that are to be lost already."""
+
+    drops: list[Drop]
+    add: bool = False
+
+
+class ChangeSettings(msgspec.Struct, frozen=True, tag=True):
+    """From now on the node works with these settings.
+
+    message_delay_s: how much longer each message to another node takes
+    """
+
+    timing: Timing
+    message_delay_s: float
+    log_level: str
+
+
+class TimeOut(msgspec.Struct, frozen=True, tag=True):
+    """Act as if the election timer had fired; answer with a `TimedOut` that carries `request`."""
+
+    request: int
+
+
 class NewLink(msgspec.Struct, frozen=True, tag=True):
     """`peer` has started, in its `life`; one file descriptor, this node's end of the pipe to it,
     comes with this frame."""
@@ -79,6 +143,18 @@ class GetStatus(msgspec.Struct, frozen=True, tag=True):
     """Answer with a `Status` that carries `request`."""
 
     request: int
+
+
+class GetLog(msgspec.Struct, frozen=True, tag=True):
+    """Answer with a `LogPart` that carries `request`: the entries from `first_index` on.
+
+    most_entries, most_bytes: no more entries, and no more of their text
+    """
+
+    request: int
+    first_index: int
+    most_entries: int
+    most_bytes: int
 
 
 class LifeRecorded(msgspec.Struct, frozen=True, tag=True):
@@ -132,11 +208,16 @@ class Listen(msgspec.Struct, frozen=True, tag=True):
 
 ToNode: TypeAlias = (
     SetFaults
+    | SetDrops
+    | ChangeSettings
+    | TimeOut
     | Listen
     | SetDiskFault
     | ArmPoints
+    | SetClock
     | NewLink
     | GetStatus
+    | GetLog
     | TakeSnapshot
     | ChangeMembership
     | TransferLeadership
@@ -147,6 +228,24 @@ ToNode: TypeAlias = (
 
 
 # -- from the node -------------------------------------------------------------------------------
+
+
+class Peer(msgspec.Struct, frozen=True, array_like=True):
+    """What a leader believes of one peer (`node/raft/progress.py`).
+
+    mode: `probe`, `replicate` or `snapshot`
+    in_flight, in_flight_bytes: AppendEntries that are sent and not acknowledged; in mode
+        `snapshot`, how many bytes of it the peer has not acknowledged yet
+    heard_s: seconds since it last replied in this term; None: it has not
+    """
+
+    id: NodeId
+    next_index: int
+    match_index: int
+    mode: str
+    in_flight: int
+    in_flight_bytes: int
+    heard_s: float | None
 
 
 class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -192,6 +291,32 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """the ids of the faults that are in force here"""
     points: list[ArmedPoint] = []
     """the points that are armed here, or were until their chain was used up"""
+    voted_for: NodeId | None = None
+    election_in_s: float | None = None
+    """until its election timeout; below 0 when that is due; None: it leads"""
+    leader_heard_s: float | None = None
+    """since it last heard a leader; None: it leads, or has heard none in this life"""
+    peers: list[Peer] = []
+    """a leader's view of its peers"""
+
+
+class LogPart(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """What a node's log holds from some index on, and what else is shown beside it.
+
+    commit_index: None: it is not known, because the process does not answer
+    first_index: of the log; what comes before it is only in the snapshot
+    snapshot_index: up to where its newest snapshot reaches; 0: it has none
+    """
+
+    request: int = 0
+    role: str
+    term: int
+    voted_for: NodeId | None
+    commit_index: int | None
+    first_index: int
+    last_index: int
+    snapshot_index: int
+    entries: list[LogEntry]
 
 
 class LinkLost(msgspec.Struct, frozen=True, tag=True):
@@ -241,8 +366,37 @@ class TransferEnded(msgspec.Struct, frozen=True, tag=True):
     failure: str = ""
 
 
+class TimedOut(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `TimeOut`: the node campaigns, or `failure` says why it does not.
+
+    term: the one for which it campaigns
+    pre_vote: it asks for pre-votes first
+    """
+
+    request: int
+    term: int = 0
+    pre_vote: bool = False
+    failure: str = ""
+
+
+class Dropped(msgspec.Struct, frozen=True, tag=True):
+    """A `Drop` of this type has struck, on the link to `target`."""
+
+    target: NodeId
+    kind: str
+
+
 ToSupervisor: TypeAlias = (
-    Status | LifeBegun | LinkLost | PointHit | Failed | Stopping | TransferEnded
+    Status
+    | LogPart
+    | LifeBegun
+    | LinkLost
+    | PointHit
+    | Failed
+    | Stopping
+    | TransferEnded
+    | TimedOut
+    | Dropped
 )
 
 

@@ -168,7 +168,9 @@ def test_nothing_that_clients_say_for_long_hurts_a_cluster(watched: Watched, tal
 
 # -- the control socket --------------------------------------------------------------------------
 
-QUICK = ["status", "kill", "stop", "start", "pause", "resume", "transfer", "partition", "links"]
+QUICK = [
+    *("status", "log", "kill", "stop", "start", "pause", "resume", "transfer", "partition", "links")
+]
 words = st.sampled_from(
     [
         *("1", "2", "n3", "leader", "follower", "all", "random", "minority", "0", "99", "-1", "n"),
@@ -207,6 +209,8 @@ requests = st.fixed_dictionaries(
         "fault": disks | json_values,
         "rolling": st.booleans() | json_values,
         "count": amounts,
+        "nodes": st.lists(st.integers(0, 4) | amounts, max_size=3) | json_values,
+        "first_index": st.integers(1, 20) | amounts,
     },
 ).filter(lambda request: request["op"] != "down")
 impossible = st.fixed_dictionaries(

@@ -111,7 +111,7 @@ def test_one_line_an_event_and_filters(lab: Lab) -> None:
     lab.up(3)
     lab.launcher("kill", "leader", check=True)
     lab.leader()
-    lines = lab.launcher("timeline", check=True).lines
+    lines = lab.launcher("timeline", "-n", "all", check=True).lines
     assert any("n1" in line for line in lines)
     elections = lab.launcher("timeline", "--event", "leader.*", "--json", check=True).lines
     assert {json.loads(line)["event"].split(".")[0] for line in elections} == {"leader"}

@@ -11,6 +11,7 @@ What else it does stands in the file `behave` of its data folder, a JSON object:
     {"exit": 7, "times": 2}                 only in its first two lives after that
     {"stubborn": true}                      takes no notice of Stop and SIGTERM
     {"silent": true}                        runs, and never says a word
+    {"tells_no_log": true}                  says how it is, and never what is in its log
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class FakeNode:
         self.selector.register(control, selectors.EVENT_READ, None)
         self.faults = len(config.faults)
         self.disk = wire.SetDiskFault(None)
+        self.moved = config.clock
         self.fault_ids: list[int] = []
 
     def attach(self, peer: int, pipe: socket.socket) -> None:
@@ -88,7 +90,28 @@ class FakeNode:
                 snapshot_index=0,
                 digest="",
                 disk_fault=self.disk.fault,
-                faults=sorted([*self.fault_ids, *self.disk.ids]),
+                faults=sorted([*self.fault_ids, *self.disk.ids, *self.moved.ids]),
+            )
+        )
+
+    def log(self, asked: wire.GetLog) -> None:
+        """Ten entries, whose commands name the node; more than are asked for are not told."""
+        first, node = asked.first_index, self.config.node_id
+        entries = [
+            wire.LogEntry(index, 1, "command", b"of n%d" % node, 5)
+            for index in range(first, min(10, first + asked.most_entries - 1) + 1)
+        ]
+        self.say(
+            wire.LogPart(
+                request=asked.request,
+                role="follower",
+                term=1,
+                voted_for=1,
+                commit_index=10,
+                first_index=1,
+                last_index=10,
+                snapshot_index=0,
+                entries=entries,
             )
         )
 
@@ -130,11 +153,17 @@ class FakeNode:
                     self.faults, self.fault_ids = len(faults), ids
                 case wire.SetDiskFault():
                     self.disk = message
+                case wire.SetClock():
+                    if not self.behave.get("deaf"):
+                        self.moved = message
                 case wire.NewLink(peer, _):
                     self.attach(peer, socket.socket(fileno=self.fds.pop(0)))
                     self.status(0)
                 case wire.GetStatus(request):
                     self.status(request)
+                case wire.GetLog():
+                    if not self.behave.get("tells_no_log"):
+                        self.log(message)
         return True
 
 

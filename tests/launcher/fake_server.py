@@ -88,7 +88,7 @@ class Ledger:
                     errors.append(position)
             return wire.ReadResult(request.read_id, self._last_index, 1, results, errors)
 
-    def answer(self, request: wire.ClientRequest) -> list[wire.ClientReply]:
+    def answer(self, request: wire.Submit | wire.Read) -> list[wire.ClientReply]:
         return [self.read(request)] if isinstance(request, wire.Read) else self.commit(request)
 
 
@@ -99,11 +99,17 @@ class Peer:
         self._socket = sock
         self._frames = wire.FrameReader()
 
-    def __iter__(self) -> Iterator[wire.ClientRequest]:
+    def __iter__(self) -> Iterator[wire.Submit | wire.Read]:
+        for body in self.bodies():
+            request = wire.decode_request(body)
+            assert not isinstance(request, wire.SubmitHere), "no client sends it by itself"
+            yield request
+
+    def bodies(self) -> Iterator[bytes]:
+        """Its requests as they came."""
         with suppress(OSError):
             while data := self._socket.recv(1 << 16):
-                for body in self._frames.feed(data):
-                    yield wire.decode_request(body)
+                yield from self._frames.feed(data)
 
     def submits(self, ledger: Ledger) -> Iterator[wire.Submit]:
         """Of its requests only these; what a session asks before it begins is answered."""

@@ -110,8 +110,10 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
         assert list(described["nodes"][0]) == [
             *("id", "state", "role", "term", "leader", "voter", "first_index", "last_index"),
             *("commit_index", "applied_index", "snapshot_index", "pid", "restarts", "uptime_s"),
-            *("cpu_percent", "rss_bytes", "reason", "disk", "change", "responding"),
+            *("cpu_percent", "rss_bytes", "reason", "disk", "clock", "change", "responding"),
             *("last_answer_s", "snapshot", "slowest_apply_s", "slowest_query_s", "diverged"),
+            *("voted_for", "election_in_s", "leader_heard_s", "peers"),
+            *("cut_off_from", "cannot_send_to", "cannot_hear"),
             "points",
         ]
         assert status.nodes[0].rss_bytes
@@ -338,7 +340,7 @@ def test_wait_for_an_index(tmp_path: Path) -> None:
     """The fake nodes have committed 10, and applied none."""
     with fake_cluster(tmp_path) as cluster:
         assert cluster.wait(commit=10).commit_index == 10
-        with pytest.raises(TimedOut, match=r"no index 11 to be committed in 0\.2 s"):
+        with pytest.raises(TimedOut, match=r"index 11 was not committed in 0\.2 s"):
             cluster.wait(commit=11, timeout_s=0.2)
         with pytest.raises(TimedOut):
             cluster.wait(converged=True, timeout_s=0.2)

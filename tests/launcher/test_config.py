@@ -522,8 +522,8 @@ def test_units_are_those_that_people_write() -> None:
     text = render(parsed("timescale: 0.3\nclient: {timeout: 90s}\nlog: {rotate: 1.5MiB}"))
 
     assert "timescale: 0.3\n" in text
-    assert "  heartbeat_interval: 100ms\n" in text
-    assert "    max: 1s\n" in text
+    assert "  heartbeat_interval: 100ms  # with the timescale: 30ms\n" in text
+    assert "    max: 1s  # with the timescale: 300ms\n" in text
     assert "  timeout: 90s\n" in text
     assert "  rotate: 1536KiB\n" in text
     assert "  failure_hint: on\n" in text

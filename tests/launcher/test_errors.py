@@ -21,6 +21,7 @@ from launcher.client.client import NoAnswer
 from launcher.client.session import Unanswered
 from launcher.errors import LauncherError
 from node.errors import DamagedLog, LeekyError
+from node.wire import Appended
 
 LEFT = Unanswered(b"some id", 7, [b"an entry"], sent=True)
 
@@ -30,6 +31,8 @@ SAMPLES: list[tuple[Any, Any]] = [
     (bytes, b"some bytes"),
     (OSError, OSError(28, "No space left on device", "some file")),
     (list[bytes], [b"an entry", b"another"]),
+    (list[str], ["an", "expectation"]),
+    (Appended, Appended(7, 3)),
     (list[int], [1, 3]),
     (Sequence[int], [1, 3]),
     (Unanswered, LEFT),
@@ -71,7 +74,7 @@ def exceptions() -> list[type[BaseException]]:
 
 
 def example(kind: type[BaseException]) -> BaseException:
-    if kind.__init__ in (Exception.__init__, BaseException.__init__):
+    if isinstance(kind.__init__, types.WrapperDescriptorType):  # that of a built-in exception
         return kind("some text")
     hints = typing.get_type_hints(kind.__init__)
     positional, named = [], {}

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import launcher
 from launcher.cli import table
 from launcher.client.subscriber import Message
+from launcher.logs import ClusterLog
 from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
 
@@ -63,10 +64,11 @@ def ours(hint: object) -> Iterator[str]:
 
 
 def test_whatever_a_cluster_takes_or_returns_is_public() -> None:
-    late = {"Event": Event, "Filter": Filter, "Message": Message}
+    late = {"ClusterLog": ClusterLog, "Event": Event, "Filter": Filter, "Message": Message}
     found: set[str] = set()
-    for name, method in vars(launcher.Cluster).items():
-        if name.startswith("_"):
+    methods = [item for owner in launcher.Cluster.__mro__[:-1] for item in vars(owner).items()]
+    for name, method in methods:
+        if name.startswith("_") or not callable(getattr(method, "__func__", method)):
             continue
         for hint in typing.get_type_hints(getattr(method, "__func__", method), None, late).values():
             found.update(ours(hint))

@@ -12,12 +12,12 @@ from functools import cache
 
 import pytest
 
+from launcher.simulation.planted import PLANTED, Planted, find
+from launcher.simulation.planted.form import options_of
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options
 from launcher.simulation.world import Failure
-from tests.simulation.planted import PLANTED, Planted, find
-from tests.simulation.planted.form import options_of
-from tests.simulation.planted.table import known_seeds
+from tests.simulation.planted_table import known_properties, known_seeds
 
 KNOWN = known_seeds()
 
@@ -55,6 +55,8 @@ def test_a_planted_bug_is_found_in_so_many_seeds(bug: Planted) -> None:
 
 def test_the_docs_name_the_bugs_that_there_are() -> None:
     assert KNOWN.keys() == {bug.name for bug in PLANTED}
+    shown = known_properties()
+    assert [bug.key for bug in PLANTED if shown[bug.name] != bug.shows] == []
 
 
 def found_as_expected(bug: Planted, found: tuple[int, Failure] | None) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from launcher.errors import LauncherError, UsageError
+from launcher.simulation.planted import ALL, BLIND, PLANTED, Planted, holders, named, planted
+from launcher.simulation.planted.form import PRODUCT, edited
 from node.raft import reads, replication
 from node.storage import recovery, wal
-from tests.simulation.planted import ALL, BLIND, PLANTED, Planted, holders, planted
-from tests.simulation.planted.form import PRODUCT, edited
 
 LEAST = 34
 
@@ -41,9 +43,41 @@ def test_there_are_enough() -> None:
 
 
 def test_names_are_unique() -> None:
-    names = [bug.name for bug in PLANTED]
+    for names in ([bug.name for bug in ALL], [bug.key for bug in ALL]):
+        assert sorted(set(names)) == sorted(names)
 
-    assert sorted(set(names)) == sorted(names)
+
+def test_keys_are_easy_to_type() -> None:
+    for bug in ALL:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", bug.key), bug.key
+        assert len(bug.key) <= 36, bug.key
+
+
+def test_the_property_that_shows_a_bug_is_expected() -> None:
+    for bug in ALL:
+        assert (bug.shows == "") == (bug.name in BLIND), bug.key
+        assert not bug.shows or bug.shows in bug.expected, bug.key
+
+
+def test_a_bug_is_found_by_its_key_its_sentence_or_a_part_of_either() -> None:
+    bug = named("half-is-a-quorum")
+    assert bug.name == "half of the voters make a quorum"
+    assert named("half of the voters make a quorum") is bug
+    assert named("half-is") is bug
+    assert named("Half of the voters") is bug
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("lease", "planted bugs have 'lease' in their names: "),
+        ("half-is-quorum", "no planted bug 'half-is-quorum'; did you mean half-is-a-quorum?"),
+        ("zzz", "no planted bug 'zzz' (`launcher simulate --plants` lists all)"),
+    ],
+)
+def test_a_word_that_means_no_bug_or_several(word: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        named(word)
 
 
 def test_stories_and_expectations_are_there() -> None:
@@ -91,7 +125,7 @@ def test_a_bug_is_taken_out_after_a_failure(bug: Planted) -> None:
 def test_whoever_imported_the_function_gets_the_bug_too(
     target: ModuleType, attribute: str, others: set[ModuleType]
 ) -> None:
-    bug = Planted("nothing", "", "", target, attribute, lambda original: print, (), 1)
+    bug = Planted("nothing", "nothing", "", "", target, attribute, lambda original: print, (), 1)
 
     found = {place for place, _ in holders(bug)}
     with planted(bug):
@@ -102,7 +136,7 @@ def test_whoever_imported_the_function_gets_the_bug_too(
 
 
 def test_an_edit_of_what_is_not_there_fails() -> None:
-    with pytest.raises(AssertionError, match="has 0 times 'no such line'"):
+    with pytest.raises(LauncherError, match="has 0 times 'no such line'"):
         edited(("no such line", "another"))(replication.append)
 
 

@@ -20,7 +20,7 @@ from launcher.cli.output import (
     submitted_json,
     unanswered_json,
 )
-from launcher.cli.parameters import NODE_NUMBER
+from launcher.cli.parameters import NODE, NODE_NUMBER
 from launcher.cli.progress import counting
 from launcher.cli.rows import as_json, positive_timeout, row, timeout
 from launcher.client.intake import lines
@@ -28,31 +28,69 @@ from launcher.errors import LauncherError, UsageError
 
 if TYPE_CHECKING:
     from launcher.client.answers import Submitted
+    from launcher.cluster import Cluster
 
 
 @row(
     "submit",
     "Submit entries, one per argument; - reads one per line from standard input.\n\n"
     "Prints each entry's index and the machine's answer. Quote an entry that has spaces: "
-    "submit 'ADD a b'. Put an entry that begins with a dash after --.",
+    "submit 'ADD a b'. Put an entry that begins with a dash after --.\n\n"
+    "With --node the entries go to that node and no other, at once and once: if it leads, they are "
+    "in its log, even if it is cut off and cannot commit them.",
 )
 @click.argument("entries", nargs=-1, required=True, type=click.UNPROCESSED, metavar="ENTRY...")
+@click.option("--node", type=NODE, help="The node that takes them, and no other does.")
 @timeout
 @as_json
 def submit(
-    context: Context, entries: tuple[str, ...], timeout: float | None, as_json: bool
-) -> None:
+    context: Context,
+    entries: tuple[str, ...],
+    node: str | None,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
     """`launcher submit`."""
     cluster = context.cluster()
     timeout_s = None if timeout is None else positive_timeout(timeout, 0.0)
-    if entries == ("-",):
+    if node is not None:
+        done = _submit_to(cluster, node, entries, timeout_s, as_json)
+        refusals = _print_submitted(iter(done), as_json)
+    elif entries == ("-",):
         piped = _lines(0, cluster.config.entry_limit_bytes)
         refusals = _print_with_progress(cluster.submit_many(piped, timeout_s=timeout_s), as_json)
     else:
         encoded = [encode(entry) for entry in entries]
         refusals = _print_submitted(cluster.submit_many(encoded, timeout_s=timeout_s), as_json)
-    if refusals.first is not None:
-        raise LauncherError(refusals.first + _hint("entry", entries, refusals.count))
+    if refusals.first is None:
+        return 0
+    hint = _hint("entry", entries, refusals.count)
+    if context.typed and not as_json:  # the answer stands on the terminal already
+        if hint:
+            click.echo(hint.removeprefix("; "), err=True)
+        return 1
+    raise LauncherError(refusals.first + hint)
+
+
+def _submit_to(
+    cluster: Cluster, node: str, entries: tuple[str, ...], timeout_s: float | None, as_json: bool
+) -> list[Submitted]:
+    """The answers of one node. Prints what is known of entries that it has not committed."""
+    # Start-up time: loads what describes nodes, and the wire's messages.
+    from launcher.client.here import NotCommitted
+    from launcher.control.targets import parse_id
+
+    if "-" in entries:
+        raise UsageError("submit --node takes the entries as arguments, not from standard input")
+    commands = [encode(entry) for entry in entries]
+    try:
+        return cluster.submit_to(parse_id(node), *commands, timeout_s=timeout_s)
+    except NotCommitted as error:
+        for place, entry in enumerate(commands) if as_json else ():
+            index = None if error.first_index is None else error.first_index + place
+            known = {"index": index, "term": error.term}
+            print_json(unanswered_json("entry", entry, str(error)) | known)
+        raise
 
 
 @row(

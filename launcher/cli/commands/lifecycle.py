@@ -16,7 +16,11 @@ from node.printable import printable
     "up",
     "Start N nodes and wait until a quorum of them follows a leader. Problems of the other nodes "
     "are reported on standard error.\n\nOn a terminal it then opens the prompt; leaving the prompt "
-    "stops the cluster. Without a terminal it prints the timeline until SIGINT or SIGTERM.",
+    "stops the cluster. Without a terminal it prints the timeline until SIGINT or SIGTERM.\n\n"
+    "--as-in-the-paper is slow enough to watch: timescale 10, so heartbeats each second and "
+    "election timeouts of 5 to 10 s, and messages that take 300 ms. There is no failure hint and "
+    "there are no pre-votes, and the timeline has the debug events. These options count for this "
+    "run, in place of cluster.yaml.",
 )
 @click.argument("nodes", required=False, metavar="[N]")
 @click.option("-d", "--detach", is_flag=True, help="Return as soon as there is a leader.")
@@ -27,6 +31,16 @@ from node.printable import printable
     help="The state machine: files, kv, journal, lock, election, members, multicast, or "
     "package.module:Class.",
 )
+@click.option(
+    "--timescale",
+    metavar="X",
+    help="All timers are X times as slow as the default ones, and commands wait so much longer.",
+)
+@click.option(
+    "--as-in-the-paper",
+    is_flag=True,
+    help="Slow timers and messages; no failure hint, no pre-votes; debug events.",
+)
 @timeout
 @as_json
 def up(
@@ -35,6 +49,8 @@ def up(
     detach: bool,
     fresh: bool,
     machine: str | None,
+    timescale: str | None,
+    as_in_the_paper: bool,
     timeout: float | None,
     as_json: bool,
 ) -> int:
@@ -47,7 +63,14 @@ def up(
     from launcher.cli import foreground
 
     config = context.load_config()
-    cluster = foreground.cluster_for(config, nodes, machine=machine, fresh=fresh)
+    cluster = foreground.cluster_for(
+        config,
+        nodes,
+        machine=machine,
+        fresh=fresh,
+        timescale=timescale,
+        as_in_the_paper=as_in_the_paper,
+    )
     asked_at = foreground.start(cluster, timeout, detach=detach, as_json=as_json)
     if detach:
         return 0

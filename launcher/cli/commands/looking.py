@@ -1,55 +1,123 @@
-"""Commands that show how a cluster is and what has happened, and that wait for it."""
+"""Commands that show how a cluster is, and that wait for it."""
 
 from __future__ import annotations
 
-import sys
 import time
 
 import click
 
 from launcher.cli.context import Context
-from launcher.cli.output import print_json, status_json, wants_colour
-from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER
-from launcher.cli.rows import as_json, positive_timeout, row, timeout
+from launcher.cli.output import columns, print_json, status_json, wants_colour
+from launcher.cli.parameters import TARGETS
+from launcher.cli.rows import TARGET_HELP, as_json, positive_timeout, row, timeout
 
 _WATCH_INTERVAL_S = 1.0
 
 
 @row("ps", "Show every node: state, role, term, indexes, process. (alias: status)")
-@click.option("--watch", is_flag=True, help="Show them again every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show them again every second, in place, until Ctrl-C.")
+@click.option(
+    "--raft",
+    is_flag=True,
+    help="Show Raft's own state: votes, timeouts, and what the leader knows of each peer.",
+)
+@click.option(
+    "--narrow",
+    is_flag=True,
+    help="Fit 80 columns, or the terminal, where it is narrower than the whole table.",
+)
 @as_json
-def ps(context: Context, watch: bool, as_json: bool) -> None:
+def ps(context: Context, watch: bool, raft: bool, narrow: bool, as_json: bool) -> None:
     """`launcher ps`."""
     # Start-up time: loads what describes nodes, and tabulate.
-    from launcher.cli.status_table import status_table
+    from launcher.cli.live import Live, can_redraw
+    from launcher.cli.pace import pace
+    from launcher.cli.status_table import shown
+    from launcher.learn.standing import remarks
 
     cluster = context.cluster()
-    while True:
-        status = cluster.status()
-        if as_json:
-            print_json(status_json(status))
-        else:
-            if watch and sys.stdout.isatty():
-                click.clear()
-            click.echo(status_table(status, wants_colour()))
-        if not watch:
-            return
-        time.sleep(_WATCH_INTERVAL_S)
+
+    def text() -> str:
+        status, width = cluster.status(), columns()
+        table = shown(status, colour=wants_colour(), width=width, narrow=narrow, raft=raft)
+        below = [*remarks(status, width), pace(cluster.settings())]
+        return "\n".join(filter(None, (table, *below)))
+
+    if as_json:
+        print_json(status_json(cluster.status()))
+        while watch:
+            time.sleep(_WATCH_INTERVAL_S)
+            print_json(status_json(cluster.status()))
+    elif watch and can_redraw():
+        with Live() as screen:
+            while True:
+                screen.show(text())
+                time.sleep(_WATCH_INTERVAL_S)
+    else:
+        click.echo(text())
+        while watch:
+            time.sleep(_WATCH_INTERVAL_S)
+            click.echo(f"\n{text()}")
+
+
+@row(
+    "log",
+    "Show the nodes' logs side by side, as the Raft paper's Figure 7 draws them: the term of each "
+    "entry, what is committed, and where nodes differ. Without a TARGET: all nodes. The files of a "
+    "node that does not run are read; also after the cluster has stopped." + TARGET_HELP,
+)
+@click.argument("targets", nargs=-1, type=TARGETS, metavar="[TARGET...]")
+@click.option(
+    "--from", "first", type=click.IntRange(min=1), metavar="INDEX", help="The first index."
+)
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(1, 1000),
+    help="How many indexes; by default the last 20, or as many as fit on the terminal.",
+)
+@as_json
+def log(
+    context: Context,
+    targets: tuple[str, ...],
+    first: int | None,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """`launcher log`."""
+    # Start-up time: loads what reads logs.
+    from launcher.cli.log_view import DEFAULT_COUNT, fitting, log_json, log_lines
+
+    cluster = context.cluster_if_any()
+    shown = cluster.log(*targets, first=first, count=DEFAULT_COUNT if count is None else count)
+    if as_json:
+        print_json(log_json(shown))
+        return
+    width = columns()
+    if width is not None and count is None and first is None:
+        shown = fitting(shown, width)
+    click.echo("\n".join(log_lines(shown, width, colour=wants_colour())))
 
 
 @row(
     "wait",
-    "Wait until the cluster is in a state; fail as soon as it cannot get there. Without an option: "
-    "until there is a leader.",
+    "Wait until all that the options name is true; without an option, until there is a leader. "
+    "When --timeout is over (10 s by default), the exit status is 4. When it cannot become true, "
+    "because too few nodes are up, the command ends at once with status 1.",
 )
 @click.option(
     "--leader", is_flag=True, help="There is a leader, and all voters that are up follow it."
 )
-@click.option("--commit", type=click.IntRange(min=0), metavar="INDEX", help="INDEX is committed.")
+@click.option(
+    "--commit",
+    type=click.IntRange(min=0),
+    metavar="INDEX",
+    help="The entry with this INDEX is committed.",
+)
 @click.option(
     "--converged",
     is_flag=True,
-    help="All members that are up have the same log and have applied all of it.",
+    help="All members that are up have the leader's whole log, and have applied all of it.",
 )
 @timeout
 @as_json
@@ -62,14 +130,11 @@ def wait(
     as_json: bool,
 ) -> None:
     """`launcher wait`."""
-    # Start-up time, as in `Context.cluster`.
-    from launcher.cluster import UP_TIMEOUT_S
-
     status = context.cluster().wait(
         leader=leader or not (commit or converged),
         commit=commit,
         converged=converged,
-        timeout_s=positive_timeout(timeout, UP_TIMEOUT_S),
+        timeout_s=None if timeout is None else positive_timeout(timeout, 0.0),
     )
     if as_json:
         print_json(status_json(status))
@@ -78,49 +143,20 @@ def wait(
         click.echo(f"{leads} in term {status.term}, commit {status.commit_index}")
 
 
-@row("config", "Print the configuration in force, defaults included.")
+@row(
+    "config",
+    "Print the configuration in force, defaults included: that of the cluster that runs, or else "
+    "the one with which it would start.",
+)
 @as_json
 def config(context: Context, as_json: bool) -> None:
     """`launcher config`."""
     # Start-up time, as in `Context.load_config`.
     from launcher.config import render
 
-    config = context.load_config()
+    cluster = context.cluster_if_any()
+    config = cluster.settings()
     if as_json:
         print_json(config)
     else:
-        click.echo(render(config), nl=False)
-
-
-@row(
-    "timeline",
-    "Show what happened on all nodes, in one order; also after the cluster has stopped.",
-)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
-@click.option("-n", "--count", type=click.IntRange(min=0), help="Only the last COUNT events.")
-@click.option("--node", type=PROCESS_NUMBER, help="Only events of this node; 0 is the supervisor.")
-@click.option(
-    "--since", metavar="T", help="Only events after T: an age such as 10s or 5m, or an ISO time."
-)
-@click.option(
-    "--event", type=EVENT, metavar="GLOB", help="Only events with such a name: 'election.*'."
-)
-@click.option("--level", type=LEVEL, help="At least debug, info, warn or error.")
-@as_json
-def timeline(
-    context: Context,
-    follow: bool,
-    count: int | None,
-    node: int | None,
-    since: str | None,
-    event: str | None,
-    level: str | None,
-    as_json: bool,
-) -> None:
-    """`launcher timeline`."""
-    # Start-up time: loads what reads logs, and what knows whether the cluster still runs.
-    from launcher.cli.events import show_timeline
-    from launcher.timeline.filter import Filter
-
-    wanted = Filter(node=node, since=since, event=event, level=level)
-    show_timeline(context.load_config(), wanted, count=count, follow=follow, as_json=as_json)
+        click.echo(render(config, is_running=cluster.is_running), nl=False)

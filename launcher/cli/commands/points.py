@@ -40,7 +40,7 @@ def arm(context: Context, words: tuple[str, ...], as_json: bool) -> None:
         )
     *targets, point, action = words
     chosen = context.cluster().arm(*targets, point=point, action=action)
-    print_chosen("disarmed" if action.lower() == "off" else "armed", chosen, as_json)
+    print_chosen("disarmed" if action.lower() == "off" else "armed", chosen.chosen, as_json)
 
 
 def _print_points(points: Sequence[PointRow], as_json: bool) -> None:

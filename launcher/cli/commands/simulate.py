@@ -9,7 +9,7 @@ import click
 
 from launcher import streams
 from launcher.cli.context import Context
-from launcher.cli.parameters import SCENARIO, SIMULATED_FAULTS
+from launcher.cli.parameters import PLANTED_BUG, SIMULATED_FAULTS, STORY
 from launcher.cli.rows import as_json, row
 
 
@@ -21,37 +21,38 @@ from launcher.cli.rows import as_json, row
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Run one seed.")
 @click.option("--seeds", metavar="A..B", help="Run several. By default 1..100.")
-@click.option("--nodes", type=int, default=5, show_default=True, help="How many nodes.")
-@click.option(
-    "--time", default="60s", show_default=True, help="For how long faults happen, simulated."
-)
+@click.option("--nodes", type=int, help="How many nodes. By default 5.")
+@click.option("--time", help="For how long faults happen, simulated. By default 60s.")
 @click.option(
     "--faults",
     type=SIMULATED_FAULTS,
-    default="all",
-    show_default=True,
-    help="all, none, or kinds separated by commas.",
+    help="all (the default), none, or kinds separated by commas.",
 )
-@click.option("--rate", type=float, default=100.0, show_default=True, help="Operations a second.")
-@click.option("--clients", type=int, default=8, show_default=True, help="How many clients.")
+@click.option("--rate", type=float, help="Operations a second. By default 100.")
+@click.option("--clients", type=int, help="How many clients. By default 8.")
 @click.option("--only", metavar="N,N...", help="Inject only these faults of the seed's schedule.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. By default one per core.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write every event of one run here.")
 @click.option("--no-shrink", "shrink", flag_value=False, default=True, help="Report it as it is.")
 @click.option(
-    "--scenario",
-    type=SCENARIO,
+    "--plant",
+    type=PLANTED_BUG,
     metavar="NAME",
-    help="Play figure7 or figure8 of the paper instead.",
+    help="Search with this bug in the product, by default with the options that find it.",
 )
+@click.option("--plants", is_flag=True, help="List the bugs that can be planted.")
+@click.option("--scenario", type=STORY, hidden=True, help="As `launcher story NAME`.")
 @as_json
-def simulate(context: Context, scenario: str | None, **asked: Any) -> int:
+def simulate(context: Context, scenario: str | None, plants: bool, **asked: Any) -> int:
     """`launcher simulate`."""
     # Start-up time: loads the simulated world.
-    from launcher.cli import seeds
+    from launcher.cli import planting, seeds, stories
+
+    if plants:
+        return planting.show_list(as_json=bool(asked["as_json"]))
 
     with streams.all_or_error("not everything was simulated, or not all of it was reported"):
-        if scenario is not None:
-            return seeds.play(scenario)
+        if scenario is not None:  # what `story` was called before there was that command
+            return stories.play(scenario, stories.Playing())
         return seeds.simulate(seeds.Request(**asked))

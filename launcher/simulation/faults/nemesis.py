@@ -67,7 +67,7 @@ class Nemesis:
             node.crash(power=False, reason="killed")
         cluster.links.heal()
         for node in cluster.nodes:
-            node.clock.run_at(1.0, cluster.time.now)
+            node.clock.run_true(cluster.time.now)
             node.arm_timer()
             node.points.disarm_all()
             node.slow_disk = None

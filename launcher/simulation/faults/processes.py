@@ -1,4 +1,4 @@
-"""Faults of processes: killed, without power, stopped, or with a clock that runs fast or slow."""
+"""Faults of processes: killed, without power, stopped, or with a clock that is moved."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
+from node.faults.clocks import bumped
 from node.raft.lease import CLOCK_DRIFT_BOUND
+from node.wire import ClockFault
 
 if TYPE_CHECKING:
     from launcher.simulation.node import SimulatedNode
+
+MOST_STEP_S = 2.0
+"""How far a clock steps at most: several election timeouts."""
 
 
 class ProcessFaults:
@@ -26,7 +31,7 @@ class ProcessFaults:
             "power": self._cut_power,
             "blackout": self._cut_power,
             "pause": self._pause,
-            "clock": self._drift,
+            "clock": self._move_clocks,
         }
 
     def _kill(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
@@ -60,27 +65,47 @@ class ProcessFaults:
 
         return end
 
-    def _drift(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
-        """The targets' clocks run fast or slow: at a rate from 1/4 to 4.
+    def _move_clocks(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
+        """The targets' clocks run at another rate, make a step, or jump forth and back: the faults
+        of `launcher clock`.
+
+        Where leaders read by leases, clocks only run at other rates: a step breaks any bound.
+        """
+        cluster = self._cluster
+        drifts = [self._drift(fault, len(targets), rng) for _ in targets]
+        how = "rate" if cluster.situation.lease else rng.choice(("rate", "rate", "bump", "strobe"))
+        for node, (rate, wall_by_s) in zip(targets, drifts, strict=True):
+            if how == "rate":
+                moved = ClockFault(rate=rate)
+            elif how == "bump":
+                moved = bumped(node.clock.fault, rng.uniform(-MOST_STEP_S, MOST_STEP_S))
+            else:
+                moved = ClockFault(
+                    strobe_s=rng.choice((-1.0, 1.0)) * rng.uniform(0.01, 1.0),
+                    period_s=rng.uniform(0.005, 0.5),
+                )
+            node.clock.move(moved, cluster.time.now, wall_by_s=wall_by_s)
+            node.arm_timer()
+
+        def end() -> None:
+            for node in targets:
+                node.clock.run_true(cluster.time.now)
+                node.arm_timer()
+
+        return end
+
+    def _drift(self, fault: Fault, count: int, rng: random.Random) -> tuple[float, float]:
+        """A rate from 1/4 to 4 for one of `count` clocks, and a step for its wall clock.
 
         Where leaders read by leases, any two rates differ at most by the factor that a lease allows
         for. In half of these cases they differ by exactly that.
         """
         cluster = self._cluster
         most = math.sqrt(CLOCK_DRIFT_BOUND) if cluster.situation.lease else 4.0
-        rate = most ** (2 * fault.amount - 1)
         at_the_bound = cluster.situation.lease and fault.amount < 0.5
-        for node in targets:
-            if len(targets) > 1:
-                spread = rng.uniform(-1.0, 1.0)
-                rate = most ** (math.copysign(1.0, spread) if at_the_bound else spread)
-            node.clock.run_at(rate, cluster.time.now)
-            node.clock.wall_offset_s += rng.uniform(-5.0, 5.0)
-            node.arm_timer()
-
-        def end() -> None:
-            for node in targets:
-                node.clock.run_at(1.0, cluster.time.now)
-                node.arm_timer()
-
-        return end
+        spread = 2 * fault.amount - 1
+        if count > 1:
+            spread = rng.uniform(-1.0, 1.0)
+            if at_the_bound:
+                spread = math.copysign(1.0, spread)
+        return most**spread, rng.uniform(-5.0, 5.0)

@@ -127,7 +127,7 @@ FAULTS: dict[str, FaultKind] = {
     ),
     "pause": FaultKind("SIGSTOP, then SIGCONT", _ONE, 1.5),
     "clock": FaultKind(
-        "clocks run fast or slow, each at its own rate", (ANY, ALL), 0.7, (0.5, 5.0)
+        "clocks run fast or slow, step, or jump forth and back", (ANY, ALL), 0.7, (0.5, 5.0)
     ),
     "slow-disk": FaultKind("syncs are slow", (*_ONE, ALL), 1.5),
     "hang-disk": FaultKind("the disk hangs, then continues", _ONE),

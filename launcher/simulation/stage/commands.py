@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import TypeAlias
 
+from launcher.log_table import table
 from launcher.simulation.stage import notation
 from launcher.simulation.stage.cores import CHUNK_BYTES, TIMING, Network, Stored, batches, terms_of
 from launcher.simulation.stage.expectations import expect, expect_leader
@@ -325,7 +326,7 @@ def _run(play: Play, words: Words) -> None:
 
 def _show(play: Play, words: Words) -> None:
     nothing(words)
-    play.told += notation.table([play.row(node_id) for node_id in play.names])
+    play.told += table([play.row(node_id) for node_id in play.names])
 
 
 Command: TypeAlias = Callable[[Play, Words], None]

@@ -12,7 +12,16 @@ from typing import TypeAlias
 
 from launcher.simulation.stage.cores import terms_of
 from launcher.simulation.stage.play import Play
-from launcher.simulation.stage.words import Unmet, Words, Wrong, alone, first, nothing, number
+from launcher.simulation.stage.words import (
+    Unmet,
+    Words,
+    Wrong,
+    alone,
+    first,
+    nothing,
+    number,
+    unknown,
+)
 from node.raft.membership import Configuration
 from node.raft.messages import COMMANDS, NodeId
 from node.raft.state import Role
@@ -28,7 +37,7 @@ def expect(play: Play, words: Words) -> None:
     if what == "no":
         what, rest = f"no {first(rest)}", rest[1:]
     if what not in EXPECTATIONS:
-        raise Wrong(f"no expectation {what!r}; there are {', '.join(EXPECTATIONS)}")
+        raise unknown("expectation", what, EXPECTATIONS)
     usage, expectation = EXPECTATIONS[what]
     try:
         expectation(play, rest)
@@ -38,12 +47,13 @@ def expect(play: Play, words: Words) -> None:
 
 
 def expect_leader(play: Play, words: Words) -> None:
-    """Expects a server to be the leader of the newest term that has one."""
-    wanted, leader = play.server(alone(words)), play.net.leader
+    """Expects one of these servers to be the leader of the newest term that has one."""
+    wanted, leader = play.servers(alone(words)), play.net.leader
     if leader is None:
         raise Unmet("there is no leader")
-    _same(f"the leader of term {play.net[leader].state.current_term}",
-          play.names[leader], play.names[wanted])  # fmt: skip
+    if leader not in wanted:
+        term, found = play.net[leader].state.current_term, play.names[leader]
+        raise Unmet(f"the leader of term {term} is {found}, not {play.listed(wanted)}")
 
 
 def _no_leader(play: Play, words: Words) -> None:
@@ -69,7 +79,7 @@ def _each(play: Play, words: Words, value: Callable[[NodeId], str], what: str) -
 def _role(play: Play, words: Words) -> None:
     names = [*(role.value for role in Role), "pre-vote", "down"]
     if alone(words[1:]) not in names:
-        raise Wrong(f"no role {words[1]!r}; there are {', '.join(names)}")
+        raise unknown("role", words[1], names)
     _each(play, words, lambda node_id: play.row(node_id).role, "the role")
 
 
@@ -222,7 +232,7 @@ def _agreement(play: Play, words: Words) -> None:
 
 
 EXPECTATIONS: dict[str, tuple[str, Expectation]] = {
-    "leader": ("leader S", expect_leader),
+    "leader": ("leader S[,S]", expect_leader),
     "no leader": ("no leader", _no_leader),
     "role": ("role S follower", _role),
     "term": ("term S 2", _term),

@@ -2,15 +2,12 @@
 
 `3@2` is the entry at index 3, of term 2. `3@2:x` adds its command, `x`. `3..5@2:x,y,z` is a batch
 of three entries. `4@2:voters=1,2,3` is a configuration, with `target=` while there are learners,
-and with `outgoing=` while it is joint. In a table of logs, as in the paper's Figure 7, each number
-is the term of an entry, and each dot an entry that a snapshot covers. The entries left of the bar
-are known to be committed.
+and with `outgoing=` while it is joint. The table of logs is that of `launcher/log_table.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from node.raft import membership as memberships
 from node.raft.messages import (
@@ -37,7 +34,23 @@ from node.raft.ready import Note, Ready
 ROUNDS = (AppendEntries, AppendEntriesReply, InstallSnapshot, InstallSnapshotReply)
 """The messages with a round."""
 
-SERVER_FIELDS = {"candidate", "leader", "target", "votes", "peer", "voters", "outgoing", "learners"}
+SERVER_FIELDS = {
+    "candidate",
+    "leader",
+    "target",
+    "votes",
+    "peer",
+    "voters",
+    "outgoing",
+    "learners",
+    "by",
+    "heard",
+    "yes",
+    "no",
+    "silent",
+    "promised",
+    "voted_for",
+}
 """The fields of events that name servers."""
 
 
@@ -152,36 +165,3 @@ def of_write(ready: Ready, last_index: int, names: Mapping[NodeId, str]) -> str:
         if first <= last_index:
             words.append(f"in the place of {first}..{last_index}")
     return " ".join(words)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One server in a table of logs; `terms` has one number for each entry after `base_index`."""
-
-    name: str
-    role: str
-    term: int
-    vote: str
-    commit: int
-    terms: Sequence[int]
-    base_index: int = 0
-
-
-def table(rows: Sequence[Row]) -> list[str]:
-    """Returns the lines: one for each server, with its entries below their indexes."""
-    length = max((row.base_index + len(row.terms) for row in rows), default=0)
-    widest = max([length, *(term for row in rows for term in row.terms)])
-    width = len(str(widest)) + 1
-    name = max(len("server"), *(len(row.name) for row in rows))
-    vote = max(len("vote"), *(len(row.vote) for row in rows))
-    indexes = "".join(f"{index:>{width}} " for index in range(1, length + 1))
-    head = f"{'server':{name}}  {'role':10} term  {'vote':{vote}}  commit  log {indexes}"
-    lines = [head.rstrip()]
-    for row in rows:
-        cells = "".join(
-            f"{term:>{width}}{'|' if index == row.commit else ' '}"
-            for index, term in enumerate(["."] * row.base_index + [*map(str, row.terms)], 1)
-        )
-        left = f"{row.name:{name}}  {row.role:10} {row.term:4}  {row.vote:{vote}}  {row.commit:6}"
-        lines.append(f"{left}      {cells}".rstrip())
-    return lines

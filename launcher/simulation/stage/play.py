@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from launcher.simulation.stage import notation
+from launcher.log_table import Row
+from launcher.simulation.stage import notation, words
 from launcher.simulation.stage.cores import Network, Stored, Witness, terms_of
-from launcher.simulation.stage.words import Unmet, Words, Wrong
+from launcher.simulation.stage.words import Link, Unmet, Words, Wrong
 from node.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -138,10 +139,7 @@ class Play(Witness):
 
     def server(self, word: str) -> NodeId:
         """The server with this name. Raises Wrong if there is none."""
-        for node_id, name in self.names.items():
-            if word in (name, str(node_id), f"S{node_id}"):
-                return node_id
-        raise Wrong(f"no server {word!r}; there are {', '.join(self.names.values())}")
+        return words.server(word, self.names)
 
     def servers(self, word: str) -> list[NodeId]:
         """The servers of a list with commas, or all running ones for `all`."""
@@ -158,22 +156,9 @@ class Play(Witness):
             raise Wrong(f"{self.names[node_id]} is down")
         return node_id
 
-    def links(self, words: Words) -> set[tuple[NodeId, NodeId]]:
+    def links(self, chosen: Words) -> set[Link]:
         """The directed links that words name: `1|2,3` means both directions, `1->2` one."""
-        links: set[tuple[NodeId, NodeId]] = set()
-        for word in words:
-            if "->" in word:
-                left, _, right = word.partition("->")
-                links |= {(a, b) for a in self.servers(left) for b in self.servers(right)}
-            elif "|" in word:
-                sides = [self.servers(side) for side in word.split("|")]
-                links |= {
-                    (a, b) for one in sides for other in sides if one != other
-                    for a in one for b in other
-                }  # fmt: skip
-            else:
-                raise Wrong(f"{word!r} names no link")
-        return {(a, b) for a, b in links if a != b}
+        return words.links(chosen, self.servers)
 
     def selection(self, words: Words) -> Selection:
         """The selection that words describe: `[one|last] [KIND] [from S] [to S]`."""
@@ -212,7 +197,7 @@ class Play(Witness):
         """The name of the server that a vote went to, or `none`."""
         return "none" if voted_for is None else self.names[voted_for]
 
-    def row(self, node_id: NodeId) -> notation.Row:
+    def row(self, node_id: NodeId) -> Row:
         """The row of a server in the table of all logs."""
         server, disk = self.net.servers.get(node_id), self.net.disks[node_id]
         name = self.names[node_id]
@@ -221,9 +206,9 @@ class Play(Witness):
             vote = self.vote_of(hard_state.voted_for)
             terms = terms_of(disk.batches)
             base = disk.snapshot.last_included_index if disk.snapshot else 0
-            return notation.Row(name, "down", hard_state.current_term, vote, 0, terms, base)
+            return Row(name, "down", hard_state.current_term, vote, 0, terms, base)
         state = server.raft.state
         role = "pre-vote" if state.pre_vote else state.role.value
         vote, terms = self.vote_of(state.voted_for), self.net.log_terms(node_id)
         base, term = state.log.base_index, state.current_term
-        return notation.Row(name, role, term, vote, state.commit_index, terms, base)
+        return Row(name, role, term, vote, state.commit_index, terms, base)

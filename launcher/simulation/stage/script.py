@@ -1,4 +1,6 @@
-"""A small language for scenarios, played on real cores: for tests, and for readers of the paper.
+"""A small language for stories, played on real cores: for tests, and for readers of the paper.
+
+`docs/STORIES.md` explains each word for a reader, with an example.
 
 Each line of a script is a command, a comment (`#`) or empty. The *transcript* of a script repeats
 its lines, and writes below each what the line caused, on lines that begin with a bar. A script may
@@ -48,7 +50,7 @@ What happens in between:
 
 Expectations (`all` and `S,S` name several servers):
 
-    expect leader S, expect no leader
+    expect leader S[,S], expect no leader   the leader of the newest term is S, or one of these
     expect role|term|commit|vote S ..       of one server or many
     expect log|disk S 1 1 4                 the terms of the entries in memory, or on disk, after
                                             the last snapshot
@@ -73,20 +75,69 @@ checked. A broken one fails the script.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from importlib.resources import files
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 from launcher.errors import LauncherError, UsageError
 from launcher.simulation.stage.commands import COMMANDS, SETTING
 from launcher.simulation.stage.play import Play
-from launcher.simulation.stage.words import Unmet, Words, Wrong
+from launcher.simulation.stage.words import Unmet, Words, Wrong, unknown
 
 MARGIN = "  | "
 """What the lines begin with that show what a command caused."""
 
+COMMENT, EXPECTATION, TABLE, COMMAND = "comment", "expectation", "show", "command"
+
 
 class ScenarioFailed(LauncherError):
-    """An expectation is not met. The message has the line, and what was found."""
+    """An expectation is not met, or a command is impossible now, or an invariant is broken.
+
+    line: the number of the line
+    words: the line, without comments
+    found: what was found
+    """
+
+    def __init__(self, line: int, words: Words, found: str) -> None:
+        super().__init__(f"line {line}: {' '.join(words)}: {found}")
+        self.line = line
+        self.words = words
+        self.found = found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ScenarioFailed, (self.line, self.words, self.found), self.__dict__
+
+    @property
+    def wanted(self) -> str:
+        """What was expected, and what was found."""
+        if self.words[0] == "expect":
+            return f"expected: {' '.join(self.words[1:])}; found: {self.found}"
+        return f"cannot {' '.join(self.words)}: {self.found}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a script that has been played.
+
+    line: its number, from 1
+    text: the line
+    told: what it caused
+    kind: COMMENT (also an empty line), EXPECTATION, TABLE (`show`), or COMMAND
+    is_quiet: a `quietly` before it has hidden what it caused
+    is_over: it has been played; otherwise it begins now, and the same step follows with what it
+        has caused. On real processes that takes a while
+    """
+
+    line: int
+    text: str
+    told: tuple[str, ...]
+    kind: str
+    is_quiet: bool = False
+    is_over: bool = True
+
+    @property
+    def lines(self) -> list[str]:
+        """Its lines in the transcript."""
+        return [self.text, *(f"{MARGIN}{told}".rstrip() for told in self.told)]
 
 
 def run_script(text: str, *, seed: int = 1) -> Iterator[str]:
@@ -97,35 +148,42 @@ def run_script(text: str, *, seed: int = 1) -> Iterator[str]:
 
     seed: of the election timeouts
     """
+    for step in play_steps(text, seed=seed):
+        yield from step.lines
+
+
+def play_steps(text: str, *, seed: int = 1) -> Generator[Step]:
+    """As `run_script`, but yields one `Step` for each line of the script."""
     play = Play(seed)
     for at, line in enumerate(text.splitlines(), 1):
-        if line.lstrip().startswith(MARGIN.strip()):
+        if is_transcript(line):
             continue
-        yield line.rstrip()
-        words = re.sub(r"(^|\s)#.*", "", line).split()
+        words = words_of(line)
         if not words:
+            yield Step(at, line.rstrip(), (), COMMENT)
             continue
         failure = _perform(play, words)
-        yield from (f"{MARGIN}{told}".rstrip() for told in play.told)
+        yield Step(at, line.rstrip(), tuple(play.told), kind_of(words), words[0] == "quietly")
         play.told.clear()
         if isinstance(failure, Wrong):
             raise UsageError(f"line {at}: {failure}") from failure
         if failure is not None:
-            raise ScenarioFailed(f"line {at}: {' '.join(words)}: {failure}") from failure
+            raise ScenarioFailed(at, words, str(failure)) from failure
 
 
-def scenarios() -> list[str]:
-    """The names of the scenarios that come with the launcher."""
-    folder = files("launcher.simulation.stage") / "scenarios"
-    found = (entry.name for entry in folder.iterdir())
-    return sorted(name.removesuffix(".txt") for name in found if name.endswith(".txt"))
+def is_transcript(line: str) -> bool:
+    """Whether a line shows what an earlier one caused, so that it is not played."""
+    return line.lstrip().startswith(MARGIN.strip())
 
 
-def scenario(name: str) -> str:
-    """The script of one of `scenarios`. Raises UsageError for an unknown name."""
-    if name not in scenarios():
-        raise UsageError(f"no scenario {name!r}; there are {', '.join(scenarios())}")
-    return (files("launcher.simulation.stage") / "scenarios" / f"{name}.txt").read_text("utf-8")
+def words_of(line: str) -> Words:
+    """The words of a line, without a comment."""
+    return re.sub(r"(^|\s)#.*", "", line).split()
+
+
+def kind_of(words: Words) -> str:
+    """What kind of step a line is. words: at least one"""
+    return {"expect": EXPECTATION, "show": TABLE}.get(words[0], COMMAND)
 
 
 def _perform(play: Play, words: Words) -> Exception | None:
@@ -133,7 +191,7 @@ def _perform(play: Play, words: Words) -> Exception | None:
     quietly = words[0] == "quietly" and len(words) > 1
     name, *rest = words[1:] if quietly else words
     if name not in COMMANDS:
-        return Wrong(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+        return unknown("command", name, COMMANDS)
     usage, command = COMMANDS[name]
     if play.network is None and name != "start":
         return Wrong("a script begins with: start N")

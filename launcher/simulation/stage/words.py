@@ -5,10 +5,17 @@ A line fails by `Wrong`, if it is invalid, or by `Unmet`, if the servers are not
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from node.raft.messages import NodeId
+
 Words: TypeAlias = list[str]
+
+Link: TypeAlias = tuple[NodeId, NodeId]
+"""From a sender to a receiver."""
 
 MOST_SECONDS = 60
 """More than any script needs: a typing error must not keep the script running for long."""
@@ -20,6 +27,23 @@ class Wrong(Exception):
 
 class Unmet(Exception):
     """A command is valid, but the servers are not as it says. The message says how they are."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the known word that is nearest, or nothing."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def unknown(what: str, word: str, known: Iterable[str]) -> Wrong:
+    """What to raise for an unknown word. It has the nearest one, and all others.
+
+    what: what kind of word it is
+    """
+    names = list(known)
+    near = suggestion(word, names)
+    there_are = " There are" if near else "; there are"
+    return Wrong(f"no {what} {word!r}{near}{there_are} {', '.join(names)}")
 
 
 def first(words: Words) -> str:
@@ -63,3 +87,32 @@ def duration(word: str) -> float:
     if seconds > MOST_SECONDS:
         raise Wrong(f"{word} is too long: at most {MOST_SECONDS}s at a time")
     return seconds
+
+
+def server(word: str, names: Mapping[NodeId, str]) -> NodeId:
+    """The server with this name, or with this number: `2` or `S2`. Raises Wrong if none has it."""
+    for node_id, name in names.items():
+        if word in (name, str(node_id), f"S{node_id}"):
+            return node_id
+    raise Wrong(f"no server {word!r}; there are {', '.join(names.values())}")
+
+
+def links(words: Words, servers: Callable[[str], Iterable[NodeId]]) -> set[Link]:
+    """The links that words name: `1|2,3` means both directions, `1->2` one. Raises Wrong.
+
+    servers: those of one side
+    """
+    found: set[Link] = set()
+    for word in words:
+        if "->" in word:
+            left, _, right = word.partition("->")
+            found |= {(a, b) for a in servers(left) for b in servers(right)}
+        elif "|" in word:
+            sides = [list(servers(side)) for side in word.split("|")]
+            found |= {
+                (a, b) for one in sides for other in sides if one != other
+                for a in one for b in other
+            }  # fmt: skip
+        else:
+            raise Wrong(f"{word!r} names no link")
+    return found

@@ -58,7 +58,7 @@ def offered(line: str, shell: str = "bash") -> list[str]:
 IDS = ["n1", "n2", "n3"]
 
 LINES = [
-    ("launcher ti", ["timeline"]),
+    ("launcher ti", ["time-out", "timeline"]),
     (
         "launcher kill ",
         ["leader", "follower", "followers", "minority", "majority", "all", "random"],
@@ -78,12 +78,27 @@ LINES = [
     ("launcher arm before", []),
     ("launcher arm n1 before-s", ["before-sync", "before-save-snapshot", "before-send-snapshot"]),
     ("launcher arm n1 n2 after-vote ki", ["kill"]),
+    ("launcher clock bu", []),
+    ("launcher clock n1 bu", ["bump"]),
+    ("launcher clock n1 leader s", ["strobe"]),
+    ("launcher clock n1 bump ", ["200ms", "-200ms"]),
+    ("launcher clock n1 strobe 200ms ", ["100ms"]),
+    ("launcher clock n1 strobe 200ms 100ms ", []),
+    ("launcher clock n1 ok ", []),
+    ("launcher clock --w", ["--wall"]),
     ("launcher up --machine m", ["members", "multicast"]),
     ("launcher up --machine=m", ["members", "multicast"]),
     ("launcher kill -s SIGKI", ["SIGKILL"]),
     ("launcher timeline --level ", ["debug", "info", "warn", "error"]),
     ("launcher timeline --event leader.h", ["leader.heard"]),
-    ("launcher simulate --scenario ", ["figure7", "figure8"]),
+    ("launcher explain no-", ["no-op"]),
+    ("launcher explain leader.e", ["leader.elected"]),
+    ("launcher why ", IDS),
+    ("launcher simulate --scenario fig", ["figure7", "figure8"]),
+    ("launcher simulate --plant half-is", ["half-is-a-quorum"]),
+    ("launcher simulate --plants", ["--plants"]),
+    ("launcher story split", ["split_vote"]),
+    ("launcher story figure8 --r", ["--real"]),
     ("launcher simulate --faults kill,pow", ["kill,power"]),
     ("launcher completion ", ["bash", "zsh", "fish"]),
     ("launcher ps --w", ["--watch"]),
@@ -124,12 +139,13 @@ def test_a_cluster_beside_others_has_its_own_ids_and_its_name_is_offered(folder:
     assert offered("launcher kill -p red n") == ["n1"]
 
 
-def test_files_are_left_to_the_shell() -> None:
+@pytest.mark.parametrize("line", ["launcher -c clu", "launcher story ./m"])
+def test_files_are_left_to_the_shell(line: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMP_WORDS", "launcher -c clu")
+        patch.setenv("COMP_WORDS", line)
         patch.setenv("COMP_CWORD", "2")
         said = completion.reply(launcher, "bash_complete", Context())
-    assert said == "file,clu\n"
+    assert said == f"file,{line.split()[-1]}\n"
 
 
 @pytest.mark.parametrize("text", ["nodes: [", "nodes: many", "\0", "name: " + "x" * 100_000])

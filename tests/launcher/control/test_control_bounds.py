@@ -30,6 +30,11 @@ NINES = "9" * 5000
 TARGETS = ["x" * (MOST_TARGET_CHARACTERS + 1)]
 
 NONSENSE: list[tuple[Request, str]] = [
+    (requests.AskLogs([1], 0, 1), "the first entry of a log has index 1"),
+    (requests.AskLogs([1], 1 << 63, 1), "the first entry of a log has index 1"),
+    (requests.AskLogs([1], 1, 0), "log shows 1 to 1000 entries at a time, not 0"),
+    (requests.AskLogs([1], 1, 1001), "log shows 1 to 1000 entries at a time, not 1001"),
+    (requests.AskLogs([1] * 1000, 1, 1), "log takes at most"),
     (requests.Kill(["1"], NINES), "there is no signal '999"),
     (requests.Kill(["1"], ""), "there is no signal"),
     (requests.Kill(TARGETS), "the targets may have 4096 characters"),

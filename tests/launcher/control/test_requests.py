@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,89 @@ def test_a_fault_of_the_next_sync_ends_with_the_process(tmp_path: Path) -> None:
 
 def disks(cluster: FakeCluster) -> list[str]:
     return [node.disk for node in cluster.status().nodes]
+
+
+def clocks(cluster: FakeCluster) -> list[str]:
+    return [node.clock for node in cluster.status().nodes]
+
+
+@cluster_test
+def test_what_moves_a_clock_is_its_node_s_through_restarts_until_it_ends(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        with cluster.clock("leader,3", "rate 1.05") as fault:
+            assert [(node.id, node.note) for node in fault.chosen] == [
+                (1, "rate 1.05"),
+                (3, "rate 1.05"),
+            ]
+            assert fault.unconfirmed == []
+            cluster.clock(3, "bump -200ms")
+            cluster.clock(3, "bump 5s", wall=True)
+            assert clocks(cluster) == ["rate 1.05", "", "bump -200ms, rate 1.05; wall: bump 5s"]
+            cluster.restart(1)
+            assert clocks(cluster)[0] == "rate 1.05"
+        assert clocks(cluster) == ["", "", "bump -200ms; wall: bump 5s"]
+        cluster.clock("all", "ok")
+        assert clocks(cluster) == ["", "", ""]
+        cluster.clock(2, "strobe 200ms 100ms")
+        cluster.heal()
+        assert clocks(cluster) == ["", "", ""]
+
+        said = [
+            (event["event"], event.get("does"), event.get("id"), event.get("ids"))
+            for event in map(json.loads, cluster.config.event_log(0).read_text().splitlines())
+            if event["event"].startswith("fault.")
+        ]
+        assert said == [
+            ("fault.injected", "rate 1.05", 1, None),
+            ("fault.injected", "bump -200ms", 2, None),
+            ("fault.injected", "bump 5s of the wall clock", 3, None),
+            ("fault.healed", None, None, [1]),
+            ("fault.healed", None, None, [2, 3]),
+            ("fault.injected", "strobe 200ms 100ms", 6, None),
+            ("fault.healed", None, None, [6]),
+        ]
+
+
+@cluster_test
+def test_the_clock_of_a_node_that_is_down_is_kept_for_its_next_life(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.kill(2)
+        with pytest.raises(LauncherError, match=r"n2 is down: bump moves .* that runs; .*start 2"):
+            cluster.clock("1,2", "bump 1s")
+        assert clocks(cluster) == ["", "", ""], "none of them, not the others"
+        cluster.clock(2, "rate 2")
+        cluster.clock(2, "bump 1s", wall=True)
+        assert clocks(cluster) == ["", "rate 2; wall: bump 1s", ""]
+        cluster.start(2)
+        assert clocks(cluster) == ["", "rate 2; wall: bump 1s", ""]
+        assert cluster.clock(2, "ok").unconfirmed == []
+        assert clocks(cluster) == ["", "", ""]
+
+
+@cluster_test
+def test_a_node_that_has_not_confirmed_its_clock_is_named(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.pause(2)
+        assert cluster.clock("1,2", "rate 2").unconfirmed == [2]
+        cluster.resume(2)
+        cluster.kill(3)
+        cluster.behave(3, deaf=True)
+        cluster.clock(3, "rate 2")
+        cluster.start(3)
+        assert cluster.clock(3, "ok").unconfirmed == [3], "it began with the fault, and keeps it"
+        assert cluster.clock("all", "rate 3").unconfirmed == [3]
+
+
+@cluster_test
+def test_two_operators_move_one_clock_at_once(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+
+        def bump(_: int) -> None:
+            cluster.clock(2, "bump 100ms")
+
+        with ThreadPoolExecutor(5) as operators:
+            list(operators.map(bump, range(10)))
+        assert clocks(cluster) == ["", "bump 1s", ""], "no step is lost"
 
 
 @cluster_test

@@ -10,7 +10,7 @@ import pytest
 from launcher.checking.history import Kind
 from launcher.client.session import Query
 from launcher.simulation import clients
-from launcher.simulation.clock import Clock
+from launcher.simulation.clock import SimulatedClock
 from launcher.simulation.faults import processes
 from launcher.simulation.properties import LINEARIZABILITY
 from launcher.simulation.runner import run_seed
@@ -19,6 +19,7 @@ from launcher.simulation.world import World
 from node.raft import lease, reads
 from node.raft.lease import CLOCK_DRIFT_BOUND
 from node.raft.state import RaftState
+from node.wire import ClockFault
 
 
 def first_that_fails(options: Options, seeds: Sequence[int]) -> tuple[int, str] | None:
@@ -81,14 +82,17 @@ def test_where_there_are_leases_no_clock_leaves_their_bound(
     options = Options(time_s=10.0, faults=("clock",))
     world = World(situation(options, lease_seeds(options, 20)[0]))
     rates: set[float] = {1.0}
-    run_at = Clock.run_at
+    move = SimulatedClock.move
 
-    def watched(clock: Clock, rate: float, now: float) -> None:
+    def watched(
+        clock: SimulatedClock, fault: ClockFault, now: float, *, wall_by_s: float = 0.0
+    ) -> None:
         if now < options.time_s:
-            rates.add(rate)
-        run_at(clock, rate, now)
+            assert fault == ClockFault(rate=fault.rate), "a step breaks any bound"
+            rates.add(fault.rate)
+        move(clock, fault, now, wall_by_s=wall_by_s)
 
-    monkeypatch.setattr(Clock, "run_at", watched)
+    monkeypatch.setattr(SimulatedClock, "move", watched)
     assert world.run().failure is None
     assert len(rates) > 2
     assert max(rates) / min(rates) <= CLOCK_DRIFT_BOUND + 1e-9

@@ -271,11 +271,26 @@ def test_what_cannot_be_chosen_is_refused() -> None:
         Filter(level="loud")
     with pytest.raises(UsageError, match=r"^node -1: "):
         Filter(node=-1)
-    for glob in ("", "Election started", "a\nb"):
+    for glob in ("", "Election started", "a\nb", "a,", "a,,b"):
         with pytest.raises(
             UsageError, match=r"^event .*: a name or a pattern, as in 'election\.\*'"
         ):
             Filter(event=glob)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ("leader.elected", ["leader.elected"]),
+        ("leader.*,vote.*", ["leader.elected", "vote.denied"]),
+        ("vote.denied,moon.*", ["vote.denied", "moon.rose"]),
+    ],
+)
+def test_events_are_chosen_by_one_pattern_or_several(wanted: str, chosen: list[str]) -> None:
+    accepts = Filter(event=wanted).accepts
+    names = ["leader.elected", "vote.denied", "node.exited", "moon.rose", "leader"]
+
+    assert [name for name in names if accepts(an_event(name))] == chosen
 
 
 # -- showing ---------------------------------------------------------------------------------------
@@ -284,14 +299,14 @@ def test_what_cannot_be_chosen_is_refused() -> None:
 def said(event: str, **fields: object) -> str:
     """What stands behind the columns."""
     shown = render(an_event(event, **fields))
-    prefix = re.match(r"14:13:20\.123 \S+ +t4   leader     c17     ", shown)
+    prefix = re.match(r"14:13:20\.123 \S+ +t4   leader        c17     ", shown)
     assert prefix, shown
     return shown[prefix.end() :]
 
 
 def test_the_columns() -> None:
     assert render(an_event("leader.elected", votes=[1, 3, 5])) == (
-        "14:13:20.123 n3   t4   leader     c17     "
+        "14:13:20.123 n3   t4   leader        c17     "
         "n3 became leader of term 4 with votes from n1, n5"
     )
     assert render(an_event("cluster.down", node=0)).startswith("14:13:20.123 sup  t4")
@@ -305,37 +320,42 @@ def test_the_columns() -> None:
         (
             "election.started",
             {"pre_vote": True, "for_term": 5},
-            "n3 asks who would vote for it in term 5",
+            "n3 asks whether it would be elected in term 5",
         ),
         (
             "election.started",
             {"pre_vote": False, "for_term": 5},
-            "n3 campaigns in term 5",
+            "n3 asks for votes in term 5",
         ),
         ("vote.granted", {"candidate": 2}, "n3 voted for n2 in term 4"),
-        ("vote.denied", {"candidate": 2, "reason": "no"}, "n3 denied its vote to n2: no"),
-        ("leader.heard", {"leader": 1}, "n3 follows n1 in term 4"),
+        ("vote.denied", {"candidate": 2, "reason": "no"}, "n3 refused n2 its vote: no"),
+        ("leader.heard", {"leader": 1}, "n3 follows n1, the leader of term 4"),
         ("term.advanced", {"previous": 3}, "n3 moved from term 3 to term 4"),
-        ("node.started", {"pid": 7}, "n3 started, life 2 pid=7"),
+        (
+            "term.advanced",
+            {"previous": 3, "by": 2},
+            "n3 moved from term 3 to term 4: n2 has told it of that term",
+        ),
+        ("node.started", {"pid": 7}, "n3 started: its process is number 2 of this node pid=7"),
         (
             "node.exited",
             {"target": 2, "status": -9, "reason": "killed by SIGKILL"},
             "n2 exited with status -9: killed by SIGKILL",
         ),
-        ("fault.injected", {"fault": "kill", "targets": [1, 2]}, "injected: kill n1, n2"),
+        ("fault.injected", {"fault": "kill", "targets": [1, 2]}, "fault injected: kill n1, n2"),
         (
             "fault.injected",
             {"fault": "partition", "groups": [[1, 2], [3, 4, 5]]},
-            "injected: partition 1,2 | 3,4,5",
+            "fault injected: partition 1,2 | 3,4,5",
         ),
         (
             "fault.injected",
             {"fault": "slow-disk", "targets": [2], "delay_s": 0.2},
-            "injected: slow-disk n2 delay_s=0.2",
+            "fault injected: slow-disk n2 delay_s=0.2",
         ),
-        ("fault.healed", {"fault": "disk", "targets": [1, 2]}, "healed: disk n1, n2"),
-        ("fault.healed", {"targets": [3]}, "healed: n3"),
-        ("fault.healed", {}, "healed: every link is whole again"),
+        ("fault.healed", {"fault": "disk", "targets": [1, 2]}, "fault ended: disk n1, n2"),
+        ("fault.healed", {"targets": [3]}, "fault ended: n3 may run again"),
+        ("fault.healed", {}, "fault ended: every link works again"),
         (
             "safety.violated",
             {"index": 9, "nodes": [1, 2]},

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from node.faults.links import LOST, PASS, REORDER_HOLD_S, FaultFilter, partition
-from node.wire import LinkFault
+from node.wire import Drop, LinkFault
 
 MESSAGES = 4000
 
@@ -245,3 +245,49 @@ def assert_share(count: int, probability: float) -> None:
     """Within five standard deviations; the seed is fixed, so it is never a matter of luck."""
     deviation = math.sqrt(MESSAGES * probability * (1 - probability))
     assert abs(count - MESSAGES * probability) <= 5 * deviation
+
+
+# -- messages that are lost by their type, and messages that are slow ----------------------------
+
+
+def test_the_next_messages_of_a_type_are_lost_and_no_others() -> None:
+    links = FaultFilter(rng=no_randomness())
+    links.drop([Drop(1, 2, "RequestVote", 2), Drop(1, 2, "heartbeat")])
+    assert links.awaits(1, 2)
+    assert not links.awaits(2, 1)
+    assert links.strike(1, 2, ("AppendEntries", "entries")) is None
+    assert links.strike(1, 2, ("heartbeat", "AppendEntries")) == "heartbeat"
+    assert links.strike(1, 2, ("heartbeat", "AppendEntries")) is None
+    assert [links.strike(1, 2, ("RequestVote",)) for _ in range(3)] == [
+        "RequestVote", "RequestVote", None,
+    ]  # fmt: skip
+    assert not links.awaits(1, 2), "nothing more is to be lost there"
+
+
+def test_what_is_to_be_lost_is_added_or_replaced() -> None:
+    links = FaultFilter(rng=no_randomness())
+    links.drop([Drop(1, 2, "RequestVote")])
+    links.drop([Drop(1, 2, "RequestVote"), Drop(1, 3, "TimeoutNow")], add=True)
+    assert [links.strike(1, 2, ("RequestVote",)) is None for _ in range(3)] == [False, False, True]
+    links.drop([])
+    assert not links.awaits(1, 3)
+
+
+def test_what_a_cut_loses_is_not_counted() -> None:
+    links = FaultFilter([LinkFault(source=1, target=2, cut=True)], rng=no_randomness())
+    links.drop([Drop(1, 2, "RequestVote")])
+    assert not links.awaits(1, 2)
+    links.set([])
+    assert links.awaits(1, 2)
+
+
+def test_where_messages_are_slow_each_takes_that_much_longer() -> None:
+    links = FaultFilter([LinkFault(source=1, target=2, delay_s=0.5)], rng=no_randomness())
+    links.delay_all(0.25)
+    assert links.verdict(1, 2) == (0.75,)
+    assert links.verdict(2, 1) == (0.25,)
+    links.delay_all(0.0)
+    assert links.verdict(2, 1) is PASS
+    for impossible in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="longer"):
+            links.delay_all(impossible)

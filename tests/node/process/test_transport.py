@@ -16,7 +16,7 @@ from node.faults.links import FaultFilter
 from node.process.node import Node
 from node.process.transport import MAX_BUFFERED_BYTES, PipeLinks
 from node.raft.messages import AppendEntries, AppendEntriesReply, NodeId, RequestVote
-from node.wire import LifeBegun, LinkFault, LinkLost, NewLink, Status, Stop
+from node.wire import Drop, LifeBegun, LinkFault, LinkLost, NewLink, Status, Stop
 from tests.node.process.test_process import events, until, with_a_supervisor
 from tests.node.server.test_server import World, config
 
@@ -232,5 +232,40 @@ def test_a_node_asks_for_a_new_pipe_until_it_has_one(
         supervisor.send(wire.frame(wire.encode(2, Stop())))
         assert await running == 0
         new_peer.close()
+
+    run(scenario)
+
+
+def test_a_message_that_is_lost_by_its_type_is_told_of(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        lost: list[tuple[NodeId, str, str]] = []
+        filter_ = FaultFilter(rng=Random(1))
+        filter_.drop([Drop(1, 2, "AppendEntries")])
+        heard: list[bytes] = []
+        one = PipeLinks(
+            1,
+            filter_,
+            lambda peer, body: None,
+            lambda peer, reason, dead: None,
+            lambda peer: None,
+            lambda peer, struck, kind: lost.append((peer, struck, kind)),
+        )
+        other = PipeLinks(
+            2,
+            FaultFilter(rng=Random(1)),
+            lambda peer, body: heard.append(body),
+            lambda peer, reason, dead: None,
+            lambda peer: None,
+        )
+        near, far = socket.socketpair()
+        await asyncio.gather(one.attach(2, near), other.attach(1, far))
+        vote = wire.encode(1, RequestVote(1, 1, 0, 0))
+        beat = wire.encode(1, AppendEntries(1, 1, 0, 0, (), 0))
+        for body in (vote, beat, beat):
+            one.send(2, body)
+        one.flush()
+        await until(lambda: len(heard) == 2)
+        assert heard == [vote, beat]
+        assert lost == [(2, "AppendEntries", "heartbeat")]
 
     run(scenario)

@@ -48,3 +48,19 @@ def test_a_tick_bears_nothing_but_the_time() -> None:
         assert net.servers[n].applied[-1].kind is BatchKind.TICK
     with pytest.raises(NotLeader):
         net[2].tick(net.now)
+
+
+def test_it_stands_still_while_the_leader_s_clock_catches_up_after_a_step_back() -> None:
+    net = Network(3)
+    net.elect(1)
+    net.run(5.0)
+    net.propose(b"x")
+    before, then = time_at(net, 1), net.now
+    net.settle()
+    net.now -= 2.0  # of all of them; only the leader's counts
+    net.propose(b"y")
+    net.settle()
+    assert {time_at(net, node) for node in net.voters} == {before}
+    net.now += 3.0
+    net.propose(b"z")
+    assert time_at(net, 1) - before == pytest.approx((net.now - then) * 1e6, abs=2)

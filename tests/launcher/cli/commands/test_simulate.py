@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from launcher.cli import shell
 from launcher.cli.context import Context
+from launcher.simulation.planted import ALL, named
 from node.raft import replication
 from node.raft.state import RaftState
 
@@ -98,7 +101,7 @@ def test_it_needs_no_cluster_and_touches_no_folder(
         (["--seeds", "1..2", "--only", "1"], "--only is for one run: say which with --seed"),
         (["--seeds", "1..2", "--trace", "f"], "--trace is for one run: say which with --seed"),
         (["--scheduler", "tcp://127.0.0.1:9"], "--workers is for this machine, --scheduler has"),
-        (["--scenario", "figure9"], "figure7"),
+        (["--scenario", "figure9"], "no story 'figure9'; did you mean figure8?"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(
@@ -157,3 +160,126 @@ def test_a_failure_in_json(commits_too_soon: None, capfd: pytest.CaptureFixture[
     out, err = capfd.readouterr()
     summary = json.loads(out)
     assert summary["failed"]["failure"]["broken"] in err
+
+
+# -- planted bugs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "broken"),
+    [
+        ("half-is-a-quorum", "durability"),
+        ("count-earlier-terms", "commit-rule"),
+        ("read-from-any-node", "read-index"),
+    ],
+)
+def test_a_planted_bug_is_named_found_explained_and_shrunk(
+    key: str, broken: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate("--plant", key) == 1
+
+    out, err = capfd.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == f"planted {key}: {named(key).name}"
+    (seed,) = re.findall(rf"\nseed (\d+) breaks {broken} at ", out)
+    assert re.search(r"suffice \(\d+ runs\):|suffices? \(", out)
+    assert f"again:   launcher simulate --plant {key} --seed {seed} --time 20s\n" in out
+    assert err == f"launcher: found by seed {seed}: {broken}\n"
+
+
+def test_the_command_in_the_report_repeats_the_smaller_run(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    simulate("--plant", "half-is-a-quorum")
+    (again,) = re.findall(r"(?m)^smaller: launcher (.*)$", capfd.readouterr().out)
+
+    assert shell.run([*again.split(), "--no-shrink"], Context()) == 1
+    assert "found by seed 1: durability" in capfd.readouterr().err
+
+
+def test_the_product_is_whole_again_afterwards(capfd: pytest.CaptureFixture[str]) -> None:
+    simulate("--plant", "half-is-a-quorum", "--no-shrink")
+    assert simulate("--seed", "1", "--time", "20s") == 0
+    assert "every property holds" in capfd.readouterr().out
+
+
+def test_a_bug_of_a_later_seed_is_found_by_workers_that_plant_it_themselves() -> None:
+    """As a user types it: with processes that have loaded the product for themselves."""
+    key = "previous-term-not-compared"
+    words = ["simulate", "--plant", key, "--workers", "2", "--no-shrink"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "launcher", *words],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert re.fullmatch(r"launcher: found by seed \d+: [a-z-]+\n", ran.stderr)
+    assert not ran.stderr.startswith("launcher: found by seed 1:"), "the first seed proves nothing"
+
+
+def test_a_bug_that_its_seeds_do_not_find_is_no_failure(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert simulate("--plant", "lease-without-drift", "--seeds", "1..2", "--time", "2s") == 0
+
+    out, err = capfd.readouterr()
+    assert "not found by these 2 seeds. It shows only when these come together: " in out
+    assert "Directed tests fail with it" in out
+    assert err == ""
+
+
+def test_seeds_of_the_users_own_may_miss_a_bug(capfd: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--plant", "vote-not-written", "--seed", "1", "--time", "1s") == 0
+
+    out = capfd.readouterr().out
+    assert "not found by this seed. With the bug's own options, seeds 1..60 find it: " in out
+    assert out.endswith("launcher simulate --plant vote-not-written\n")
+
+
+def test_json_of_a_planted_bug(capfd: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--plant", "own-vote-before-disk", "--json") == 1
+
+    (line,) = capfd.readouterr().out.splitlines()
+    summary = json.loads(line)
+    assert summary["planted"] == "own-vote-before-disk"
+    assert summary["options"]["nodes"] == 1, "the bug's own options"
+    assert summary["failed"]["failure"]["broken"]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("half-is-quorum", "no planted bug 'half-is-quorum'; did you mean half-is-a-quorum?"),
+        ("snapshot", "planted bugs have 'snapshot' in their names: "),
+    ],
+)
+def test_a_name_that_means_no_planted_bug(
+    word: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate("--plant", word) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_the_planted_bugs_are_listed_by_topic(capfd: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--plants") == 0
+
+    lines = capfd.readouterr().out.splitlines()
+    assert "  half-is-a-quorum  [durability]" in lines
+    assert "  lease-without-drift  [not found by its seeds]" in lines
+    assert lines.index("elections") < lines.index("replication") < lines.index("machines")
+    assert max(map(len, lines)) <= 80
+    for bug in ALL:
+        assert any(line.startswith(f"  {bug.key}  [") for line in lines)
+
+
+def test_the_planted_bugs_as_json(capfd: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--plants", "--json") == 0
+
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [row["key"] for row in rows] == [bug.key for bug in ALL]
+    assert rows[0].keys() == {"key", "topic", "name", "story", "property"}

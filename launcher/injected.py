@@ -1,0 +1,47 @@
+"""A fault that a method of `Cluster` has injected, and the way to end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from launcher.control.status import Chosen
+from launcher.errors import NotRunning
+from node.raft.messages import NodeId
+
+
+class Injected:
+    """A fault in force. As a context manager it ends the fault when the block is left.
+
+    chosen: the nodes that have it, as they were when they were chosen
+    unconfirmed: those of them that run and have not confirmed it, such as paused ones; they obey as
+        soon as they read it
+    """
+
+    def __init__(
+        self,
+        chosen: Sequence[Chosen],
+        unconfirmed: Sequence[NodeId] = (),
+        end: Callable[[], object] | None = None,
+    ) -> None:
+        """end: ends the fault; None: there is nothing to end"""
+        self.chosen = list(chosen)
+        self.unconfirmed = list(unconfirmed)
+        self._end = end
+
+    def end(self) -> None:
+        """Ends the fault, once; later calls do nothing. Raises LauncherError."""
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+    def __enter__(self) -> Injected:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(NotRunning):  # it has ended with the cluster
+            self.end()
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(f"n{node.id}" for node in self.chosen) or "no node"
+        return f"<Injected at {nodes}>"
