@@ -65,7 +65,7 @@ WINGS: dict[str, str] = {
         "node.quantities node.raft node.storage"
     ),
     "node.wire": "node.errors node.raft node.storage",
-    "node.faults": "node.ports node.raft node.wire",
+    "node.faults": "node.ports node.quantities node.raft node.wire",
     "launcher.control": (
         "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
         "node.faults node.quantities node.raft node.wire"

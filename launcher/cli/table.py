@@ -37,6 +37,7 @@ ROWS = {
     "partition": f"{_COMMANDS}.faults:partition",
     "heal": f"{_COMMANDS}.faults:heal",
     "disk": f"{_COMMANDS}.faults:disk",
+    "arm": f"{_COMMANDS}.points:arm",
     "clock": f"{_COMMANDS}.clocks:clock",
     "drop": f"{_COMMANDS}.steering:drop",
     "time-out": f"{_COMMANDS}.steering:time_out",

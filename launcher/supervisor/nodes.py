@@ -305,8 +305,10 @@ class Nodes:
     def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
         """A node's word: its status, or why it is about to exit."""
         node = self.all[node_id]
-        if isinstance(message, wire.Failed | wire.Stopping):
-            return  # the process keeps it for its end
+        if isinstance(message, wire.Status | wire.PointHit):
+            self.faults.heard_points(node, message)
+        if isinstance(message, wire.Failed | wire.Stopping | wire.PointHit):
+            return  # the process keeps why it fails or stops for its end
         if isinstance(message, wire.TransferEnded | wire.TimedOut):
             self._questions.answered(node_id, message)
             return

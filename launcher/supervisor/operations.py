@@ -103,6 +103,8 @@ class Operations:
                 | requests.SetLinks()
                 | requests.Heal()
                 | requests.SetDisks()
+                | requests.Arm()
+                | requests.ListPoints()
                 | requests.SetClocks()
             ):
                 return await self._injecting.perform(request)

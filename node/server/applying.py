@@ -29,7 +29,7 @@ from node.events import Note
 from node.machines.failures import FailedOn
 from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions, pieces
-from node.ports import ClientConnection
+from node.ports import ClientConnection, Points
 from node.raft import membership
 from node.raft.messages import COMMANDS, CONFIGURATION, Batch, Snapshot
 from node.server.machine_watch import MachineWatch
@@ -64,6 +64,7 @@ class Applying:
         applied: Callable[[int, int], None],
         note: Note,
         watch: MachineWatch,
+        points: Points,
     ) -> None:
         """take_waiting: returns, and forgets, the clients that wait for the batch at an index
         applied: is told of each batch when it is applied, by entries and bytes
@@ -73,6 +74,7 @@ class Applying:
         self._applied = applied
         self._note = note
         self._watch = watch
+        self._points = points
         self.machine = machine
         self.timed = machine if isinstance(machine, Timed) else None
         self.sessions = sessions_of(config)
@@ -154,6 +156,9 @@ class Applying:
     def _apply(self, batch: Batch) -> Iterator[tuple[int, int]]:
         """Applies it, piece by piece; after each piece, how many commands and bytes that was."""
         assert batch.first_index == self.index + 1, "entries are applied in order"
+        if self._points.armed:
+            configures = batch.kind is CONFIGURATION
+            self._points.reach("before-apply-configuration" if configures else "before-apply")
         if self.timed is not None:
             self._advance(self.timed, batch)
         self.sessions.advance(batch.time_us)
@@ -195,6 +200,8 @@ class Applying:
             if self.sessions.fresh is not None:
                 self._hash(self.sessions.fresh)
             if client is not None:
+                if self._points.armed:
+                    self._points.reach("before-reply")
                 for reply in outcome:
                     client.send(wire.encode_client(reply))
             index += len(piece.commands)

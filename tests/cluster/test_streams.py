@@ -34,6 +34,7 @@ WORDS = {
     "partition": "partition 1,2|3",
     "heal": "heal",
     "disk": "disk all ok",
+    "arm": "arm all before-sync off",
     "clock": "clock n2 bump -10ms --wall",
     "pause": "pause n3",
     "resume": "resume n3",

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from node.ports import UNARMED
 from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.raft.ready import Ready
@@ -44,7 +45,7 @@ class Recorder:
 
 def carried_out(write: Write) -> list[Any]:
     recorder = Recorder()
-    write.carry_out(cast(Store, recorder))
+    write.carry_out(cast(Store, recorder), UNARMED)
     return recorder.done
 
 
