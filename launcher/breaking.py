@@ -9,9 +9,14 @@ import abc
 
 from launcher.control import requests
 from launcher.control.clocks import ClockChange, parse_change
+from launcher.control.disks import parse_fault
 from launcher.control.points import PointRow, check_point, parse_actions
 from launcher.control.requests import Reply, Request
-from launcher.injected import Injected
+from launcher.control.status import Chosen
+from launcher.control.targets import words
+from launcher.control.throttles import parse_share
+from launcher.injected import Injected, InjectedList
+from node.raft.messages import NodeId
 
 
 class Breaking(abc.ABC):
@@ -20,6 +25,97 @@ class Breaking(abc.ABC):
     @abc.abstractmethod
     def _call(self, request: Request) -> Reply:
         """Asks the supervisor. Raises LauncherError."""
+
+    # -- processes -------------------------------------------------------------------------------
+
+    def pause(self, *targets: str | int) -> InjectedList[Chosen]:
+        """Stops nodes with SIGSTOP: their processes exist and do nothing.
+
+        Returns the nodes; as a context manager it resumes, at its end, those that are still paused.
+        """
+        chosen = self._call(requests.Pause(words(targets))).chosen
+        ids = [node.id for node in chosen]
+
+        def end() -> None:
+            status = self._call(requests.AskStatus()).status
+            assert status is not None, "the reply to AskStatus has a status"
+            paused = [n for n in ids if status.has(n) and status.node(n).state == "paused"]
+            if paused:
+                self._call(requests.Resume(words(paused)))
+
+        return InjectedList(chosen, chosen, end=end if ids else None)
+
+    def throttle(self, target: str | int, share: str) -> Injected:
+        """Gives nodes only a share of a core: they are stopped and continued in turn.
+
+        share: such as `20%`, from 1 % to 99 %; or `ok`, which ends it
+
+        A throttled node is not paused. A node that is started again has the same share. Raises
+        UsageError.
+        """
+        parsed = parse_share(str(share))
+        reply = self._call(requests.SetThrottles([str(target)], parsed))
+        if parsed is None or not reply.chosen:
+            return Injected(reply.chosen)
+        undo = requests.SetThrottles(words(node.id for node in reply.chosen), None)
+        return Injected(reply.chosen, end=lambda: self._call(undo))
+
+    def freeze(self) -> Injected:
+        """Stops every node and its forks at one moment; none is started until `thaw`.
+
+        Returns when the kernel says that all are stopped. Meanwhile `status`, `log`, `timeline`,
+        `kill` and `down` work, and other methods raise LauncherError at once. The handle's end
+        thaws the cluster, unless somebody else has. Raises LauncherError when it is frozen already.
+        """
+
+        def end() -> None:
+            status = self._call(requests.AskStatus()).status
+            if status is not None and status.frozen:
+                self.thaw()
+
+        return Injected(self._call(requests.Freeze()).chosen, end=end)
+
+    def thaw(self) -> list[Chosen]:
+        """Lets the nodes of a frozen cluster continue, but for those that were paused before.
+        Returns those that continue. Raises LauncherError when the cluster is not frozen."""
+        return self._call(requests.Thaw()).chosen
+
+    # -- links -----------------------------------------------------------------------------------
+
+    def partition(self, spec: str) -> InjectedList[list[NodeId]]:
+        """Cuts every link between the groups of `spec` (`1,2|3,4,5`).
+
+        Returns the groups; as a context manager it ends the faults of links at its end. Raises
+        UsageError.
+        """
+        reply = self._call(requests.Partition(spec))
+        undo = requests.Heal(only_links=True)
+        return InjectedList(reply.groups, [], reply.unconfirmed, lambda: self._call(undo))
+
+    # -- disks -----------------------------------------------------------------------------------
+
+    def disk(self, *targets: str | int, fault: str) -> InjectedList[Chosen]:
+        """Gives the disks of nodes this fault, in place of an earlier one.
+
+        fault: `hang`, `slow 200ms`, `full`, `fail-write`, `fail-sync`, `cycle 5s 5s` (it hangs for
+            the first duration and works for the second, in turn), or `ok`, which mends them
+
+        Returns the nodes; as a context manager it mends their disks at its end. A node that is
+        started again has the fault once it has recovered; but `fail-write` and `fail-sync` end when
+        they have struck, or when the node ends. Raises UsageError.
+        """
+        parsed = parse_fault(fault)
+        reply = self._call(requests.SetDisks(words(targets), parsed))
+        undo = requests.SetDisks(words(node.id for node in reply.chosen), None)
+        ends = parsed is not None and bool(reply.chosen)
+        return InjectedList(
+            reply.chosen,
+            reply.chosen,
+            reply.unconfirmed,
+            (lambda: self._call(undo)) if ends else None,
+        )
+
+    # -- clocks ----------------------------------------------------------------------------------
 
     def clock(self, target: str | int, fault: str, *, wall: bool = False) -> Injected:
         """Moves the clock by which nodes run elections, leases and cluster time.

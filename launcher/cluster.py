@@ -30,11 +30,12 @@ from launcher.config import ClusterConfig
 from launcher.control import asking, readiness, requests
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
+from launcher.control.targets import words
 from launcher.errors import NotRunning, UsageError
 from launcher.folders import lock, records
 from launcher.folders.recovery import Outlook
 from launcher.life import DownReport, Life
-from launcher.steering import Steering, words
+from launcher.steering import Steering
 from node.errors import CommandError
 from node.raft.messages import NodeId
 
@@ -274,10 +275,6 @@ class Cluster(Breaking, Steering):
         handed_over = self._call(requests.Transfer(words([target]))).handed_over
         assert handed_over is not None, "the reply to a transfer names the leader"
         return handed_over
-
-    def pause(self, *targets: str | int) -> list[Chosen]:
-        """Freezes nodes with SIGSTOP: their processes exist and do nothing."""
-        return self._act(requests.Pause(words(targets)))
 
     def resume(self, *targets: str | int) -> list[Chosen]:
         """Lets paused nodes continue."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Self, TypeVar
 
 from launcher.control.status import Chosen
 from launcher.errors import NotRunning
 from node.raft.messages import NodeId
+
+_T = TypeVar("_T")
 
 
 class Injected:
@@ -35,7 +38,7 @@ class Injected:
         if end is not None:
             end()
 
-    def __enter__(self) -> Injected:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -45,3 +48,19 @@ class Injected:
     def __repr__(self) -> str:
         nodes = ", ".join(f"n{node.id}" for node in self.chosen) or "no node"
         return f"<Injected at {nodes}>"
+
+
+class InjectedList(list[_T], Injected):
+    """A fault in force, which is also a list of what the method returned before there were handles:
+    the nodes, or the groups of a partition."""
+
+    def __init__(
+        self,
+        items: Sequence[_T],
+        chosen: Sequence[Chosen],
+        unconfirmed: Sequence[NodeId] = (),
+        end: Callable[[], object] | None = None,
+    ) -> None:
+        """items: what is in the list; the others are as in `Injected`"""
+        list.__init__(self, items)
+        Injected.__init__(self, chosen, unconfirmed, end)

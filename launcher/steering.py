@@ -1,6 +1,6 @@
 """What an operator changes in how a running cluster runs; a part of the API of `Cluster`.
 
-Settings in force, links and disks, single elections and messages, and an entry at one node.
+Settings in force, links, single elections and messages, and an entry at one node.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from launcher.client.here import submit_here
 from launcher.client.sockets import Sockets
 from launcher.config import ClusterConfig
 from launcher.control import asking, requests
-from launcher.control.disks import parse_fault
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen
 from launcher.control.steering import SettingChange
+from launcher.control.targets import words
 from launcher.errors import NotRunning, UsageError
 from launcher.folders import lock
 from node.raft.messages import NodeId
@@ -64,11 +64,7 @@ class Steering:
         assert changed is not None, "the reply to ChangeSetting says what has changed"
         return changed
 
-    # -- links and disks -------------------------------------------------------------------------
-
-    def partition(self, spec: str) -> list[list[NodeId]]:
-        """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
-        return self._call(requests.Partition(spec)).groups
+    # -- links -------------------------------------------------------------------------------------
 
     def set_links(self, faults: Iterable[LinkFault]) -> None:
         """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones.
@@ -78,18 +74,8 @@ class Steering:
         self._call(requests.SetLinks(list(faults)))
 
     def heal(self) -> None:
-        """Mends every link. `disk("all", fault="ok")` mends the disks."""
+        """Ends faults of links and clocks, and throttles. `disk("all", fault="ok")` mends disks."""
         self._call(requests.Heal())
-
-    def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
-        """Gives the disks of nodes this fault, in place of an earlier one.
-
-        fault: `hang`, `slow 200ms`, `full`, `fail-write`, `fail-sync`, or `ok`, which mends them
-
-        A node that is started again has the fault once it has recovered; but `fail-write` and
-        `fail-sync` end when they have struck, or when the node ends. Raises UsageError.
-        """
-        return self._call(requests.SetDisks(words(targets), parse_fault(fault))).chosen
 
     # -- elections and messages ------------------------------------------------------------------
 
@@ -127,7 +113,9 @@ class Steering:
         NotCommitted, a TimedOut, when they are not committed in time; it has their index.
         """
         config = self.settings()
-        sockets = Sockets(config, asking.runtime_dir(config))
+        runtime_dir = asking.runtime_dir(config)
+        asking.check_thawed(runtime_dir)
+        sockets = Sockets(config, runtime_dir)
         if node not in sockets:
             known = ", ".join(f"n{one}" for one in sockets)
             raise UsageError(f"there is no node {node}; there are {known}")
@@ -152,8 +140,3 @@ def check_entries(commands: Sequence[bytes], most_bytes: int) -> None:
             raise UsageError(
                 f"an entry of {len(command)} bytes is over the limit of {most_bytes} (limits.entry)"
             )
-
-
-def words(targets: Iterable[str | int]) -> list[str]:
-    """Targets as they travel in a request."""
-    return [str(target) for target in targets]

@@ -109,7 +109,7 @@ WINGS: dict[str, str] = {
     ),
     "launcher.history": "launcher.config launcher.folders launcher.timeline",
     "launcher.injected": "launcher.control launcher.errors node.raft",
-    "launcher.breaking": "launcher.control launcher.injected",
+    "launcher.breaking": "launcher.control launcher.injected node.raft",
     "launcher.steering": (
         "launcher.client launcher.config launcher.control launcher.errors launcher.folders "
         "launcher.life node.raft node.wire"

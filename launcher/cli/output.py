@@ -106,6 +106,9 @@ _IDLE = {
     "paused": "every node that is running is paused already",
     "resumed": "no node is paused",
     "disk of": "no node is running",
+    "share of": "no node is running",
+    "frozen": "no node is running; nothing is started before `launcher thaw`",
+    "thawed": "no node was running that was not paused before",
     "snapshot by": "no node is running",
 }
 """Why a command chose no node, by what it would have done."""

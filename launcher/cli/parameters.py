@@ -170,6 +170,12 @@ def _disk_faults(ctx: click.Context) -> Iterable[str]:
     return FAULT_WORDS
 
 
+def _shares(ctx: click.Context) -> Iterable[str]:
+    from launcher.control.throttles import SHARE_WORDS
+
+    return SHARE_WORDS
+
+
 def _arm_words(ctx: click.Context) -> Iterable[str]:
     """Targets; behind one also points, and behind a point actions."""
     from launcher.control.points import ACTION_WORDS, POINT_NAMES
@@ -263,6 +269,7 @@ NODE = Word(_ids)
 NODE_NUMBER = NodeNumber()
 PROCESS_NUMBER = ProcessNumber()
 DISK_FAULT = Word(_disk_faults)
+SHARE = Word(_shares)
 ARM_WORD = Word(_arm_words)
 CLOCK_WORDS = ClockWords(_targets)
 CLUSTER_NAME = Word(_cluster_names)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import click
 from tabulate import tabulate
 
-from launcher.control.status import ClusterStatus, NodeStatus, PeerStatus
+from launcher.control.status import FROZEN, ClusterStatus, NodeStatus, PeerStatus
+from launcher.control.throttles import describe as throttled
 from node.printable import printable_line
 
 ASSUMED_WIDTH = 80
@@ -50,6 +51,13 @@ def shown(
     narrow: as for a narrow terminal, also where the whole table would fit
     raft: Raft's own state, in place of the processes'
     """
+    table = _shown(status, colour, width, narrow=narrow, raft=raft)
+    return f"{FROZEN}\n{table}" if status.frozen else table
+
+
+def _shown(
+    status: ClusterStatus, colour: bool, width: int | None, *, narrow: bool, raft: bool
+) -> str:
     if raft:
         return raft_tables(status, colour, width or ASSUMED_WIDTH)
     wide = status_table(status, colour)
@@ -240,10 +248,12 @@ def _why(node: NodeStatus) -> str:
     """What is wrong with it, on one line: some of it comes from the user's machine."""
     disk = f"disk: {node.disk}" if node.disk else ""
     clock = f"clock: {node.clock}" if node.clock else ""
+    throttle = "" if node.throttle is None else throttled(node.throttle)
     snapshot = f"no snapshot: {node.snapshot}" if node.snapshot else ""
     silent = f"not responding for {node.last_answer_s:.0f} s" if node.hangs else ""
     diverged = str(node.diverged) if node.diverged is not None else ""
-    found = (silent, node.reason, diverged, disk, clock, snapshot, node.points, node.change)
+    said = (silent, node.reason, diverged, disk, clock, throttle, snapshot)
+    found = (*said, node.points, node.change)
     return printable_line("; ".join(filter(None, found)), _MOST_WHY_CHARACTERS)
 
 

@@ -35,12 +35,17 @@ class SharedClient:
         forked.tell_children(self)
 
     def get(self, config: ClusterConfig) -> Client:
-        """The client of the cluster as it runs now. Raises NotRunning, as `asking.running`."""
+        """The client of the cluster as it runs now.
+
+        Raises NotRunning, as `asking.running`, and LauncherError while the cluster is frozen.
+        """
         made = self._made
         if made is not None and _still_runs(config, made[1]):
+            asking.check_thawed(made[1])
             self._keep_pace(config, made)
             return made[0]
         runtime_dir = asking.runtime_dir(config)
+        asking.check_thawed(runtime_dir)
         with self._lock:
             if self._made is None or self._made[1] != runtime_dir:
                 self._made = _client_of(config, runtime_dir), runtime_dir

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from launcher.config import ClusterConfig
-from launcher.control import requests
+from launcher.control import calling, requests
 from launcher.control.requests import Reply, Request
+from launcher.control.status import FROZEN
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import lock, runtime_files
 from launcher.folders.ownership import Running
@@ -47,6 +48,12 @@ def runtime_dir(config: ClusterConfig) -> Path:
     return running(config).runtime_dir
 
 
+def check_thawed(runtime_dir: Path) -> None:
+    """Raises LauncherError while the cluster is frozen: its nodes answer nobody."""
+    if runtime_files.is_frozen(runtime_dir):
+        raise LauncherError(FROZEN)
+
+
 def ask(
     config: ClusterConfig, request: Request, timeout_s: float, *, at_pace: bool = False
 ) -> Reply:
@@ -65,7 +72,7 @@ def ask(
             raise LauncherError(_stopped(found))
         patience = _patience(found) if at_pace else 1.0
         try:
-            return requests.call(path, request, timeout_s * patience, _watch(found, path))
+            return calling.call(path, request, timeout_s * patience, _watch(found, path))
         except NotRunning:
             if path.exists():
                 raise
@@ -95,7 +102,7 @@ def _watch(found: Running, path: Path) -> Callable[[], None]:
             raise TimedOut(f"{_stopped(found)}; what was asked of it may be done then")
         if time.monotonic() >= ping_at:
             try:
-                requests.call(path, requests.AskStatus(), PING_TIMEOUT_S)
+                calling.call(path, requests.AskStatus(), PING_TIMEOUT_S)
             except TimedOut:
                 raise TimedOut(
                     f"the supervisor (pid {found.pid}) does not react: `launcher down` ends it, "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from launcher.control.status import TO_BE_RESTARTED, ClusterStatus, counted
+from launcher.control.status import FROZEN, TO_BE_RESTARTED, ClusterStatus, counted
 from launcher.errors import LauncherError, TimedOut
 from node.raft.messages import NodeId
 
@@ -185,6 +185,8 @@ def _check_possible(status: ClusterStatus, restarting: list[NodeId], what: str) 
     A node that is about to come up and is no member, as far as is known, may know better: then
     nothing is certain yet.
     """
+    if status.frozen:
+        raise LauncherError(FROZEN)
     coming = {node.id for node in status.up} | set(restarting)
     if coming.issuperset(node.id for node in status.nodes):
         return  # nobody is missing: who votes is then known from before a change

@@ -22,6 +22,8 @@
     arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
     points                              {"ok": true, "points": [{"point", "nodes", ...}]}
     clock {targets, change}             {"ok": true, "chosen": [...]}
+    throttle {targets, share}           the same; share null: it gets all of its core
+    freeze, thaw                        the same; works on a cluster that is not, or is, frozen
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -30,16 +32,11 @@
 `snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
 a minute with an error that says that they go on. This is the operator's side; the supervisor's is
 `launcher/supervisor/listener.py`. What a request may say is checked by one function, `check`, on
-both: before it is sent, and before it is carried out."""
+both: before it is sent (`launcher/control/calling.py`), and before it is carried out."""
 
 from __future__ import annotations
 
 import signal
-import socket
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -57,7 +54,8 @@ from launcher.control.steering import (
     split_link,
 )
 from launcher.control.targets import shown
-from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.control.throttles import check_share
+from launcher.errors import UsageError
 from launcher.settings import MAX_NODES
 from node import wire
 from node.faults import links
@@ -66,13 +64,9 @@ from node.raft.messages import NodeId
 CONTROL_SOCKET = "control.sock"
 """Its name in the runtime folder."""
 
-_LOOK_INTERVAL_S = 1.0
 MOST_TARGET_CHARACTERS = 4096
 """All targets of one request together, or its partition, are no longer: far more than name every
 node several times."""
-
-_BUSY_PAUSE_S = 0.05
-"""So long who finds the supervisor busy waits before it asks again."""
 
 MOST_LOG_ENTRIES = 1000
 """No request asks for more entries of each log."""
@@ -185,7 +179,9 @@ class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
 
 
 class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
-    """Mend every link and every clock."""
+    """End the faults of links and clocks, and every throttle; or only those of links."""
+
+    only_links: bool = False
 
 
 class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
@@ -212,6 +208,21 @@ class SetClocks(msgspec.Struct, frozen=True, tag_field="op", tag="clock"):
 
     targets: list[str]
     change: ClockChange
+
+
+class SetThrottles(msgspec.Struct, frozen=True, tag_field="op", tag="throttle"):
+    """Give nodes this share of a core; None: all of it."""
+
+    targets: list[str]
+    share: float | None
+
+
+class Freeze(msgspec.Struct, frozen=True, tag_field="op", tag="freeze"):
+    """Stop every process of all nodes at one moment."""
+
+
+class Thaw(msgspec.Struct, frozen=True, tag_field="op", tag="thaw"):
+    """Let the processes of a frozen cluster run again."""
 
 
 class ChangeSetting(msgspec.Struct, frozen=True, tag_field="op", tag="set"):
@@ -268,6 +279,9 @@ Request: TypeAlias = (
     | DropMessages
     | AskDrops
     | SetClocks
+    | SetThrottles
+    | Freeze
+    | Thaw
     | Down
 )
 
@@ -334,6 +348,9 @@ def check(request: Request) -> None:
             check_terms(terms)
         case SetClocks(_, change):
             check_change(change)
+        case SetThrottles(_, share):
+            if share is not None:
+                check_share(share)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])
@@ -362,74 +379,6 @@ def _check_links(asked: list[wire.LinkFault]) -> None:
             links.check(fault)
         except ValueError as error:
             raise UsageError(f"no link can do that: {error}") from error
-
-
-# -- asking --------------------------------------------------------------------------------------
-
-
-def call(
-    path: Path, request: Request, timeout_s: float, look: Callable[[], None] | None = None
-) -> Reply:
-    """Asks the supervisor behind `path`. Blocks.
-
-    look: called each second while it waits; what it raises ends the call
-
-    Raises UsageError for a request that makes no sense, before anything is sent; NotRunning when
-    nobody listens or whoever did has died, TimedOut, and what the supervisor answered: UsageError,
-    TimedOut or LauncherError.
-    """
-    check(request)
-    deadline = time.monotonic() + timeout_s
-    try:
-        reply = _ask(path, request, deadline, look)
-        while reply is None or (reply.busy and time.monotonic() + _BUSY_PAUSE_S < deadline):
-            time.sleep(_BUSY_PAUSE_S)
-            reply = _ask(path, request, deadline, look)
-    except TimeoutError as error:
-        raise TimedOut(f"the supervisor has not answered in {timeout_s:g} s") from error
-    except (OSError, EOFError) as error:
-        raise NotRunning("the supervisor is gone: `launcher up` starts the cluster") from error
-    if reply.ok:
-        return reply
-    kinds: dict[int, type[LauncherError]] = {2: UsageError, 3: NotRunning, 4: TimedOut}
-    raise kinds.get(reply.exit_status, LauncherError)(reply.error)
-
-
-def _ask(
-    path: Path, request: Request, deadline: float, look: Callable[[], None] | None
-) -> Reply | None:
-    """The supervisor's answer; None when its queue of connections is full."""
-    left_s = deadline - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(left_s)
-        try:
-            connection.connect(str(path))
-        except BlockingIOError:
-            return None
-        with suppress(BrokenPipeError):  # it has told us already that it is busy
-            connection.sendall(wire.frame(msgspec.json.encode(request)))
-        return msgspec.json.decode(_receive(connection, deadline, look), type=Reply)
-
-
-def _receive(connection: socket.socket, deadline: float, look: Callable[[], None] | None) -> bytes:
-    frames = wire.FrameReader()
-    while True:
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        connection.settimeout(left_s if look is None else min(left_s, _LOOK_INTERVAL_S))
-        try:
-            data = connection.recv(1 << 16)
-        except TimeoutError:
-            if look is not None:
-                look()
-            continue
-        if not data:
-            raise EOFError
-        for body in frames.feed(data):
-            return body
 
 
 # -- signals -------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ from node.raft.messages import Membership, NodeId
 NodeState: TypeAlias = Literal["up", "paused", "down", "failed"]
 Role: TypeAlias = Literal["leader", "follower", "pre-candidate", "candidate", "learner"]
 
+FROZEN = "the cluster is frozen: `launcher thaw`"
+"""What whoever needs nodes is told while they are all stopped."""
+
 TO_BE_RESTARTED = "to be restarted"
 """The reason of a node that is down begins so when its supervisor is about to start it again."""
 
@@ -63,6 +66,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         it is in waits for (`launcher/supervisor/changes.py`); empty for a voter that is in no
         change
     clock: what moves its clocks by an operator's order (`launcher/control/clocks.py`), or empty
+    throttle: the share of a core that it gets by an operator's order, such as 0.2; null: all of it
     snapshot: why its last attempt to take a snapshot failed; empty if it did not
     slowest_apply_s, slowest_query_s: the longest that one took in this life; several entries that
         came together may count as one
@@ -98,6 +102,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     disk: str = ""
     clock: str = ""
+    throttle: float | None = None
     change: str = ""
     responding: bool = True
     last_answer_s: float | None = None
@@ -133,6 +138,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     membership: who takes part, as the leader has it; without a leader, as the node with the newest
         log has it; None while no node has said it
     membership_committed: whether that node knows the entry with this membership to be committed
+    frozen: every process of the nodes is stopped (`launcher freeze`), and none is started
     """
 
     cluster: str
@@ -142,6 +148,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[NodeStatus]
     membership: Membership | None = None
     membership_committed: bool = False
+    frozen: bool = False
 
     def node(self, node_id: NodeId) -> NodeStatus:
         """Raises KeyError when the cluster has no such node."""

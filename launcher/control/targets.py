@@ -14,7 +14,7 @@ right, among the nodes that are left; a node that no group takes is on its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Literal, TypeAlias
 
@@ -44,6 +44,8 @@ Action: TypeAlias = Literal[
     "drop",
     "clock",
     "clock ok",
+    "throttle",
+    "throttle ok",
 ]
 
 _MOST_DIGITS = 9
@@ -125,6 +127,11 @@ def split(targets: Sequence[str]) -> list[str]:
     return [word for target in targets for word in target.replace(",", " ").split()]
 
 
+def words(targets: Iterable[str | int]) -> list[str]:
+    """Targets as they travel in a request."""
+    return [str(target) for target in targets]
+
+
 def parse_id(word: str) -> NodeId:
     """`2` or `n2`, of a cluster that need not run. Raises UsageError."""
     node = _id_in(word)
@@ -178,11 +185,11 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
-        case "kill" | "stop" | "disk" | "clock" | "arm":
+        case "kill" | "stop" | "disk" | "clock" | "arm" | "throttle":
             return [node for node in status.nodes if node.running]
         case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop":
             return status.nodes
-        case "disk ok" | "clock ok" | "arm off":
+        case "disk ok" | "clock ok" | "arm off" | "throttle ok":
             return status.nodes
 
 
@@ -207,6 +214,8 @@ _IDLE = {
     "drop": "there is no node",
     "clock": "no node is running",
     "clock ok": "there is no node",
+    "throttle": "no node is running",
+    "throttle ok": "there is no node",
 }
 
 

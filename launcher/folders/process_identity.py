@@ -85,6 +85,23 @@ class ProcessRecord(msgspec.Struct, frozen=True):
                 os.close(handle)
         return True
 
+    def send_signal_to_group(self, number: int) -> bool:
+        """Sends a signal to the process group of which this process is the leader; to this process
+        alone if it is not one (yet). Returns whether it was there. Raises PermissionError."""
+        if not self.lives() or not self._leads_a_group():
+            return self.send_signal(number)
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _leads_a_group(self) -> bool:
+        try:
+            return os.getpgid(self.pid) == self.pid
+        except ProcessLookupError:
+            return False
+
 
 def _open_handle(pid: int) -> int | None:
     """A descriptor of the process that has this pid now; None where the system has none."""

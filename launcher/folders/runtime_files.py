@@ -3,6 +3,7 @@
     owner.json        for which data folder it was made, and by which process; written first
     processes.json    the nodes' processes; written anew with each start of a node
     settings.json     the settings that are in force; written anew when one is changed
+    frozen            there while the cluster is frozen; empty
     control.sock, node-N.sock, and what multiprocessing makes
 
 The files are sealed (`launcher/folders/sealed.py`): one that is damaged says nothing.
@@ -29,6 +30,7 @@ from node.raft.messages import NodeId
 OWNER_FILE = "owner.json"
 PROCESSES_FILE = "processes.json"
 SETTINGS_FILE = "settings.json"
+FROZEN_FILE = "frozen"
 _LARGEST_FILE = 1 << 16
 _T = TypeVar("_T")
 
@@ -63,6 +65,20 @@ def publish(folder: RuntimeFolder, texts: Mapping[str, str]) -> None:
     """Writes down which settings are in force. Raises OSError."""
     settings = sealed.seal(Settings(dict(texts)))
     sealed.replace(folder.path / SETTINGS_FILE, settings, durable=False)
+
+
+def mark_frozen(folder: RuntimeFolder, is_frozen: bool) -> None:
+    """Writes down that the cluster is frozen, or that it is not. Raises OSError."""
+    file = folder.path / FROZEN_FILE
+    if is_frozen:
+        file.touch(mode=0o600)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def is_frozen(path: Path) -> bool:
+    """Whether the cluster of this runtime folder is frozen."""
+    return os.path.exists(path / FROZEN_FILE)
 
 
 def settings_in(path: Path) -> dict[str, str]:

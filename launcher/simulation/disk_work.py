@@ -33,13 +33,16 @@ class Owner(Protocol):
     epoch: int
     disk: SimulatedDisk
     points: SimulatedPoints
-    disk_hangs_until: float
 
     @property
     def server(self) -> object: ...
 
     def disk_takes_s(self) -> float:
         """Draws how long one operation takes on the disk now, in simulated seconds."""
+        ...
+
+    def disk_stalls_until(self) -> float:
+        """Until then the disk finishes nothing; a time that has passed if it works."""
         ...
 
     def report(self, done: Done, failure: BaseException | None) -> None:
@@ -76,10 +79,11 @@ class DiskWork:
         node = self._node
         if epoch != node.epoch or node.server is None:
             return
-        if node.time.now < node.disk_hangs_until:
+        stalls_until = node.disk_stalls_until()
+        if node.time.now < stalls_until:
             self._stalled = True
-            if node.disk_hangs_until < math.inf:
-                node.time.at(node.disk_hangs_until, self.resume)
+            if stalls_until < math.inf:
+                node.time.at(stalls_until, self.resume)
             return
         work, done = self._work.popleft()
         failure: BaseException | None = None

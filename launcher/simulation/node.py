@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from launcher.folders import lives
@@ -27,7 +26,7 @@ from launcher.simulation.observer import Observer
 from launcher.simulation.point_port import SimulatedPoints, Struck
 from launcher.simulation.properties import CRASH, RECOVERY
 from launcher.simulation.situation import CLUSTER_ID, Situation
-from launcher.simulation.timer import Waiting
+from launcher.simulation.stoppable import Stoppable
 from node.errors import DamagedLog, DiskFailed, LostData, MachineError, RaftError
 from node.events import HybridClock
 from node.faults.disks import verdict
@@ -38,7 +37,7 @@ from node.server.server import Server
 from node.wire import DiskFault
 
 
-class SimulatedNode(Waiting):
+class SimulatedNode(Stoppable):
     """One node through all its lives. Ports of its server: Links, EventSink.
 
     data: what stays from one life to the next
@@ -47,13 +46,14 @@ class SimulatedNode(Waiting):
     withheld: the supervisor does not let the node start, or there is no supervisor
     unflushed: connections with replies that are sent at the end of the turn
     disk_hangs_until: until then the disk finishes nothing; simulated seconds
+    disk_cycle: the fault by which the disk stalls in turn, and when that began
     slow_disk: the fault that makes its disk slow: each operation takes longer, at most by its delay
     """
 
     __slots__ = (
         "_background", "_connections", "_failures_before", "_fork", "_log_work", "_observer",
-        "_outbox", "_pump_due", "_rng", "_situation", "_turn_s", "_waiting", "_wall", "clock",
-        "data", "disk", "disk_hangs_until", "epoch", "life", "links", "node_id", "paused",
+        "_outbox", "_pump_due", "_rng", "_situation", "_turn_s", "_wall", "clock",
+        "data", "disk", "disk_cycle", "disk_hangs_until", "epoch", "life", "links", "node_id",
         "peers", "points", "server", "slow_disk", "unflushed", "withheld",
     )  # fmt: skip
 
@@ -71,9 +71,9 @@ class SimulatedNode(Waiting):
         self.data = NodeData(node_id, CLUSTER_ID, self.disk)
         self.points = SimulatedPoints(self, situation.rng(f"points {node_id}"))
         self.unflushed: list[Connection] = []
-        self.paused = False
         self.slow_disk: DiskFault | None = None
         self.disk_hangs_until = 0.0
+        self.disk_cycle: tuple[DiskFault, float] | None = None
         self.links: SimulatedLinks
         self.peers: list[SimulatedNode] = []
 
@@ -87,8 +87,6 @@ class SimulatedNode(Waiting):
         self._log_work = DiskWork(self)
         self._background = DiskWork(self)
         self._fork = SimulatedFork(self, self._rng)
-        self._waiting: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
-        """what has arrived for this life while the process is paused"""
         self._pump_due = False
         self._failures_before = 0
 
@@ -124,7 +122,7 @@ class SimulatedNode(Waiting):
         data.record = lives.started(data.record, token=self.life)
         self.life = data.record.started
         self.epoch += 1
-        self.paused = self._pump_due = False
+        self.paused = self.held = self._pump_due = False
         self._log_work.begin_life()
         self._background.begin_life()
         disk = self.disk
@@ -199,7 +197,7 @@ class SimulatedNode(Waiting):
         self._outbox.clear()
         self._waiting.clear()
         self.unflushed.clear()
-        self.paused = self._pump_due = False
+        self.paused = self.held = self._pump_due = False
         for connection in self._connections:
             connection.end()
         self._connections.clear()
@@ -230,24 +228,6 @@ class SimulatedNode(Waiting):
         self.data.record_end()
         self.time.at(self.time.now + self._rng.uniform(0.1, 0.4), self.start)
 
-    def pause(self) -> None:
-        """SIGSTOP."""
-        self.paused = self.server is not None
-
-    def resume(self) -> None:
-        """SIGCONT: whatever arrived meanwhile is handled now, all at once.
-
-        Any of it may kill the process. The end of a life empties the queue, so a dead server is
-        handed nothing.
-        """
-        if not self.paused:
-            return
-        self.paused = False
-        while self._waiting and not self.paused:  # it may stop at a point
-            what, arguments = self._waiting.popleft()
-            what(*arguments)
-        self._schedule_pump()
-
     # -- what arrives ----------------------------------------------------------------------------
 
     def receive(self, peer: NodeId, frames: list[bytes]) -> None:
@@ -255,7 +235,7 @@ class SimulatedNode(Waiting):
         server = self.server
         if server is None:
             return
-        if self.paused:
+        if self.paused or self.held:
             self._waiting.append((self.receive, (peer, frames)))
             return
         now = self.clock.read(self.time.now)
@@ -325,7 +305,7 @@ class SimulatedNode(Waiting):
         """A client has closed its connection. That pumps nothing, as in a real process."""
         if self.server is None:
             return
-        if self.paused:
+        if self.paused or self.held:
             self._waiting.append((self._hang_up, (connection,)))
         else:
             self.server.client_gone(self._connections.pop(connection))
@@ -333,7 +313,7 @@ class SimulatedNode(Waiting):
     def _tell(self, what: Callable[[Server], None]) -> None:
         if self.server is None:
             return
-        if self.paused:
+        if self.paused or self.held:
             self._waiting.append((self._tell, (what,)))
             return
         try:
@@ -357,8 +337,8 @@ class SimulatedNode(Waiting):
     def _pump(self) -> None:
         server = self.server
         self._pump_due = False
-        if self.paused or server is None:
-            return  # `resume` schedules another
+        if self.paused or self.held or server is None:
+            return  # `_go_on` schedules another
         now = self.clock.read(self.time.now)
         try:
             more = server.pump(now)
@@ -409,16 +389,27 @@ class SimulatedNode(Waiting):
             takes_s += longer_s * self._rng.random()
         return takes_s
 
+    def disk_stalls_until(self) -> float:
+        """Until then the disk finishes nothing; a time that has passed if it works."""
+        until = self.disk_hangs_until
+        if self.disk_cycle is not None:
+            fault, began = self.disk_cycle
+            now = self.time.now
+            wait_s, _ = verdict(fault, "sync", now - began)
+            until = max(until, now + wait_s)
+        return until
+
     def resume_disk(self) -> None:
         """The disk stops hanging, and continues with its work."""
         self.disk_hangs_until = 0.0
+        self.disk_cycle = None
         self._log_work.resume()
         self._background.resume()
 
     def report(self, done: Done, failure: BaseException | None) -> None:
         """Work beside the loop is done. The life that asked for it must still be under way."""
         assert self.server is not None, f"n{self.node_id} is dead, and work is reported to it"
-        if self.paused:
+        if self.paused or self.held:
             self._waiting.append((self.report, (done, failure)))
             return
         try:

@@ -199,6 +199,10 @@ class Claim:
         self._settings = texts_of(config)
         runtime_files.publish(self._runtime, self._settings)
 
+    def mark_frozen(self, is_frozen: bool) -> None:
+        """Writes down whether the cluster is frozen, for its clients. Raises OSError."""
+        runtime_files.mark_frozen(self._runtime, is_frozen)
+
     @property
     def holds(self) -> bool:
         """The data is still ours: nobody has moved or removed its folder from under us."""

@@ -81,6 +81,8 @@ class Home:
             self._nodes.record_processes()
         if not (claim.runtime_dir / runtime_files.SETTINGS_FILE).exists():
             claim.publish(self._nodes.config)
+        if self._nodes.roster.frozen and not runtime_files.is_frozen(claim.runtime_dir):
+            claim.mark_frozen(True)
         if not (claim.runtime_dir / requests.CONTROL_SOCKET).exists():
             missing = True
             await self.listen()

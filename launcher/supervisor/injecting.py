@@ -19,6 +19,7 @@ from launcher.supervisor.arming import Arming
 from launcher.supervisor.clock_faults import ClockFaults
 from launcher.supervisor.nodes import Nodes
 from launcher.supervisor.points import CUT_OFF, LAYER
+from launcher.supervisor.throttle_faults import ThrottleFaults
 from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault
@@ -30,6 +31,7 @@ Injection: TypeAlias = (
     | requests.Arm
     | requests.ListPoints
     | requests.SetClocks
+    | requests.SetThrottles
     | requests.Heal
 )
 """What is performed here."""
@@ -45,6 +47,7 @@ class Injecting:
         self._random = random
         self._arming = Arming(nodes, random)
         self._clocks = ClockFaults(nodes, random)
+        self._throttles = ThrottleFaults(nodes, random)
 
     async def perform(self, request: Injection) -> Reply:
         """Raises LauncherError for what cannot be done."""
@@ -61,8 +64,10 @@ class Injecting:
                 return await self._arming.list_all()
             case requests.SetClocks(targets, change):
                 return await self._clocks.set(targets, change)
-            case requests.Heal():
-                return await self._heal()
+            case requests.SetThrottles(targets, share):
+                return await self._throttles.set(targets, share)
+            case requests.Heal(only_links):
+                return await self._heal_links() if only_links else await self._heal()
 
     # -- processes -------------------------------------------------------------------------------
 
@@ -109,12 +114,18 @@ class Injecting:
         self._injections.begin(fault, "links", concerned, fault_id, **fields)
         return await self._faults.set_links(faults, [fault_id])
 
+    async def _heal_links(self) -> Reply:
+        unconfirmed = await self._faults.set_links([], [])
+        self._injections.end([one.id for one in self._injections.of("links")])
+        return Reply(ok=True, unconfirmed=unconfirmed)
+
     async def _heal(self) -> Reply:
         await self._nodes.drops.clear()
         unconfirmed = await self._faults.set_links([], [])
         unconfirmed += await self._clocks.end_all()
+        self._throttles.end_all()
         unconfirmed += await self._arming.heal()
-        layers = ("links", "clock", LAYER, CUT_OFF)
+        layers = ("links", "clock", "throttle", LAYER, CUT_OFF)
         self._injections.end([one.id for layer in layers for one in self._injections.of(layer)])
         return Reply(ok=True, unconfirmed=sorted(set(unconfirmed)))
 
@@ -131,6 +142,7 @@ class Injecting:
         self._forget_replaced(replaced)
         if fault is not None and ids:
             amount = {"delay_s": fault.delay_s} if fault.delay_s else {}
+            amount |= {"works_s": fault.works_s} if fault.works_s else {}
             self._injections.begin(fault.kind, "disk", ids, fault_ids[0], targets=ids, **amount)
         elif ids:
             self._injections.end((), fault="disk", targets=ids)

@@ -20,6 +20,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import msgspec
+
 from launcher.config import ClusterConfig
 from launcher.control.divergence import event_of
 from launcher.control.status import ClusterStatus, NodeStatus, cluster_status, with_cuts
@@ -83,7 +85,8 @@ class Nodes:
         self.faults = Faults(self.roster, self.ask, self.emit)
         self.drops = Drops(self.roster, self.ask)
         self.starter = ThreadPoolExecutor(1, "starter")
-        self._one_start = asyncio.Lock()
+        self.one_start = asyncio.Lock()
+        """held while a process is being started"""
         self._retries: set[asyncio.Task[None]] = set()
 
     def emit(self, level: str, event: str, **fields: object) -> None:
@@ -107,7 +110,8 @@ class Nodes:
         automatic: only if it is still to be started by itself
         """
         node = self.all[node_id]
-        async with self._one_start:
+        async with self.one_start:
+            await self.roster.until_thawed()
             if self.closed or node.process is not None or self.all.get(node_id) is not node:
                 return
             if automatic and node.lifecycle.retry_at is None:
@@ -165,11 +169,8 @@ class Nodes:
             for end in (*near.values(), *far.values()):
                 end.close()
             raise
-        node.process = NodeProcess(
-            node.id, life.number, process, ours, self._clock, self, self.starter
-        )
-        node.lost = False
-        node.folder = folder_at(self._config.node_data_dir(node.id))
+        begun = NodeProcess(node.id, life.number, process, ours, self._clock, self, self.starter)
+        node.begin_life(begun, folder_at(self._config.node_data_dir(node.id)))
         node.lifecycle.started(loop.time())
         self.emit("info", "node.spawned", target=node.id, target_life=life.number, pid=process.pid)
         for peer, end in far.items():
@@ -179,10 +180,10 @@ class Nodes:
             else:  # it has died meanwhile, and a later life of it will bring a pipe of its own
                 end.close()
         for order in self.faults.orders_for(node, told):
-            node.process.send(order)
-        node.process.send(self._questions.first())
+            begun.send(order)
+        begun.send(self._questions.first())
         for order in orders_since(told, self._config, self.drops.left(node.id)):
-            node.process.send(order)
+            begun.send(order)
         self.record_processes()
 
     def record_processes(self) -> None:
@@ -197,6 +198,7 @@ class Nodes:
     def close(self) -> None:
         """From here on nothing is started, and whoever waits for a start is told."""
         self.closed = True
+        self.roster.thaw()
         self.roster.notify()
 
     async def quiesce(self, node_id: NodeId) -> NodeProcess | None:
@@ -213,12 +215,12 @@ class Nodes:
         assert self.closed
         with contextlib.suppress(TimeoutError):  # a forkserver that hangs dies with us
             async with asyncio.timeout(patience_s):
-                await self._one_start.acquire()
+                await self.one_start.acquire()
         for node in self.all.values():
             if node.process is not None:
                 node.lifecycle.expect_end("stopped")
                 node.process.send(wire.Stop())
-                node.process.signal(signal.SIGCONT)  # a paused one can read it now
+                node.process.let_go()  # one that is paused, throttled or frozen can read it now
         gone = asyncio.ensure_future(self._all_gone())
         rushed = asyncio.ensure_future(hurry.wait())
         await asyncio.wait({gone, rushed}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
@@ -390,17 +392,8 @@ class Nodes:
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
         nodes = with_cuts(nodes, self.faults.links.faults)
         status = cluster_status(self._config.name, os.getpid(), nodes, said, self.roster.led_term)
+        status = msgspec.structs.replace(status, frozen=self.roster.frozen)
         return with_reasons(status, self.roster.change, self.trouble)
-
-    def restarting(self) -> list[NodeId]:
-        """The nodes that are about to come up by themselves."""
-        return [
-            node.id
-            for node in self.all.values()
-            if node.starting
-            or node.lifecycle.retry_at is not None
-            or (node.process is not None and not node.process.ready.is_set())
-        ]
 
     def _describe(self, node: Node) -> NodeStatus:
         voter = bool(self._claim.cluster.voters_of(node.id))

@@ -19,10 +19,11 @@ import msgspec
 
 from launcher.control import requests
 from launcher.control.requests import Reply, Request
-from launcher.control.status import ClusterStatus, HandedOver
+from launcher.control.status import FROZEN, ClusterStatus, HandedOver
 from launcher.control.targets import Action, resolve
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.supervisor import rolling
+from launcher.supervisor.freezing import Freezing, works_while_frozen
 from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
@@ -59,14 +60,17 @@ class Operations:
         self._rolling = asyncio.Lock()
         self._injecting = Injecting(nodes, random)
         self._steering = Steering(nodes, random)
+        self._freezing = Freezing(nodes)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
+        if self._nodes.roster.frozen and not works_while_frozen(request):
+            raise LauncherError(FROZEN)
         match request:
             case requests.AskStatus():
                 status = await self._nodes.status()
-                return Reply(ok=True, status=status, restarting=self._nodes.restarting())
+                return Reply(ok=True, status=status, restarting=self._nodes.roster.restarting())
             case requests.AskLogs(ids, first_index, count):
                 return Reply(ok=True, logs=await self._nodes.logs.ask(ids, first_index, count))
             case requests.Kill(targets, name):
@@ -84,6 +88,10 @@ class Operations:
                 return await self._on_each("restart", targets, self.restart, self._restart_leader)
             case requests.Transfer(targets):
                 return await self._transfer(targets)
+            case requests.Freeze():
+                return await self._freezing.freeze()
+            case requests.Thaw():
+                return await self._freezing.thaw()
             case requests.Pause(targets):
                 return await self._on_each("pause", targets, self.pause)
             case requests.Resume(targets):
@@ -106,6 +114,7 @@ class Operations:
                 | requests.Arm()
                 | requests.ListPoints()
                 | requests.SetClocks()
+                | requests.SetThrottles()
             ):
                 return await self._injecting.perform(request)
             case requests.ChangeSetting():
@@ -174,12 +183,14 @@ class Operations:
                 "SIGKILL works"
             )
         node.lifecycle.expect_end(f"killed with {name}")
+        process.throttling.suspend()  # it may end in good order, and then is to be in time
         process.signal(number)
         limit_s = KILL_TIMEOUT_S if number == signal.SIGKILL else SIGNAL_TIMEOUT_S
         if number == signal.SIGTERM:  # it finishes what it writes, and a leader hands over
             limit_s = STOP_TIMEOUT_S + self._nodes.transfer_s
         if not await _within(limit_s, process.gone):
             node.lifecycle.expect_end("")
+            process.throttling.go_on()
             raise LauncherError(f"n{node_id} lives on, {limit_s:g} s after {name}")
         return ""
 
@@ -192,7 +203,7 @@ class Operations:
             return self._is_down_already(node_id, "stopped")
         node.lifecycle.expect_end("stopped")
         process.send(Stop(hand_over))
-        process.signal(signal.SIGCONT)  # a paused one can read it now
+        process.let_go()  # one that is paused can read it now, and a throttled one is in time
         limit_s = STOP_TIMEOUT_S + self._nodes.transfer_s * hand_over
         if await _within(limit_s, process.gone):
             return ""
@@ -235,6 +246,7 @@ class Operations:
             raise LauncherError(f"n{node_id} is not running: there is nothing to pause")
         if process.is_paused():
             return "is paused already"
+        process.throttling.suspend()  # the pause wins while it lasts
         process.signal(signal.SIGSTOP)
         async with _limit(SIGNAL_TIMEOUT_S, f"n{node_id} does not stop at SIGSTOP"):
             while not process.is_paused():
@@ -255,6 +267,7 @@ class Operations:
         async with _limit(SIGNAL_TIMEOUT_S, f"n{node_id} does not go on at SIGCONT"):
             while process.is_paused():
                 await asyncio.sleep(_POLL_S)
+        process.throttling.go_on()
         self._nodes.all[node_id].lifecycle.paused(False)
         self._injecting.resumed(node_id)
         return ""

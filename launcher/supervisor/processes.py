@@ -31,7 +31,7 @@ from multiprocessing import Pipe, current_process, forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import psutil
 
@@ -41,6 +41,7 @@ from launcher.supervisor.clocks import TRUE_CLOCKS, OrderedClocks
 from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
 from launcher.supervisor.points import NodePoints
+from launcher.supervisor.throttling import Throttling
 from node import wire
 from node.errors import WireError
 from node.events import HybridClock
@@ -88,6 +89,7 @@ class NodeProcess:
 
     record: which process this is, for who must find it later; None: it ended at once
     ready: set by whoever hears its first `Status`
+    throttling: stops and continues it in turn, while it gets only a share of a core
     started_at: monotonic, in seconds
     starter: one thread, in which every call of multiprocessing is made
     """
@@ -112,6 +114,7 @@ class NodeProcess:
         """how often in a row its socket was found missing"""
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
+        self.throttling = Throttling(self.signal_all)
         self._owner = owner
         self._clock = clock
         self._process = process
@@ -156,11 +159,21 @@ class NodeProcess:
         if self.record is not None and not self.gone.is_set():
             self.record.send_signal(number)
 
+    def signal_all(self, number: int) -> None:
+        """Sends a signal to it and to its forks, unless the process is gone."""
+        if self.record is not None and not self.gone.is_set():
+            self.record.send_signal_to_group(number)
+
+    def let_go(self) -> None:
+        """Nothing of ours stops it, or its forks, any more: it is about to end, say."""
+        self.throttling.suspend()
+        self.signal_all(signal.SIGCONT)
+
     # -- what the kernel says ----------------------------------------------------------------
 
     def is_paused(self) -> bool:
-        """Stopped by a signal, by us or by anybody."""
-        if self._psutil is None:
+        """Stopped by a signal, by us or by anybody; but not because it is throttled."""
+        if self._psutil is None or self.throttling.stops_it:
             return False
         try:
             return self._psutil.status() == psutil.STATUS_STOPPED
@@ -250,6 +263,7 @@ class NodeProcess:
         while self._hear():  # its last words may still be in the pipe
             pass
         self.gone.set()
+        self.throttling.suspend()
         self._close_control()
         if self._linger is not None:
             self._linger.cancel()
@@ -308,6 +322,13 @@ HEALTHY_DISK = wire.SetDiskFault(None)
 """The order of a disk without a fault."""
 
 
+class Throttle(NamedTuple):
+    """The share of a core that a node gets, and the id of the injection behind it."""
+
+    share: float
+    fault_id: int
+
+
 @dataclass(slots=True)
 class Node:
     """One node, whether it runs or not.
@@ -316,6 +337,7 @@ class Node:
     starting: a process is being started for it
     status: the last that it said
     disk, clocks: what they are told to do, in this life and the next ones
+    throttle: the share of a core that its process gets, in this life and the next ones
     points: those that are armed in its code, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
@@ -329,10 +351,19 @@ class Node:
     status: wire.Status | None = None
     disk: wire.SetDiskFault = HEALTHY_DISK
     clocks: OrderedClocks = TRUE_CLOCKS
+    throttle: Throttle | None = None
     points: NodePoints = field(default_factory=NodePoints)
     lost: bool = False
     folder: FolderId | None = None
     other_code: bool = False
+
+    def begin_life(self, process: NodeProcess, folder: FolderId | None) -> None:
+        """This process runs from now on, with this data folder."""
+        self.process = process
+        self.lost = False
+        self.folder = folder
+        if self.throttle is not None:
+            process.throttling.set(self.throttle.share)
 
 
 def rejoin(one: NodeProcess | None, other: NodeProcess | None, life: int) -> bool:

@@ -7,6 +7,7 @@ never differ.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from launcher.control.divergence import Comparison
@@ -34,6 +35,7 @@ class Roster:
     all: the nodes by their numbers
     comparison: of what their machines have answered
     led_term: the newest term of which any node has said that it leads it
+    frozen: all processes are stopped, or about to be, and none is started
     """
 
     def __init__(self, claim: Claim, policy: RestartPolicy) -> None:
@@ -43,6 +45,8 @@ class Roster:
         self.comparison = Comparison()
         self.led_term = 0
         self._changed = asyncio.Event()
+        self._thawed = asyncio.Event()
+        self._thawed.set()
 
     # -- the record ------------------------------------------------------------------------------
 
@@ -99,6 +103,16 @@ class Roster:
         """The nodes that have a process, and those."""
         return [(node.id, node.process) for node in self.all.values() if node.process is not None]
 
+    def restarting(self) -> list[NodeId]:
+        """The nodes that are about to come up by themselves."""
+        return [
+            node.id
+            for node in self.all.values()
+            if node.starting
+            or node.lifecycle.retry_at is not None
+            or (node.process is not None and not node.process.ready.is_set())
+        ]
+
     def records(self) -> dict[NodeId, ProcessRecord]:
         """By what each of these processes is known on this machine."""
         records = ((node_id, process.record) for node_id, process in self.running())
@@ -116,6 +130,30 @@ class Roster:
         """Wakes whoever waits for a change."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    # -- frozen or not ---------------------------------------------------------------------------
+
+    @property
+    def frozen(self) -> bool:
+        """See above."""
+        return not self._thawed.is_set()
+
+    def freeze(self) -> None:
+        """From now on nothing is started, and clients of the cluster are told why it does not
+        answer. Raises LauncherError."""
+        with saying("the cluster cannot be frozen"):
+            self._claim.mark_frozen(True)
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        """Nodes may be started again."""
+        self._thawed.set()
+        with contextlib.suppress(OSError):  # its folder was removed, and the file with it
+            self._claim.mark_frozen(False)
+
+    async def until_thawed(self) -> None:
+        """Waits while the cluster is frozen."""
+        await self._thawed.wait()
 
     # -- who leads -------------------------------------------------------------------------------
 

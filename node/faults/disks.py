@@ -8,6 +8,7 @@
     full-disk    nothing finds space: ENOSPC
     fail-write   the next write fails: EIO; then the disk is well
     fail-sync    the next sync fails: EIO; then the disk is well
+    cycle-disk   nothing is written or synced for `delay_s`, everything is for `works_s`, and so on
 
 Reads, renames and removals go on as ever. A disk does one of these at a time. An error that was
 asked for says so in its text, so that nobody takes it for the machine's.
@@ -45,14 +46,19 @@ _LOOK_S = 0.01
 """How often an operation that waits looks whether the fault is still there."""
 
 _KINDS: tuple[DiskFaultKind, ...] = (
-    "hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync",
+    "hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync", "cycle-disk",
 )  # fmt: skip
-_STATE = struct.Struct("<Bd")  # 0 or the kind's place, from 1; delay_s
+_STATE = struct.Struct("<Bddd")  # 0 or the kind's place, from 1; delay_s, works_s, when it began
 
 
-def verdict(fault: DiskFault, operation: Operation) -> tuple[float, int]:
-    """How many seconds longer the operation takes, and the errno with which it then fails, or 0."""
+def verdict(fault: DiskFault, operation: Operation, since_s: float = 0.0) -> tuple[float, int]:
+    """How many seconds longer the operation takes, and the errno with which it then fails, or 0.
+
+    since_s: how long after the beginning of the fault the operation begins
+    """
     match fault.kind, operation:
+        case "cycle-disk", "create" | "write" | "sync":
+            return max(0.0, fault.delay_s - since_s % (fault.delay_s + fault.works_s)), 0
         case "hang-disk", "create" | "write" | "sync":
             return HANGS, 0
         case "slow-disk", "sync":
@@ -73,22 +79,36 @@ class DiskFaults:
 
     def set(self, fault: DiskFault | None) -> None:
         """From now on the disk does this, and nothing else; None: it is well."""
-        state = (0, 0.0) if fault is None else (_KINDS.index(fault.kind) + 1, fault.delay_s)
-        self._page[: _STATE.size] = _STATE.pack(*state)
+        state = (0, 0.0, 0.0, 0.0)
+        if fault is not None:
+            place = _KINDS.index(fault.kind) + 1
+            state = (place, fault.delay_s, fault.works_s, time.monotonic())
+        packed = _STATE.pack(*state)
+        self._page[0] = 0  # so that a fork that looks meanwhile finds no mix of two faults
+        self._page[1 : _STATE.size] = packed[1:]
+        self._page[0] = packed[0]
 
     @property
     def current(self) -> DiskFault | None:
         """What it does."""
-        place, delay_s = _STATE.unpack(self._page[: _STATE.size])
-        return DiskFault(_KINDS[place - 1], delay_s) if place else None
+        return self._look()[0]
+
+    def _look(self) -> tuple[DiskFault | None, float]:
+        """What it does, and since when, by the monotonic clock."""
+        place, delay_s, works_s, since = _STATE.unpack(self._page[: _STATE.size])
+        return (DiskFault(_KINDS[place - 1], delay_s, works_s) if place else None), since
 
     def meet(self, operation: Operation) -> None:
         """Called before an operation: has it wait, or fail with OSError, as the fault demands."""
         if not self._page[0]:
             return
-        began = time.monotonic()
-        while (fault := self.current) is not None:
-            wait_s, error = verdict(fault, operation)
+        met = time.monotonic()
+        while True:
+            fault, since = self._look()
+            if fault is None:
+                return
+            began = max(met, since)
+            wait_s, error = verdict(fault, operation, began - since)
             left_s = began + wait_s - time.monotonic()
             if left_s > 0:
                 time.sleep(min(left_s, _LOOK_S))

@@ -46,17 +46,21 @@ class SetFaults(msgspec.Struct, frozen=True, tag=True):
     ids: list[int] = []
 
 
-DiskFaultKind: TypeAlias = Literal["hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync"]
+DiskFaultKind: TypeAlias = Literal[
+    "hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync", "cycle-disk"
+]
 
 
 class DiskFault(msgspec.Struct, frozen=True):
     """What a node's disk does: `node/faults/disks.py` says what that is.
 
-    delay_s: how much longer each sync of a `slow-disk` takes
+    delay_s: how much longer each sync of a `slow-disk` takes; for how long a `cycle-disk` stalls
+    works_s: for how long a `cycle-disk` then works, before it stalls again
     """
 
     kind: DiskFaultKind
     delay_s: float = 0.0
+    works_s: float = 0.0
 
 
 class SetDiskFault(msgspec.Struct, frozen=True, tag=True):

@@ -105,13 +105,20 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
         described = msgspec.to_builtins(status)
         assert list(described) == [
             *("cluster", "supervisor_pid", "leader", "term", "nodes"),
-            *("membership", "membership_committed"),
+            *("membership", "membership_committed", "frozen"),
         ]
         assert list(described["nodes"][0]) == [
             *("id", "state", "role", "term", "leader", "voter", "first_index", "last_index"),
             *("commit_index", "applied_index", "snapshot_index", "pid", "restarts", "uptime_s"),
-            *("cpu_percent", "rss_bytes", "reason", "disk", "clock", "change", "responding"),
-            *("last_answer_s", "snapshot", "slowest_apply_s", "slowest_query_s", "diverged"),
+            *("cpu_percent", "rss_bytes", "reason", "disk", "clock", "throttle", "change"),
+            *(
+                "responding",
+                "last_answer_s",
+                "snapshot",
+                "slowest_apply_s",
+                "slowest_query_s",
+                "diverged",
+            ),
             *("voted_for", "election_in_s", "leader_heard_s", "peers"),
             *("cut_off_from", "cannot_send_to", "cannot_hear"),
             "points",

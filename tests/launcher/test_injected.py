@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from launcher.control.status import Chosen
 from launcher.errors import NotRunning
-from launcher.injected import Injected
+from launcher.injected import Injected, InjectedList
 
 CHOSEN = [Chosen(2, "leader", 1, 1)]
 
@@ -43,3 +45,15 @@ def test_there_may_be_nothing_to_end() -> None:
     with Injected([]) as fault:
         assert fault.unconfirmed == []
     assert repr(fault) == "<Injected at no node>"
+
+
+def test_a_handle_may_be_a_list_of_what_was_returned_before_there_were_handles() -> None:
+    ended: list[str] = []
+    with InjectedList([[1, 2], [3]], CHOSEN, [3], lambda: ended.append("it")) as groups:
+        assert groups == [[1, 2], [3]]
+        assert json.dumps(groups) == "[[1, 2], [3]]"
+        assert (groups.chosen, groups.unconfirmed) == (CHOSEN, [3])
+        assert ended == []
+    assert ended == ["it"]
+    assert repr(groups) == "[[1, 2], [3]]"
+    assert not InjectedList([], [])

@@ -3,7 +3,7 @@
     lifecycle    up, down, start, stop, restart, snapshot
     looking      ps, wait, config, timeline
     membership   add, remove, rebuild, recover, transfer
-    faults       kill, pause, resume, partition, heal, disk
+    faults       kill, pause, resume, partition, heal, disk, throttle, freeze, thaw
     points       arm
     clocks       clock
     entries      submit, read, watch

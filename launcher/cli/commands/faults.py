@@ -6,7 +6,7 @@ import click
 
 from launcher.cli.context import Context
 from launcher.cli.output import print_chosen, print_json
-from launcher.cli.parameters import DISK_FAULT, SIGNAL
+from launcher.cli.parameters import DISK_FAULT, SHARE, SIGNAL
 from launcher.cli.rows import TARGET_HELP, as_json, row, targets
 
 
@@ -55,7 +55,10 @@ def partition(context: Context, spec: str, as_json: bool) -> None:
         click.echo("cut: " + " | ".join(",".join(f"n{n}" for n in group) for group in groups))
 
 
-@row("heal", "Mend every link and every clock, and disarm every point. `disk all ok` mends disks.")
+@row(
+    "heal",
+    "End faults of links and clocks, throttles and armed points. `disk all ok` mends disks.",
+)
 @as_json
 def heal(context: Context, as_json: bool) -> None:
     """`launcher heal`."""
@@ -69,7 +72,8 @@ def heal(context: Context, as_json: bool) -> None:
 @row(
     "disk",
     "Make the disks of nodes fail. FAULT is hang, slow DURATION (slow 200ms), full, fail-write, "
-    "fail-sync (the next one), or ok, which mends them; heal does not.\n\nThe fault stays when a "
+    "fail-sync (the next one), cycle STALLS WORKS (cycle 5s 5s: it hangs for 5 s, works for 5 s, "
+    "and so on), or ok, which mends them; heal does not.\n\nThe fault stays when a "
     "node is started again; fail-write and fail-sync end once they have struck." + TARGET_HELP,
 )
 @targets
@@ -78,8 +82,44 @@ def heal(context: Context, as_json: bool) -> None:
 def disk(context: Context, targets: tuple[str, ...], fault: str, as_json: bool) -> None:
     """`launcher disk`."""
     # Start-up time: loads YAML and the wire's messages.
-    from launcher.control.disks import takes_duration
+    from launcher.control.disks import split_words
 
-    if takes_duration(targets[-1]):
-        targets, fault = targets[:-1], f"{targets[-1]} {fault}"
-    print_chosen("disk of", context.cluster().disk(*targets, fault=fault), as_json)
+    chosen, fault = split_words([*targets, fault])
+    print_chosen("disk of", context.cluster().disk(*chosen, fault=fault), as_json)
+
+
+@row(
+    "throttle",
+    "Give nodes a SHARE of a core, such as 20%: their processes are stopped and continued in turn, "
+    "every 100 ms. ok ends it, as heal does.\n\nA throttled node is not paused: it answers, late. "
+    "A pause wins while it lasts. A node that is started again has the same share." + TARGET_HELP,
+)
+@targets
+@click.argument("share", type=SHARE, metavar="SHARE")
+@as_json
+def throttle(context: Context, targets: tuple[str, ...], share: str, as_json: bool) -> None:
+    """`launcher throttle`."""
+    # Start-up time: loads the wire's messages.
+    from launcher.control.throttles import parse_share
+
+    parse_share(share)  # what is no share is refused whether a cluster runs or not
+    injected = context.cluster().throttle(",".join(targets), share)
+    print_chosen("share of", injected.chosen, as_json)
+
+
+@row(
+    "freeze",
+    "Stop every node and its forks at one moment, and start none, until thaw.\n\nUntil then ps, "
+    "log, timeline, kill and down work; other commands say that the cluster is frozen.",
+)
+@as_json
+def freeze(context: Context, as_json: bool) -> None:
+    """`launcher freeze`."""
+    print_chosen("frozen", context.cluster().freeze().chosen, as_json)
+
+
+@row("thaw", "Let the nodes of a frozen cluster continue, but for those that were paused before.")
+@as_json
+def thaw(context: Context, as_json: bool) -> None:
+    """`launcher thaw`."""
+    print_chosen("thawed", context.cluster().thaw(), as_json)

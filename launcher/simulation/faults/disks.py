@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launcher.simulation.faults.schedule import FLIP_BIT, SET_BACK, WIPE, Fault
+from launcher.simulation.faults.schedule import CYCLE_DISK, FLIP_BIT, SET_BACK, WIPE, Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from launcher.simulation.memberships import is_quorum
 from launcher.supervisor import changes
@@ -44,6 +44,7 @@ class DiskFaults:
         self.kinds: dict[str, Begin] = {
             "slow-disk": self._slow_down,
             "hang-disk": self._hang,
+            CYCLE_DISK: self._cycle,
             "full-disk": self._fill,
             "fail-write": self._fail_write,
             "fail-sync": self._fail_sync,
@@ -67,6 +68,19 @@ class DiskFaults:
     def _hang(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> None:
         for node in targets:
             node.disk_hangs_until = self._cluster.time.now + fault.duration_s
+
+    def _cycle(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
+        """Each node has the fault from a moment of its own on: they do not all stall at once."""
+        stalls_s, works_s = (0.01 * 200.0 ** rng.random() for _ in range(2))  # 10 ms to 2 s
+        for node in targets:
+            began = self._cluster.time.now - rng.random() * (stalls_s + works_s)
+            node.disk_cycle = (DiskFault("cycle-disk", stalls_s, works_s), began)
+
+        def end() -> None:
+            for node in targets:
+                node.disk_cycle = None
+
+        return end
 
     def _fill(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
         return self._fail(targets, "full-disk")

@@ -73,6 +73,7 @@ class Nemesis:
             node.slow_disk = None
             node.disk.fault = None
             node.resume_disk()
+            node.release()
             node.resume()
             if node not in down:
                 node.start()

@@ -6,9 +6,10 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from launcher.simulation.faults.schedule import Fault
+from launcher.simulation.faults.schedule import THROTTLE, Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from node.faults.clocks import bumped
+from node.faults.slices import PERIOD_S, Slices
 from node.raft.lease import CLOCK_DRIFT_BOUND
 from node.wire import ClockFault
 
@@ -32,6 +33,7 @@ class ProcessFaults:
             "blackout": self._cut_power,
             "pause": self._pause,
             "clock": self._move_clocks,
+            THROTTLE: self._throttle,
         }
 
     def _kill(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
@@ -62,6 +64,34 @@ class ProcessFaults:
         def end() -> None:
             for node in targets:
                 node.resume()
+
+        return end
+
+    def _throttle(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
+        """The targets are stopped and continued in turn, in the slices of `launcher throttle`; one
+        that is started again has the same share."""
+        share = 0.01 * 90.0**fault.amount  # from 1 % to 90 %; its logarithm is uniform
+        going = True
+
+        def turn(node: SimulatedNode, slices: Slices, lasted_s: float) -> None:
+            if self._cluster.over or not going:
+                return
+            if node.held:
+                node.release()
+                next_s = slices.run_after(lasted_s)
+            else:
+                node.hold()
+                next_s = slices.stop_after(lasted_s)
+            self._cluster.later(next_s, turn, node, slices, next_s)
+
+        for node in targets:
+            self._cluster.later(rng.random() * PERIOD_S, turn, node, Slices(share), 0.0)
+
+        def end() -> None:
+            nonlocal going
+            going = False
+            for node in targets:
+                node.release()
 
         return end
 

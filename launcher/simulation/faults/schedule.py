@@ -42,6 +42,8 @@ ADD = "add"
 REMOVE = "remove"
 SUPERVISOR = "supervisor"
 ROLL = "roll"
+THROTTLE = "throttle"
+CYCLE_DISK = "cycle-disk"
 POINT = "point"
 
 APART_NUMBERS = 100_000
@@ -156,6 +158,10 @@ FAULTS: dict[str, FaultKind] = {
         "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
     ),
     ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
+    THROTTLE: FaultKind(
+        "a node gets a share of a core, in slices of 100 ms", (*_ONE, ALL), 1.0, (0.5, 10.0), 41
+    ),
+    CYCLE_DISK: FaultKind("the disk stalls and works in turn", (*_ONE, ALL), 1.0, (0.5, 10.0), 42),
     POINT: FaultKind(
         "a point in the code is armed: whoever comes there is killed, stopped or held up",
         (*_ONE, ALL),
@@ -166,10 +172,17 @@ FAULTS: dict[str, FaultKind] = {
 """Every kind, by name."""
 
 
+BY_NAME = (THROTTLE, CYCLE_DISK)
+"""The kinds that `all` does not mean."""
+
+ALL_KINDS = tuple(kind for kind in FAULTS if kind not in BY_NAME)
+"""What `all` means."""
+
+
 def parse_faults(text: str) -> tuple[str, ...]:
     """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
     if text == "all":
-        return tuple(FAULTS)
+        return ALL_KINDS
     if text == "none":
         return ()
     kinds = [part.strip() for part in text.split(",") if part.strip()]

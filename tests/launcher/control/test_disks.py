@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.cli.status_table import status_table
-from launcher.control.disks import FAULT_WORDS, ailment, describe, parse_fault
+from launcher.control.disks import FAULT_WORDS, ailment, describe, parse_fault, split_words
 from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.errors import UsageError
 from launcher.simulation.faults.schedule import FAULTS
@@ -22,6 +22,8 @@ from node.wire import DiskFault
         ("full", DiskFault("full-disk")),
         ("fail-write", DiskFault("fail-write")),
         ("fail-sync", DiskFault("fail-sync")),
+        ("cycle 5s 5s", DiskFault("cycle-disk", 5.0, 5.0)),
+        ("cycle-disk 200ms 1m", DiskFault("cycle-disk", 0.2, 60.0)),
         ("ok", None),
     ],
 )
@@ -45,6 +47,39 @@ def test_what_no_disk_can_do_is_refused_with_what_it_can(text: str) -> None:
 def test_slow_takes_a_duration(text: str) -> None:
     with pytest.raises(UsageError, match="slow takes a duration with a unit, such as 200ms"):
         parse_fault(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cycle",
+        "cycle 5s",
+        "cycle 5 5",
+        "cycle 0s 5s",
+        "cycle 5s 0s",
+        "cycle 5s 2h",
+        "cycle 1s 1s 1s",
+    ],
+)
+def test_cycle_takes_two_durations(text: str) -> None:
+    with pytest.raises(UsageError, match="cycle takes two durations with units, such as 5s 5s"):
+        parse_fault(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "targets", "fault"),
+    [
+        ("1 2 hang", ["1", "2"], "hang"),
+        ("leader slow 200ms", ["leader"], "slow 200ms"),
+        ("1 leader cycle 5s 1s", ["1", "leader"], "cycle 5s 1s"),
+        ("1 cycle 5s", ["1"], "cycle 5s"),
+        ("slow 200ms", ["slow"], "200ms"),
+    ],
+)
+def test_the_fault_is_what_stands_after_the_targets(
+    words: str, targets: list[str], fault: str
+) -> None:
+    assert split_words(words.split()) == (targets, fault)
 
 
 def test_what_ails_a_disk() -> None:

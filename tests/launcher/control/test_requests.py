@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from launcher.control import requests
+from launcher.control import calling, requests
 from launcher.control.requests import CONTROL_SOCKET
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from node import wire
@@ -50,9 +50,9 @@ def test_nobody_listens(tmp_path: Path) -> None:
         stale.bind(str(path))
 
     with pytest.raises(NotRunning):
-        requests.call(path, requests.AskStatus(), 1.0)
+        calling.call(path, requests.AskStatus(), 1.0)
     with pytest.raises(NotRunning):
-        requests.call(tmp_path / "none", requests.AskStatus(), 1.0)
+        calling.call(tmp_path / "none", requests.AskStatus(), 1.0)
 
 
 def test_somebody_listens_and_never_answers(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_somebody_listens_and_never_answers(tmp_path: Path) -> None:
         silent.listen()
 
         with pytest.raises(TimedOut):
-            requests.call(tmp_path / "s", requests.AskStatus(), 0.1)
+            calling.call(tmp_path / "s", requests.AskStatus(), 0.1)
 
 
 # -- with one --------------------------------------------------------------------------------------
@@ -395,3 +395,31 @@ def test_requests_at_once(tmp_path: Path) -> None:
         assert failures == []
         cluster.start(1, 2, 3, 4)
         assert cluster.wait(leader=True).leader == 1
+
+
+@cluster_test
+def test_what_is_broken_for_a_block_is_mended_at_its_end(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        with (
+            cluster.disk(2, fault="cycle 5s 5s") as nodes,
+            cluster.partition("1,2|3") as groups,
+            cluster.throttle(1, "50%"),
+            cluster.pause(3) as paused,
+        ):
+            assert [node.id for node in nodes] == [2]
+            assert groups == [[1, 2], [3]]
+            assert [node.id for node in paused] == [3]
+            status = cluster.status()
+            assert disks(cluster) == ["", "cycle-disk 5s 5s", ""]
+            assert [node.throttle for node in status.nodes] == [0.5, None, None]
+            assert [node.cut_off_from for node in status.nodes] == [[3], [3], [1, 2]]
+            assert [node.state for node in status.nodes] == ["up", "up", "paused"]
+        status = cluster.status()
+        assert disks(cluster) == ["", "", ""]
+        assert [node.throttle for node in status.nodes] == [None] * 3
+        assert [node.cut_off_from for node in status.nodes] == [[]] * 3
+        assert [node.state for node in status.nodes] == ["up"] * 3
+
+        with cluster.pause(3):
+            cluster.kill(3)  # the end of the block finds nobody to resume
+        assert cluster.status().node(3).state == "down"

@@ -50,13 +50,33 @@ def test_what_becomes_of_an_operation(
     assert [verdict(fault, operation) for operation in get_args(Operation)] == expected
 
 
+@pytest.mark.parametrize(
+    ("since_s", "wait_s"),
+    [
+        (0.0, 2.0),
+        (0.5, 1.5),
+        (2.0, 0.0),
+        (6.9, 0.0),
+        (7.0, 2.0),
+        (8.5, 0.5),
+        (9.5, 0.0),
+        (701.0, 1.0),
+    ],
+)
+def test_a_cycling_disk_stalls_first_and_then_in_turn(since_s: float, wait_s: float) -> None:
+    fault = DiskFault("cycle-disk", 2.0, 5.0)
+    touched: tuple[Operation, ...] = ("create", "write", "sync")
+    assert [verdict(fault, operation, since_s) for operation in touched] == [(wait_s, 0)] * 3
+    assert verdict(fault, "rename", since_s) == verdict(fault, "remove", since_s) == WELL
+
+
 @pytest.mark.parametrize("kind", get_args(DiskFaultKind))
 def test_what_is_set_is_what_it_does_until_it_is_well(
     faults: DiskFaults, kind: DiskFaultKind
 ) -> None:
     assert faults.current is None
-    faults.set(DiskFault(kind, 0.25))
-    assert faults.current == DiskFault(kind, 0.25)
+    faults.set(DiskFault(kind, 0.25, 0.5))
+    assert faults.current == DiskFault(kind, 0.25, 0.5)
     faults.set(None)
     assert faults.current is None
 
@@ -135,7 +155,24 @@ def beside(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize("fault", [DiskFault("hang-disk"), DiskFault("slow-disk", 3600.0)])
+def test_a_cycling_disk_waits_no_longer_than_its_stall_and_works_in_between(
+    disk: FaultyDisk, faults: DiskFaults
+) -> None:
+    file = disk.open("a", create=True)
+    began = time.monotonic()
+    faults.set(DiskFault("cycle-disk", 0.3, 3600.0))
+    file.write_at(0, b"a")
+    assert time.monotonic() - began >= 0.3
+    began = time.monotonic()
+    file.write_at(0, b"b")
+    file.sync()
+    assert time.monotonic() - began < 0.3, "it works now, for an hour"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [DiskFault("hang-disk"), DiskFault("slow-disk", 3600.0), DiskFault("cycle-disk", 3600.0, 1.0)],
+)
 def test_who_waits_goes_on_when_the_fault_is_over(
     disk: FaultyDisk, faults: DiskFaults, fault: DiskFault
 ) -> None:

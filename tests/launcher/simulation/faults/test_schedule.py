@@ -8,6 +8,7 @@ import pytest
 
 from launcher.errors import UsageError
 from launcher.simulation.faults.schedule import (
+    ALL_KINDS,
     APART_NUMBERS,
     FAULTS,
     Fault,
@@ -124,7 +125,7 @@ def test_each_kind_that_is_apart_has_a_number_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("all", tuple(FAULTS)),
+        ("all", ALL_KINDS),
         ("none", ()),
         ("kill", ("kill",)),
         (" power , kill ", ("kill", "power")),
