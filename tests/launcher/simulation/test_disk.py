@@ -103,7 +103,8 @@ def test_a_full_disk_goes_on_being_full() -> None:
         disk.open("g", create=True)
 
 
-FAILURES = [kind for kind in get_args(DiskFaultKind) if kind not in ("hang-disk", "slow-disk")]
+WAITS = ("hang-disk", "slow-disk", "cycle-disk")
+FAILURES = [kind for kind in get_args(DiskFaultKind) if kind not in WAITS]
 """The other two take time: the simulated node waits, not its disk."""
 
 
