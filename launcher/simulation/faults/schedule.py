@@ -172,17 +172,10 @@ FAULTS: dict[str, FaultKind] = {
 """Every kind, by name."""
 
 
-BY_NAME = (THROTTLE, CYCLE_DISK)
-"""The kinds that `all` does not mean."""
-
-ALL_KINDS = tuple(kind for kind in FAULTS if kind not in BY_NAME)
-"""What `all` means."""
-
-
 def parse_faults(text: str) -> tuple[str, ...]:
     """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
     if text == "all":
-        return ALL_KINDS
+        return tuple(FAULTS)
     if text == "none":
         return ()
     kinds = [part.strip() for part in text.split(",") if part.strip()]

@@ -8,7 +8,6 @@ import pytest
 
 from launcher.errors import UsageError
 from launcher.simulation.faults.schedule import (
-    ALL_KINDS,
     APART_NUMBERS,
     FAULTS,
     Fault,
@@ -125,7 +124,7 @@ def test_each_kind_that_is_apart_has_a_number_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("all", ALL_KINDS),
+        ("all", tuple(FAULTS)),
         ("none", ()),
         ("kill", ("kill",)),
         (" power , kill ", ("kill", "power")),
