@@ -94,10 +94,15 @@ class AskLogs(msgspec.Struct, frozen=True, tag_field="op", tag="log"):
 
 
 class Kill(msgspec.Struct, frozen=True, tag_field="op", tag="kill"):
-    """Send a signal. `signal` is a name, with or without SIG, or a number."""
+    """Send a signal. `signal` is a name, with or without SIG, or a number.
+
+    power: the power fails: what the nodes have not synced is lost; torn: a part of it, by chance
+    """
 
     targets: list[str]
     signal: str = "SIGKILL"
+    power: bool = False
+    torn: bool = False
 
 
 class StopNodes(msgspec.Struct, frozen=True, tag_field="op", tag="stop"):
@@ -290,8 +295,8 @@ def check(request: Request) -> None:
     match request:
         case AskLogs(nodes, first_index, count):
             _check_logs(nodes, first_index, count)
-        case Kill(_, name):
-            parse_signal(name)
+        case Kill(_, name, power, torn):
+            _check_kill(parse_signal(name), power, torn)
         case AddNodes(count):
             if not 1 <= count <= MAX_NODES:
                 raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
@@ -317,6 +322,13 @@ def check(request: Request) -> None:
             pass
     targets: list[str] = getattr(request, "targets", [])
     _check_length("the targets", sum(len(target) + 1 for target in targets))
+
+
+def _check_kill(number: signal.Signals, power: bool, torn: bool) -> None:
+    if torn and not power:
+        raise UsageError("--torn is for a loss of power: kill TARGET --power --torn")
+    if power and number != signal.SIGKILL:
+        raise UsageError(f"a loss of power sends no {number.name}: give either a signal or --power")
 
 
 def _check_logs(nodes: list[NodeId], first_index: int, count: int) -> None:

@@ -15,6 +15,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -143,6 +144,7 @@ class Nodes:
             faults=self.faults.links.faults,
             drops=self.drops.left(node.id),
             clock=node.clocks.order,
+            unsynced=node.unsynced.path(),
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}
@@ -191,6 +193,12 @@ class Nodes:
             self._claim.record(self.roster.records())
         except OSError as error:  # only a supervisor that cleans up after us would miss it
             self.emit("warn", "record.failed", reason=error_line(error))
+
+    @contextlib.asynccontextmanager
+    async def none_starts(self) -> AsyncIterator[None]:
+        """While this lasts no node is started: who starts one waits. None is being started."""
+        async with self._one_start:
+            yield
 
     # -- ending ------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.power import Power
 from launcher.supervisor.steering import Steering
 from node.raft.messages import NodeId
 from node.wire import Stop, TakeSnapshot
@@ -59,6 +60,7 @@ class Operations:
         self._rolling = asyncio.Lock()
         self._injecting = Injecting(nodes, random)
         self._steering = Steering(nodes, random)
+        self._power = Power(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
@@ -69,6 +71,8 @@ class Operations:
                 return Reply(ok=True, status=status, restarting=self._nodes.restarting())
             case requests.AskLogs(ids, first_index, count):
                 return Reply(ok=True, logs=await self._nodes.logs.ask(ids, first_index, count))
+            case requests.Kill(targets, power=True, torn=torn):
+                return await self._power.fail(targets, torn)
             case requests.Kill(targets, name):
                 number = requests.parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))

@@ -31,8 +31,10 @@ from node.errors import (
 )
 from node.events import EventLog, HybridClock, last_time
 from node.faults.disks import FaultyDisk
+from node.faults.recording import Memory, RecordingDisk
 from node.machines.fingerprint import checked
 from node.machines.registry import load
+from node.ports import Disk
 from node.process.clock_port import ClockPort
 from node.process.connections import ConnectedClient, Connections
 from node.process.disk_thread import DiskThread, Done
@@ -166,7 +168,7 @@ class Node:
         server = Server(
             config,
             machine=lambda: loaded.pop() if loaded else load(config.machine),
-            disk=FaultyDisk(disk, self._faults.disk),
+            disk=FaultyDisk(self._recorded_disk(disk), self._faults.disk),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),
@@ -195,6 +197,17 @@ class Node:
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
         self._schedule_pump()
+
+    def _recorded_disk(self, disk: OsDisk) -> Disk:
+        """The disk, as its supervisor wants what is not synced to be recorded."""
+        config = self._config
+        if config.unsynced is None:
+            return disk
+        try:
+            return RecordingDisk(disk, config.data_dir, Memory.open(config.unsynced))
+        except (OSError, ValueError) as error:  # only a loss of power would need it
+            self._note("warn", "record.failed", reason=f"of what is not synced: {error}")
+            return disk
 
     async def _listen_anew(self, path: Path) -> None:
         try:

@@ -1,0 +1,518 @@
+"""Records what a node's disk has not synced, in memory that outlives the node's process.
+
+`RecordingDisk` stands between a node and its folder, below the faults of its disk. It writes down
+what `node/faults/pages.py` has to know: what each sector held before an unsynced write, how long
+each file was, and what happened to names. When the power of the node is to fail, its supervisor
+ends the process, reads the record, and undoes what is lost (`node/faults/losing.py`). A process
+that is just killed loses nothing: its next life goes on with the record.
+
+The memory belongs to the supervisor (`Memory.make`); a node opens it by its path:
+
+    head      whose folder it is, which half is in use, how much of each part is filled
+    slot      the one synced write that is under way, with what was there before
+    halves    what happened, in order: one is in use; when it is full, all that still counts is put
+              together and written into the other one
+    lane      what forks of the node do: they share no lock with it. Times bring both in order
+
+The log's usual append, a synced write, fills the slot and empties it; nothing else is written down.
+A file whose name is removed or replaced stays, under another name (`aside`), until the folder is
+synced.
+
+A record that is full is put together; if that does not help, the file is synced early, as a kernel
+may do at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from node.faults.pages import (
+    SECTOR_BYTES,
+    Change,
+    Named,
+    NamesSynced,
+    Synced,
+    SyncFailed,
+    Unsynced,
+    Wrote,
+)
+from node.ports import Disk, DiskFile
+
+_MAGIC = b"LkUnsync"
+_HEAD = struct.Struct("<8sQQ")  # magic, device and inode of the folder
+_STATE = struct.Struct("<II")
+_STATE_AT = 32  # how often halves were changed: the lowest bit says which one is in use; _LANE_FROM
+_LANE_FROM_AT = 36  # so much of the lane is put together already
+_HALF_AT = (40, 44)  # how much of each half is filled
+_LANE_FILLED_AT = 48
+_PID_AT = 52  # the last fork that wrote into the lane
+_FULL_AT = 56  # the lane was too short: something is not recorded
+_COUNT = struct.Struct("<I")
+
+_SLOT = struct.Struct("<BBQQI")  # in use, whether zeros were there, file, offset, length
+_SLOT_AT = 64
+_SLOT_BYTES = 4 << 20
+_SLOT_DATA_AT = 4096
+_HALF_BYTES = 1 << 20
+_LANE_BYTES = 1 << 20
+_HALVES_AT = (_SLOT_DATA_AT + _SLOT_BYTES, _SLOT_DATA_AT + _SLOT_BYTES + _HALF_BYTES)
+_LANE_AT = _HALVES_AT[1] + _HALF_BYTES
+MEMORY_BYTES = _LANE_AT + _LANE_BYTES
+
+_ENTRY = struct.Struct("<IQ")  # length, monotonic time in ns
+
+_PIECE_BYTES = _HALF_BYTES // 4
+_AHEAD_BYTES = 1 << 18
+_TAIL_BYTES = 64
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Change)
+
+
+_ASIDE = ".unsynced"
+
+
+def aside(folder: Path) -> Path:
+    """Where files are kept whose names are gone, and the folder is not synced yet. It is in the
+    folder, so that it is on the same file system."""
+    return folder / _ASIDE
+
+
+def clear_aside(folder: Path) -> None:
+    """Removes what was kept beside this folder. Raises OSError."""
+    kept = aside(folder)
+    with contextlib.suppress(FileNotFoundError):
+        for path in list(kept.iterdir()):
+            path.unlink(missing_ok=True)
+        kept.rmdir()
+
+
+class Memory:
+    """The record itself. Made by the supervisor, and opened by the node's process."""
+
+    def __init__(self, pages: mmap.mmap) -> None:
+        self.pages = pages
+
+    @classmethod
+    def make(cls, descriptor: int) -> Memory:
+        """A new one, in this file, which is empty. Raises OSError."""
+        os.ftruncate(descriptor, MEMORY_BYTES)
+        return cls(mmap.mmap(descriptor, MEMORY_BYTES))
+
+    @classmethod
+    def open(cls, path: Path) -> Memory:
+        """The one of that path. Raises OSError, ValueError."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return cls(mmap.mmap(descriptor, MEMORY_BYTES))
+        finally:
+            os.close(descriptor)
+
+    # -- for whom --------------------------------------------------------------------------------
+
+    def records(self, folder: Path) -> bool:
+        """Whether it records what happens to this folder. Raises OSError."""
+        return bytes(self.pages[: _HEAD.size]) == _head(folder)
+
+    def begin(self, folder: Path) -> None:
+        """From now on it records this folder, of which all is durable. Raises OSError."""
+        self.forget()
+        self.pages[: _HEAD.size] = _head(folder)
+
+    def forget(self) -> None:
+        """Records nothing."""
+        self.pages[:_SLOT_DATA_AT] = bytes(_SLOT_DATA_AT)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that forks did found room."""
+        return not self.pages[_FULL_AT]
+
+    # -- what happened ---------------------------------------------------------------------------
+
+    def read(self, folder: Path, *, slot: bool) -> Unsynced:
+        """What is not durable. Raises OSError.
+
+        slot: so is the synced write that is under way, because it will never end
+        """
+        unsynced = self._read()[0]
+        if slot:
+            self._add_slot(unsynced, folder)
+        return unsynced
+
+    def _read(self) -> tuple[Unsynced, int]:
+        """Without the slot; and up to where in the lane."""
+        changed, start = _STATE.unpack_from(self.pages, _STATE_AT)
+        half = changed & 1
+        (filled,) = _COUNT.unpack_from(self.pages, _HALF_AT[half])
+        (stop,) = _COUNT.unpack_from(self.pages, _LANE_FILLED_AT)
+        if start > stop:
+            start = 0  # the lane was being emptied
+        entries = [*self._entries(_HALVES_AT[half], 0, filled)]
+        entries += self._entries(_LANE_AT, start, stop)
+        entries.sort(key=lambda entry: entry[0])
+        return Unsynced(change for _, change in entries), stop
+
+    def _entries(self, base: int, start: int, stop: int) -> Iterator[tuple[int, Change]]:
+        at, end = base + start, base + stop
+        while at < end:
+            length, when = _ENTRY.unpack_from(self.pages, at)
+            at += _ENTRY.size
+            yield when, _decoder.decode(self.pages[at : at + length])
+            at += length
+
+    def _add_slot(self, unsynced: Unsynced, folder: Path) -> None:
+        """The write that was under way when the process ended."""
+        used, zeros, file, offset, length = _SLOT.unpack_from(self.pages, _SLOT_AT)
+        if not used:
+            return
+        path = next((path for path in _files(folder) if path.stat().st_ino == file), None)
+        if path is None:
+            return
+        held = bytes(length) if zeros else self.pages[_SLOT_DATA_AT : _SLOT_DATA_AT + length]
+        begin = offset // SECTOR_BYTES * SECTOR_BYTES
+        end = -(-(offset + length) // SECTOR_BYTES) * SECTOR_BYTES
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            before = bytearray(os.pread(stream.fileno(), end - begin, begin))
+        before[offset - begin : offset - begin + length] = held
+        unsynced.apply(Wrote(file, offset, length, size, bytes(before)))
+
+    def clear_slot(self) -> None:
+        """No synced write is under way."""
+        self.pages[_SLOT_AT] = 0
+
+    def append(self, change: Change) -> bool:
+        """Adds one to the half in use; whether there was room."""
+        (changed,) = _COUNT.unpack_from(self.pages, _STATE_AT)
+        half = changed & 1
+        return self._append(_HALVES_AT[half], _HALF_BYTES, _HALF_AT[half], change)
+
+    def append_of_fork(self, change: Change) -> None:
+        """As `append`, from the fork that runs."""
+        _COUNT.pack_into(self.pages, _PID_AT, os.getpid())
+        if not self._append(_LANE_AT, _LANE_BYTES, _LANE_FILLED_AT, change):
+            self.pages[_FULL_AT] = 1
+
+    def put_together(self, last: Change | None = None) -> bool:
+        """Replaces what was recorded, and `last`, by all that counts of it; whether there was
+        room. The slot stays."""
+        unsynced, lane = self._read()
+        if last is not None:
+            unsynced.apply(last)
+        return self._replace(unsynced, lane)
+
+    def settle(self, folder: Path) -> Unsynced:
+        """As `put_together`, with the synced write that will never end. Raises OSError."""
+        unsynced, lane = self._read()
+        self._add_slot(unsynced, folder)
+        self._replace(unsynced, lane)
+        self.clear_slot()
+        return unsynced
+
+    def _replace(self, unsynced: Unsynced, lane: int) -> bool:
+        (changed,) = _COUNT.unpack_from(self.pages, _STATE_AT)
+        changed = (changed + 1) & 0xFFFFFFFF
+        half = changed & 1
+        _COUNT.pack_into(self.pages, _HALF_AT[half], 0)
+        base = unsynced.base()
+        if not self._append(_HALVES_AT[half], _HALF_BYTES, _HALF_AT[half], base, when=0):
+            return False
+        # One store: a process that is killed here has done either nothing or all of it.
+        self.pages[_STATE_AT : _STATE_AT + _STATE.size] = _STATE.pack(changed, lane)
+        if lane and not self._fork_writes():
+            _COUNT.pack_into(self.pages, _LANE_FILLED_AT, 0)
+            _COUNT.pack_into(self.pages, _LANE_FROM_AT, 0)
+        return True
+
+    def _fork_writes(self) -> bool:
+        """Whether a fork may still be at work."""
+        (pid,) = _COUNT.unpack_from(self.pages, _PID_AT)
+        if not pid:
+            return False
+        with contextlib.suppress(OSError):
+            os.kill(pid, 0)
+            return True
+        _COUNT.pack_into(self.pages, _PID_AT, 0)
+        return False
+
+    def _append(
+        self, start: int, room: int, filled_at: int, change: Change, when: int | None = None
+    ) -> bool:
+        body = _encoder.encode(change)
+        (filled,) = _COUNT.unpack_from(self.pages, filled_at)
+        end = filled + _ENTRY.size + len(body)
+        if end > room:
+            return False
+        at = start + filled
+        _ENTRY.pack_into(self.pages, at, len(body), time.monotonic_ns() if when is None else when)
+        at += _ENTRY.size
+        self.pages[at : at + len(body)] = body
+        _COUNT.pack_into(self.pages, filled_at, end)  # only now it counts
+        return True
+
+
+class _Known:
+    """What the process knows of a file: the sectors of which the record says what they held.
+
+    size: the durable one, as far as the record goes
+    grown: the record knows that it is longer
+    lost: a failed sync has thrown sectors away, and a write may bring them back
+    """
+
+    __slots__ = ("grown", "lost", "sectors", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.sectors: set[int] = set()
+        self.grown = False
+        self.lost = False
+
+
+class RecordingFile:
+    """One open file of a `RecordingDisk`: the port's `DiskFile`."""
+
+    __slots__ = (
+        "_ahead", "_ahead_at", "_ahead_from", "_ahead_to", "_disk", "_end", "_file", "_known",
+        "_pages", "_tail", "_zeros", "close", "number", "read_at", "size",
+    )  # fmt: skip
+
+    def __init__(self, file: DiskFile, number: int, known: _Known, disk: RecordingDisk) -> None:
+        self._file = file
+        self._known = known
+        self._disk = disk
+        self._pages = disk.memory.pages
+        self.number = number
+        self.size = file.size
+        self.read_at = file.read_at
+        self.close = file.close
+        self._ahead = b""
+        """what the file held from `_ahead_at` on; a synced write from `_ahead_from` up to
+        `_ahead_to` needs no other look"""
+        self._ahead_at = self._ahead_from = self._ahead_to = 0
+        self._zeros = False
+        self._end = 0
+        """behind the last synced write, whose last bytes are `_tail`"""
+        self._tail = b""
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """The port's `write_at`."""
+        known = self._known
+        first = offset // SECTOR_BYTES
+        if first in known.sectors and (offset + len(data) - 1) // SECTOR_BYTES == first:
+            self._file.write_at(offset, data)
+            return
+        self._ahead_to = 0
+        for at in range(0, max(len(data), 1), _PIECE_BYTES):
+            piece = data if len(data) <= _PIECE_BYTES else data[at : at + _PIECE_BYTES]
+            self._before(offset + at, len(piece))
+            self._file.write_at(offset + at, piece)
+
+    def write_synced(self, offset: int, data: bytes) -> None:
+        """The port's `write_synced`."""
+        end, pages, known = offset + len(data), self._pages, self._known
+        if known.sectors or known.grown or known.lost or pages[_SLOT_AT]:
+            self._write_and_sync(offset, data)
+            return
+        if not (
+            (self._ahead_from <= offset and end <= self._ahead_to) or self._look_ahead(offset, end)
+        ):
+            self._write_and_sync(offset, data)
+            return
+        if not self._zeros:
+            at = offset - self._ahead_at
+            before = self._ahead[at : at + len(data)]
+            if (overlap := self._end - offset) > 0:  # there it holds what was written last
+                before = (self._tail[-overlap:] + before[overlap:])[: len(data)]
+            pages[_SLOT_DATA_AT : _SLOT_DATA_AT + len(data)] = before
+        _SLOT.pack_into(pages, _SLOT_AT, 1, self._zeros, self.number, offset, len(data))
+        try:
+            self._file.write_synced(offset, data)
+        except OSError:
+            known.lost, self._ahead_to = True, 0
+            self._disk.slot_failed(self)
+            raise
+        pages[_SLOT_AT] = 0
+        tail = data[-_TAIL_BYTES:]
+        self._end, self._tail = end, tail
+        self._ahead_from = end - (len(tail) - len(tail.rstrip(b"\0")) if self._zeros else len(tail))
+
+    def _write_and_sync(self, offset: int, data: bytes) -> None:
+        self.write_at(offset, data)
+        self.sync()
+
+    def sync(self) -> None:
+        """The port's `sync`."""
+        known = self._known
+        if not (known.sectors or known.grown or known.lost):
+            self._file.sync()
+            return
+        try:
+            self._file.sync()
+        except OSError:
+            self.fail_to_sync()
+            raise
+        known.sectors.clear()
+        if known.grown or known.lost:
+            known.size, known.grown = self._file.size(), False
+        self._disk.record(Synced(self.number, known.size))
+
+    def fail_to_sync(self) -> None:
+        """A sync has failed: what it should have written is thrown away."""
+        known = self._known
+        known.sectors.clear()
+        known.grown, known.lost = False, True
+        self._ahead_to = 0
+        self._disk.record(SyncFailed(self.number, self._file.size()))
+
+    # -- the parts ---------------------------------------------------------------------------
+
+    def _before(self, offset: int, length: int) -> None:
+        """Records what a write is about to overwrite."""
+        known = self._known
+        if known.grown and offset >= known.size:
+            return
+        begin = offset // SECTOR_BYTES * SECTOR_BYTES
+        end = -(-(offset + length) // SECTOR_BYTES) * SECTOR_BYTES
+        held = (
+            self._file.read_at(begin, min(end, known.size) - begin) if begin < known.size else b""
+        )
+        if held.count(0) == len(held):
+            held = b""
+        change = Wrote(self.number, offset, length, known.size, held)
+        if not self._disk.record(change):
+            self.sync()  # early, as a kernel may do at any time: then there is room
+            self._disk.record(change)
+        known.grown = known.grown or offset + length > known.size
+        known.sectors.update(range(begin // SECTOR_BYTES, -(-min(end, known.size) // SECTOR_BYTES)))
+
+    def _look_ahead(self, offset: int, end: int) -> bool:
+        """Reads what the next synced writes will overwrite; whether the slot can hold it."""
+        if end > self._known.size or end - offset > _SLOT_BYTES:
+            return False
+        self._ahead = self._file.read_at(offset, max(end - offset, _AHEAD_BYTES))
+        self._ahead_at = self._ahead_from = self._end = offset
+        self._ahead_to = offset + len(self._ahead)
+        self._tail = b""
+        self._zeros = self._ahead.count(0) == len(self._ahead)
+        return self._ahead_to >= end
+
+
+class RecordingDisk:
+    """A `Disk` that does what `disk` does, in `folder`, and records it.
+
+    Raises OSError when it is made and the folder cannot be read.
+    """
+
+    def __init__(self, disk: Disk, folder: Path, memory: Memory) -> None:
+        self.memory = memory
+        self._disk = disk
+        self._folder = folder
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._known: dict[int, _Known] = {}
+        if memory.records(folder):
+            self._continue()
+        else:
+            clear_aside(folder)
+            memory.begin(folder)
+
+    def _continue(self) -> None:
+        """An earlier process has not synced all: what it left is as undurable as before."""
+        unsynced = self.memory.settle(self._folder)
+        for number, state in unsynced.files.items():
+            known = self._known[number] = _Known(state.size)
+            known.sectors.update(state.unsynced)
+            known.grown, known.lost = False, bool(state.lost) or state.grown
+
+    # -- the port --------------------------------------------------------------------------------
+
+    def list(self) -> list[str]:
+        """The port's `list`."""
+        return [name for name in self._disk.list() if name != _ASIDE]
+
+    def open(self, name: str, *, create: bool = False) -> DiskFile:
+        """The port's `open`."""
+        file = self._disk.open(name, create=create)
+        number = self._number(name)
+        if create:
+            self._known[number] = _Known(0)
+            self.record(Named(None, name, number))
+        known = self._known.get(number)
+        if known is None:
+            known = self._known[number] = _Known(file.size())
+        elif not (known.sectors or known.grown or known.lost):
+            known.size = file.size()
+        return RecordingFile(file, number, known, self)
+
+    def rename(self, old: str, new: str) -> None:
+        """The port's `rename`."""
+        number, replaced = self._number(old), self._keep(new)
+        self._disk.rename(old, new)
+        self._known.pop(replaced, None)
+        self.record(Named(old, new, number, replaced))
+
+    def remove(self, name: str) -> None:
+        """The port's `remove`."""
+        number = self._keep(name)
+        self._disk.remove(name)
+        self._known.pop(number, None)
+        self.record(Named(name, None, number))
+
+    def sync_directory(self) -> None:
+        """The port's `sync_directory`."""
+        self._disk.sync_directory()
+        self.record(NamesSynced())
+        clear_aside(self._folder)
+
+    # -- the record ------------------------------------------------------------------------------
+
+    def record(self, change: Change) -> bool:
+        """Writes it down; whether there was room."""
+        if os.getpid() != self._pid:
+            self.memory.append_of_fork(change)
+            return True
+        with self._lock:
+            return self.memory.append(change) or self.memory.put_together(change)
+
+    def slot_failed(self, file: RecordingFile) -> None:
+        """The synced write that is in the slot failed: its pages are thrown away."""
+        with self._lock:
+            self.memory.settle(self._folder)
+        self.record(SyncFailed(file.number, file.size()))
+
+    def _number(self, name: str) -> int:
+        return os.stat(self._folder / name).st_ino
+
+    def _keep(self, name: str) -> int:
+        """Has the file of a name that goes stay aside; its number, or 0 if there is no such name.
+
+        Where a file cannot be kept, its removal is not undone.
+        """
+        try:
+            number = self._number(name)
+        except FileNotFoundError:
+            return 0
+        kept = aside(self._folder)
+        with contextlib.suppress(OSError):
+            kept.mkdir(0o700, exist_ok=True)
+            os.link(self._folder / name, kept / str(number))
+        return number
+
+
+def _head(folder: Path) -> bytes:
+    found = folder.stat()
+    return _HEAD.pack(_MAGIC, found.st_dev, found.st_ino)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from (path for path in folder.iterdir() if path.is_file())
