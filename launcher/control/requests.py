@@ -5,7 +5,7 @@
 
     status                              {"ok": true, "status": {...}, "restarting": [3]}
     log {nodes, first_index, count}     {"ok": true, "logs": {"1": {...}}}
-    kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
+    kill {targets, signal, power, torn} {"ok": true, "chosen": [{"id", "role", ...}]}
     stop, pause, resume, snapshot {targets}
     start {targets, other_machine_code}
     restart {targets, rolling, other_machine_code}
@@ -19,6 +19,8 @@
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
     drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
+    arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
+    points                              {"ok": true, "points": [{"point", "nodes", ...}]}
     clock {targets, change}             {"ok": true, "chosen": [...]}
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
@@ -32,7 +34,6 @@ both: before it is sent, and before it is carried out."""
 
 from __future__ import annotations
 
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -45,6 +46,8 @@ import msgspec
 from launcher import overrides
 from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
+from launcher.control.killing import check_kill
+from launcher.control.points import PointRow, check_point, check_terms
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.control.steering import (
     MOST_VALUE_CHARACTERS,
@@ -53,7 +56,6 @@ from launcher.control.steering import (
     parse_message_type,
     split_link,
 )
-from launcher.control.targets import shown
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.settings import MAX_NODES
 from node import wire
@@ -197,6 +199,18 @@ class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
     fault: wire.DiskFault | None
 
 
+class Arm(msgspec.Struct, frozen=True, tag_field="op", tag="arm"):
+    """Arm this point at nodes with this chain; without terms: disarm it."""
+
+    targets: list[str]
+    point: str
+    terms: list[wire.PointTerm]
+
+
+class ListPoints(msgspec.Struct, frozen=True, tag_field="op", tag="points"):
+    """Which points are there, and how often was each reached?"""
+
+
 class SetClocks(msgspec.Struct, frozen=True, tag_field="op", tag="clock"):
     """Change what moves the clocks of nodes."""
 
@@ -251,6 +265,8 @@ Request: TypeAlias = (
     | SetLinks
     | Heal
     | SetDisks
+    | Arm
+    | ListPoints
     | ChangeSetting
     | TimeOutNodes
     | DropMessages
@@ -282,6 +298,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     changed: SettingChange | None = None
     drops: list[wire.Drop] = []
     unconfirmed: list[NodeId] = []
+    points: list[PointRow] = []
 
 
 # -- what may be asked ---------------------------------------------------------------------------
@@ -296,7 +313,7 @@ def check(request: Request) -> None:
         case AskLogs(nodes, first_index, count):
             _check_logs(nodes, first_index, count)
         case Kill(_, name, power, torn):
-            _check_kill(parse_signal(name), power, torn)
+            check_kill(name, power, torn)
         case AddNodes(count):
             if not 1 <= count <= MAX_NODES:
                 raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
@@ -316,19 +333,15 @@ def check(request: Request) -> None:
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)
+        case Arm(_, point, terms):
+            check_point(point)
+            check_terms(terms)
         case SetClocks(_, change):
             check_change(change)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])
     _check_length("the targets", sum(len(target) + 1 for target in targets))
-
-
-def _check_kill(number: signal.Signals, power: bool, torn: bool) -> None:
-    if torn and not power:
-        raise UsageError("--torn is for a loss of power: kill TARGET --power --torn")
-    if power and number != signal.SIGKILL:
-        raise UsageError(f"a loss of power sends no {number.name}: give either a signal or --power")
 
 
 def _check_logs(nodes: list[NodeId], first_index: int, count: int) -> None:
@@ -389,7 +402,7 @@ def call(
 def _ask(
     path: Path, request: Request, deadline: float, look: Callable[[], None] | None
 ) -> Reply | None:
-    """The supervisor's answer; None when so many wait to be let in that it cannot be asked now."""
+    """The supervisor's answer; None when its queue of connections is full."""
     left_s = deadline - time.monotonic()
     if left_s <= 0:
         raise TimeoutError
@@ -424,17 +437,3 @@ def _receive(connection: socket.socket, deadline: float, look: Callable[[], None
 
 
 # -- signals -------------------------------------------------------------------------------------
-
-
-def parse_signal(text: str) -> signal.Signals:
-    """`SIGTERM`, `term` or `15`. Raises UsageError."""
-    name = text.strip().upper()
-    try:
-        if name.isascii() and name.isdigit():
-            return signal.Signals(int(name))
-        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
-    except (KeyError, ValueError):
-        raise UsageError(
-            f"there is no signal {shown(text)}: write a name such as KILL, TERM or SIGINT, "
-            "or a number"
-        ) from None

@@ -15,14 +15,22 @@ from launcher.control.disks import describe
 from launcher.control.requests import Reply
 from launcher.control.targets import Action, parse_partition, resolve
 from launcher.errors import UsageError
+from launcher.supervisor.arming import Arming
 from launcher.supervisor.clock_faults import ClockFaults
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.points import CUT_OFF, LAYER
 from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
 from node.wire import DiskFault, LinkFault
 
 Injection: TypeAlias = (
-    requests.Partition | requests.SetLinks | requests.SetDisks | requests.SetClocks | requests.Heal
+    requests.Partition
+    | requests.SetLinks
+    | requests.SetDisks
+    | requests.Arm
+    | requests.ListPoints
+    | requests.SetClocks
+    | requests.Heal
 )
 """What is performed here."""
 
@@ -35,6 +43,7 @@ class Injecting:
         self._faults = nodes.faults
         self._injections = nodes.faults.injections
         self._random = random
+        self._arming = Arming(nodes, random)
         self._clocks = ClockFaults(nodes, random)
 
     async def perform(self, request: Injection) -> Reply:
@@ -46,6 +55,10 @@ class Injecting:
                 return await self._set_links(faults)
             case requests.SetDisks(targets, fault):
                 return await self._set_disks(targets, fault)
+            case requests.Arm(targets, point, terms):
+                return await self._arming.arm(targets, point, terms)
+            case requests.ListPoints():
+                return await self._arming.list_all()
             case requests.SetClocks(targets, change):
                 return await self._clocks.set(targets, change)
             case requests.Heal():
@@ -100,9 +113,9 @@ class Injecting:
         await self._nodes.drops.clear()
         unconfirmed = await self._faults.set_links([], [])
         unconfirmed += await self._clocks.end_all()
-        self._injections.end(
-            [one.id for layer in ("links", "clock") for one in self._injections.of(layer)]
-        )
+        unconfirmed += await self._arming.heal()
+        layers = ("links", "clock", LAYER, CUT_OFF)
+        self._injections.end([one.id for layer in layers for one in self._injections.of(layer)])
         return Reply(ok=True, unconfirmed=sorted(set(unconfirmed)))
 
     # -- disks -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The nodes of a cluster: how their processes start and end, and the pipes between them.
 
-A node is started the same way at first and ever after: it gets one end of a fresh pipe to each peer
+A node is started the same way every time: it gets one end of a fresh pipe to each peer
 that lives, and that peer gets the other end over its control pipe (`NewLink`). The supervisor keeps
 no copy of either, so a node that dies is end-of-file at each of its peers at once.
 
@@ -15,7 +15,6 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -84,7 +83,7 @@ class Nodes:
         self.faults = Faults(self.roster, self.ask, self.emit)
         self.drops = Drops(self.roster, self.ask)
         self.starter = ThreadPoolExecutor(1, "starter")
-        self._one_start = asyncio.Lock()
+        self.one_start = asyncio.Lock()
         self._retries: set[asyncio.Task[None]] = set()
 
     def emit(self, level: str, event: str, **fields: object) -> None:
@@ -108,7 +107,7 @@ class Nodes:
         automatic: only if it is still to be started by itself
         """
         node = self.all[node_id]
-        async with self._one_start:
+        async with self.one_start:
             if self.closed or node.process is not None or self.all.get(node_id) is not node:
                 return
             if automatic and node.lifecycle.retry_at is None:
@@ -194,12 +193,6 @@ class Nodes:
         except OSError as error:  # only a supervisor that cleans up after us would miss it
             self.emit("warn", "record.failed", reason=error_line(error))
 
-    @contextlib.asynccontextmanager
-    async def none_starts(self) -> AsyncIterator[None]:
-        """While this lasts no node is started: who starts one waits. None is being started."""
-        async with self._one_start:
-            yield
-
     # -- ending ------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -221,7 +214,7 @@ class Nodes:
         assert self.closed
         with contextlib.suppress(TimeoutError):  # a forkserver that hangs dies with us
             async with asyncio.timeout(patience_s):
-                await self._one_start.acquire()
+                await self.one_start.acquire()
         for node in self.all.values():
             if node.process is not None:
                 node.lifecycle.expect_end("stopped")
@@ -313,8 +306,10 @@ class Nodes:
     def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
         """A node's word: its status, or why it is about to exit."""
         node = self.all[node_id]
-        if isinstance(message, wire.Failed | wire.Stopping):
-            return  # the process keeps it for its end
+        if isinstance(message, wire.Status | wire.PointHit):
+            self.faults.heard_points(node, message)
+        if isinstance(message, wire.Failed | wire.Stopping | wire.PointHit):
+            return  # the process keeps why it fails or stops for its end
         if isinstance(message, wire.TransferEnded | wire.TimedOut):
             self._questions.answered(node_id, message)
             return

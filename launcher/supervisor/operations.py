@@ -18,6 +18,7 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.control import requests
+from launcher.control.killing import parse_signal
 from launcher.control.requests import Reply, Request
 from launcher.control.status import ClusterStatus, HandedOver
 from launcher.control.targets import Action, resolve
@@ -74,7 +75,7 @@ class Operations:
             case requests.Kill(targets, power=True, torn=torn):
                 return await self._power.fail(targets, torn)
             case requests.Kill(targets, name):
-                number = requests.parse_signal(name)
+                number = parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))
             case requests.StopNodes(targets):
                 return await self._on_each("stop", targets, self.stop, self._stop_leader)
@@ -107,6 +108,8 @@ class Operations:
                 | requests.SetLinks()
                 | requests.Heal()
                 | requests.SetDisks()
+                | requests.Arm()
+                | requests.ListPoints()
                 | requests.SetClocks()
             ):
                 return await self._injecting.perform(request)

@@ -47,7 +47,7 @@ class Power:
         status = await self._nodes.status()
         ids = resolve(targets, status, "kill", self._random)
         chosen = [status.choose(node) for node in ids]
-        async with self._nodes.none_starts():
+        async with self._nodes.one_start:  # no node is being started, and none will be
             for node in ids:
                 self._check_records(node)
             seed = self._random.getrandbits(32)

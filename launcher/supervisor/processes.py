@@ -40,6 +40,7 @@ from launcher.folders.process_identity import ProcessRecord
 from launcher.supervisor.clocks import TRUE_CLOCKS, OrderedClocks
 from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
+from launcher.supervisor.points import NodePoints
 from launcher.supervisor.unsynced import UnsyncedRecord
 from node import wire
 from node.errors import WireError
@@ -316,6 +317,7 @@ class Node:
     starting: a process is being started for it
     status: the last that it said
     disk, clocks: what they are told to do, in this life and the next ones
+    points: those that are armed in its code, in this life and the next ones
     unsynced: what its processes have not synced
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
@@ -329,6 +331,7 @@ class Node:
     status: wire.Status | None = None
     disk: wire.SetDiskFault = HEALTHY_DISK
     clocks: OrderedClocks = TRUE_CLOCKS
+    points: NodePoints = field(default_factory=NodePoints)
     unsynced: UnsyncedRecord = field(default_factory=UnsyncedRecord)
     lost: bool = False
     folder: FolderId | None = None

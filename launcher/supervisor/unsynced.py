@@ -1,5 +1,5 @@
 """What the processes of one node have not synced: the supervisor holds the memory in which they
-record it (`node/faults/recording.py`)."""
+record it (`node/faults/unsynced.py`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 from typing import IO
 
 from node.faults.losing import Lost, lose_power
-from node.faults.recording import Memory
+from node.faults.unsynced import Memory
 
 
 class UnsyncedRecord:

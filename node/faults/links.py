@@ -30,7 +30,7 @@ escaping each. The links of the two directions are strangers: what one does, the
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -56,6 +56,8 @@ class FaultFilter:
     def __init__(self, faults: Iterable[LinkFault] = (), *, rng: random.Random) -> None:
         self._rng = rng
         self._links: dict[tuple[NodeId, NodeId], LinkFault] = {}
+        self._fault_of: Callable[[tuple[NodeId, NodeId]], LinkFault | None] = self._links.get
+        self._alone: NodeId | None = None
         self._drops: dict[tuple[NodeId, NodeId], dict[str, int]] = {}
         self._slow = PASS
         self.set(faults)
@@ -74,6 +76,14 @@ class FaultFilter:
             for link, fault in links.items()
             if fault != LinkFault(source=fault.source, target=fault.target)
         }
+        self.cut_off(self._alone)
+
+    def cut_off(self, node: NodeId | None) -> None:
+        """From now on nothing crosses any link of this node, whatever `set` says; None: of none."""
+        self._alone = node
+        self._fault_of = ordered = self._links.get
+        if node is not None:
+            self._fault_of = lambda link: _cut(*link) if node in link else ordered(link)
 
     def delay_all(self, delay_s: float) -> None:
         """From now on every message takes this much longer."""
@@ -113,7 +123,7 @@ class FaultFilter:
 
         Called once for each message, in the order in which they are sent.
         """
-        fault = self._links.get((source, target))
+        fault = self._fault_of((source, target))
         if fault is None:
             return self._slow
         if fault.cut or self._happens(fault.loss):
@@ -124,7 +134,7 @@ class FaultFilter:
 
     def is_cut(self, source: NodeId, target: NodeId) -> bool:
         """Whether nothing whatever crosses, not even the news that `source` has died."""
-        fault = self._links.get((source, target))
+        fault = self._fault_of((source, target))
         return fault is not None and fault.cut
 
     def _happens(self, probability: float) -> bool:
@@ -153,7 +163,7 @@ def partition(groups: Sequence[Collection[NodeId]]) -> list[LinkFault]:
                 raise ValueError(f"node {node} is in two groups of the partition")
             group_of[node] = number
     return [
-        LinkFault(source=source, target=target, cut=True)
+        _cut(source, target)
         for source in group_of
         for target in group_of
         if group_of[source] != group_of[target]
@@ -175,6 +185,10 @@ def check(fault: LinkFault) -> None:
             raise ValueError(
                 f"{field} is a number of seconds, from 0 to {MOST_DELAY_S}, not {value}"
             )
+
+
+def _cut(source: NodeId, target: NodeId) -> LinkFault:
+    return LinkFault(source=source, target=target, cut=True)
 
 
 def _combined(one: LinkFault, other: LinkFault) -> LinkFault:

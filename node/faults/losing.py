@@ -1,7 +1,7 @@
 """The power of a node fails: what it had not synced is undone on its real files.
 
 The process and its forks have ended, and nothing has started since. What they left unsynced is in
-the record (`node/faults/recording.py`); what of it is lost, `node/faults/pages.py` decides.
+the record (`node/faults/unsynced.py`); what of it is lost, `node/faults/pages.py` decides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 
 from node.faults.pages import FileState, file_kept
-from node.faults.recording import Memory, aside, clear_aside
+from node.faults.unsynced import Memory, aside, clear_aside
 
 
 class Lost(msgspec.Struct, frozen=True):

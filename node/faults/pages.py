@@ -30,7 +30,8 @@ import msgspec
 SECTOR_BYTES = 512
 
 MOST_LOST = 1 << 16
-"""So many sectors that failed syncs threw away are remembered for a file that has grown."""
+"""At most this many sectors that a failed sync threw away are remembered, of what a file had
+grown by."""
 
 _TEARS = 0.3
 """How likely a sector is a mix of two versions, where the power tears."""
@@ -246,7 +247,8 @@ def file_kept(
 ) -> tuple[int, list[tuple[int, bytes]]]:
     """What becomes of a file when the power fails: its size, and what is at which offset instead.
 
-    cached: its size now; read: its bytes now, from an offset on, so many
+    cached: its size now; read: its bytes now, from an offset on, at most a
+    number of them
     """
     size = size_kept(state.size, cached, part)
     patches = []

@@ -31,10 +31,10 @@ from node.errors import (
 )
 from node.events import EventLog, HybridClock, last_time
 from node.faults.disks import FaultyDisk
-from node.faults.recording import Memory, RecordingDisk
+from node.faults.recording import RecordingDisk
+from node.faults.unsynced import Memory
 from node.machines.fingerprint import checked
 from node.machines.registry import load
-from node.ports import Disk
 from node.process.clock_port import ClockPort
 from node.process.connections import ConnectedClient, Connections
 from node.process.disk_thread import DiskThread, Done
@@ -103,7 +103,7 @@ class Node:
         )
         self._random = random.Random(config.seed)
         self._time = ClockPort(self._loop, self._clock, self._schedule_pump, config.clock)
-        self._faults = FaultPorts(config.faults, self._random, self._time)
+        self._faults = FaultPorts(config, self._random, self._time, self._loop, self._note)
         self._faults.links.delay_all(config.message_delay_s)
         self._faults.links.drop(config.drops)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
@@ -178,6 +178,7 @@ class Node:
             random=self._random,
             now=self._time.now(),
             stopwatch=time.monotonic,
+            points=self._faults.points,
         )
         # Nobody hears of this life before it is on record: else its folder could be emptied, and
         # what it had promised by then would be forgotten without a trace.
@@ -198,7 +199,7 @@ class Node:
         server.note("info", "node.ready", machine=config.machine)
         self._schedule_pump()
 
-    def _recorded_disk(self, disk: OsDisk) -> Disk:
+    def _recorded_disk(self, disk: OsDisk) -> OsDisk | RecordingDisk:
         """The disk, as its supervisor wants what is not synced to be recorded."""
         config = self._config
         if config.unsynced is None:

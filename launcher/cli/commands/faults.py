@@ -68,7 +68,7 @@ def partition(context: Context, spec: str, as_json: bool) -> None:
         click.echo("cut: " + " | ".join(",".join(f"n{n}" for n in group) for group in groups))
 
 
-@row("heal", "Mend every link that was cut, and every clock. `disk all ok` mends disks.")
+@row("heal", "Mend every link and every clock, and disarm every point. `disk all ok` mends disks.")
 @as_json
 def heal(context: Context, as_json: bool) -> None:
     """`launcher heal`."""

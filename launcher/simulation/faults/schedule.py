@@ -42,10 +42,11 @@ ADD = "add"
 REMOVE = "remove"
 SUPERVISOR = "supervisor"
 ROLL = "roll"
+POINT = "point"
 
 APART_NUMBERS = 100_000
-"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. No run has
-so many faults of one kind."""
+"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. It is more
+than any run has of one kind."""
 
 _GAPS_S = (0.4, 1.0, 3.0)
 _GAPS_APART_S = (1.0, 3.0, 10.0)
@@ -155,6 +156,12 @@ FAULTS: dict[str, FaultKind] = {
         "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
     ),
     ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
+    POINT: FaultKind(
+        "a point in the code is armed: whoever comes there is killed, stopped or held up",
+        (*_ONE, ALL),
+        lasts_s=(0.5, 10.0),
+        apart=31,
+    ),
 }
 """Every kind, by name."""
 

@@ -23,9 +23,10 @@ from node.faults.pages import (
     sector_kept,
     size_kept,
 )
-from node.faults.recording import Memory, RecordingDisk, aside
+from node.faults.recording import RecordingDisk
+from node.faults.unsynced import Memory, aside
 from node.ports import Disk
-from node.storage.disk import OsDisk
+from node.storage.disk import OsDisk, OsFile
 from node.wire import DiskFault
 
 NAMES = ("a", "b", "c")
@@ -68,16 +69,16 @@ def recorded(tmp_path: Path) -> Iterator[Recorded]:
     one.close()
 
 
+KINDS = ["create", "rename", "remove", "names", "restart", "fails", "sync", "sync"]
+KINDS += 3 * ["write", "synced"]
+
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(
-            ["create", "rename", "remove", "names", "restart", "fails", "sync", "sync"]
-            + 3 * ["write", "synced"]
-        ),
+        st.sampled_from(KINDS),
         st.sampled_from(NAMES),
         st.sampled_from(NAMES),
         st.integers(0, MOST),
-        st.one_of(st.binary(max_size=2 * SECTOR_BYTES), st.just(bytes(700))),
+        st.one_of(st.binary(min_size=1, max_size=2 * SECTOR_BYTES), st.just(bytes(700))),
     ),
     max_size=40,
 )
@@ -215,29 +216,47 @@ def test_names_that_were_synced_stay(recorded: Recorded) -> None:
     assert recorded.lose_power() == {"b": b""}
 
 
+class DiesWithin(OsFile):
+    """The process ends in its next synced write, of which all has reached the page cache."""
+
+    dies = False
+
+    def write_synced(self, offset: int, data: bytes) -> None:
+        """The port's `write_synced`."""
+        super().write_synced(offset, data)
+        if self.dies:
+            raise ProcessDied
+
+
+class ProcessDied(BaseException):
+    """Nothing of the process goes on."""
+
+
+class DiesWithinDisk(OsDisk):
+    """Its files are `DiesWithin`."""
+
+    def open(self, name: str, *, create: bool = False) -> DiesWithin:
+        """The port's `open`."""
+        file = super().open(name, create=create)
+        assert isinstance(file, OsFile)
+        return DiesWithin(file._descriptor)
+
+
 def test_a_synced_write_is_lost_only_while_it_runs(recorded: Recorded) -> None:
-    disk = RecordingDisk(OsDisk(recorded.folder), recorded.folder, recorded.memory)
+    folder = recorded.folder
+    disk = RecordingDisk(DiesWithinDisk(folder), folder, recorded.memory)
     file = disk.open("a", create=True)
     file.write_at(0, b"o" * 4096)
     file.sync()
     disk.sync_directory()
     file.write_synced(100, b"first")
-    during: list[bytes] = []
-
-    class Dies(Exception):
-        """The process ends within the write."""
-
-    class Inner:
-        def write_synced(self, offset: int, data: bytes) -> None:
-            real.write_synced(offset, data)
-            during.append((recorded.folder / "a").read_bytes()[100:110])
-            raise Dies
-
-    real = file._file  # type: ignore[attr-defined]
-    file._file = Inner()  # type: ignore[attr-defined]
-    with pytest.raises(Dies):
-        file.write_synced(105, b"later")
-    assert during == [b"firstlater"]
+    DiesWithin.dies = True
+    try:
+        with pytest.raises(ProcessDied):
+            file.write_synced(103, b"later")
+    finally:
+        DiesWithin.dies = False
+    assert recorded.files() == {"a": b"o" * 100 + b"firlater" + b"o" * 3988}
     assert recorded.lose_power() == {"a": b"o" * 100 + b"first" + b"o" * 3991}
 
 
