@@ -15,6 +15,7 @@ a kernel may do at any time.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from pathlib import Path
@@ -33,8 +34,9 @@ from node.faults.unsynced import (
 from node.ports import Disk, DiskFile
 
 _PIECE_BYTES = 1 << 18
-_AHEAD_BYTES = 1 << 18
+_AHEAD_BYTES = 1 << 16
 _TAIL_BYTES = 64
+_ZEROS = bytes(1 << 20)
 
 
 class _Known:
@@ -43,12 +45,16 @@ class _Known:
     size: the durable one, as far as the record goes
     grown: the record knows that it is longer
     lost: a failed sync has thrown sectors away, and a write may bring them back
+    blank: from here on there are only zeros; no offset is known for a file that was there before
+    writer: the open file through which it was written to last
     """
 
-    __slots__ = ("grown", "lost", "sectors", "size")
+    __slots__ = ("blank", "grown", "lost", "sectors", "size", "writer")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, blank: float = math.inf) -> None:
         self.size = size
+        self.blank = blank
+        self.writer: RecordingFile | None = None
         self.sectors: set[int] = set()
         self.grown = False
         self.lost = False
@@ -83,14 +89,19 @@ class RecordingFile:
     def write_at(self, offset: int, data: bytes) -> None:
         """The port's `write_at`."""
         known = self._known
+        known.writer = self
         first = offset // SECTOR_BYTES
         if first in known.sectors and (offset + len(data) - 1) // SECTOR_BYTES == first:
             self._file.write_at(offset, data)
             return
         self._ahead_to = 0
-        for at in range(0, max(len(data), 1), _PIECE_BYTES):
-            piece = data if len(data) <= _PIECE_BYTES else data[at : at + _PIECE_BYTES]
-            self._before(offset + at, len(piece))
+        if offset >= known.size or len(data) <= _PIECE_BYTES:
+            self._before(offset, data)
+            self._file.write_at(offset, data)
+            return
+        for at in range(0, len(data), _PIECE_BYTES):  # the record has room for a piece
+            piece = data[at : at + _PIECE_BYTES]
+            self._before(offset + at, piece)
             self._file.write_at(offset + at, piece)
 
     def write_synced(self, offset: int, data: bytes) -> None:
@@ -99,11 +110,14 @@ class RecordingFile:
         if known.sectors or known.grown or known.lost or pages[SLOT_AT]:
             self._write_and_sync(offset, data)
             return
-        if not (
-            (self._ahead_from <= offset and end <= self._ahead_to) or self._look_ahead(offset, end)
-        ):
+        if offset >= known.blank and end <= known.size:
+            self._zeros, self._ahead_to = True, 0
+        elif not (
+            self._ahead_from <= offset and end <= self._ahead_to and known.writer is self
+        ) and not self._look_ahead(offset, end):
             self._write_and_sync(offset, data)
             return
+        known.writer = self
         if not self._zeros:
             at = offset - self._ahead_at
             before = self._ahead[at : at + len(data)]
@@ -118,9 +132,13 @@ class RecordingFile:
             self._disk.slot_failed(self)
             raise
         pages[SLOT_AT] = 0
-        tail = data[-_TAIL_BYTES:]
-        self._end, self._tail = end, tail
-        self._ahead_from = end - (len(tail) - len(tail.rstrip(b"\0")) if self._zeros else len(tail))
+        self._end, self._tail = end, data[-_TAIL_BYTES:]
+        if self._zeros:
+            self._ahead_from = end - len(self._tail) + len(self._tail.rstrip(b"\0"))
+        else:
+            self._ahead_from = end - len(self._tail)
+        if known.blank < end:
+            known.blank = self._ahead_from if self._zeros else end
 
     def _write_and_sync(self, offset: int, data: bytes) -> None:
         self.write_at(offset, data)
@@ -152,9 +170,11 @@ class RecordingFile:
 
     # -- the parts ---------------------------------------------------------------------------
 
-    def _before(self, offset: int, length: int) -> None:
-        """Records what a write is about to overwrite."""
-        known = self._known
+    def _before(self, offset: int, piece: bytes) -> None:
+        """Records what the write of a piece is about to overwrite."""
+        known, length = self._known, len(piece)
+        if known.blank < offset + length and not _ZEROS.startswith(piece):
+            known.blank = offset + length
         if known.grown and offset >= known.size:
             return
         begin = offset // SECTOR_BYTES * SECTOR_BYTES
@@ -162,12 +182,14 @@ class RecordingFile:
         held = (
             self._file.read_at(begin, min(end, known.size) - begin) if begin < known.size else b""
         )
-        if held.count(0) == len(held):
+        if _ZEROS.startswith(held):
             held = b""
         change = Wrote(self.number, offset, length, known.size, held)
         if not self._disk.record(change):
             self.sync()  # early, as a kernel may do at any time: then there is room
             self._disk.record(change)
+        if begin < known.size:  # other writes to these sectors may come, and are not looked at
+            known.blank = max(known.blank, end)
         known.grown = known.grown or offset + length > known.size
         known.sectors.update(range(begin // SECTOR_BYTES, -(-min(end, known.size) // SECTOR_BYTES)))
 
@@ -179,7 +201,7 @@ class RecordingFile:
         self._ahead_at = self._ahead_from = self._end = offset
         self._ahead_to = offset + len(self._ahead)
         self._tail = b""
-        self._zeros = self._ahead.count(0) == len(self._ahead)
+        self._zeros = _ZEROS.startswith(self._ahead)
         return self._ahead_to >= end
 
 
@@ -221,7 +243,7 @@ class RecordingDisk:
         file = self._disk.open(name, create=create)
         number = self._number(name)
         if create:
-            self._known[number] = _Known(0)
+            self._known[number] = _Known(0, blank=0)
             self.record(Named(None, name, number))
         known = self._known.get(number)
         if known is None:

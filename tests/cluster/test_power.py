@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from launcher import Cluster
 from launcher.errors import LauncherError, UsageError
+from launcher.folders.process_identity import ProcessRecord
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 from tests.cluster.load import Load
 
@@ -164,3 +166,22 @@ def test_bad_words_of_a_loss_of_power(lab: Lab) -> None:
         cluster.kill(away, torn=True)
     assert cluster.status().node(away).state == "up"
     assert not lab.events("fault.injected")
+
+
+def test_the_forks_of_a_node_end_with_its_power_and_what_they_had_not_synced_is_lost(
+    lab: Lab,
+) -> None:
+    cluster, away = begin(lab)
+    cluster.disk(away, fault="slow 1h")
+    taking = folder_of(lab, away) / "taking.tmp"
+    lab.spawn("snapshot", str(away))
+    eventually(taking.exists, "a fork writes a snapshot, and waits for its sync")
+    forks = [
+        ProcessRecord.of(fork.pid)
+        for fork in psutil.Process(cluster.status().node(away).pid).children()
+    ]
+    assert forks
+    cluster.kill(away, power=True)
+    assert not any(fork.lives() for fork in forks)
+    assert not taking.exists()
+    check_whole(lab, cluster, ["synced-entry"])
