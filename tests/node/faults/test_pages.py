@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -33,6 +34,32 @@ NAMES = ("a", "b", "c")
 MOST = 5 * SECTOR_BYTES
 
 
+class DiesWithin(OsFile):
+    """The process ends in its next synced write, of which all has reached the page cache."""
+
+    dies = False
+
+    def write_synced(self, offset: int, data: bytes) -> None:
+        """The port's `write_synced`."""
+        super().write_synced(offset, data)
+        if self.dies:
+            raise ProcessDied
+
+
+class ProcessDied(BaseException):
+    """Nothing of the process goes on."""
+
+
+class DiesWithinDisk(OsDisk):
+    """Its files are `DiesWithin`."""
+
+    def open(self, name: str, *, create: bool = False) -> DiesWithin:
+        """The port's `open`."""
+        file = super().open(name, create=create)
+        assert isinstance(file, OsFile)
+        return DiesWithin(file._descriptor)
+
+
 class Recorded:
     """A folder of files, whose unsynced writes are recorded, as a node's are."""
 
@@ -47,8 +74,21 @@ class Recorded:
     def another_process(self) -> FaultyDisk:
         """Of the node, which goes on with the same record."""
         memory = Memory.open(Path(f"/proc/self/fd/{self.descriptor}"))
-        self.disk = FaultyDisk(RecordingDisk(OsDisk(self.folder), self.folder, memory), self.faults)
+        self.disk = FaultyDisk(
+            RecordingDisk(DiesWithinDisk(self.folder), self.folder, memory), self.faults
+        )
         return self.disk
+
+    def dies_in(self, write: Callable[[], object]) -> bool:
+        """Whether the process died in the write, which is a synced one."""
+        DiesWithin.dies = True
+        try:
+            write()
+        except ProcessDied:
+            return True
+        finally:
+            DiesWithin.dies = False
+        return False
 
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()}
@@ -116,10 +156,13 @@ def perform(disk: Disk, operation: tuple[str, str, str, int, bytes], set_fault: 
 
 
 @settings(max_examples=400, deadline=None)
-@given(OPERATIONS)
+@given(OPERATIONS, st.tuples(st.integers(0, MOST), st.binary(min_size=1, max_size=700)))
 def test_a_real_folder_and_a_simulated_disk_lose_the_same(
-    tmp_path_factory: pytest.TempPathFactory, operations: list[tuple[str, str, str, int, bytes]]
+    tmp_path_factory: pytest.TempPathFactory,
+    operations: list[tuple[str, str, str, int, bytes]],
+    last: tuple[int, bytes],
 ) -> None:
+    """Also what a process had written that dies in a synced write, the last one."""
     recorded = Recorded(tmp_path_factory.mktemp("pages") / "node-1")
     simulated = SimulatedDisk()
     for operation in operations:
@@ -129,6 +172,12 @@ def test_a_real_folder_and_a_simulated_disk_lose_the_same(
         perform(recorded.disk, operation, recorded.faults.set)
         perform(simulated, operation, lambda fault: setattr(simulated, "fault", fault))
         assert recorded.files() == simulated.files()
+    for name in simulated.names:
+        file, (offset, data) = recorded.disk.open(name), last
+        if not recorded.dies_in(partial(file.write_synced, offset, data)):
+            simulated.open(name).write_synced(offset, data)
+            continue
+        break
     durable = {name: bytes(inode.durable) for name, inode in simulated._durable_names.items()}
     assert recorded.lose_power() == durable
     recorded.close()
@@ -216,48 +265,22 @@ def test_names_that_were_synced_stay(recorded: Recorded) -> None:
     assert recorded.lose_power() == {"b": b""}
 
 
-class DiesWithin(OsFile):
-    """The process ends in its next synced write, of which all has reached the page cache."""
-
-    dies = False
-
-    def write_synced(self, offset: int, data: bytes) -> None:
-        """The port's `write_synced`."""
-        super().write_synced(offset, data)
-        if self.dies:
-            raise ProcessDied
-
-
-class ProcessDied(BaseException):
-    """Nothing of the process goes on."""
-
-
-class DiesWithinDisk(OsDisk):
-    """Its files are `DiesWithin`."""
-
-    def open(self, name: str, *, create: bool = False) -> DiesWithin:
-        """The port's `open`."""
-        file = super().open(name, create=create)
-        assert isinstance(file, OsFile)
-        return DiesWithin(file._descriptor)
-
-
-def test_a_synced_write_is_lost_only_while_it_runs(recorded: Recorded) -> None:
-    folder = recorded.folder
-    disk = RecordingDisk(DiesWithinDisk(folder), folder, recorded.memory)
-    file = disk.open("a", create=True)
-    file.write_at(0, b"o" * 4096)
+@pytest.mark.parametrize("lives", [1, 2])
+@pytest.mark.parametrize("before", [b"o", b"\0"])
+def test_a_synced_write_is_lost_only_while_it_runs(
+    recorded: Recorded, before: bytes, lives: int
+) -> None:
+    """In a new file and in one that was there, full of zeros or of something else."""
+    file = recorded.disk.open("a", create=True)
+    file.write_at(0, before * 4096)
     file.sync()
-    disk.sync_directory()
+    recorded.disk.sync_directory()
+    if lives == 2:
+        file = recorded.another_process().open("a")
     file.write_synced(100, b"first")
-    DiesWithin.dies = True
-    try:
-        with pytest.raises(ProcessDied):
-            file.write_synced(103, b"later")
-    finally:
-        DiesWithin.dies = False
-    assert recorded.files() == {"a": b"o" * 100 + b"firlater" + b"o" * 3988}
-    assert recorded.lose_power() == {"a": b"o" * 100 + b"first" + b"o" * 3991}
+    recorded.dies_in(lambda: file.write_synced(103, b"later"))
+    assert recorded.files() == {"a": before * 100 + b"firlater" + before * 3988}
+    assert recorded.lose_power() == {"a": before * 100 + b"first" + before * 3991}
 
 
 def test_what_a_killed_process_left_is_as_undurable_as_before(recorded: Recorded) -> None:
