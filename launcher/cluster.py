@@ -242,10 +242,23 @@ class Cluster(Breaking, Steering):
 
     # -- breaking and mending ----------------------------------------------------------------
 
-    def kill(self, *targets: str | int, signal: str = "SIGKILL") -> list[Chosen]:
-        """Sends a signal; returns when the processes have ended. They stay down until started."""
-        requests.parse_signal(signal)
-        return self._act(requests.Kill(words(targets), signal))
+    def kill(
+        self,
+        *targets: str | int,
+        signal: str = "SIGKILL",
+        power: bool = False,
+        torn: bool = False,
+    ) -> list[Chosen]:
+        """Sends a signal; returns when the processes have ended. They stay down until started.
+
+        power: their power fails: what they have not synced is lost on their files
+        torn: with `power`: by chance, only a part of that is lost
+
+        Raises UsageError for another signal with `power`, and for `torn` without it.
+        """
+        request = requests.Kill(words(targets), signal, power, torn)
+        requests.check(request)
+        return self._act(request)
 
     def stop(self, *targets: str | int) -> list[Chosen]:
         """Stops nodes cleanly; a leader transfers its leadership first."""

@@ -101,6 +101,7 @@ def unanswered_json(kind: str, text_of: bytes, error: str) -> dict[str, object]:
 
 _IDLE = {
     "killed": "no node is running",
+    "power failed at": "no node is running",
     "stopped": "no node is running",
     "started": "every node is running already",
     "paused": "every node that is running is paused already",

@@ -5,7 +5,7 @@
 
     status                              {"ok": true, "status": {...}, "restarting": [3]}
     log {nodes, first_index, count}     {"ok": true, "logs": {"1": {...}}}
-    kill {targets, signal}              {"ok": true, "chosen": [{"id", "role", ...}]}
+    kill {targets, signal, power, torn} {"ok": true, "chosen": [{"id", "role", ...}]}
     stop, pause, resume, snapshot {targets}
     start {targets, other_machine_code}
     restart {targets, rolling, other_machine_code}
@@ -36,7 +36,6 @@ both: before it is sent (`launcher/control/calling.py`), and before it is carrie
 
 from __future__ import annotations
 
-import signal
 from typing import TypeAlias
 
 import msgspec
@@ -44,6 +43,7 @@ import msgspec
 from launcher import overrides
 from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
+from launcher.control.killing import check_kill
 from launcher.control.points import PointRow, check_point, check_terms
 from launcher.control.status import Chosen, ClusterStatus, HandedOver
 from launcher.control.steering import (
@@ -53,7 +53,6 @@ from launcher.control.steering import (
     parse_message_type,
     split_link,
 )
-from launcher.control.targets import shown
 from launcher.control.throttles import check_share
 from launcher.errors import UsageError
 from launcher.settings import MAX_NODES
@@ -91,10 +90,15 @@ class AskLogs(msgspec.Struct, frozen=True, tag_field="op", tag="log"):
 
 
 class Kill(msgspec.Struct, frozen=True, tag_field="op", tag="kill"):
-    """Send a signal. `signal` is a name, with or without SIG, or a number."""
+    """Send a signal. `signal` is a name, with or without SIG, or a number.
+
+    power: the power fails: what the nodes have not synced is lost; torn: a part of it, by chance
+    """
 
     targets: list[str]
     signal: str = "SIGKILL"
+    power: bool = False
+    torn: bool = False
 
 
 class StopNodes(msgspec.Struct, frozen=True, tag_field="op", tag="stop"):
@@ -322,8 +326,8 @@ def check(request: Request) -> None:
     match request:
         case AskLogs(nodes, first_index, count):
             _check_logs(nodes, first_index, count)
-        case Kill(_, name):
-            parse_signal(name)
+        case Kill(_, name, power, torn):
+            check_kill(name, power, torn)
         case AddNodes(count):
             if not 1 <= count <= MAX_NODES:
                 raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
@@ -379,20 +383,3 @@ def _check_links(asked: list[wire.LinkFault]) -> None:
             links.check(fault)
         except ValueError as error:
             raise UsageError(f"no link can do that: {error}") from error
-
-
-# -- signals -------------------------------------------------------------------------------------
-
-
-def parse_signal(text: str) -> signal.Signals:
-    """`SIGTERM`, `term` or `15`. Raises UsageError."""
-    name = text.strip().upper()
-    try:
-        if name.isascii() and name.isdigit():
-            return signal.Signals(int(name))
-        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
-    except (KeyError, ValueError):
-        raise UsageError(
-            f"there is no signal {shown(text)}: write a name such as KILL, TERM or SIGINT, "
-            "or a number"
-        ) from None

@@ -11,6 +11,8 @@ raise it.
 
 A sync that fails does what kernels do: the pages that it should have written are marked clean. They
 are lost when the power fails, though until then reads return what was written.
+
+What survives is decided in `node/faults/pages.py`, for real disks too.
 """
 
 from __future__ import annotations
@@ -20,9 +22,8 @@ import os
 import random
 
 from node.faults.disks import ONCE, WELL, Operation, verdict
+from node.faults.pages import SECTOR_BYTES, names_kept, sector_kept, size_kept
 from node.wire import DiskFault
-
-SECTOR_BYTES = 512
 
 MOST_VERSIONS = 8
 """How many versions of an unsynced sector are kept: the oldest one and the newest ones."""
@@ -96,15 +97,13 @@ class Inode:
         """Each unsynced sector keeps one of its versions, or a mix of two."""
         if self.is_clean:
             return
-        if len(self.cached) != len(self.durable):
-            self._resize_durable(rng.choice([len(self.cached), len(self.durable)]))
+        size = size_kept(len(self.durable), len(self.cached), rng)
+        if size != len(self.durable):
+            self._resize_durable(size)
         for sector, versions in self.unsynced.items():
             at = sector * SECTOR_BYTES
             old = bytes(self.durable[at : at + SECTOR_BYTES])
-            kept = rng.choice([old, *versions])[: len(old)]
-            if rng.random() < 0.3:
-                tear = rng.randrange(len(old) + 1)
-                kept = kept[:tear] + old[tear:]
+            kept = sector_kept(old, versions, rng)
             self.durable[at : at + len(kept)] = kept
         self.unsynced.clear()
         self.called_clean = False
@@ -258,13 +257,7 @@ class SimulatedDisk:
     def lose_power(self) -> None:
         """Loses what was not synced, or a random part of it."""
         self.restart()
-        names = dict(self._durable_names)
-        for old, new, inode in self._unsynced_names:
-            if self.rng.random() < 0.5:
-                if old is not None and names.get(old) is inode:
-                    del names[old]
-                if new is not None:
-                    names[new] = inode
+        names = names_kept(self._durable_names, self._unsynced_names, self.rng)
         for inode in {id(inode): inode for inode in names.values()}.values():
             inode.lose_power(self.rng)
         self.names = names

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from launcher.control import requests
+from launcher.control.killing import parse_signal
 from launcher.control.requests import Reply, Request
 from launcher.control.status import FROZEN
 from launcher.errors import LauncherError
@@ -40,8 +41,10 @@ def works_while_frozen(request: Request) -> bool:
             return True
         case requests.Freeze() | requests.Thaw() | requests.Down():
             return True
+        case requests.Kill(power=True):
+            return False  # it waits for starts that are under way, and they wait for the thaw
         case requests.Kill(_, name):
-            return requests.parse_signal(name) == signal.SIGKILL
+            return parse_signal(name) == signal.SIGKILL
         case _:
             return False
 

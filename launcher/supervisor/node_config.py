@@ -25,6 +25,7 @@ def node_config(
     faults: list[LinkFault],
     drops: list[Drop],
     clock: SetClock,
+    unsynced: Path | None,
     machine_codes: list[str],
 ) -> NodeConfig:
     """For this start of `node`.
@@ -32,6 +33,7 @@ def node_config(
     known: what its data is known to have held before it
     peers: the lives of the nodes to which it is handed a pipe
     faults, drops, clock: what the links and the node's clocks do already
+    unsynced: where it records what is not synced
     machine_codes: the code that its machine may have; none: any
     """
     return NodeConfig(
@@ -68,6 +70,7 @@ def node_config(
         message_delay_s=config.message_delay_s,
         drops=drops,
         clock=clock,
+        unsynced=unsynced,
     )
 
 

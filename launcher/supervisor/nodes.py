@@ -147,6 +147,7 @@ class Nodes:
             faults=self.faults.links.faults,
             drops=self.drops.left(node.id),
             clock=node.clocks.order,
+            unsynced=node.unsynced.path(),
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
         near: dict[NodeId, Connection] = {}

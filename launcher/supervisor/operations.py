@@ -18,6 +18,7 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.control import requests
+from launcher.control.killing import parse_signal
 from launcher.control.requests import Reply, Request
 from launcher.control.status import FROZEN, ClusterStatus, HandedOver
 from launcher.control.targets import Action, resolve
@@ -28,6 +29,7 @@ from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.power import Power
 from launcher.supervisor.steering import Steering
 from node.raft.messages import NodeId
 from node.wire import Stop, TakeSnapshot
@@ -61,6 +63,7 @@ class Operations:
         self._injecting = Injecting(nodes, random)
         self._steering = Steering(nodes, random)
         self._freezing = Freezing(nodes)
+        self._power = Power(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
@@ -73,8 +76,10 @@ class Operations:
                 return Reply(ok=True, status=status, restarting=self._nodes.roster.restarting())
             case requests.AskLogs(ids, first_index, count):
                 return Reply(ok=True, logs=await self._nodes.logs.ask(ids, first_index, count))
+            case requests.Kill(targets, power=True, torn=torn):
+                return await self._power.fail(targets, torn)
             case requests.Kill(targets, name):
-                number = requests.parse_signal(name)
+                number = parse_signal(name)
                 return await self._on_each("kill", targets, lambda n: self.kill(n, number))
             case requests.StopNodes(targets):
                 return await self._on_each("stop", targets, self.stop, self._stop_leader)

@@ -42,6 +42,7 @@ from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
 from launcher.supervisor.points import NodePoints
 from launcher.supervisor.throttling import Throttling
+from launcher.supervisor.unsynced import UnsyncedRecord
 from node import wire
 from node.errors import WireError
 from node.events import HybridClock
@@ -339,6 +340,7 @@ class Node:
     disk, clocks: what they are told to do, in this life and the next ones
     throttle: the share of a core that its process gets, in this life and the next ones
     points: those that are armed in its code, in this life and the next ones
+    unsynced: what its processes have not synced
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
     other_code: its machine may have other code than other nodes'
@@ -353,6 +355,7 @@ class Node:
     clocks: OrderedClocks = TRUE_CLOCKS
     throttle: Throttle | None = None
     points: NodePoints = field(default_factory=NodePoints)
+    unsynced: UnsyncedRecord = field(default_factory=UnsyncedRecord)
     lost: bool = False
     folder: FolderId | None = None
     other_code: bool = False

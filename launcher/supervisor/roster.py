@@ -61,6 +61,7 @@ class Roster:
         assert self.all[node_id].process is None, "it has been stopped"
         with saying(f"the data of n{node_id} stays"):
             self._claim.renew(node_id, floor)
+        self.all[node_id].unsynced.forget()
         self.all[node_id].status = None
         self.comparison.forget(node_id)
 

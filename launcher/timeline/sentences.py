@@ -302,6 +302,12 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "fault injected: {fault} {nodes:nodes}",
         "fault injected: {fault}",
     ),
+    "power.lost": (
+        "{target:node} had nothing unsynced to lose{files:none}{names:none}{bytes:unsaid}",
+        "{target:node} lost {bytes} bytes of {files:words}, which it had not synced{names:none}",
+        "{target:node} lost changes of names: {names:words}{files:none}{bytes:unsaid}",
+        ("{target:node} lost {bytes} bytes of {files:words}, and changes of names: {names:words}"),
+    ),
     "fault.healed": (
         "fault ended: {fault} {targets:nodes}",
         "fault ended: {targets:nodes} may run again",
@@ -391,6 +397,8 @@ def _say(value: object, how: str, speaker: int, name: Callable[[int], str]) -> s
             return _names(value, name)
         case "others", list() if any(node != speaker for node in value):
             return _names([node for node in value if node != speaker], name)
+        case "words", list() if value:
+            return ", ".join(map(str, value))
         case "links", list() if value:
             return ", ".join(f"{name(a)}>{name(b)}" for a, b in value)
         case "groups", list() if value and all(isinstance(group, list) for group in value):

@@ -7,7 +7,8 @@
     slow-disk    each sync takes `delay_s` longer
     full-disk    nothing finds space: ENOSPC
     fail-write   the next write fails: EIO; then the disk is well
-    fail-sync    the next sync fails: EIO; then the disk is well
+    fail-sync    the next sync fails: EIO; then the disk is well. What it should have
+                 made durable can be read until the power fails, and is lost then (`pages.py`)
     cycle-disk   nothing is written or synced for `delay_s`, everything is for `works_s`, and so on
 
 Reads, renames and removals go on as ever. A disk does one of these at a time. An error that was
@@ -26,7 +27,7 @@ import mmap
 import os
 import struct
 import time
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from node.ports import Disk, DiskFile
 from node.wire import DiskFault, DiskFaultKind
@@ -120,6 +121,15 @@ class DiskFaults:
             return
 
 
+@runtime_checkable
+class Recorded(Protocol):
+    """A file whose unsynced writes are recorded."""
+
+    def fail_to_sync(self) -> None:
+        """A sync of it has failed, and was never begun."""
+        ...
+
+
 class FaultyFile:
     """One open file of a `FaultyDisk`: the port's `DiskFile`."""
 
@@ -147,7 +157,12 @@ class FaultyFile:
 
     def sync(self) -> None:
         """The port's `sync`."""
-        self._faults.meet("sync")
+        try:
+            self._faults.meet("sync")
+        except OSError:
+            if isinstance(self._file, Recorded):
+                self._file.fail_to_sync()
+            raise
         self._file.sync()
 
 

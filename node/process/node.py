@@ -31,6 +31,8 @@ from node.errors import (
 )
 from node.events import EventLog, HybridClock, last_time
 from node.faults.disks import FaultyDisk
+from node.faults.recording import RecordingDisk
+from node.faults.unsynced import Memory
 from node.machines.fingerprint import checked
 from node.machines.registry import load
 from node.process.clock_port import ClockPort
@@ -166,7 +168,7 @@ class Node:
         server = Server(
             config,
             machine=lambda: loaded.pop() if loaded else load(config.machine),
-            disk=FaultyDisk(disk, self._faults.disk),
+            disk=FaultyDisk(self._recorded_disk(disk), self._faults.disk),
             disk_queue=self._disk,
             background=DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done),
             fork=Forks(self._loop, self._on_fork_done),
@@ -196,6 +198,17 @@ class Node:
         gc.freeze()
         server.note("info", "node.ready", machine=config.machine)
         self._schedule_pump()
+
+    def _recorded_disk(self, disk: OsDisk) -> OsDisk | RecordingDisk:
+        """The disk, as its supervisor wants what is not synced to be recorded."""
+        config = self._config
+        if config.unsynced is None:
+            return disk
+        try:
+            return RecordingDisk(disk, config.data_dir, Memory.open(config.unsynced))
+        except (OSError, ValueError) as error:  # only a loss of power would need it
+            self._note("warn", "record.failed", reason=f"of what is not synced: {error}")
+            return disk
 
     async def _listen_anew(self, path: Path) -> None:
         try:

@@ -27,6 +27,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     timing, limits: the core's settings
     message_delay_s: how much longer each message to another node takes
     drops: which of its messages are to be lost by their type
+    unsynced: where it is to record what is not synced (`node/faults/recording.py`); None: nowhere
     max_apply_commands: commands applied, or queries served, before others get their turn
     faults, clock: what is wrong with the links and the clocks from the first moment on
     snapshot_log_bytes, snapshot_entries: a snapshot is taken after this much of the log
@@ -66,6 +67,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     message_delay_s: float = 0.0
     drops: list[Drop] = []
     clock: SetClock = SetClock()
+    unsynced: Path | None = None
     seed: int | None = None
 
 

@@ -8,20 +8,33 @@ from launcher.cli.context import Context
 from launcher.cli.output import print_chosen, print_json
 from launcher.cli.parameters import DISK_FAULT, SHARE, SIGNAL
 from launcher.cli.rows import TARGET_HELP, as_json, row, targets
+from launcher.control import requests
 
 
 @row(
     "kill",
-    "Send nodes a signal, SIGKILL by default. They stay down until they are started." + TARGET_HELP,
+    "Send nodes a signal, SIGKILL by default, or let their power fail. They stay down until they "
+    "are started." + TARGET_HELP,
 )
 @targets
 @click.option(
     "-s", "--signal", type=SIGNAL, default="SIGKILL", show_default=True, help="Which signal."
 )
+@click.option("--power", is_flag=True, help="Their power fails: what they have not synced is lost.")
+@click.option("--torn", is_flag=True, help="With --power: by chance, a part of that is lost.")
 @as_json
-def kill(context: Context, targets: tuple[str, ...], signal: str, as_json: bool) -> None:
+def kill(
+    context: Context,
+    targets: tuple[str, ...],
+    signal: str,
+    power: bool,
+    torn: bool,
+    as_json: bool,
+) -> None:
     """`launcher kill`."""
-    print_chosen("killed", context.cluster().kill(*targets, signal=signal), as_json)
+    requests.check(requests.Kill(list(targets), signal, power, torn))
+    chosen = context.cluster().kill(*targets, signal=signal, power=power, torn=torn)
+    print_chosen("power failed at" if power else "killed", chosen, as_json)
 
 
 @row("pause", "Freeze nodes (SIGSTOP): their processes exist and do nothing." + TARGET_HELP)

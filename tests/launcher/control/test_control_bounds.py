@@ -37,6 +37,8 @@ NONSENSE: list[tuple[Request, str]] = [
     (requests.AskLogs([1] * 1000, 1, 1), "log takes at most"),
     (requests.Kill(["1"], NINES), "there is no signal '999"),
     (requests.Kill(["1"], ""), "there is no signal"),
+    (requests.Kill(["1"], "TERM", power=True), "a loss of power sends no SIGTERM"),
+    (requests.Kill(["1"], torn=True), "--torn is for a loss of power"),
     (requests.Kill(TARGETS), "the targets may have 4096 characters"),
     (requests.StopNodes(["1"] * MOST_TARGET_CHARACTERS), "the targets may have 4096 characters"),
     (requests.RestartNodes(TARGETS, rolling=True), "the targets may have 4096 characters"),

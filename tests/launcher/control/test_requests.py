@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from launcher.control import calling, requests
+from launcher.control.killing import parse_signal
 from launcher.control.requests import CONTROL_SOCKET
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from node import wire
@@ -28,19 +29,25 @@ cluster_test = pytest.mark.cluster
 
 @pytest.mark.parametrize("text", ["SIGTERM", "TERM", "term", "15", " sigterm "])
 def test_a_signal_has_a_name_or_a_number(text: str) -> None:
-    assert requests.parse_signal(text) == signal.SIGTERM
+    assert parse_signal(text) == signal.SIGTERM
 
 
 @pytest.mark.parametrize("text", ["", "0", "-9", "999", "KILLER", "SIG", "²", "9 9"])
 def test_what_is_no_signal_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="there is no signal"):
-        requests.parse_signal(text)
+        parse_signal(text)
 
 
 def test_requests_are_what_the_module_says() -> None:
     said = json.loads(msgspec.json.encode(requests.Kill(["leader"], "TERM")))
 
-    assert said == {"op": "kill", "targets": ["leader"], "signal": "TERM"}
+    assert said == {
+        "op": "kill",
+        "targets": ["leader"],
+        "signal": "TERM",
+        "power": False,
+        "torn": False,
+    }
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.simulation.disk import SECTOR_BYTES, PowerCut, SimulatedDisk, SimulatedFile
+from launcher.simulation.disk import PowerCut, SimulatedDisk, SimulatedFile
 from node.faults.disks import DiskFaults, FaultyDisk
+from node.faults.pages import SECTOR_BYTES
 from node.ports import Disk
 from node.storage.disk import OsDisk
 from node.wire import DiskFault, DiskFaultKind

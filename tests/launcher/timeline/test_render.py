@@ -344,6 +344,26 @@ def test_the_columns() -> None:
         ),
         ("fault.injected", {"fault": "kill", "targets": [1, 2]}, "fault injected: kill n1, n2"),
         (
+            "power.lost",
+            {"target": 2, "files": [], "bytes": 0, "names": []},
+            "n2 had nothing unsynced to lose",
+        ),
+        (
+            "power.lost",
+            {"target": 2, "files": ["synced.mark", "1.wal"], "bytes": 24, "names": []},
+            "n2 lost 24 bytes of synced.mark, 1.wal, which it had not synced",
+        ),
+        (
+            "power.lost",
+            {"target": 2, "files": [], "bytes": 0, "names": ["a"]},
+            "n2 lost changes of names: a",
+        ),
+        (
+            "power.lost",
+            {"target": 2, "files": ["b"], "bytes": 7, "names": ["a"]},
+            "n2 lost 7 bytes of b, and changes of names: a",
+        ),
+        (
             "fault.injected",
             {"fault": "partition", "groups": [[1, 2], [3, 4, 5]]},
             "fault injected: partition 1,2 | 3,4,5",
