@@ -9,6 +9,8 @@ import abc
 
 from launcher.control import requests
 from launcher.control.clocks import ClockChange, parse_change
+from launcher.control.links import LinkChange, ended_by
+from launcher.control.links import parse_change as parse_link_change
 from launcher.control.requests import Reply, Request
 from launcher.injected import Injected
 
@@ -42,4 +44,26 @@ class Breaking(abc.ABC):
             reply.chosen,
             reply.unconfirmed,
             lambda: self._call(requests.SetClocks(ids, undo)),
+        )
+
+    def link(self, links: str, *words: str) -> Injected:
+        """Changes what links between nodes do to their messages.
+
+        links: `1>2` (one direction), `1-2` (both), `leader>followers`, or `all`
+        words: `delay 50ms 10ms`, `loss 5%`, `duplicate 1%`, `reorder 2%`, `rate 1mbit`, `cut`,
+            `hold`, `profile wifi`, several of them in one text or in several; or `ok`, which ends
+            all of it and lets go what was held
+
+        It changes only what it names, and the handle ends only that. A partition is another layer:
+        `ok` does not end it. Raises UsageError; then nothing has changed.
+        """
+        change = parse_link_change(words)
+        reply = self._call(requests.ChangeLinks(links, change))
+        undo = LinkChange(ends=sorted(ended_by(change)))
+        pairs = [(one.source, one.target) for one in reply.links]
+        return Injected(
+            reply.chosen,
+            reply.unconfirmed,
+            None if change.ok else lambda: self._call(requests.ChangeLinks("", undo, pairs)),
+            reply.links,
         )

@@ -67,19 +67,29 @@ class Steering:
     # -- links and disks -------------------------------------------------------------------------
 
     def partition(self, spec: str) -> list[list[NodeId]]:
-        """Cuts every link between the groups of `spec` (`1,2|3,4,5`). Returns the groups."""
+        """Cuts every link between the groups of `spec` (`1,2|3,4,5`), in place of an earlier
+        partition. Returns the groups.
+
+        spec: or a shape: `halves`, `minority`, `leader` (it against the rest), `bridge` (one node
+            is in both groups), `majorities-ring` (there are no groups)
+        """
         return self._call(requests.Partition(spec)).groups
 
     def set_links(self, faults: Iterable[LinkFault]) -> None:
-        """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones.
+        """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones but
+        for a partition.
 
         Returns when every node that is up has them; `heal` ends them. Raises UsageError.
         """
         self._call(requests.SetLinks(list(faults)))
 
-    def heal(self) -> None:
-        """Mends every link. `disk("all", fault="ok")` mends the disks."""
-        self._call(requests.Heal())
+    def heal(self) -> list[str]:
+        """Ends every fault that was injected, of links, clocks and disks; forgets the messages that
+        were still to be lost; and resumes nodes that are paused. It starts nothing.
+
+        Returns what has ended, a phrase each: `clock of n2`, `resumed n4`.
+        """
+        return self._call(requests.Heal()).ended
 
     def disk(self, *targets: str | int, fault: str) -> list[Chosen]:
         """Gives the disks of nodes this fault, in place of an earlier one.

@@ -35,6 +35,7 @@ ROWS = {
     "rebuild": f"{_COMMANDS}.membership:rebuild",
     "recover": f"{_COMMANDS}.membership:recover",
     "partition": f"{_COMMANDS}.faults:partition",
+    "link": f"{_COMMANDS}.links:link",
     "heal": f"{_COMMANDS}.faults:heal",
     "disk": f"{_COMMANDS}.faults:disk",
     "clock": f"{_COMMANDS}.clocks:clock",

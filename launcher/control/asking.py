@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from launcher.config import ClusterConfig
-from launcher.control import requests
+from launcher.control import calling, requests
 from launcher.control.requests import Reply, Request
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import lock, runtime_files
@@ -65,7 +65,7 @@ def ask(
             raise LauncherError(_stopped(found))
         patience = _patience(found) if at_pace else 1.0
         try:
-            return requests.call(path, request, timeout_s * patience, _watch(found, path))
+            return calling.call(path, request, timeout_s * patience, _watch(found, path))
         except NotRunning:
             if path.exists():
                 raise
@@ -95,7 +95,7 @@ def _watch(found: Running, path: Path) -> Callable[[], None]:
             raise TimedOut(f"{_stopped(found)}; what was asked of it may be done then")
         if time.monotonic() >= ping_at:
             try:
-                requests.call(path, requests.AskStatus(), PING_TIMEOUT_S)
+                calling.call(path, requests.AskStatus(), PING_TIMEOUT_S)
             except TimedOut:
                 raise TimedOut(
                     f"the supervisor (pid {found.pid}) does not react: `launcher down` ends it, "

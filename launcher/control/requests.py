@@ -13,7 +13,8 @@
     add {count}, remove {targets}, rebuild {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     links {faults}
-    heal
+    link {links, change}                {"ok": true, "links": [{"source", "target", "does"}]}
+    heal                                {"ok": true, "ended": ["clock of n2", "resumed n4"]}
     set {key, value}                    {"ok": true, "changed": {"key", "before", "after", ...}}
     time-out {targets}                  {"ok": true, "chosen": [...]}
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
@@ -26,18 +27,13 @@
 
 `kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
 `snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
-a minute with an error that says that they go on. This is the operator's side; the supervisor's is
-`launcher/supervisor/listener.py`. What a request may say is checked by one function, `check`, on
-both: before it is sent, and before it is carried out."""
+a minute with an error that says that they go on. The operator's side is `calling.py`, the
+supervisor's `launcher/supervisor/listener.py`. What a request may say is checked by one function,
+`check`, on both: before it is sent, and before it is carried out."""
 
 from __future__ import annotations
 
 import signal
-import socket
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
@@ -45,7 +41,9 @@ import msgspec
 from launcher import overrides
 from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
-from launcher.control.status import Chosen, ClusterStatus, HandedOver
+from launcher.control.links import LinkChange, split_links
+from launcher.control.links import check_change as check_link_change
+from launcher.control.status import Chosen, ClusterStatus, HandedOver, LinkStatus
 from launcher.control.steering import (
     MOST_VALUE_CHARACTERS,
     SettingChange,
@@ -54,7 +52,7 @@ from launcher.control.steering import (
     split_link,
 )
 from launcher.control.targets import shown
-from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.errors import UsageError
 from launcher.settings import MAX_NODES
 from node import wire
 from node.faults import links
@@ -63,13 +61,9 @@ from node.raft.messages import NodeId
 CONTROL_SOCKET = "control.sock"
 """Its name in the runtime folder."""
 
-_LOOK_INTERVAL_S = 1.0
 MOST_TARGET_CHARACTERS = 4096
 """All targets of one request together, or its partition, are no longer: far more than name every
 node several times."""
-
-_BUSY_PAUSE_S = 0.05
-"""So long who finds the supervisor busy waits before it asks again."""
 
 MOST_LOG_ENTRIES = 1000
 """No request asks for more entries of each log."""
@@ -181,8 +175,19 @@ class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
     faults: list[wire.LinkFault]
 
 
+class ChangeLinks(msgspec.Struct, frozen=True, tag_field="op", tag="link"):
+    """Change what links do to their messages.
+
+    links: in words, as `leader>followers`; empty: those of `pairs`, each source and target
+    """
+
+    links: str
+    change: LinkChange
+    pairs: list[tuple[NodeId, NodeId]] = []
+
+
 class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
-    """Mend every link and every clock."""
+    """End every fault, and resume what is paused."""
 
 
 class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
@@ -244,6 +249,7 @@ Request: TypeAlias = (
     | Rebuild
     | Partition
     | SetLinks
+    | ChangeLinks
     | Heal
     | SetDisks
     | ChangeSetting
@@ -262,6 +268,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarting: the nodes that are about to come up by themselves
     unconfirmed: the nodes that run and have not confirmed a fault, or its end; they obey as soon as
         they read it
+    links: what the links of a request do now
+    cut: those that a partition cuts which is not made of groups
+    ended: what `heal` has ended, a phrase each
     """
 
     ok: bool
@@ -277,6 +286,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     changed: SettingChange | None = None
     drops: list[wire.Drop] = []
     unconfirmed: list[NodeId] = []
+    links: list[LinkStatus] = []
+    cut: list[tuple[NodeId, NodeId]] = []
+    ended: list[str] = []
 
 
 # -- what may be asked ---------------------------------------------------------------------------
@@ -308,6 +320,13 @@ def check(request: Request) -> None:
             check_count(count)
         case SetLinks(asked):
             _check_links(asked)
+        case ChangeLinks(text, link_change, pairs):
+            _check_length("LINKS", len(text))
+            if len(pairs) > MOST_LINK_FAULTS:
+                raise UsageError(f"a request names {MOST_LINK_FAULTS} links, not {len(pairs)}")
+            if not pairs:
+                split_links(text)
+            check_link_change(link_change)
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)
@@ -341,74 +360,6 @@ def _check_links(asked: list[wire.LinkFault]) -> None:
             links.check(fault)
         except ValueError as error:
             raise UsageError(f"no link can do that: {error}") from error
-
-
-# -- asking --------------------------------------------------------------------------------------
-
-
-def call(
-    path: Path, request: Request, timeout_s: float, look: Callable[[], None] | None = None
-) -> Reply:
-    """Asks the supervisor behind `path`. Blocks.
-
-    look: called each second while it waits; what it raises ends the call
-
-    Raises UsageError for a request that makes no sense, before anything is sent; NotRunning when
-    nobody listens or whoever did has died, TimedOut, and what the supervisor answered: UsageError,
-    TimedOut or LauncherError.
-    """
-    check(request)
-    deadline = time.monotonic() + timeout_s
-    try:
-        reply = _ask(path, request, deadline, look)
-        while reply is None or (reply.busy and time.monotonic() + _BUSY_PAUSE_S < deadline):
-            time.sleep(_BUSY_PAUSE_S)
-            reply = _ask(path, request, deadline, look)
-    except TimeoutError as error:
-        raise TimedOut(f"the supervisor has not answered in {timeout_s:g} s") from error
-    except (OSError, EOFError) as error:
-        raise NotRunning("the supervisor is gone: `launcher up` starts the cluster") from error
-    if reply.ok:
-        return reply
-    kinds: dict[int, type[LauncherError]] = {2: UsageError, 3: NotRunning, 4: TimedOut}
-    raise kinds.get(reply.exit_status, LauncherError)(reply.error)
-
-
-def _ask(
-    path: Path, request: Request, deadline: float, look: Callable[[], None] | None
-) -> Reply | None:
-    """The supervisor's answer; None when so many wait to be let in that it cannot be asked now."""
-    left_s = deadline - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(left_s)
-        try:
-            connection.connect(str(path))
-        except BlockingIOError:
-            return None
-        with suppress(BrokenPipeError):  # it has told us already that it is busy
-            connection.sendall(wire.frame(msgspec.json.encode(request)))
-        return msgspec.json.decode(_receive(connection, deadline, look), type=Reply)
-
-
-def _receive(connection: socket.socket, deadline: float, look: Callable[[], None] | None) -> bytes:
-    frames = wire.FrameReader()
-    while True:
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        connection.settimeout(left_s if look is None else min(left_s, _LOOK_INTERVAL_S))
-        try:
-            data = connection.recv(1 << 16)
-        except TimeoutError:
-            if look is not None:
-                look()
-            continue
-        if not data:
-            raise EOFError
-        for body in frames.feed(data):
-            return body
 
 
 # -- signals -------------------------------------------------------------------------------------

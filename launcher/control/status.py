@@ -46,6 +46,15 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     heard_s: float | None
 
 
+class LinkStatus(msgspec.Struct, frozen=True):
+    """One direction between two nodes. does: in the words of `launcher link`: `cut`, `delay 50ms`;
+    `ok` when it does nothing to its messages"""
+
+    source: NodeId
+    target: NodeId
+    does: str
+
+
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One node.
 
@@ -131,6 +140,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     membership: who takes part, as the leader has it; without a leader, as the node with the newest
         log has it; None while no node has said it
     membership_committed: whether that node knows the entry with this membership to be committed
+    links: the links that do something to their messages, by an operator's order
     """
 
     cluster: str
@@ -140,6 +150,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[NodeStatus]
     membership: Membership | None = None
     membership_committed: bool = False
+    links: list[LinkStatus] = []
 
     def node(self, node_id: NodeId) -> NodeStatus:
         """Raises KeyError when the cluster has no such node."""
@@ -377,6 +388,7 @@ def cluster_status(
     nodes: list[NodeStatus],
     said: Mapping[NodeId, wire.Status],
     led_term: int = 0,
+    links: Sequence[LinkStatus] = (),
 ) -> ClusterStatus:
     """All of them, and who takes part by the word of whoever knows it best.
 
@@ -395,6 +407,7 @@ def cluster_status(
         nodes=nodes,
         membership=None if best is None else best.membership,
         membership_committed=best is not None and best.membership_committed,
+        links=list(links),
     )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from launcher.config import ClusterConfig
-from launcher.control import requests
+from launcher.control import calling, requests
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import emptying, healing, lock
 from launcher.folders.ownership import CutOff, Running
@@ -68,7 +68,7 @@ def _ends_when_asked(config: ClusterConfig, found: Running | CutOff) -> bool:
     patience_s = _UNLOCK_PATIENCE_S
     socket = found.runtime_dir / requests.CONTROL_SOCKET
     try:
-        requests.call(socket, requests.Down(), DOWN_TIMEOUT_S, look)
+        calling.call(socket, requests.Down(), DOWN_TIMEOUT_S, look)
     except NotRunning:  # it is ending already, or its socket was removed
         if _is_unlocked(config, _LISTEN_PATIENCE_S, look):
             return True

@@ -33,6 +33,7 @@ from launcher.supervisor.describing import describe
 from launcher.supervisor.drops import Drops
 from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
+from launcher.supervisor.link_layers import link_statuses
 from launcher.supervisor.log_questions import LogQuestions
 from launcher.supervisor.node_config import node_config, orders_since, settings_of
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
@@ -387,7 +388,9 @@ class Nodes:
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
         nodes = with_cuts(nodes, self.faults.links.faults)
-        status = cluster_status(self._config.name, os.getpid(), nodes, said, self.roster.led_term)
+        links = link_statuses(self.faults.links.faults, self.all)
+        name, led_term = self._config.name, self.roster.led_term
+        status = cluster_status(name, os.getpid(), nodes, said, led_term, links)
         return with_reasons(status, self.roster.change, self.trouble)
 
     def restarting(self) -> list[NodeId]:

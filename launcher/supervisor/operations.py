@@ -57,7 +57,7 @@ class Operations:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
-        self._injecting = Injecting(nodes, random)
+        self._injecting = Injecting(nodes, random, self.resume)
         self._steering = Steering(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
@@ -101,6 +101,7 @@ class Operations:
             case (
                 requests.Partition()
                 | requests.SetLinks()
+                | requests.ChangeLinks()
                 | requests.Heal()
                 | requests.SetDisks()
                 | requests.SetClocks()

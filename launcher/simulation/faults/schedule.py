@@ -42,6 +42,8 @@ ADD = "add"
 REMOVE = "remove"
 SUPERVISOR = "supervisor"
 ROLL = "roll"
+RATE = "rate"
+HOLD = "hold"
 
 APART_NUMBERS = 100_000
 """The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. No run has
@@ -155,21 +157,36 @@ FAULTS: dict[str, FaultKind] = {
         "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
     ),
     ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
+    RATE: FaultKind("few bits per second cross the links of one node", (*_ONE, ALL), apart=41),
+    HOLD: FaultKind(
+        "links of one node hold all messages, and let them go at the end", (*_ONE, ALL), apart=42
+    ),
 }
 """Every kind, by name."""
 
+BY_NAME_ONLY = (RATE, HOLD)
+"""The kinds that `all` does not include: they are new, and `all` with them changes every seed."""
+
+ALL_FAULTS = tuple(kind for kind in FAULTS if kind not in BY_NAME_ONLY)
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "all": ALL_FAULTS,
+    "none": (),
+    "link": ("cut", "flaky", "reorder", "slow-link", HOLD, RATE),
+    "disk": ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync"),
+    "membership": (RECONFIGURE,),
+}
+"""Names for several kinds together."""
+
 
 def parse_faults(text: str) -> tuple[str, ...]:
-    """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
-    if text == "all":
-        return tuple(FAULTS)
-    if text == "none":
-        return ()
-    kinds = [part.strip() for part in text.split(",") if part.strip()]
-    for kind in kinds:
-        if kind not in FAULTS:
-            known = ", ".join(FAULTS)
-            raise UsageError(f"--faults {text}: no fault is called {kind!r}; there are {known}")
+    """The kinds that a list of kinds and `GROUPS`, with commas, stands for. Raises UsageError."""
+    kinds: set[str] = set()
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        if name not in FAULTS and name not in GROUPS:
+            known = ", ".join((*GROUPS, *FAULTS))
+            raise UsageError(f"--faults {text}: no fault is called {name!r}; there are {known}")
+        kinds |= set(GROUPS.get(name, (name,)))
     return tuple(kind for kind in FAULTS if kind in kinds)
 
 

@@ -21,7 +21,7 @@ from launcher.client import shared_client
 from launcher.client.client import Client
 from launcher.client.shared_client import SharedClient
 from launcher.config import ClusterConfig
-from launcher.control import asking, requests
+from launcher.control import asking, calling, requests
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import lock
@@ -81,7 +81,7 @@ def ask(
     supervisor: FakeSupervisor, config: ClusterConfig, monkeypatch: pytest.MonkeyPatch
 ) -> requests.Reply:
     monkeypatch.setattr(lock, "running", lambda config: supervisor.record)
-    monkeypatch.setattr(requests, "_LOOK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(calling, "_LOOK_INTERVAL_S", 0.05)
     monkeypatch.setattr(asking, "PING_INTERVAL_S", 0.1)
     monkeypatch.setattr(asking, "PING_TIMEOUT_S", 0.5)
     return asking.ask(config, requests.Heal(), 60.0)

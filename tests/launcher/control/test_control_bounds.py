@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from launcher.control import requests
+from launcher.control import calling, requests
 from launcher.control.requests import MOST_LINK_FAULTS, MOST_TARGET_CHARACTERS, Request
 from launcher.errors import UsageError
 from launcher.supervisor import listener
@@ -68,7 +68,7 @@ def test_a_request_that_makes_no_sense_is_refused_before_it_is_sent(
     request_: Request, reason: str
 ) -> None:
     with pytest.raises(UsageError) as refusal:
-        requests.call(Path("nobody listens"), request_, 1.0)
+        calling.call(Path("nobody listens"), request_, 1.0)
     assert reason in str(refusal.value)
     assert len(str(refusal.value)) < 300
 
