@@ -50,7 +50,7 @@ def call(
 def _ask(
     path: Path, request: Request, deadline: float, look: Callable[[], None] | None
 ) -> Reply | None:
-    """The supervisor's answer; None when it is busy with other connections and cannot be asked now."""
+    """The supervisor's answer; None when it has too many connections to be asked now."""
     left_s = deadline - time.monotonic()
     if left_s <= 0:
         raise TimeoutError

@@ -14,8 +14,8 @@ What a `LinkFault` (`node/wire/`) does to a message, in this order:
                 death of its other end still shows.
     duplicate   With this probability it is two messages from here on, and each fares by itself.
     rate        It waits until all bytes before it have crossed, and then takes the time that its
-                own bytes need at this number of bits per second. If more than MOST_QUEUED_BYTES are before
-                it, it is lost, as in a router whose queue is full.
+                own bytes need at this number of bits per second. If more than MOST_QUEUED_BYTES
+                are before it, it is lost, as in a router whose queue is full.
     delay_s     It takes this much longer,
     jitter_s    and up to this much more, each value as likely. So a later one may overtake it.
     reorder     With this probability it is also held back, half to one and a half times
