@@ -103,7 +103,7 @@ def test_a_rate_bounds_the_bytes_that_cross_in_a_second(lab: Lab) -> None:
 
 def test_what_is_held_arrives_when_the_link_is_ok(lab: Lab) -> None:
     """A leader sends anew what was lost, but not before the next heartbeat."""
-    with calm(lab, heartbeat="10s") as (cluster, leader):
+    with calm(lab, heartbeat="6s") as (cluster, leader):
         follower, other = others(cluster, leader)
         lab.launcher("link", f"{leader}>{follower}", "hold", check=True)
         before = commit_of(cluster, follower)
@@ -115,7 +115,7 @@ def test_what_is_held_arrives_when_the_link_is_ok(lab: Lab) -> None:
         assert done.out == f"n{leader}>n{follower}: ok\n"
         began = time.monotonic()
         eventually(lambda: commit_of(cluster, follower) > before, "it has the entry")
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 2.0
 
 
 def test_a_link_that_loses_everything_is_not_cut(lab: Lab) -> None:
