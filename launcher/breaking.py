@@ -11,6 +11,7 @@ from launcher.control import requests
 from launcher.control.clocks import ClockChange, parse_change
 from launcher.control.links import LinkChange, ended_by
 from launcher.control.links import parse_change as parse_link_change
+from launcher.control.points import PointRow, check_point, parse_actions
 from launcher.control.requests import Reply, Request
 from launcher.injected import Injected
 
@@ -67,3 +68,25 @@ class Breaking(abc.ABC):
             None if change.ok else lambda: self._call(requests.ChangeLinks("", undo, pairs)),
             reply.links,
         )
+
+    def arm(self, *targets: str | int, point: str, action: str) -> Injected:
+        """Arms a point in the code of nodes, in place of what it was armed with.
+
+        point: its name, such as `before-sync`; `points` has all
+        action: what strikes there, such as `kill`, `2*kill`, `20%sleep(10ms)`; `off` disarms it
+
+        A node that is down is armed for its next life. The handle disarms the point. Raises
+        UsageError.
+        """
+        name, terms = check_point(point), parse_actions(action)
+        reply = self._call(requests.Arm([str(target) for target in targets], name, terms))
+        if not terms or not reply.chosen:
+            return Injected(reply.chosen, reply.unconfirmed)
+        ids = [str(node.id) for node in reply.chosen]
+        return Injected(
+            reply.chosen, reply.unconfirmed, lambda: self._call(requests.Arm(ids, name, []))
+        )
+
+    def points(self) -> list[PointRow]:
+        """Every point, with its hits at each node at which it was armed."""
+        return self._call(requests.ListPoints()).points

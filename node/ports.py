@@ -81,6 +81,34 @@ class Fork(Protocol):
         ...
 
 
+class Points(Protocol):
+    """The armed points (`node/faults/points.py`): places in the code at which a fault may strike.
+
+    Whoever comes to one looks at `armed` first, so a point that is not armed costs next to nothing:
+    `if points.armed: points.reach("before-sync")`.
+
+    armed: whether any point is
+    """
+
+    armed: bool
+
+    def reach(self, point: str) -> None:
+        """This point is reached. It may never return, take long, or break a disk or a link."""
+        ...
+
+
+class NoPoints:
+    """The `Points` port where nothing is ever armed."""
+
+    armed = False
+
+    def reach(self, point: str) -> None:
+        """Nothing strikes."""
+
+
+UNARMED: Points = NoPoints()
+
+
 class Links(Protocol):
     """The links to the other nodes. A message may be lost, late, twice or out of order."""
 

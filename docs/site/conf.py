@@ -50,6 +50,8 @@ CONTENTS = """
 
 README <self>
 docs/site/commands
+docs/LEARN
+docs/TEACH
 docs/STORIES
 docs/RECIPES
 docs/BREAKING

@@ -15,6 +15,8 @@ class LazyGroup(click.Group):
 
     rows: where each command is, as `module:attribute`, by its name
     aliases: further names of commands
+    sections: the commands of the help by topic, each with a few words that say what it does; so
+        that the list of commands needs none of their modules
 
     The commands of `click.Group` itself, `commands`, stay empty: `list_commands` has the names.
     """
@@ -24,17 +26,28 @@ class LazyGroup(click.Group):
         *args: Any,
         rows: Mapping[str, str],
         aliases: Mapping[str, str] | None = None,
+        sections: Mapping[str, Mapping[str, str]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self._rows = rows
         self._aliases = aliases or {}
+        self._sections = sections
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self.load(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self._sections is None:
+            super().format_commands(ctx, formatter)
+            return
+        width = max(len(name) for briefs in self._sections.values() for name in briefs)
+        for topic, briefs in self._sections.items():
+            with formatter.section(topic):
+                formatter.write_dl([(f"{name:<{width}}", brief) for name, brief in briefs.items()])
 
     def load(self, name: str) -> click.Command | None:
         """The command with this name or alias, or None."""

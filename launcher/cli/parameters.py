@@ -198,6 +198,16 @@ def _disk_faults(ctx: click.Context) -> Iterable[str]:
     return FAULT_WORDS
 
 
+def _arm_words(ctx: click.Context) -> Iterable[str]:
+    """Targets; behind one also points, and behind a point actions."""
+    from launcher.control.points import ACTION_WORDS, POINT_NAMES
+
+    before: tuple[str, ...] = ctx.params.get("words") or ()
+    if before and before[-1].lower() in POINT_NAMES:
+        return ACTION_WORDS
+    return [*_targets(ctx), *(POINT_NAMES if before else ())]
+
+
 def _cluster_names(ctx: click.Context) -> Iterable[str]:
     """That of cluster.yaml, and those that have a data folder below its own."""
     from launcher.settings import is_cluster_name
@@ -281,6 +291,7 @@ NODE = Word(_ids)
 NODE_NUMBER = NodeNumber()
 PROCESS_NUMBER = ProcessNumber()
 DISK_FAULT = Word(_disk_faults)
+ARM_WORD = Word(_arm_words)
 CLOCK_WORDS = ClockWords(_targets)
 LINKS = Word(_links)
 LINK_WORDS = LinkWords(lambda ctx: ())

@@ -23,7 +23,7 @@ import click
 from launcher import streams
 from launcher.cli import shell
 from launcher.cli.context import Context
-from launcher.cli.table import NOT_AT_PROMPT, ROWS, launcher
+from launcher.cli.table import NOT_AT_PROMPT, ROWS, SECTIONS, launcher
 from launcher.client.intake import lines
 from launcher.errors import LauncherError
 
@@ -94,9 +94,12 @@ def _help(context: Context, words: list[str]) -> int:
         click.echo(command.get_help(click.Context(command, info_name=f":{words[0]}")))
         return 0
     click.echo("A plain line is an entry to submit. Commands:")
-    for name, command in launcher.all().items():
-        if name not in NOT_AT_PROMPT:
-            click.echo(f"  :{name:<10} {command.get_short_help_str(70)}")
+    for topic, briefs in SECTIONS.items():
+        here = {name: brief for name, brief in briefs.items() if name not in NOT_AT_PROMPT}
+        if here:
+            click.echo(f"{topic}:")
+        for name, brief in here.items():
+            click.echo(f"  :{name:<10} {brief}")
     click.echo("  :help NAME  explains one of them\n  :quit       leaves, as Ctrl-D does")
     return 0
 

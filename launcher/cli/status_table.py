@@ -244,7 +244,7 @@ def _why(node: NodeStatus) -> str:
     snapshot = f"no snapshot: {node.snapshot}" if node.snapshot else ""
     silent = f"not responding for {node.last_answer_s:.0f} s" if node.hangs else ""
     diverged = str(node.diverged) if node.diverged is not None else ""
-    found = (silent, node.reason, diverged, disk, clock, snapshot, node.change)
+    found = (silent, node.reason, diverged, disk, clock, snapshot, node.points, node.change)
     return printable_line("; ".join(filter(None, found)), _MOST_WHY_CHARACTERS)
 
 

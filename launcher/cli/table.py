@@ -38,6 +38,7 @@ ROWS = {
     "link": f"{_COMMANDS}.links:link",
     "heal": f"{_COMMANDS}.faults:heal",
     "disk": f"{_COMMANDS}.faults:disk",
+    "arm": f"{_COMMANDS}.points:arm",
     "clock": f"{_COMMANDS}.clocks:clock",
     "drop": f"{_COMMANDS}.steering:drop",
     "time-out": f"{_COMMANDS}.steering:time_out",
@@ -55,7 +56,64 @@ ROWS = {
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
-"""Where each command is, in the order in which the help lists them."""
+"""Where each command is."""
+
+SECTIONS = {
+    "Run a cluster": {
+        "up": "start N nodes and wait for a leader",
+        "down": "stop the cluster, whatever state it is in",
+        "stop": "stop nodes cleanly",
+        "start": "start nodes that are down",
+        "restart": "stop nodes and start them again; all at once or rolling",
+        "wait": "wait for a leader, a commit, or equal logs",
+        "config": "print the settings in force",
+        "set": "change a setting of all nodes while they run",
+    },
+    "Use it": {
+        "submit": "append entries to the log",
+        "read": "query the state machine",
+        "watch": "print the messages of a multicast cluster",
+        "repl": "open a prompt on a running cluster",
+    },
+    "See what happens": {
+        "ps": "every node: state, role, term, indexes, process",
+        "log": "the nodes' logs side by side",
+        "timeline": "what happened on all nodes, in one order",
+        "why": "why a node does not lead, or why it does",
+    },
+    "Break it and mend it": {
+        "kill": "send nodes a signal, SIGKILL by default",
+        "pause": "freeze nodes",
+        "resume": "let paused nodes continue",
+        "partition": "cut the links between groups of nodes",
+        "link": "make messages between nodes late, lost, slow or held",
+        "drop": "lose the next message of a type",
+        "disk": "make disks hang, slow, full, or fail",
+        "clock": "move the clocks of nodes",
+        "arm": "have a node fail at a point in its code",
+        "time-out": "have nodes campaign now",
+        "heal": "end every fault, and resume what is paused",
+    },
+    "Change its nodes": {
+        "transfer": "hand leadership over to another node",
+        "snapshot": "have nodes take a snapshot now",
+        "add": "start new nodes and make them voters",
+        "remove": "take nodes out of the cluster",
+        "rebuild": "give a node with a damaged disk its data back",
+        "recover": "begin anew from one node, when a majority is lost",
+    },
+    "Learn": {
+        "explain": "what a word means: term, commit, quorum, ...",
+        "lesson": "ten lessons about Raft, on real processes",
+        "story": "small scripts that each show one thing about Raft",
+        "simulate": "a simulated cluster under faults, with every property checked",
+    },
+    "More": {
+        "bench": "benchmarks, each beside something to compare with",
+        "completion": "the completion script for bash, zsh or fish",
+    },
+}
+"""The commands by topic, as the help lists them, each with a few words."""
 
 NOT_AT_PROMPT = ("up", "repl", "completion")
 """The commands that the prompt does not have."""
@@ -64,6 +122,7 @@ NOT_AT_PROMPT = ("up", "repl", "completion")
 @click.group(
     cls=LazyGroup,
     rows=ROWS,
+    sections=SECTIONS,
     aliases={"status": "ps"},
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A Raft cluster of real processes on this machine, and the means to break it.",

@@ -20,6 +20,8 @@
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
     drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
+    arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
+    points                              {"ok": true, "points": [{"point", "nodes", ...}]}
     clock {targets, change}             {"ok": true, "chosen": [...]}
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
@@ -43,6 +45,7 @@ from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
 from launcher.control.links import LinkChange, split_links
 from launcher.control.links import check_change as check_link_change
+from launcher.control.points import PointRow, check_point, check_terms
 from launcher.control.status import Chosen, ClusterStatus, HandedOver, LinkStatus
 from launcher.control.steering import (
     MOST_VALUE_CHARACTERS,
@@ -197,6 +200,18 @@ class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
     fault: wire.DiskFault | None
 
 
+class Arm(msgspec.Struct, frozen=True, tag_field="op", tag="arm"):
+    """Arm this point at nodes with this chain; without terms: disarm it."""
+
+    targets: list[str]
+    point: str
+    terms: list[wire.PointTerm]
+
+
+class ListPoints(msgspec.Struct, frozen=True, tag_field="op", tag="points"):
+    """Which points are there, and how often was each reached?"""
+
+
 class SetClocks(msgspec.Struct, frozen=True, tag_field="op", tag="clock"):
     """Change what moves the clocks of nodes."""
 
@@ -252,6 +267,8 @@ Request: TypeAlias = (
     | ChangeLinks
     | Heal
     | SetDisks
+    | Arm
+    | ListPoints
     | ChangeSetting
     | TimeOutNodes
     | DropMessages
@@ -286,6 +303,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     changed: SettingChange | None = None
     drops: list[wire.Drop] = []
     unconfirmed: list[NodeId] = []
+    points: list[PointRow] = []
     links: list[LinkStatus] = []
     cut: list[tuple[NodeId, NodeId]] = []
     ended: list[str] = []
@@ -330,6 +348,9 @@ def check(request: Request) -> None:
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)
+        case Arm(_, point, terms):
+            check_point(point)
+            check_terms(terms)
         case SetClocks(_, change):
             check_change(change)
         case _:

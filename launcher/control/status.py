@@ -85,6 +85,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     diverged: how its machine differs from other nodes' (`launcher/control/divergence.py`); null if
     it
         does not, as far as is known
+    points: which points are armed in its code, and whether one has cut it off; empty when neither
     """
 
     id: NodeId
@@ -120,6 +121,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     cut_off_from: list[NodeId] = []
     cannot_send_to: list[NodeId] = []
     cannot_hear: list[NodeId] = []
+    points: str = ""
 
     @property
     def hangs(self) -> bool:

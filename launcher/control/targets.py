@@ -38,6 +38,8 @@ Action: TypeAlias = Literal[
     "log",
     "disk",
     "disk ok",
+    "arm",
+    "arm off",
     "time-out",
     "drop",
     "link",
@@ -177,11 +179,11 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.up if node.id != status.leader]
         case "resume":
             return [node for node in status.nodes if node.state == "paused"]
-        case "kill" | "stop" | "disk" | "clock":
+        case "kill" | "stop" | "disk" | "clock" | "arm":
             return [node for node in status.nodes if node.running]
         case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop" | "link":
             return status.nodes
-        case "disk ok" | "clock ok":
+        case "disk ok" | "clock ok" | "arm off":
             return status.nodes
 
 
@@ -200,6 +202,8 @@ _IDLE = {
     "partition": "the other groups have taken every node",
     "disk": "no node is running",
     "disk ok": "there is no node",
+    "arm": "no node is running",
+    "arm off": "there is no node",
     "time-out": "no other node is up",
     "drop": "there is no node",
     "link": "there is no node",

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Time
+from launcher.simulation.point_port import SimulatedPoints, Struck
 from node.errors import DiskFailed
 
 Done: TypeAlias = Callable[[BaseException | None], None]
@@ -31,6 +32,7 @@ class Owner(Protocol):
     time: Time
     epoch: int
     disk: SimulatedDisk
+    points: SimulatedPoints
     disk_hangs_until: float
 
     @property
@@ -81,10 +83,21 @@ class DiskWork:
             return
         work, done = self._work.popleft()
         failure: BaseException | None = None
+        node.points.in_disk_work = True
         try:
             work()
+        except Struck as error:
+            self._work.clear()
+            node.points.end_at(error)
+            return
         except Exception as error:
             failure = error
+        finally:
+            node.points.in_disk_work = False
+        if late_s := node.points.take_delay_s():
+            self._work.appendleft((lambda: _come_to(failure), done))
+            node.time.at(node.time.now + late_s, self._finish, epoch)
+            return
         if self._work:
             self._begin()
         node.report(done, failure)
@@ -110,6 +123,12 @@ class DiskWork:
         with contextlib.suppress(PowerCut, DiskFailed):
             work[0][0]()
         disk.crash_at = 0
+
+
+def _come_to(failure: BaseException | None) -> None:
+    """What work came to that was done a while ago."""
+    if failure is not None:
+        raise failure
 
 
 class SimulatedFork:

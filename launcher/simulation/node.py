@@ -24,6 +24,7 @@ from launcher.simulation.disk_work import DiskWork, Done, SimulatedFork
 from launcher.simulation.network import Connection, ServerEnd, SimulatedLinks, Time
 from launcher.simulation.node_data import NodeData
 from launcher.simulation.observer import Observer
+from launcher.simulation.point_port import SimulatedPoints, Struck
 from launcher.simulation.properties import CRASH, RECOVERY
 from launcher.simulation.situation import CLUSTER_ID, Situation
 from launcher.simulation.timer import Waiting
@@ -53,7 +54,7 @@ class SimulatedNode(Waiting):
         "_background", "_connections", "_failures_before", "_fork", "_log_work", "_observer",
         "_outbox", "_pump_due", "_rng", "_situation", "_turn_s", "_waiting", "_wall", "clock",
         "data", "disk", "disk_hangs_until", "epoch", "life", "links", "node_id", "paused",
-        "peers", "server", "slow_disk", "unflushed", "withheld",
+        "peers", "points", "server", "slow_disk", "unflushed", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class SimulatedNode(Waiting):
         self.clock = SimulatedClock()
         self.disk = SimulatedDisk(situation.rng(f"disk {node_id}"), keeps_history=False)
         self.data = NodeData(node_id, CLUSTER_ID, self.disk)
+        self.points = SimulatedPoints(self, situation.rng(f"points {node_id}"))
         self.unflushed: list[Connection] = []
         self.paused = False
         self.slow_disk: DiskFault | None = None
@@ -148,6 +150,7 @@ class SimulatedNode(Waiting):
                 clock=self._wall,
                 random=self._situation.rng(f"core {self.node_id} {self.life}"),
                 now=self.local_now,
+                points=self.points,
             )
         except PowerCut:
             disk.restart()
@@ -162,6 +165,7 @@ class SimulatedNode(Waiting):
             self._fail(error)
             return
         disk.crash_at = 0
+        self.points.begin_life()
         data.flipped = data.tampered = False
         data.record = lives.confirmed(data.record, data.record.life, self.server.sequence)
         self._observer.started(self)
@@ -187,6 +191,7 @@ class SimulatedNode(Waiting):
         was, self.server = self.server, None
         if was is None:
             return
+        self.points.end_life()
         self._log_work.interrupt(self._rng)
         self._background.interrupt(self._rng)
         self._observer.died(self, reason)
@@ -209,6 +214,9 @@ class SimulatedNode(Waiting):
 
         Raises InvariantBroken unless the disk has failed by a fault.
         """
+        if isinstance(error, Struck):
+            self.points.end_at(error)
+            return
         excused = isinstance(error, DiskFailed) and self.disk.failures > self._failures_before
         if not excused:
             cause = error.__cause__ if isinstance(error, MachineError) else error
@@ -235,7 +243,7 @@ class SimulatedNode(Waiting):
         if not self.paused:
             return
         self.paused = False
-        while self._waiting:
+        while self._waiting and not self.paused:  # it may stop at a point
             what, arguments = self._waiting.popleft()
             what(*arguments)
         self._schedule_pump()
@@ -356,6 +364,8 @@ class SimulatedNode(Waiting):
             more = server.pump(now)
         except Exception as error:
             self._fail(error)
+            return
+        if self.paused:  # at a point: what there is to send leaves when it continues
             return
         if self._outbox:
             outbox, self._outbox = self._outbox, {}

@@ -98,7 +98,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     max_apply_commands: how many commands or queries a node handles before other work gets a turn
     session_timeout_s, most_sessions: when sessions end
     keys: how many keys the clients use
-    padding: at most so many bytes are added to a value
+    padding: the most bytes that are added to a value
     followers: the share of the reads that is sent to a certain node, whether it leads or not
     lease: leaders serve reads by leases; then all clocks stay within the bound that leases assume
     readers: how many of the clients only read

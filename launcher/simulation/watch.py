@@ -115,7 +115,9 @@ class Watch:
         """A life has ended. What it last knew to be committed still counts."""
         self.cluster.forget(node.node_id)
         del self._servers[node.node_id]
-        self._look_at_commit(node, self._states.pop(node.node_id))
+        state = self._states.pop(node.node_id)
+        self._durable[node.node_id] = state.persisted_index  # it may have died within a turn
+        self._look_at_commit(node, state)
 
     def forgot(self, node: SimulatedNode) -> None:
         """A node's data has been removed. Its promises stay in force while any configuration that

@@ -48,8 +48,8 @@ In this world every peer is the product itself, so the bug is its own."""
 
 CHECK_STEPS = 1_280_000
 """The checker's budget for the history of one run. It counts steps, not seconds, so that the
-verdict is the same on any machine, however busy. So many steps take about ten seconds; most
-histories need a hundredth of them."""
+verdict is the same on any machine, however busy. This number takes about ten seconds; most
+histories need a hundredth of it."""
 
 
 class Failure(msgspec.Struct, frozen=True):

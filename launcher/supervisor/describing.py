@@ -35,6 +35,7 @@ def describe(
         reason=reason,
         disk=ailment(node.disk.fault, False),
         clock=str(node.clocks),
+        points=node.points.in_words(),
         responding=False,
         diverged=diverged,
     )

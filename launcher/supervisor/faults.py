@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from launcher.control.status import LinkStatus
 from launcher.supervisor.clocks import OrderedClocks
 from launcher.supervisor.injections import Injections
-from launcher.supervisor.link_layers import NO_FAULTS, LinkLayers
+from launcher.supervisor.link_layers import NO_FAULTS, LinkLayers, link_statuses
+from launcher.supervisor.points import struck
 from launcher.supervisor.processes import HEALTHY_DISK, Node
 from launcher.supervisor.roster import Roster
 from node import wire
@@ -53,7 +55,11 @@ class Faults:
             orders.append(self.links)
         if node.clocks.order != told.clock:  # likewise
             orders.append(node.clocks.order)
-        return orders
+        return [*orders, *node.points.first_orders()]
+
+    def link_statuses(self) -> list[LinkStatus]:
+        """The links that do something to their messages."""
+        return link_statuses(self.links.faults, self._roster.all)
 
     def process_ended(self, node: Node) -> None:
         """A fault of the next write or sync ends with the process at the latest."""
@@ -61,6 +67,17 @@ class Faults:
         if fault is not None and fault.kind in ONCE:
             self.injections.spent(node.disk.ids)
             node.disk = HEALTHY_DISK
+
+    def heard_points(self, node: Node, said: wire.Status | wire.PointHit) -> None:
+        """A node tells the state of its points, or that an action strikes at one of them now."""
+        before = node.points.ids()
+        if isinstance(said, wire.Status):
+            node.points.hear(said.points)
+        elif why := struck(node.id, node.points, said, self.injections):
+            node.lifecycle.expect_end(why)
+        if left := before - node.points.ids():
+            elsewhere = {one for other in self._roster.all.values() for one in other.points.ids()}
+            self.injections.spent(left - elsewhere)
 
     async def set_links(self, layers: LinkLayers) -> list[NodeId]:
         """Every link does this from now on, and nothing else.
@@ -148,4 +165,5 @@ class Faults:
         if node.status is None or node.status.request < request:
             return False
         said = set(node.status.faults)
-        return begun <= said and said.isdisjoint(ended)
+        heard = said | node.points.heard  # a point may be spent before the node answers
+        return begun <= heard and said.isdisjoint(ended)

@@ -17,10 +17,13 @@ from launcher.control.links import node_names
 from launcher.control.requests import Reply
 from launcher.control.targets import Action, resolve
 from launcher.errors import LauncherError
+from launcher.supervisor.arming import Arming
 from launcher.supervisor.clock_faults import ClockFaults
 from launcher.supervisor.link_faults import LAYER as LINKS
 from launcher.supervisor.link_faults import PARTITION, LinkFaults
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.points import CUT_OFF
+from launcher.supervisor.points import LAYER as POINTS
 from node.raft.messages import NodeId
 from node.wire import DiskFault
 
@@ -29,6 +32,8 @@ Injection: TypeAlias = (
     | requests.SetLinks
     | requests.ChangeLinks
     | requests.SetDisks
+    | requests.Arm
+    | requests.ListPoints
     | requests.SetClocks
     | requests.Heal
 )
@@ -50,6 +55,7 @@ class Injecting:
         self._random = random
         self._resume = resume
         self._links = LinkFaults(nodes, random)
+        self._arming = Arming(nodes, random)
         self._clocks = ClockFaults(nodes, random)
 
     async def perform(self, request: Injection) -> Reply:
@@ -63,6 +69,10 @@ class Injecting:
                 return await self._links.change(request)
             case requests.SetDisks(targets, fault):
                 return await self._set_disks(targets, fault)
+            case requests.Arm(targets, point, terms):
+                return await self._arming.arm(targets, point, terms)
+            case requests.ListPoints():
+                return await self._arming.list_all()
             case requests.SetClocks(targets, change):
                 return await self._clocks.set(targets, change)
             case requests.Heal():
@@ -87,26 +97,32 @@ class Injecting:
     async def _heal(self) -> Reply:
         """Ends every fault, and has the nodes run that are paused. It starts nothing."""
         resumed = await self._resume_all()  # first, so that they can confirm the rest
+        ends = (
+            self._links.end_all, self._clocks.end_all, self._end_disks, self._arming.end_all,
+        )  # fmt: skip
         ended: list[str] = []
         unconfirmed: set[NodeId] = set()
-        for end in (self._links.end_all, self._clocks.end_all, self._end_disks):
+        for end in ends:
             said, left = await end()
             ended += said
             unconfirmed |= set(left)
         ended += await self._nodes.drops.clear()
-        layers = (PARTITION, LINKS, "clock", "disk")
+        layers = (PARTITION, LINKS, "clock", "disk", POINTS, CUT_OFF)
         ids = [one.id for layer in layers for one in self._injections.of(layer)]
         if ids:
             self._injections.end(ids)
-        return Reply(ok=True, ended=ended + resumed, unconfirmed=sorted(unconfirmed))
+        resumed |= await self._resume_all()  # an armed point may have paused one until now
+        if resumed:
+            ended.append(f"resumed {node_names(sorted(resumed))}")
+        return Reply(ok=True, ended=ended, unconfirmed=sorted(unconfirmed))
 
-    async def _resume_all(self) -> list[str]:
+    async def _resume_all(self) -> set[NodeId]:
         status = await self._nodes.status()
         paused = [node.id for node in status.nodes if node.state == "paused"]
         for node in paused:
             with contextlib.suppress(LauncherError):  # it has ended meanwhile
                 await self._resume(node)
-        return [f"resumed {node_names(paused)}"] if paused else []
+        return set(paused)
 
     async def _end_disks(self) -> tuple[list[str], list[NodeId]]:
         faulty = [node.id for node in self._nodes.all.values() if node.disk.fault is not None]

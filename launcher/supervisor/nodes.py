@@ -1,6 +1,6 @@
 """The nodes of a cluster: how their processes start and end, and the pipes between them.
 
-A node is started the same way at first and ever after: it gets one end of a fresh pipe to each peer
+A node is started the same way every time: it gets one end of a fresh pipe to each peer
 that lives, and that peer gets the other end over its control pipe (`NewLink`). The supervisor keeps
 no copy of either, so a node that dies is end-of-file at each of its peers at once.
 
@@ -33,7 +33,6 @@ from launcher.supervisor.describing import describe
 from launcher.supervisor.drops import Drops
 from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
-from launcher.supervisor.link_layers import link_statuses
 from launcher.supervisor.log_questions import LogQuestions
 from launcher.supervisor.node_config import node_config, orders_since, settings_of
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
@@ -306,8 +305,10 @@ class Nodes:
     def node_said(self, node_id: NodeId, message: wire.ToSupervisor) -> None:
         """A node's word: its status, or why it is about to exit."""
         node = self.all[node_id]
-        if isinstance(message, wire.Failed | wire.Stopping):
-            return  # the process keeps it for its end
+        if isinstance(message, wire.Status | wire.PointHit):
+            self.faults.heard_points(node, message)
+        if isinstance(message, wire.Failed | wire.Stopping | wire.PointHit):
+            return  # the process keeps why it fails or stops for its end
         if isinstance(message, wire.TransferEnded | wire.TimedOut):
             self._questions.answered(node_id, message)
             return
@@ -388,8 +389,7 @@ class Nodes:
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
         nodes = with_cuts(nodes, self.faults.links.faults)
-        links = link_statuses(self.faults.links.faults, self.all)
-        name, led_term = self._config.name, self.roster.led_term
+        name, led_term, links = self._config.name, self.roster.led_term, self.faults.link_statuses()
         status = cluster_status(name, os.getpid(), nodes, said, led_term, links)
         return with_reasons(status, self.roster.change, self.trouble)
 

@@ -104,6 +104,8 @@ class Operations:
                 | requests.ChangeLinks()
                 | requests.Heal()
                 | requests.SetDisks()
+                | requests.Arm()
+                | requests.ListPoints()
                 | requests.SetClocks()
             ):
                 return await self._injecting.perform(request)

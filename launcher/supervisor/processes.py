@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections import deque
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe, current_process, forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -40,6 +40,7 @@ from launcher.folders.process_identity import ProcessRecord
 from launcher.supervisor.clocks import TRUE_CLOCKS, OrderedClocks
 from launcher.supervisor.entry import run
 from launcher.supervisor.lifecycle import End, Lifecycle
+from launcher.supervisor.points import NodePoints
 from node import wire
 from node.errors import WireError
 from node.events import HybridClock
@@ -315,6 +316,7 @@ class Node:
     starting: a process is being started for it
     status: the last that it said
     disk, clocks: what they are told to do, in this life and the next ones
+    points: those that are armed in its code, in this life and the next ones
     lost: its data is damaged, missing or too old, as its last process has found
     folder: which one its last process began with
     other_code: its machine may have other code than other nodes'
@@ -327,6 +329,7 @@ class Node:
     status: wire.Status | None = None
     disk: wire.SetDiskFault = HEALTHY_DISK
     clocks: OrderedClocks = TRUE_CLOCKS
+    points: NodePoints = field(default_factory=NodePoints)
     lost: bool = False
     folder: FolderId | None = None
     other_code: bool = False

@@ -57,7 +57,7 @@ def follow_timeline(
     Only files are read, so a reader that stalls holds up nobody. What is late comes late: here,
     and only here, an event may follow one of a greater `t`.
 
-    count: of what has already happened only the last so many
+    count: only the last `count` of the events that have already happened
     wanted: only these, and these are what `count` counts
 
     Raises OSError.

@@ -293,7 +293,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "disk.hung": ("{leader:node} leads, and its disk hangs from here on",),
     "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
+    "point.hit": ("{node:node} has reached {point} (hit {number}): {action}",),
     "fault.injected": (
+        "armed at {targets:nodes}: {point} {action}",
         "fault injected: {fault} {groups:groups}",
         "fault injected: {fault} on {links:links}: {does}",
         "fault injected: {fault} on {links:links}",

@@ -42,7 +42,7 @@ ONCE: frozenset[DiskFaultKind] = frozenset({"fail-write", "fail-sync"})
 """Faults that are over when they have struck."""
 
 _LOOK_S = 0.01
-"""How often who waits looks whether the fault is still there."""
+"""How often an operation that waits looks whether the fault is still there."""
 
 _KINDS: tuple[DiskFaultKind, ...] = (
     "hang-disk", "slow-disk", "full-disk", "fail-write", "fail-sync",

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -74,6 +74,8 @@ class FaultFilter:
         self._rng = rng
         self._links: dict[tuple[NodeId, NodeId], LinkFault] = {}
         self._busy_until: dict[tuple[NodeId, NodeId], float] = {}
+        self._fault_of: Callable[[tuple[NodeId, NodeId]], LinkFault | None] = self._links.get
+        self._alone: NodeId | None = None
         self._drops: dict[tuple[NodeId, NodeId], dict[str, int]] = {}
         self._slow = PASS
         self.set(faults)
@@ -86,6 +88,14 @@ class FaultFilter:
             for link, until in self._busy_until.items()
             if link in self._links and self._links[link].rate
         }
+        self.cut_off(self._alone)
+
+    def cut_off(self, node: NodeId | None) -> None:
+        """From now on nothing crosses any link of this node, whatever `set` says; None: of none."""
+        self._alone = node
+        self._fault_of = ordered = self._links.get
+        if node is not None:
+            self._fault_of = lambda link: _cut(*link) if node in link else ordered(link)
 
     def delay_all(self, delay_s: float) -> None:
         """From now on every message takes this much longer."""
@@ -130,7 +140,7 @@ class FaultFilter:
 
         Called once for each message, in the order in which they are sent.
         """
-        fault = self._links.get((source, target))
+        fault = self._fault_of((source, target))
         if fault is None:
             return self._slow
         if fault.cut:
@@ -157,7 +167,7 @@ class FaultFilter:
 
     def is_cut(self, source: NodeId, target: NodeId) -> bool:
         """Whether nothing whatever crosses, not even the news that `source` has died."""
-        fault = self._links.get((source, target))
+        fault = self._fault_of((source, target))
         return fault is not None and fault.cut
 
     def _happens(self, probability: float) -> bool:
@@ -212,7 +222,7 @@ def partition(groups: Sequence[Collection[NodeId]]) -> list[LinkFault]:
                 raise ValueError(f"node {node} is in two groups of the partition")
             group_of[node] = number
     return [
-        LinkFault(source=source, target=target, cut=True)
+        _cut(source, target)
         for source in group_of
         for target in group_of
         if group_of[source] != group_of[target]
@@ -239,6 +249,10 @@ def check(fault: LinkFault) -> None:
             f"rate is 0, or a number of bits per second from {LEAST_RATE:g} to {MOST_RATE:g}, "
             f"not {fault.rate}"
         )
+
+
+def _cut(source: NodeId, target: NodeId) -> LinkFault:
+    return LinkFault(source=source, target=target, cut=True)
 
 
 def _combined(one: LinkFault, other: LinkFault) -> LinkFault:

@@ -101,7 +101,7 @@ class Node:
         )
         self._random = random.Random(config.seed)
         self._time = ClockPort(self._loop, self._clock, self._schedule_pump, config.clock)
-        self._faults = FaultPorts(config.faults, self._random, self._time)
+        self._faults = FaultPorts(config, self._random, self._time, self._loop, self._note)
         self._faults.links.delay_all(config.message_delay_s)
         self._faults.links.drop(config.drops)
         self._disk = DiskThread(self._loop.call_soon_threadsafe, self._on_disk_done)
@@ -176,6 +176,7 @@ class Node:
             random=self._random,
             now=self._time.now(),
             stopwatch=time.monotonic,
+            points=self._faults.points,
         )
         # Nobody hears of this life before it is on record: else its folder could be emptied, and
         # what it had promised by then would be forgotten without a trace.

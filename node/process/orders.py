@@ -19,6 +19,7 @@ from node.raft.messages import NodeId
 from node.raft.settings import Timing
 from node.server.server import Server
 from node.wire import (
+    ArmPoints,
     ChangeMembership,
     ChangeSettings,
     Dropped,
@@ -34,6 +35,7 @@ Order: TypeAlias = (
     SetFaults
     | SetDrops
     | SetDiskFault
+    | ArmPoints
     | ChangeSettings
     | ChangeMembership
     | TransferLeadership
@@ -73,7 +75,7 @@ class Orders:
         """Does what is ordered. The server is to be pumped then."""
         server, now = self._server(), self._now()
         match order:
-            case SetFaults() | SetDiskFault():
+            case SetFaults() | SetDiskFault() | ArmPoints():
                 self._faults.obey(order)
             case SetDrops(drops, add):
                 self._faults.links.drop(drops, add=add)

@@ -56,6 +56,7 @@ class Reports:
         self._control = control
         self._clock = clock
         self._faults = faults
+        faults.tell = self.tell
         self._reported: tuple[Role, bool, int, NodeId | None] | None = None
         self._transfers: list[int] = []
         """the requests to hand over that are to be answered"""

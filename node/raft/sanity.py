@@ -193,8 +193,10 @@ def _check_fit(raft: RaftState, message: AppendEntries) -> None:
         term, time_us = log.term_at(first - 1), log.time_at(first - 1)
         assert term is not None, "the log reaches up to there"
         assert time_us is not None
-        if first <= raft.commit_index or batch.term < term:
-            raise Nonsense(f"a different entry {first} of the same term {batch.term}")
+        if first <= raft.commit_index:
+            raise Nonsense(f"a different entry {first}, and the one of this log is committed")
+        if batch.term < term:
+            raise Nonsense(f"entry {first} has term {batch.term}, after one of term {term}")
         if not time_us <= batch.time_us <= time_us + MOST_TIME_JUMP_US:
             raise Nonsense(f"entry {first} has the time {batch.time_us}, after one of {time_us}")
         return

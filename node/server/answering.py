@@ -62,7 +62,7 @@ class Answering:
         self._results, self._errors, self._size = [], [], 0
 
     def go_on(self, machine: Machine, index: int, term: int, stretch: Stretch) -> int:
-        """Answers what there is, as far as the stretch goes.
+        """Answers the reads that are due, as far as the stretch goes.
 
         index, term: of the last entry that the machine has applied
         returns: how many bytes the reads that were answered were counted with

@@ -1,4 +1,4 @@
-"""The state machine's half of a server: applies what is committed, and answers who waits for it.
+"""The state machine's half of a server: applies what is committed, and answers the clients.
 
 Committed batches queue here and are applied in order, as far as a `Stretch` goes. A batch may be
 cut off in the middle, between two pieces of its requests (`node/machines/sessions.py: pieces`), and
@@ -29,7 +29,7 @@ from node.events import Note
 from node.machines.failures import FailedOn
 from node.machines.protocol import Machine, Timed
 from node.machines.sessions import Sessions, pieces
-from node.ports import ClientConnection
+from node.ports import ClientConnection, Points
 from node.raft import membership
 from node.raft.messages import COMMANDS, CONFIGURATION, Batch, Snapshot
 from node.server.machine_watch import MachineWatch
@@ -39,10 +39,10 @@ from node.storage.snapshots import Stands
 from node.wire import NodeConfig, Submit
 
 KEPT_DIGESTS = 16
-"""Of so many of the last indexes at which digests are logged, a status tells the answers' hash."""
+"""A status tells the answers' hash at this many of the last indexes at which digests are logged."""
 
 Waiting: TypeAlias = tuple[Sequence[ClientConnection] | None, Sequence[Submit] | None]
-"""Who waits for a batch, request by request, and the requests; None: nobody does."""
+"""The clients that wait for a batch, by request, and the requests; None: no client waits."""
 
 
 class Applying:
@@ -64,8 +64,9 @@ class Applying:
         applied: Callable[[int, int], None],
         note: Note,
         watch: MachineWatch,
+        points: Points,
     ) -> None:
-        """take_waiting: who waits for the batch that begins at an index, from now on nobody
+        """take_waiting: returns, and forgets, the clients that wait for the batch at an index
         applied: is told of each batch when it is applied, by entries and bytes
         """
         self._config = config
@@ -73,6 +74,7 @@ class Applying:
         self._applied = applied
         self._note = note
         self._watch = watch
+        self._points = points
         self.machine = machine
         self.timed = machine if isinstance(machine, Timed) else None
         self.sessions = sessions_of(config)
@@ -154,6 +156,9 @@ class Applying:
     def _apply(self, batch: Batch) -> Iterator[tuple[int, int]]:
         """Applies it, piece by piece; after each piece, how many commands and bytes that was."""
         assert batch.first_index == self.index + 1, "entries are applied in order"
+        if self._points.armed:
+            configures = batch.kind is CONFIGURATION
+            self._points.reach("before-apply-configuration" if configures else "before-apply")
         if self.timed is not None:
             self._advance(self.timed, batch)
         self.sessions.advance(batch.time_us)
@@ -195,6 +200,8 @@ class Applying:
             if self.sessions.fresh is not None:
                 self._hash(self.sessions.fresh)
             if client is not None:
+                if self._points.armed:
+                    self._points.reach("before-reply")
                 for reply in outcome:
                     client.send(wire.encode_client(reply))
             index += len(piece.commands)

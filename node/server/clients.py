@@ -131,8 +131,8 @@ class Clients:
     def take_waiting(
         self, first_index: int
     ) -> tuple[Sequence[ClientConnection] | None, Sequence[Submit] | None]:
-        """Who waits for the batch that begins there, request by request, and the requests; they
-        are to be answered now. None: nobody does."""
+        """The clients that wait for the batch that begins there, by request, and the requests; they
+        are to be answered now. None: no client waits."""
         return self._waiters.pop(first_index, (None, None))
 
     def confirmed(self, reads: Sequence[tuple[int, list[int]]]) -> None:
@@ -166,8 +166,8 @@ class Clients:
         self._answering.begin_again()
 
     def give_up_lost_leader(self, now: float) -> None:
-        """Who waits for what only the leader that this server was, or followed, can give must look
-        elsewhere."""
+        """Redirects every client that waits on leadership that has ended: this server's own, or
+        that of the leader that it followed."""
         under, state = self._under, self._raft.state
         if under is None or (under[0] == state.current_term and under[1] == state.leader_id):
             return
@@ -250,9 +250,9 @@ class Clients:
         client.send(wire.encode_client(wire.Appended(first_index, state.current_term)))
 
     def _arrange(self, unapplied: int) -> None:
-        """When much has come at once, who asks for little comes first; each one's own requests stay
-        in their order. When more would wait to be applied than may, who waits for something already
-        is sent away: so one client cannot keep the others out for good."""
+        """When much has come at once, small requests come first; each client's own requests stay in
+        their order. When more would wait to be applied than may, clients that wait for something
+        already are redirected, so that one client cannot keep the others out for good."""
         total = sum([len(request.commands) for _, request, _ in self._submits])
         if total > MOST_COMMANDS:
             asked: Counter[ClientConnection] = Counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.events import Note
-from node.ports import Disk
+from node.ports import Disk, Points
 from node.raft.log import Log
 from node.storage.lives import Life
 from node.storage.segment import Identity
@@ -11,18 +11,20 @@ from node.storage.store import Kept, Store
 from node.wire import NodeConfig
 
 
-def open_store(config: NodeConfig, disk: Disk) -> tuple[Store, Kept]:
+def open_store(config: NodeConfig, disk: Disk, points: Points) -> tuple[Store, Kept]:
     """The node's data, and what was kept in it; this life is in the log when it returns.
 
     Raises DamagedLog, LostData, WrongDirectory or DiskFailed.
     """
-    return Store.open(
+    store, kept = Store.open(
         disk,
         Identity(config.cluster_id, config.node_id, config.founding),
         segment_bytes=config.segment_bytes,
         life=Life(config.life, config.life_token),
         known=config.known,
     )
+    store.reach_points(points)
+    return store, kept
 
 
 def tell(recovered: Kept, log: Log, note: Note) -> None:

@@ -124,11 +124,10 @@ def _check_queries(count: int) -> None:
 
 
 def _length(array: msgspec.Raw) -> int:
-    """How many items a MessagePack array announces; 0 for anything else, which is refused later."""
+    """How many items a MessagePack array announces; 0 for one of at most 15, which are never too
+    many, and for anything else, which is refused later."""
     view = memoryview(array)
     kind = view[0]
-    if kind & 0xF0 == 0x90:
-        return kind & 0x0F
     if kind in (0xDC, 0xDD):
         return int.from_bytes(view[1 : 3 if kind == 0xDC else 5], "big")
     return 0

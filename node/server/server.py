@@ -29,7 +29,7 @@ from node.errors import DiskFailed, Nonsense, NotLeader, WireError
 from node.events import HybridClock, Repeated
 from node.machines.protocol import Machine
 from node.machines.sessions import Sessions
-from node.ports import ClientConnection, Disk, DiskQueue, EventSink, Fork, Links
+from node.ports import UNARMED, ClientConnection, Disk, DiskQueue, EventSink, Fork, Links, Points
 from node.raft import sanity
 from node.raft.messages import Message, NodeId, Snapshot
 from node.raft.raft import Raft
@@ -67,6 +67,7 @@ class Server:
         random: Randomness,
         now: float,
         stopwatch: Stopwatch = float,
+        points: Points = UNARMED,
     ) -> None:
         """Recovers the log and the snapshot; this life is in the log when it returns.
 
@@ -83,9 +84,8 @@ class Server:
         self._disk_queue = disk_queue
         self._links = links
         self._events = events
-        self._clock = clock
-
-        self._store, recovered = open_store(config, disk)
+        self._clock, self._points = clock, points
+        self._store, recovered = open_store(config, disk, points)
         self._raft = Raft(
             config.node_id,
             config.voters,
@@ -106,7 +106,7 @@ class Server:
         self._clients = Clients(config, self._raft, self.note, self._watch)
         self._background = background
         self._snapshots = Snapshots(
-            config, self._store.files, background, fork, self.note, self._send
+            config, self._store.files, background, fork, self.note, self._send, points
         )
         self._applying = Applying(
             config,
@@ -115,6 +115,7 @@ class Server:
             self._snapshots.applied,
             self.note,
             self._watch,
+            points,
         )
         self._begin_turn()
         self._begin_from(recovered)
@@ -149,7 +150,7 @@ class Server:
         self._raft.hint_failure(peer, now)
 
     def transfer(self, target: NodeId | None, now: float) -> None:
-        """Hand the lead over, to `target` or to whoever has most of the log (thesis §3.10).
+        """Hand leadership over, to `target` or to the node with most of the log (thesis §3.10).
 
         `handing_over` says how long it goes on. Raises NotLeader, ImpossibleTransfer.
         """
@@ -216,7 +217,8 @@ class Server:
         self._writing, self._next_write = write, Write()
         self._raft.disk_at_work(now)
         self._disk_queue.run(
-            lambda: write.carry_out(self._store), lambda error: self._written(write, error)
+            lambda: write.carry_out(self._store, self._points),
+            lambda error: self._written(write, error),
         )
 
     @property
@@ -242,7 +244,7 @@ class Server:
 
     @property
     def handing_over(self) -> bool:
-        """Whether the lead is being handed over: neither given up nor taken by another yet."""
+        """Whether leadership is being handed over: neither given up nor taken by another yet."""
         return self._raft.state.transfer is not None
 
     @property
@@ -334,6 +336,9 @@ class Server:
             )
 
     def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
+        if self._points.armed and messages:
+            who = "leader" if self._raft.state.role is LEADER else "follower"
+            self._points.reach(f"before-{who}-send")
         said: Message | None = None
         frame = b""
         for peer, message in messages:
@@ -349,6 +354,8 @@ class Server:
             raise error
         for ready in write.readies:
             self._raft.persisted(ready)
+        if self._points.armed and write.has_vote:
+            self._points.reach("after-vote")
         self._send(write.messages)
         if self._store.spare_is_due():
             self._make_spare()

@@ -34,7 +34,7 @@ from node.machines.failures import MOST_LINE_CHARACTERS, raised
 from node.machines.protocol import Machine
 from node.machines.registry import is_shipped
 from node.machines.sessions import Sessions
-from node.ports import DiskFile, DiskQueue, Fork
+from node.ports import DiskFile, DiskQueue, Fork, Points
 from node.printable import error_line
 from node.raft.messages import InstallSnapshot, Message, NodeId, Snapshot
 from node.raft.raft import Raft
@@ -89,8 +89,10 @@ class Snapshots:
         fork: Fork,
         note: Note,
         send: Callable[[list[tuple[NodeId, Message]]], None],
+        points: Points,
     ) -> None:
         self._config = config
+        self._points = points
         self._files = files
         self._background = background
         self._fork = fork
@@ -213,6 +215,8 @@ class Snapshots:
 
     def send_chunk(self, raft: Raft, peer: NodeId, message: InstallSnapshot) -> None:
         """Reads the chunk that stands at the message's offset, and sends it."""
+        if self._points.armed:
+            self._points.reach("before-send-snapshot")
         progress = raft.state.progress.values()
         in_use = {one.snapshot.last_included_index for one in progress if one.snapshot}
         for index in set(self._readers) - in_use:

@@ -1,4 +1,4 @@
-"""How much is done at a stretch, before messages, heartbeats and other clients get their turn.
+"""How much is done in one turn, before messages, heartbeats and other clients get theirs.
 
 It is counted in commands (or queries) and in bytes, never in time: so the same input takes the same
 steps wherever it is run, and a slow machine does not change what happens.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.raft.messages import Batch, HardState, Message, NodeId, Snapshot
+from node.ports import Points
+from node.raft.messages import Batch, HardState, Message, NodeId, RequestVoteReply, Snapshot
 from node.raft.ready import Ready
 from node.storage.store import Store
 
@@ -67,12 +68,28 @@ class Write:
             batches += ready.batches
         return batches
 
-    def carry_out(self, store: Store) -> None:
+    @property
+    def has_vote(self) -> bool:
+        """A vote for another node is among the messages."""
+        return any(
+            isinstance(message, RequestVoteReply) and message.vote_granted and not message.pre_vote
+            for _, message in self.messages
+        )
+
+    def carry_out(self, store: Store, points: Points) -> None:
         """Makes it durable. Raises DiskFailed."""
         hard_state, install = self.hard_state, self.install
         if install is not None:
+            if points.armed:
+                points.reach("before-install-snapshot")
             store.install(install, hard_state)
+            if points.armed:
+                points.reach("after-install-snapshot")
             hard_state = None
         store.append(hard_state, self.batches)
         if self.publish is not None:
+            if points.armed:
+                points.reach("before-save-snapshot")
             store.publish(self.publish)
+            if points.armed:
+                points.reach("after-save-snapshot")

@@ -41,9 +41,9 @@ class Salvaged(msgspec.Struct, frozen=True):
 def everybody_in(kept: Kept) -> set[NodeId]:
     """All nodes that a log names as members, in any of its entries.
 
-    Whoever joins learns the log from its beginning, and goes by each configuration in it for a
-    while. So nobody may join under an id that an old one names as a voter: together with others it
-    could elect a leader by it that lacks all the rest.
+    A node that is added learns the log from its beginning, and uses each configuration in it for
+    a while. So no node may join under an id that an old configuration names as a voter:
+    together with others it could elect a leader that lacks all later entries.
     """
     named = [decode(batch.data) for batch in kept.batches if batch.kind is CONFIGURATION]
     if kept.snapshot is not None:

@@ -24,6 +24,7 @@ is written before what stands in front of it is durable.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import zlib
@@ -330,14 +331,20 @@ def _read_header(file: str, data: bytes) -> tuple[Header, int]:
     if len(data) >= body:
         _, number, sequence, _, _ = _FRAME.unpack_from(data, at)
     end = _valid_frame(view, at, _HEADER_MAGIC, number, sequence, 0)
-    fields = body + _STATES[version].size
-    if end is None or end < fields + _HEADER.size:
-        raise DamagedLog(file, at, "the segment's header is not intact" + ADVICE)
-    capacity, last_index, recycled, node_id = _HEADER.unpack_from(data, fields)
-    owner = _decode_owner(data[fields + _HEADER.size : end], node_id, version)
-    state = _decode_state(data, body, version)
-    header = Header(number, sequence, owner, state, capacity, last_index, bool(recycled), version)
-    return header, end
+    if end is not None:
+        with contextlib.suppress(struct.error, ValueError, msgspec.DecodeError):
+            return _decode_header(data[body:end], number, sequence, version), end
+    raise DamagedLog(file, at, "the segment's header is not intact" + ADVICE)
+
+
+def _decode_header(body: bytes, number: int, sequence: int, version: int) -> Header:
+    """The header with this body, behind its frame. Raises struct.error, ValueError or
+    msgspec.DecodeError when no version of ours can have written it."""
+    state = _decode_state(body, 0, version)
+    fields = _STATES[version].size
+    capacity, last_index, recycled, node_id = _HEADER.unpack_from(body, fields)
+    owner = _decode_owner(body[fields + _HEADER.size :], node_id, version)
+    return Header(number, sequence, owner, state, capacity, last_index, bool(recycled), version)
 
 
 def _decode_owner(data: bytes, node_id: int, version: int) -> Identity:

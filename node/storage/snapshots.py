@@ -34,7 +34,7 @@ from node.storage.disk import failing_as
 
 FORMAT = 1
 KEPT = 2
-"""So many snapshots are kept, the newest ones."""
+"""The number of snapshots that are kept, the newest ones."""
 
 TAKING = "taking.tmp"
 RECEIVING = "receiving.tmp"

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import msgspec
 
 from node.errors import DamagedLog
-from node.ports import Disk
+from node.ports import Disk, Points
 from node.raft.messages import Batch, HardState, Snapshot
 from node.storage.disk import failing_as
 from node.storage.lives import LastKnown, Life, check_not_lost
@@ -110,6 +110,10 @@ class Store:
             assert one.snapshot is not None
             log.restart_after(one.snapshot.last_included_index)
         return cls(log, files, one), one
+
+    def reach_points(self, points: Points) -> None:
+        """From now on the points around syncs are reached; none was while the log was opened."""
+        self._log.points = points
 
     @property
     def sequence(self) -> int:

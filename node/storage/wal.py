@@ -49,7 +49,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from node.errors import DiskFailed
-from node.ports import Disk, DiskFile
+from node.ports import UNARMED, Disk, DiskFile, Points
 from node.raft.messages import Batch, HardState
 from node.storage.disk import failing_as
 from node.storage.index import SegmentIndex, SegmentInfo
@@ -105,6 +105,8 @@ class WriteAheadLog:
         self._salt = identity.salt()
         self._segment_bytes = segment_bytes
         self._failure: DiskFailed | None = None
+        self.points: Points = UNARMED
+        """those around each sync"""
         self._state = State()
         self._index = SegmentIndex(0)
         self._spares: list[str] = []
@@ -305,11 +307,18 @@ class WriteAheadLog:
             record = encode_record(self._salt, self._number, sequence, state, batches)
             if self._offset + len(record) > self._capacity:  # less than an end mark is left
                 record = record[: self._capacity - self._offset]
-            self._file.write_synced(self._offset, record)
+            if self.points.armed:
+                self._file.write_at(self._offset, record)
+                self.points.reach("before-sync")
+                self._file.sync()
+            else:
+                self._file.write_synced(self._offset, record)
             self._offset += size
             self._sequence = sequence
             self._state = state
             self._write_mark()
+            if self.points.armed:
+                self.points.reach("after-sync")
         except DiskFailed as failure:
             self._failure = failure
             raise

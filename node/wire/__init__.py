@@ -11,6 +11,7 @@ nothing is ever pickled. There are three conversations:
 
     framing     frames: a body behind its length, and the reader that cuts a stream into bodies
     client      what a client and a node say to each other
+    points      armed points, as the supervisor and a node speak of them
     log         the entries of a log, as they are shown
     control     what the supervisor and a node say to each other
     peers       what nodes say to each other
@@ -104,6 +105,13 @@ from node.wire.peers import (
     tag_of,
     tags,
 )
+from node.wire.points import (
+    ArmedPoint,
+    ArmPoints,
+    PointAction,
+    PointHit,
+    PointTerm,
+)
 from node.wire.types import MESSAGE_TYPES, types_in
 
 __all__ = [
@@ -115,6 +123,8 @@ __all__ = [
     "UNIQUE_BYTES",
     "Answers",
     "Appended",
+    "ArmPoints",
+    "ArmedPoint",
     "ChangeMembership",
     "ChangeSettings",
     "ClientReply",
@@ -142,6 +152,9 @@ __all__ = [
     "NodeConfig",
     "OutOfOrder",
     "Peer",
+    "PointAction",
+    "PointHit",
+    "PointTerm",
     "Read",
     "ReadResult",
     "Redirect",

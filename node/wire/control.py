@@ -13,6 +13,7 @@ from node.raft.messages import Membership, NodeId
 from node.raft.settings import Timing
 from node.wire.framing import decode_with
 from node.wire.log import LogEntry
+from node.wire.points import ArmedPoint, ArmPoints, PointHit
 
 # -- from the supervisor -------------------------------------------------------------------------
 
@@ -216,6 +217,7 @@ ToNode: TypeAlias = (
     | TimeOut
     | Listen
     | SetDiskFault
+    | ArmPoints
     | SetClock
     | NewLink
     | GetStatus
@@ -291,6 +293,8 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """how many messages of peers made no sense in this life"""
     faults: list[int] = []
     """the ids of the faults that are in force here"""
+    points: list[ArmedPoint] = []
+    """the points that are armed here, or were until their chain was used up"""
     voted_for: NodeId | None = None
     election_in_s: float | None = None
     """until its election timeout; below 0 when that is due; None: it leads"""
@@ -387,7 +391,16 @@ class Dropped(msgspec.Struct, frozen=True, tag=True):
 
 
 ToSupervisor: TypeAlias = (
-    Status | LogPart | LifeBegun | LinkLost | Failed | Stopping | TransferEnded | TimedOut | Dropped
+    Status
+    | LogPart
+    | LifeBegun
+    | LinkLost
+    | PointHit
+    | Failed
+    | Stopping
+    | TransferEnded
+    | TimedOut
+    | Dropped
 )
 
 

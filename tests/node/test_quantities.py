@@ -64,7 +64,7 @@ def test_what_is_no_size_is_refused_with_what_to_write(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("microseconds", "text"),
-    [(0, "0h"), (1, "0.001ms"), (1500, "1.5ms"), (10_000_000, "10s"), (90_000_000, "90s"),
+    [(0, "0ms"), (1, "0.001ms"), (1500, "1.5ms"), (10_000_000, "10s"), (90_000_000, "90s"),
      (172_800_000_000, "48h")],
 )  # fmt: skip
 def test_a_duration_is_written_in_the_largest_unit_that_divides_it(
@@ -73,7 +73,7 @@ def test_a_duration_is_written_in_the_largest_unit_that_divides_it(
     assert write_duration_us(microseconds) == text
 
 
-@given(st.integers(0, 1 << 50))
+@given(st.integers(0, 10**15 - 1))
 def test_what_is_written_is_read_as_the_same_value(value: int) -> None:
     assert parse_duration_us(write_duration_us(value)) == value
     assert parse_size(write_size(value)) == value

@@ -5,6 +5,7 @@
     membership   add, remove, rebuild, recover, transfer
     faults       kill, pause, resume, partition, heal, disk
     links        link
+    points       arm
     clocks       clock
     entries      submit, read, watch
     interactive  repl, completion

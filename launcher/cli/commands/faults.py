@@ -65,8 +65,8 @@ def partition(context: Context, spec: str, as_json: bool) -> None:
 
 @row(
     "heal",
-    "End every fault: of links, clocks and disks, and messages still to be dropped; and resume "
-    "what is paused. It starts nothing that is down.",
+    "End every fault: of links, clocks and disks, armed points, and messages still to be dropped; "
+    "and resume what is paused. It starts nothing that is down.",
 )
 @as_json
 def heal(context: Context, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from launcher.simulation.faults.disks import DiskFaults
 from launcher.simulation.faults.links import LinkFaults
 from launcher.simulation.faults.operators import OperatorFaults
+from launcher.simulation.faults.points import PointFaults
 from launcher.simulation.faults.processes import ProcessFaults
 from launcher.simulation.faults.schedule import ALL, FOLLOWER, LEADER, Fault
 from launcher.simulation.faults.strikes import Strikes
@@ -46,6 +47,7 @@ class Nemesis:
         self.begins: dict[str, Begin] = {
             **LinkFaults(cluster).kinds,
             **ProcessFaults(cluster).kinds,
+            **PointFaults(cluster).kinds,
             **self._strikes.kinds,
             **DiskFaults(cluster).kinds,
             **OperatorFaults(cluster, on_recovered).kinds,
@@ -67,6 +69,7 @@ class Nemesis:
         for node in cluster.nodes:
             node.clock.run_true(cluster.time.now)
             node.arm_timer()
+            node.points.disarm_all()
             node.slow_disk = None
             node.disk.fault = None
             node.resume_disk()

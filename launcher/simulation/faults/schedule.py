@@ -44,10 +44,11 @@ SUPERVISOR = "supervisor"
 ROLL = "roll"
 RATE = "rate"
 HOLD = "hold"
+POINT = "point"
 
 APART_NUMBERS = 100_000
-"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. No run has
-so many faults of one kind."""
+"""The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. It is more
+than any run has of one kind."""
 
 _GAPS_S = (0.4, 1.0, 3.0)
 _GAPS_APART_S = (1.0, 3.0, 10.0)
@@ -160,6 +161,12 @@ FAULTS: dict[str, FaultKind] = {
     RATE: FaultKind("few bits per second cross the links of one node", (*_ONE, ALL), apart=41),
     HOLD: FaultKind(
         "links of one node hold all messages, and let them go at the end", (*_ONE, ALL), apart=42
+    ),
+    POINT: FaultKind(
+        "a point in the code is armed: whoever comes there is killed, stopped or held up",
+        (*_ONE, ALL),
+        lasts_s=(0.5, 10.0),
+        apart=31,
     ),
 }
 """Every kind, by name."""

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from launcher.cli.commands import bench
-from launcher.cli.table import ROWS, launcher
+from launcher.cli.table import ROWS, SECTIONS, launcher
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = {"launcher.cluster", "launcher.config", "launcher.control", "psutil", "yaml", "tabulate"}
@@ -59,3 +59,18 @@ def test_a_command_loads_no_other_topic() -> None:
         name for name in loaded(["ps", "--help"]) if name.startswith("launcher.cli.commands.")
     }
     assert topics == {"launcher.cli.commands.looking"}
+
+
+def test_the_help_lists_each_command_once_by_topic_in_a_few_words() -> None:
+    listed = [name for briefs in SECTIONS.values() for name in briefs]
+
+    assert sorted(listed) == sorted(ROWS)
+    for briefs in SECTIONS.values():
+        for name, brief in briefs.items():
+            assert len(brief) <= 64, name
+            assert brief[0].islower(), name
+            assert not brief.endswith(".") or brief.endswith("..."), name
+    text = launcher.get_help(click.Context(launcher, info_name="launcher", terminal_width=80))
+    assert "\nBreak it and mend it:\n  kill " in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert all(brief in text for briefs in SECTIONS.values() for brief in briefs.values())

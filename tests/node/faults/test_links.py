@@ -213,6 +213,21 @@ def test_a_node_in_two_groups_is_refused() -> None:
         partition([[1, 2], [2, 3]])
 
 
+def test_a_node_that_is_cut_off_stays_so_whatever_is_ordered_of_the_links() -> None:
+    slow = LinkFault(source=1, target=2, delay_s=0.5)
+    links = FaultFilter([slow], rng=no_randomness())
+    links.cut_off(1)
+    assert links.verdict(1, 2) == links.verdict(3, 1) == LOST
+    assert links.is_cut(2, 1)
+    links.set([LinkFault(source=2, target=3, delay_s=0.25)])
+    assert links.verdict(1, 2) == LOST
+    assert links.verdict(2, 3) == (0.25,)
+    assert links.verdict(3, 2) is PASS
+    links.cut_off(None)
+    assert links.verdict(1, 2) is PASS
+    assert links.verdict(2, 3) == (0.25,)
+
+
 # -- vocabulary ----------------------------------------------------------------------------------
 
 

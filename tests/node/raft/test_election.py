@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.simulation.stage.cores import Network
-from node.raft.election import HINTED_RETRIES
+from node.raft.election import HINTED_RETRIES, on_election_timeout
 from node.raft.membership import stable
 from node.raft.messages import (
     AppendEntries,
@@ -185,6 +185,60 @@ def test_a_hint_starts_an_election_at_once() -> None:
     while net.leader is None:
         net.run(0.001)
         assert net.now < died_at + 0.4, "well before any election timeout"
+
+
+def test_a_hint_hastens_from_the_moment_at_which_it_comes() -> None:
+    net = Network(3, timing=HINT)
+    net.elect(1)
+    net.now += 0.4
+    net[2].hint_failure(1, net.now)
+    assert net.now <= net[2].state.election_deadline <= net.now + HINT.hint_delay_s
+
+
+def test_the_first_election_after_a_start_is_hastened() -> None:
+    """And comes late enough to hear of a leader that there is."""
+    net = Network(5, timing=HINT)
+    for n in net.voters:
+        assert 2.5 <= net[n].state.election_deadline / HINT.hint_delay_s <= 7.5
+    slow = Network(5)
+    for n in slow.voters:
+        assert 0.5 <= slow[n].state.election_deadline <= 1.0
+
+
+class Most:
+    """Always draws the most."""
+
+    def uniform(self, least: float, most: float) -> float:
+        return most
+
+
+def test_rivals_that_are_hastened_draw_from_a_wide_window() -> None:
+    """So that one of them is through before the other begins."""
+    net = Network(3, timing=HINT)
+    state = net[2].state
+    state.random = Most()
+    state.hinted_elections = 1
+    on_election_timeout(state)
+    assert (state.election_deadline - net.now) / HINT.hint_delay_s == pytest.approx(5)
+
+
+@pytest.mark.parametrize("retries", [1, HINTED_RETRIES])
+def test_who_grants_a_pre_vote_gives_the_other_time_before_it_hastens(retries: int) -> None:
+    net = Network(3, timing=HINT)
+    state = net[2].state
+    state.hinted_elections = retries
+    state.election_deadline = net.now
+    net[2].step(1, RequestVote(1, 1, 0, 0, pre_vote=True), net.now)
+    assert 1 <= (state.election_deadline - net.now) / HINT.hint_delay_s <= 2
+
+
+def test_who_grants_a_pre_vote_without_a_hint_waits_no_longer_than_before() -> None:
+    net = Network(3, timing=HINT)
+    state = net[2].state
+    state.hinted_elections = 0
+    state.election_deadline = net.now
+    net[2].step(1, RequestVote(1, 1, 0, 0, pre_vote=True), net.now)
+    assert state.election_deadline == net.now
 
 
 def test_a_hint_about_a_follower_changes_nothing() -> None:

@@ -18,6 +18,7 @@ from node.raft.messages import (
     Membership,
     NodeId,
     RequestVote,
+    Snapshot,
 )
 from node.raft.progress import SNAPSHOT, Progress
 from node.raft.settings import Limits
@@ -476,6 +477,19 @@ def test_who_is_elected_in_the_middle_goes_on() -> None:
         assert membership(net, node_id) == stable((3, 4, 5))
 
 
+def test_a_learner_is_asked_for_no_vote() -> None:
+    net = cluster(4, (1, 2, 3))
+    net.isolate(4)
+    change(net, 1, 2, 3, 4)
+    net.settle(only=(1, 2, 3))
+    assert net[2].state.configuration.learners == (4,)
+    net.mail.clear()
+    net.time_out(2)
+    while net.persist(2):
+        pass
+    assert sorted(to for _, to, m in net.mail if isinstance(m, RequestVote)) == [1, 3]
+
+
 def test_a_leader_tells_the_removed_of_it() -> None:
     net = cluster(4, (1, 2, 3, 4))
     change(net, 1, 2, 3)
@@ -508,6 +522,37 @@ def test_a_removed_server_that_needs_a_snapshot_is_not_told_of_its_removal() -> 
     assert membership(net, 1) == stable((1, 2))
     assert 3 not in state.progress
     assert not sent_to(net, 3)
+
+
+def test_a_removal_is_committed_though_the_log_in_front_of_the_removed_has_just_gone() -> None:
+    """It was cut after the last Ready: the leader has not yet turned to the snapshot."""
+    net = Network(3, limits=Limits(max_trailing_bytes=0, inflight_batches=1))
+    net.elect(1)
+    net.run(0.2)
+    net.isolate(3)
+    for _ in range(3):
+        net.propose()
+        net.settle(only=(1, 2))
+    change(net, 1, 2)
+    state = net[1].state
+
+    def removal_is_acknowledged() -> bool:
+        sender, to, message = net.mail[0] if net.mail else (0, 0, None)
+        return (
+            membership(net, 1) == stable((1, 2))
+            and (sender, to) == (2, 1)
+            and isinstance(message, AppendEntriesReply)
+            and message.match_index == state.log.last_index > state.commit_index
+        )
+
+    net.until(removal_is_acknowledged)
+    progress = state.progress[3]
+    assert progress.mode is not SNAPSHOT
+    net[1].compact(Snapshot(state.last_applied, 1, 0, stable((1, 2, 3)), 100, 1), net.now)
+    assert progress.next_index <= state.log.base_index
+    net.deliver()
+    assert state.commit_index == state.log.last_index
+    assert 3 not in state.progress
 
 
 def test_what_was_acknowledged_before_a_removal_does_not_count_after_it() -> None:

@@ -176,6 +176,40 @@ def test_a_follower_learns_of_a_commit_soon() -> None:
     assert net[2].state.commit_index == index
 
 
+def test_a_peer_is_told_of_a_commit_between_heartbeats_only_while_entries_flow() -> None:
+    """One that is probed is told with the next probe: a notice would count as another one."""
+    net = Network(3)
+    net.elect(1)
+    net.run(0.1)
+    net[1].link_opened(3, net.now)
+    net.propose()
+    net.settle(only=(1, 2))
+    assert net[1].state.progress[3].commit_sent < net[1].state.commit_index
+    net.mail.clear()
+    net.now = net[1].deadline
+    net.elapse(1)
+    assert len(sent_to(net, 2)) == 1
+    assert sent_to(net, 3) == []
+
+
+def test_a_leader_greets_a_new_process_from_the_end_of_its_log() -> None:
+    net = Network(3)
+    net.elect(1)
+    last = net.propose()
+    net.settle()
+    net.mail.clear()
+    net[1].link_opened(3, net.now)
+    net.collect(1)
+    (greeting,) = sent_to(net, 3)
+    assert (greeting.prev_log_index, greeting.batches) == (last, ())
+
+
+def test_a_new_leader_sends_its_next_heartbeat_one_interval_after_its_election() -> None:
+    net = Network(3)
+    net.elect(1)
+    assert net[1].state.heartbeat_deadline == net.now + net.timing.heartbeat_interval_s
+
+
 def test_a_write_that_was_overtaken_proves_nothing() -> None:
     """Entries replaced in memory while they were being written do not count as ours."""
     net = follower(term=1, log=[])

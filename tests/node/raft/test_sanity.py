@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from node.raft.messages import (
     AppendEntriesReply,
     Batch,
     BatchKind,
+    HardState,
     InstallSnapshot,
     InstallSnapshotReply,
     Membership,
@@ -38,7 +40,7 @@ from node.raft.messages import (
 )
 from node.raft.raft import Raft
 from node.raft.sanity import MOST, MOST_TERM_JUMP
-from node.raft.settings import Limits
+from node.raft.settings import Limits, Timing
 from node.raft.state import RaftState
 
 C = BatchKind.COMMANDS
@@ -88,7 +90,8 @@ def a_leader() -> Raft:
 
 
 OF_A_LEADER: list[tuple[Message, str]] = [
-    (AppendEntries(-1, 2, 6, 3, (), 0), "its term is -1"),
+    (AppendEntries(-1, 2, 6, 3, (), 0), "its term is -1, and this server is in term 3"),
+    (TimeoutNow(-1, 2), "its term is -1, and this server is in term 3"),
     (AppendEntries(4 + MOST_TERM_JUMP, 2, 6, 3, (), 0), "and this server is in term 3"),
     (AppendEntries(3, 3, 6, 3, (), 0), "it names n3 as its sender"),
     (AppendEntries(3, 2, -6, 3, (), 0), "-6 where an index"),
@@ -124,7 +127,10 @@ OF_A_LEADER: list[tuple[Message, str]] = [
             Membership((1,), (1,), tuple(range(1, 1002))),
         )
     ),
-    (AppendEntries(3, 2, 2, 1, (Batch(3, 3, C, 1, b""),), 0), "a different entry 3"),
+    (
+        AppendEntries(3, 2, 2, 1, (Batch(3, 3, C, 1, b""),), 0),
+        "a different entry 3, and the one of this log is committed",
+    ),
     (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 2, b""),), 0), "from 4 to 5, and this log has"),
     (AppendEntries(3, 2, 3, 2, (Batch(4, 3, C, 5, b""),), 0), "from 4 to 8, and this log has"),
     (AppendEntries(3, 2, 6, 3, (Batch(7, 3, C, 3, b""),), 8), "8 is committed, and none of its"),
@@ -158,6 +164,26 @@ def test_a_follower_skips_what_no_correct_peer_sends(message: Message, reason: s
     assert describe(raft.state) == before
 
 
+def test_a_follower_skips_entries_of_a_term_before_that_of_its_snapshot() -> None:
+    """What is in front of them is covered by the snapshot, so it is not compared."""
+    raft = Raft(
+        1,
+        (1, 2, 3),
+        hard_state=HardState(3),
+        batches=[],
+        snapshot=snapshot(5, 2),
+        timing=Timing(),
+        limits=Limits(),
+        random=random.Random(1),
+        now=0.0,
+    )
+    covered = Batch(4, 1, C, 2, b"")
+    with pytest.raises(Nonsense, match="entry 6 has term 1, after one of term 2"):
+        raft.step(2, AppendEntries(3, 2, 3, 1, (covered, Batch(6, 1, C, 1, b"")), 0), 0.0)
+    raft.step(2, AppendEntries(3, 2, 3, 1, (covered, Batch(6, 2, C, 1, b"")), 0), 0.0)
+    assert (raft.state.log.last_index, raft.state.log.last_term) == (6, 2)
+
+
 OF_A_FOLLOWER: list[tuple[Message, str]] = [
     (AppendEntries(1, 2, 1, 1, (), 0), "it leads term 1, and so does this server"),
     (InstallSnapshot(1, 2, snapshot(1, 1), 0, b""), "it leads term 1"),
@@ -182,6 +208,19 @@ def test_a_leader_skips_what_no_correct_peer_sends(message: Message, reason: str
         raft.step(2, message, raft.state.now)
     assert reason in str(skipped.value)
     assert describe(raft.state) == before
+
+
+def test_time_may_be_ten_years_ahead_and_no_more() -> None:
+    ten_years_us = 315_360_000_000_000
+    raft = a_follower()
+    for ahead_us in (ten_years_us, ten_years_us + 1):
+        ahead = msgspec.structs.replace(snapshot(), time_us=raft.state.log.last_time_us + ahead_us)
+        message = InstallSnapshot(3, 2, ahead, 0, b"")
+        if ahead_us == ten_years_us:
+            raft.step(2, message, raft.state.now)
+        else:
+            with pytest.raises(Nonsense):
+                raft.step(2, message, raft.state.now)
 
 
 def test_a_leader_is_not_told_of_more_of_a_snapshot_than_there_is() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from launcher.simulation.stage.cores import CHUNK_BYTES, Network, batches
+from node.raft.log import Log
 from node.raft.membership import stable
 from node.raft.messages import (
+    COMMANDS,
     AppendEntries,
     AppendEntriesReply,
+    Batch,
     InstallSnapshot,
     InstallSnapshotReply,
     Message,
@@ -14,6 +21,7 @@ from node.raft.messages import (
     Snapshot,
 )
 from node.raft.settings import Limits
+from node.raft.snapshot import begin_sending
 from node.raft.state import Role
 from tests.node.raft.by_hand import persist
 
@@ -70,6 +78,50 @@ def test_a_bounded_rest_is_kept_for_those_who_are_a_little_behind() -> None:
     other.run(0.5)
     assert "snapshot.sending" not in other.servers[1].events
     assert other[3].state.commit_index == other[1].state.commit_index
+
+
+def test_a_log_knows_the_term_of_the_entry_that_its_snapshot_ends_with() -> None:
+    """It agrees with any leader's log in front of that one, since all of it is committed."""
+    log = Log([], Snapshot(5, 2, 70, ALL, 100, 5))
+    assert log.matches(5, 2)
+    assert not log.matches(5, 1)
+    assert not log.matches(5, 3)
+    assert log.matches(4, 1)
+    assert not log.matches(6, 2)
+    assert (log.term_at(5), log.time_at(5), log.last_time_us) == (2, 70, 70)
+
+
+def replaced() -> Log:
+    log = Log(batches([1] * 5, b"x" * 30))
+    log.restart(Snapshot(7, 1, 0, ALL, 100, 7))
+    return log
+
+
+def compacted() -> Log:
+    log = Log(batches([1] * 7, b"x" * 30))
+    log.compact(7)
+    return log
+
+
+def truncated() -> Log:
+    log = Log(batches([1] * 12, b"x" * 30))
+    log.splice([Batch(8, 2, COMMANDS, 1, b"x" * 30)])
+    log.compact(7)
+    log.splice([Batch(8, 3, COMMANDS, 1, b"x" * 10)])
+    return log
+
+
+@pytest.mark.parametrize("begun", [replaced, compacted, truncated])
+def test_a_log_counts_the_bytes_that_it_holds_whatever_it_has_lost(
+    begun: Callable[[], Log],
+) -> None:
+    log = begun()
+    while log.last_index < 10:
+        log.append(Batch(log.last_index + 1, 3, COMMANDS, 1, b"x" * 10))
+    assert [log.bytes_after(index) for index in (7, 8, 9, 10)] == [30, 20, 10, 0]
+    assert [one.first_index for one in log.batches_from(8, 20)] == [8, 9]
+    assert [one.first_index for one in log.batches_from(9, 20)] == [9, 10]
+    assert [log.compaction_point(10, room) for room in (0, 10, 19, 20, 30)] == [10, 9, 9, 8, 7]
 
 
 def test_a_server_starts_from_its_snapshot_and_the_log_behind_it() -> None:
@@ -294,6 +346,23 @@ def test_while_one_is_sent_what_follows_it_is_kept_as_long_as_the_peer_answers()
     assert net[1].state.log.base_index == 16, "and then it goes"
 
 
+def test_nothing_is_kept_for_a_peer_that_is_sent_a_snapshot_and_has_fallen_silent() -> None:
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    net.until(lambda: net[1].state.progress[3].snapshot_offset > 0)
+    net.mail.clear()
+    net.isolate(3)
+    for _ in range(5):
+        net.propose()
+        net.settle(only=(1, 2))
+    net.run(net.timing.election_timeout_max_s, only=(1, 2))
+    net.take_snapshot(1)
+    assert net[1].state.progress[3].snapshot is not None
+    assert net[1].state.log.base_index == 16
+
+
 def test_a_log_beyond_its_bound_is_cut_though_a_peer_will_need_another_snapshot() -> None:
     net = lagging(Limits(max_trailing_bytes=0, max_log_bytes=100))
     net.heal()
@@ -324,6 +393,35 @@ def test_a_late_reply_about_an_earlier_snapshot_says_nothing_of_this_one() -> No
     net[1].step(3, InstallSnapshotReply(1, 11, 300, True, state.round), net.now)
     assert state.progress[3].snapshot == state.snapshot
     assert state.progress[3].match_index == held < 11
+
+
+def test_a_reply_of_a_server_that_was_removed_meanwhile_says_nothing() -> None:
+    """Nor when it has been added again since: its disk may be another one."""
+    net = lagging()
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    state = net[1].state
+    net.until(lambda: state.progress[3].snapshot is not None)
+    snapshot = state.progress[3].snapshot
+    assert snapshot is not None
+    late = InstallSnapshotReply(1, snapshot.last_included_index, snapshot.size, True, state.round)
+    net.mail.clear()
+    net.isolate(3)
+    net[1].change_membership((1, 2), net.now)
+    net.collect(1)
+    net.settle(only=(1, 2))
+    assert 3 not in state.progress
+    net[1].step(3, late, net.now)
+
+    net[1].change_membership((1, 2, 3), net.now)
+    net.collect(1)
+    progress = state.progress[3]
+    begin_sending(state, 3, progress)
+    assert progress.snapshot == snapshot
+    net[1].step(3, late, net.now)
+    assert (progress.match_index, progress.round_acked) == (0, 0)
+    assert progress.snapshot == snapshot
 
 
 def test_a_write_from_before_a_snapshot_proves_nothing_after_it() -> None:

@@ -63,6 +63,17 @@ def test_the_target_asks_for_no_pre_votes_and_says_that_its_leader_wants_it() ->
     assert asked == [RequestVote(2, 2, 2, 1, leadership_transfer=True)] * 2
 
 
+def test_the_target_follows_nobody_while_it_campaigns() -> None:
+    """Or it would send clients to the leader of the term before."""
+    net = led()
+    assert net[2].state.leader_id == 1
+    transfer(net, 2)
+    net.settle(only=())
+    net.deliver()
+    state = net[2].state
+    assert (state.role, state.current_term, state.leader_id) == (Role.CANDIDATE, 2, None)
+
+
 def test_a_voter_that_hears_the_leader_votes_only_for_whom_that_leader_wants() -> None:
     """Thesis §4.2.3: a RequestVote with the flag passes the rule that protects a heard leader."""
     net = led()

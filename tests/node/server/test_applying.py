@@ -210,6 +210,9 @@ def test_what_a_snapshot_stands_for_is_not_applied_after_it(tmp_path: Path) -> N
     applying.take([Batch(index + 1, 1, BatchKind.NOOP, 1, b"")])
     applying.hold(snapshot)
     applying.take([Batch(index + 6, 1, BatchKind.NOOP, 1, b"")])
+    applying.go_on(Stretch(10_000, 1 << 20))
+    assert applying.index == index, "nothing is applied before the state is that of the snapshot"
+    assert not applying.has_more
     applying.take_over(snapshot, Counter(), applying.sessions, stands)
     applying.go_on(Stretch(10_000, 1 << 20))
 
@@ -435,3 +438,34 @@ def test_a_client_that_submits_without_end_is_sent_away_and_others_are_let_in(
     assert server.state.log.last_index == before + 1, "one request, and then it waits for something"
     world.settle()
     assert [type(reply) for reply in modest.replies] == [Redirect, Answers]
+
+
+def test_only_what_waits_to_be_applied_counts_against_a_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.server.clients.MOST_UNAPPLIED", 10)
+    world, server = counting(tmp_path)
+    client = Connection()
+    for first in range(1, 31):
+        submit(server, client, first, b"0")
+        world.settle()
+    submit(server, client, 31, b"0")
+    submit(server, client, 32, b"0")
+    world.settle()
+    assert [reply.first_index for reply in client.replies if isinstance(reply, Answers)] == [
+        *range(2, 34)
+    ]
+
+
+@pytest.mark.parametrize(("unapplied", "let_in"), [(131_072, 1), (131_073, 0)])
+def test_a_client_that_waits_already_is_let_in_up_to_a_bound(
+    tmp_path: Path, unapplied: int, let_in: int
+) -> None:
+    _, server = counting(tmp_path, max_apply_commands=1)
+    client = Connection()
+    submit(server, client, 1, b"0")
+    server.pump(0.0)
+    submit(server, client, 2, b"0")
+    server._clients._arrange(unapplied)
+    assert len(server._clients._submits) == let_in
+    assert len(client.replies) == 1 - let_in

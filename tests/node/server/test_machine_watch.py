@@ -179,6 +179,30 @@ def test_a_slow_entry_and_a_slow_query_are_warnings_once_a_second(tmp_path: Path
     assert status.slowest_query_s == pytest.approx(0.7)
 
 
+def test_every_slow_query_is_counted_and_the_slowest_is_remembered(tmp_path: Path) -> None:
+    """Slow begins at `log.slow`, to the last."""
+    world = world_of(tmp_path, Clumsy, slow_s=0.5)
+    for query in (b"wait2", b"wait0.5", b"wait0.499", b"wait2", b"wait1"):
+        asked(world, query)
+    world.run(2.0)
+
+    told = world.events[1].named("machine.slow")
+    assert sum(int(str(one["count"])) for one in told) == 4
+    assert world.servers[1].status().slowest_query_s == pytest.approx(2.0)
+
+
+def test_every_slow_entry_is_counted_and_the_slowest_is_remembered(tmp_path: Path) -> None:
+    world = world_of(tmp_path, Clumsy, slow_s=0.5)
+    for number, command in enumerate((b"wait2", b"wait0.5", b"wait0.499", b"wait2", b"wait1"), 1):
+        submit(world.servers[1], Connection(), number, command)
+        world.settle()
+    world.run(2.0)
+
+    told = world.events[1].named("machine.slow")
+    assert sum(int(str(one["count"])) for one in told) == 4
+    assert world.servers[1].status().slowest_apply_s == pytest.approx(2.0)
+
+
 def test_the_slow_one_of_many_that_come_together_is_found(tmp_path: Path) -> None:
     world = world_of(tmp_path, Clumsy, slow_s=0.1)
     submit(world.servers[1], Connection(), 1, b"fine", b"wait0.3", b"fine")
@@ -191,6 +215,19 @@ def test_the_slow_one_of_many_that_come_together_is_found(tmp_path: Path) -> Non
         "applying the entries 2 to 4 took 0.300 s",
         "applying entry 6 took 0.400 s: wait0.4",
     ]
+
+
+def test_a_machine_whose_entries_are_timed_is_otherwise_the_same(tmp_path: Path) -> None:
+    world = world_of(tmp_path, Clumsy, slow_s=0.1)
+    submit(world.servers[1], Connection(), 1, b"wait0.3")
+    world.settle()
+    server = world.servers[1]
+    machine = server._applying.machine
+    timed = server._watch.timing(machine)
+    assert timed is not machine
+    assert timed.query == machine.query
+    assert timed.snapshot == machine.snapshot
+    assert timed.restore == machine.restore
 
 
 def test_nobody_is_warned_of_a_machine_that_is_fast_enough(tmp_path: Path) -> None:

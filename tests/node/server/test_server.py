@@ -331,6 +331,15 @@ def test_nothing_is_answered_before_a_majority_of_disks_has_it(tmp_path: Path) -
     assert len(client.replies) == 1
 
 
+def test_a_status_tells_a_follower_from_a_server_that_has_no_vote(tmp_path: Path) -> None:
+    world = World(tmp_path, voters=[1, 2])
+    leader = world.elect()
+    roles = {node: (s.status().role, s.status().voter) for node, s in world.servers.items()}
+    assert roles.pop(leader) == ("leader", True)
+    assert roles.pop(3) == ("learner", False)
+    assert list(roles.values()) == [("follower", True)]
+
+
 def test_a_follower_names_the_leader(tmp_path: Path) -> None:
     world = World(tmp_path)
     leader = world.elect()
@@ -439,7 +448,17 @@ def test_nodes_log_equal_digests_at_equal_indexes(tmp_path: Path) -> None:
     logged = [world.events[n].named("applied.digest") for n in (1, 2, 3)]
     assert logged[0]
     assert logged[0] == logged[1] == logged[2]
+    assert len(str(logged[0][0]["digest"])) == 16, "in hexadecimal digits"
     assert len({world.servers[n].status().digest for n in (1, 2, 3)}) == 1
+
+
+def test_a_status_tells_of_the_last_sixteen_digests(tmp_path: Path) -> None:
+    world = World(tmp_path, 1, digest_every=1)
+    world.elect()
+    for sequence in range(1, 21):
+        submit(world.servers[1], Connection(), sequence, b"x")
+        world.settle()
+    assert [index for index, _ in world.servers[1].status().digests] == list(range(6, 22))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import DiskFailed
+from node.storage import wal
 from node.storage.store import Store
 from tests.node.server.test_server import Connection, World, submit
 
@@ -33,6 +34,16 @@ def test_the_next_segment_is_there_when_half_of_one_is_written(tmp_path: Path) -
     grown(world, 40, first=46)
     assert not (tmp_path / "node-1" / SPARE).exists(), "it is in use"
     assert (tmp_path / "node-1" / "0000000002.wal").exists()
+
+
+def test_it_is_made_in_pieces_so_that_others_get_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal, "_ZEROS", bytes(5000))
+    world = World(tmp_path, 1)
+    world.elect()
+    grown(world, 45)
+    assert (tmp_path / "node-1" / SPARE).read_bytes() == bytes(1 << 16)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:

@@ -11,8 +11,7 @@ import pytest
 from node import wire
 from node.machines.journal import Journal
 from node.raft.membership import stable
-from node.raft.messages import InstallSnapshot
-from node.storage.snapshots import snapshot_index, snapshot_name
+from node.storage.snapshots import snapshot_index
 from node.wire import Answers, Read, ReadResult
 from tests.node.server.test_server import Connection, World, submit
 
@@ -77,6 +76,16 @@ def test_one_is_taken_when_somebody_asks_and_not_when_nothing_is_new(tmp_path: P
         world.settle()
     assert [f["index"] for f in world.events[1].named("snapshot.taken")] == [6]
     assert server.status().snapshot_index == 6
+    submit(server, Connection(), 1, b"later", session=b"other")
+    world.settle()
+    assert server.status().snapshot_index == 6, "what was asked for was there already"
+
+
+def test_one_that_is_asked_for_before_anything_is_applied_is_not_taken(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    world.servers[1].take_snapshot()
+    world.settle()
+    assert world.events[1].named("snapshot.begun") == []
 
 
 def test_one_that_is_asked_for_while_another_is_taken_is_not_forgotten(tmp_path: Path) -> None:
@@ -209,35 +218,3 @@ def test_who_joins_takes_none_before_it_has_applied_who_votes(tmp_path: Path) ->
     snapshot = world.servers[3].state.snapshot
     assert snapshot is not None
     assert snapshot.membership == stable((1, 2, 3))
-
-
-@pytest.mark.parametrize(
-    "useless",
-    [pytest.param((0, 300), id="doubled"), pytest.param((600, 900), id="one before it is missing")],
-)
-def test_a_chunk_is_taken_only_where_the_one_before_it_ended(
-    tmp_path: Path, useless: tuple[int, int]
-) -> None:
-    world = World(tmp_path, snapshot_entries=10, max_trailing_bytes=0)
-    leader, _ = grown(world)
-    other = next(n for n in world.servers if n != leader)
-    snapshot = world.servers[leader].state.snapshot
-    assert snapshot is not None
-    name = snapshot_name(snapshot.last_included_index)
-    content = (tmp_path / f"node-{leader}" / name).read_bytes()
-    world.crash(other)
-    shutil.rmtree(tmp_path / f"node-{other}")
-    server = world.start(other)
-    world.mail.clear()
-    term = world.servers[leader].state.current_term
-    for offset, end in ((0, 300), useless, (300, len(content))):
-        chunk = InstallSnapshot(term, leader, snapshot, offset, content[offset:end])
-        server.receive(leader, wire.encode(1, chunk), world.now)
-        while world.turn(other):
-            pass
-    while world.queues[other].work:
-        world.queues[other].do_one()
-        world.turn(other)
-    assert not world.events[other].named("snapshot.rejected")
-    assert server.state.log.base_index == snapshot.last_included_index
-    assert server.applied[0] == snapshot.last_included_index

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import pytest
+
+from node.ports import UNARMED
 from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.raft.ready import Ready
@@ -42,7 +45,7 @@ class Recorder:
 
 def carried_out(write: Write) -> list[Any]:
     recorder = Recorder()
-    write.carry_out(cast(Store, recorder))
+    write.carry_out(cast(Store, recorder), UNARMED)
     return recorder.done
 
 
@@ -69,6 +72,26 @@ def test_there_may_be_nothing_but_something_to_say() -> None:
     assert Write().is_empty
     assert not Write(messages=[(1, cast(Any, "a message"))]).is_empty
     assert carried_out(Write(messages=[(1, cast(Any, "a message"))])) == [("append", None, [])]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(Write([ready(HardState(1, 1))]), id="a ready"),
+        pytest.param(Write(messages=[(1, cast(Any, "a message"))]), id="a message"),
+        pytest.param(Write(publish=SNAPSHOT), id="a snapshot"),
+    ],
+)
+def test_each_thing_alone_is_something_to_do(write: Write) -> None:
+    assert not write.is_empty
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_a_later_batch_may_replace_all_that_was_to_be_written(count: int) -> None:
+    write = Write([ready(None, batch(n), batch(n + 10)) for n in range(2, count + 1)])
+    write.readies.append(ready(None, batch(1)))
+    write.keep_bounded()
+    assert carried_out(write) == [("append", None, [1])]
 
 
 def test_what_a_later_batch_replaces_is_not_written() -> None:

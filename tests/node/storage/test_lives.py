@@ -6,6 +6,7 @@ import contextlib
 import struct
 import zlib
 
+import msgspec
 import pytest
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
@@ -43,6 +44,10 @@ def known_of(store: Store, life: Life) -> LastKnown:
 # -- the rules -----------------------------------------------------------------------------------
 
 KNOWN = LastKnown(lived=True, life=Life(4, 44), sequence=100, last_index=70, term=3)
+
+
+def test_of_a_node_that_has_not_begun_nothing_is_known() -> None:
+    assert msgspec.structs.astuple(UNKNOWN) == (False, Life(number=0, token=0), 0, 0, 0)
 
 
 @pytest.mark.parametrize(

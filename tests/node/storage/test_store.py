@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 
 import pytest
 
@@ -126,6 +127,17 @@ def test_segments_before_the_older_snapshot_go() -> None:
     assert count < before
 
 
+def test_a_segment_that_ends_where_the_older_snapshot_does_goes_with_it() -> None:
+    disk = grown((), 100)
+    store, _ = open_store(disk)
+    first, second = store._log.segments[:2]
+    for index in (first.last_index, 100):
+        store.publish(write_snapshot(disk, index))
+    assert first.file not in disk.files()
+    assert second.file in disk.files()
+    assert examine(disk, IDENTITY).last_index == 100
+
+
 def test_a_damaged_newest_snapshot_is_passed_over() -> None:
     disk = grown()
     disk.flip(snapshot_name(20), 1000)
@@ -154,8 +166,9 @@ def test_it_is_refused_when_acknowledged_entries_would_be_lost(files: tuple[int,
     for index in files:
         disk.flip(snapshot_name(index), 1000)
     before = disk.files()
-    with pytest.raises(DamagedLog, match=r"snapshot: damaged"):
+    with pytest.raises(DamagedLog, match="; nothing was changed on disk") as refusal:
         open_store(disk)
+    assert (refusal.value.file, refusal.value.offset) == (snapshot_name(30), 0)
     assert disk.files() == before, "nothing was changed"
 
 
@@ -163,8 +176,13 @@ def test_a_missing_snapshot_and_a_missing_log_are_refused() -> None:
     disk = grown((10, 20, 30), 100)
     for index in (20, 30):
         disk.lose(snapshot_name(index))
-    with pytest.raises(DamagedLog, match="no snapshot stands for those before it"):
+    with pytest.raises(DamagedLog, match="no snapshot stands for those before it") as refusal:
         open_store(disk)
+    found = re.search(r"the log begins with entry (\d+),", str(refusal.value))
+    assert found is not None
+    before = int(found[1]) - 1
+    assert 0 < before <= 20
+    assert (refusal.value.file, refusal.value.offset) == (snapshot_name(before), 0)
     disk = grown()
     for name in list(disk.files()):
         if not name.endswith(".snapshot"):

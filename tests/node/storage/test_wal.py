@@ -13,7 +13,7 @@ from launcher.simulation.disk import PowerCut, SimulatedDisk
 from node.errors import DiskFailed, WrongDirectory
 from node.raft.messages import Batch, HardState
 from node.storage import wal
-from node.storage.segment import FORMAT, Identity
+from node.storage.segment import FORMAT, Identity, header_size, record_size
 from node.storage.wal import Recovered, WriteAheadLog
 from tests.node.storage.model import IDENTITY, batch
 
@@ -201,14 +201,43 @@ def test_every_length_up_to_the_very_end_of_a_segment() -> None:
         assert reopen(disk).batches == [batch(1, size=size), batch(2)]
 
 
-def test_replaced_entries_leave_the_index_of_their_segments() -> None:
+@pytest.mark.parametrize(("one_more", "expected"), [(0, [(1, 1, 1)]), (1, [(1, 0, 0), (2, 1, 1)])])
+def test_a_record_that_fits_to_the_last_byte_begins_no_segment(
+    one_more: int, expected: list[tuple[int, int, int]]
+) -> None:
     disk = SimulatedDisk()
     log, _ = open_log(disk)
-    fill(log, 1, 9)
+    room = SEGMENT_BYTES - header_size(IDENTITY) - record_size([batch(1, size=0)])
+    log.append(None, [batch(1, size=room + one_more)])
 
-    log.append(None, [batch(3, term=2)])
+    assert spans(log) == expected
+    assert len(disk.files()["0000000001.wal"]) == SEGMENT_BYTES, "no file grows"
+    fill(log, 2, 2)
+    assert reopen(disk).batches == [batch(1, size=room + one_more), batch(2, size=400)]
 
-    expected = [(1, 1, 2), (2, 0, 0), (3, 3, 3)]
+
+@pytest.mark.parametrize(
+    ("last", "replaced", "expected"),
+    [
+        (9, 3, [(1, 1, 2), (2, 0, 0), (3, 3, 3)]),
+        (9, 4, [(1, 1, 3), (2, 0, 0), (3, 4, 4)]),
+        (9, 5, [(1, 1, 4), (2, 0, 0), (3, 5, 5)]),
+        (9, 8, [(1, 1, 4), (2, 5, 7), (3, 8, 8)]),
+        (9, 9, [(1, 1, 4), (2, 5, 8), (3, 9, 9)]),
+        (8, 8, [(1, 1, 4), (2, 5, 7), (3, 8, 8)]),
+        (8, 1, [(1, 0, 0), (2, 0, 0), (3, 1, 1)]),
+    ],
+)
+def test_replaced_entries_leave_the_index_of_their_segments(
+    last: int, replaced: int, expected: list[tuple[int, int, int]]
+) -> None:
+    """Segments hold the entries 1 to 4, 5 to 8, and 9."""
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    fill(log, 1, last)
+
+    log.append(None, [batch(replaced, term=2)])
+
     assert spans(log) == expected
     assert spans(open_log(disk)[0]) == expected
 
@@ -300,6 +329,18 @@ def test_a_spare_is_due_once_in_each_segment_when_half_of_it_is_written() -> Non
                 make_spare(log)
             disk.restart()
     assert due == [False, True, False, False, False, True, False, False]
+
+
+def test_a_spare_is_due_as_soon_as_more_than_half_of_a_segment_is_written() -> None:
+    disk = SimulatedDisk()
+    log, _ = open_log(disk)
+    index = 1
+    while not log.spare_is_due():
+        before = len(disk.files()["0000000001.wal"].rstrip(b"\0"))
+        fill(log, index, index, size=20)
+        index += 1
+    after = len(disk.files()["0000000001.wal"].rstrip(b"\0"))
+    assert before <= SEGMENT_BYTES // 2 < after
 
 
 def test_no_other_is_due_while_one_is_on_its_way() -> None:

@@ -6,6 +6,7 @@ file and offset and changes nothing. There is no other exception and no silently
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -283,7 +284,7 @@ def test_a_bad_record_in_front_of_a_good_one_is_damage() -> None:
     start = record_starts(disk, FIRST)[2]
     flip(disk, FIRST, start + 30)
 
-    with pytest.raises(DamagedLog, match="a later one is, at byte") as refusal:
+    with pytest.raises(DamagedLog, match="record 4 is not intact, and a later one") as refusal:
         open_log(disk)
 
     assert (refusal.value.file, refusal.value.offset) == (FIRST, start)
@@ -373,6 +374,56 @@ def test_a_segment_without_a_header_is_damage(content: bytes) -> None:
         open_log(disk)
 
     assert refusal.value.file == SECOND
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(15, "is cut off in its header"), (16, "header is not intact")]
+)
+def test_a_segment_of_its_preamble_alone_has_no_header(size: int, said: str) -> None:
+    disk, _ = small_log(6)
+    disk.put(FIRST, disk.files()[FIRST][:size])
+    with pytest.raises(DamagedLog, match=said) as refusal:
+        open_log(disk)
+    assert refusal.value.offset == size
+
+
+def test_a_header_with_the_right_checksum_and_half_of_its_fields_is_damage() -> None:
+    """No version has written one. Whatever has, there is a message with file and offset."""
+    disk, _ = small_log(6)
+    content = disk.files()[FIRST]
+    front, body_at = content[16:36], 16 + 24
+    body = content[body_at : body_at + int.from_bytes(front[16:20], "little")]
+    for size in range(len(body)):
+        short = front[:16] + size.to_bytes(4, "little")
+        checksum = zlib.crc32(body[:size], zlib.crc32(short)).to_bytes(4, "little")
+        header = content[:16] + short + checksum + body[:size]
+        disk.put(FIRST, header + bytes(len(content) - len(header)))
+        with pytest.raises(DamagedLog, match="the segment's header is not intact") as refusal:
+            open_log(disk)
+        assert (refusal.value.file, refusal.value.offset) == (FIRST, 16)
+
+
+def test_a_record_with_the_right_checksum_and_half_of_its_batches_is_damage() -> None:
+    disk, whole = small_log(6)
+    content = disk.files()[FIRST]
+    start = record_starts(disk, FIRST)[-1]
+    for wrong in ([batch(6)], [batch(7), batch(8)], [batch(3, 0)]):
+        record = encode_record(IDENTITY.salt(), 1, 8, State(whole.hard_state), wrong)
+        state = encode_record(IDENTITY.salt(), 1, 8, State(whole.hard_state), [])
+        body = record[24:-24]
+        follows = [batch(6)] == wrong
+        for size in range(len(state) - 48 + 1, len(body) + (not follows)):
+            disk.put(FIRST, content[:start] + framed(record[:16], body[:size]) + bytes(500))
+            with pytest.raises(DamagedLog) as refusal:
+                open_log(disk)
+            assert (refusal.value.file, refusal.value.offset) == (FIRST, start)
+
+
+def framed(front: bytes, body: bytes) -> bytes:
+    """What a frame with this beginning and this body is. front: magic, segment and sequence"""
+    front += len(body).to_bytes(4, "little")
+    checksum = zlib.crc32(body, zlib.crc32(front, IDENTITY.salt()))
+    return front + checksum.to_bytes(4, "little") + body
 
 
 def test_a_segment_under_another_name_is_damage() -> None:
