@@ -183,6 +183,7 @@ def test_heal_ends_everything_and_says_what(tmp_path: Path) -> None:
         cluster.link("all", "delay 50ms")
         cluster.clock("2,3", "rate 2")
         cluster.disk(1, fault="slow 10ms")
+        cluster.arm(1, point="before-sync", action="pause")
         cluster.drop("1>2", "RequestVote")
         cluster.pause(3)
         cluster.kill(2)
@@ -191,6 +192,7 @@ def test_heal_ends_everything_and_says_what(tmp_path: Path) -> None:
             "links n1>n2, n1>n3, n2>n1, n2>n3, n3>n1, n3>n2",
             "clock of n2, n3",
             "disk of n1",
+            "point before-sync of n1",
             "drop n1>n2 RequestVote",
             "resumed n3",
         ]
@@ -203,5 +205,5 @@ def test_heal_ends_everything_and_says_what(tmp_path: Path) -> None:
         *_, resumed, healed = faults(cluster)
         assert resumed["targets"] == [3]
         assert healed["event"] == "fault.healed"
-        assert len(healed["ids"]) == 4
+        assert len(healed["ids"]) == 5
         assert cluster.heal() == []
