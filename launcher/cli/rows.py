@@ -54,9 +54,10 @@ def row(
 
     def make(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
-        def run(context: Context, *args: Any, **options: Any) -> None:
-            function(context, *args, **options)
+        def run(context: Context, *args: Any, **options: Any) -> Any:
+            status = function(context, *args, **options)
             context.print_unconfirmed()
+            return status
 
         return click.command(name, cls, help=text)(which_cluster(click.pass_obj(run)))
 
