@@ -17,7 +17,7 @@ import msgspec
 from launcher.folders.records import ClusterRecord
 from launcher.simulation.faults.schedule import (
     ADD,
-    ALL_FAULTS,
+    FAULTS,
     FLIP_BIT,
     REBUILD,
     RECONFIGURE,
@@ -71,7 +71,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: int = 5
     time_s: float = 60.0
-    faults: tuple[str, ...] = ALL_FAULTS
+    faults: tuple[str, ...] = tuple(FAULTS)
     rate: float = 100.0
     clients: int = 8
     only: tuple[int, ...] | None = None

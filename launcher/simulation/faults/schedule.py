@@ -171,13 +171,8 @@ FAULTS: dict[str, FaultKind] = {
 }
 """Every kind, by name."""
 
-BY_NAME_ONLY = (RATE, HOLD)
-"""The kinds that `all` does not include: they are new, and `all` with them changes every seed."""
-
-ALL_FAULTS = tuple(kind for kind in FAULTS if kind not in BY_NAME_ONLY)
-
 GROUPS: dict[str, tuple[str, ...]] = {
-    "all": ALL_FAULTS,
+    "all": tuple(FAULTS),
     "none": (),
     "link": ("cut", "flaky", "reorder", "slow-link", HOLD, RATE),
     "disk": ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync"),

@@ -124,7 +124,7 @@ def test_each_kind_that_is_apart_has_a_number_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("all", tuple(kind for kind in FAULTS if kind not in ("rate", "hold"))),
+        ("all", tuple(FAULTS)),
         ("link", ("cut", "flaky", "reorder", "slow-link", "rate", "hold")),
         ("membership,kill", ("kill", "reconfigure")),
         ("disk", ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync")),
