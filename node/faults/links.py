@@ -68,7 +68,10 @@ that is idle but for heartbeats a message may not be overtaken by anything in th
 
 
 class FaultFilter:
-    """What each directed link does at present. Raises ValueError on an impossible fault."""
+    """What each directed link does at present. Raises ValueError on an impossible fault.
+
+    has_rates: some link has a `rate`, so that verdicts depend on the time
+    """
 
     def __init__(self, faults: Iterable[LinkFault] = (), *, rng: random.Random) -> None:
         self._rng = rng
@@ -88,6 +91,7 @@ class FaultFilter:
             for link, until in self._busy_until.items()
             if link in self._links and self._links[link].rate
         }
+        self.has_rates = any(fault.rate for fault in self._links.values())
         self.cut_off(self._alone)
 
     def cut_off(self, node: NodeId | None) -> None:

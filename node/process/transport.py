@@ -116,6 +116,7 @@ class Link(FrameStream):
     """The stream to one process of one peer.
 
     said_goodbye: the other end has closed it, and lives
+    held: the frames that a fault holds
     """
 
     def __init__(self, peer: NodeId, owner: PipeLinks) -> None:
@@ -125,7 +126,7 @@ class Link(FrameStream):
         self._owner = owner
         self._late_bytes = 0
         self._late: set[asyncio.TimerHandle] = set()
-        self._held: list[bytes] = []
+        self.held: list[bytes] = []
         self._held_bytes = 0
 
     def send_later(self, body: bytes, delay_s: float) -> None:
@@ -144,22 +145,17 @@ class Link(FrameStream):
         timer = asyncio.get_running_loop().call_later(delay_s, send)
         self._late.add(timer)
 
-    @property
-    def holding(self) -> bool:
-        """Whether any frame is held."""
-        return bool(self._held)
-
     def hold(self, body: bytes) -> None:
         """Keeps a frame until `take_held`. Those that are kept are bounded, too."""
         if self._held_bytes > MAX_BUFFERED_BYTES:
             self.dropped += 1
             return
         self._held_bytes += len(body)
-        self._held.append(body)
+        self.held.append(body)
 
     def take_held(self) -> list[bytes]:
         """The frames that were held, in the order in which they were to be sent."""
-        held, self._held, self._held_bytes = self._held, [], 0
+        held, self.held, self._held_bytes = self.held, [], 0
         return held
 
     def close(self) -> None:
@@ -239,14 +235,11 @@ class PipeLinks:
             return
         if self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body):
             return
-        if link.holding:
+        if link.held:
             self._let_go(link)
-        self._send(link, body)
-
-    def _send(self, link: Link, body: bytes) -> None:
-        """As the filter says; by the true time, whatever moves the node's clock."""
-        now = time.monotonic()
-        verdict = self._faults.verdict(self._node_id, link.peer, len(body), now)
+        # The true time, whatever moves the node's clock.
+        now = time.monotonic() if self._faults.has_rates else 0.0
+        verdict = self._faults.verdict(self._node_id, peer, len(body), now)
         if verdict is PASS:
             link.send(body)
         elif verdict is HELD:
@@ -265,7 +258,7 @@ class PipeLinks:
     def flush(self) -> None:
         """Lets everything go that was sent since the last flush, or was held until now."""
         for link in self._links.values():
-            if link.holding:
+            if link.held:
                 self._let_go(link)
             link.flush()
 
@@ -273,7 +266,7 @@ class PipeLinks:
         """Sends what was held, unless the link still holds."""
         if not self._faults.holds(self._node_id, link.peer):
             for body in link.take_held():
-                self._send(link, body)
+                self.send(link.peer, body)
 
     def arrived(self, link: Link, body: bytes) -> None:
         """A frame has come in over `link`."""

@@ -244,7 +244,7 @@ def test_frames_that_are_held_are_bounded_and_go_with_their_link() -> None:
         assert MAX_BUFFERED_BYTES < link._held_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
         assert link.dropped > 0
         link.close()
-        assert not link.holding
+        assert not link.held
         far.close()
 
     run(scenario)
