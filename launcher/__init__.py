@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from launcher.client.unanswered import NoAnswer
     from launcher.cluster import Cluster
     from launcher.config import ClusterConfig
+    from launcher.control.points import PointRow
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
     from launcher.control.steering import SettingChange, Unconfirmed
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
@@ -64,6 +65,7 @@ _HOMES = {
     "NotCommitted": "launcher.client.here",
     "NotRunning": "launcher.errors",
     "Outlook": "launcher.folders.recovery",
+    "PointRow": "launcher.control.points",
     "ReadAnswer": "launcher.client.answers",
     "SessionLost": "launcher.client.session",
     "SettingChange": "launcher.control.steering",
@@ -97,6 +99,7 @@ __all__ = [
     "NotCommitted",
     "NotRunning",
     "Outlook",
+    "PointRow",
     "ReadAnswer",
     "SessionLost",
     "SettingChange",

@@ -10,6 +10,8 @@ import abc
 from launcher.control import requests
 from launcher.control.clocks import ClockChange, parse_change
 from launcher.control.disks import parse_fault
+from launcher.control.links import LinkChange, ended_by
+from launcher.control.links import parse_change as parse_link_change
 from launcher.control.points import PointRow, check_point, parse_actions
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen
@@ -83,13 +85,17 @@ class Breaking(abc.ABC):
     # -- links -----------------------------------------------------------------------------------
 
     def partition(self, spec: str) -> InjectedList[list[NodeId]]:
-        """Cuts every link between the groups of `spec` (`1,2|3,4,5`).
+        """Cuts every link between the groups of `spec` (`1,2|3,4,5`), in place of an earlier
+        partition.
 
-        Returns the groups; as a context manager it ends the faults of links at its end. Raises
+        spec: or a shape: `halves`, `minority`, `leader` (it against the rest), `bridge` (one node
+            is in both groups), `majorities-ring` (there are no groups)
+
+        Returns the groups; as a context manager it ends the partition at its end. Raises
         UsageError.
         """
         reply = self._call(requests.Partition(spec))
-        undo = requests.Heal(only_links=True)
+        undo = requests.Heal(only_partition=True)
         return InjectedList(reply.groups, [], reply.unconfirmed, lambda: self._call(undo))
 
     # -- disks -----------------------------------------------------------------------------------
@@ -139,6 +145,28 @@ class Breaking(abc.ABC):
             reply.chosen,
             reply.unconfirmed,
             lambda: self._call(requests.SetClocks(ids, undo)),
+        )
+
+    def link(self, links: str, *words: str) -> Injected:
+        """Changes what links between nodes do to their messages.
+
+        links: `1>2` (one direction), `1-2` (both), `leader>followers`, or `all`
+        words: `delay 50ms 10ms`, `loss 5%`, `duplicate 1%`, `reorder 2%`, `rate 1mbit`, `cut`,
+            `hold`, `profile wifi`, several of them in one text or in several; or `ok`, which ends
+            all of it and lets go what was held
+
+        It changes only what it names, and the handle ends only that. A partition is another layer:
+        `ok` does not end it. Raises UsageError; then nothing has changed.
+        """
+        change = parse_link_change(words)
+        reply = self._call(requests.ChangeLinks(links, change))
+        undo = LinkChange(ends=sorted(ended_by(change)))
+        pairs = [(one.source, one.target) for one in reply.links]
+        return Injected(
+            reply.chosen,
+            reply.unconfirmed,
+            None if change.ok else lambda: self._call(requests.ChangeLinks("", undo, pairs)),
+            reply.links,
         )
 
     def arm(self, *targets: str | int, point: str, action: str) -> Injected:

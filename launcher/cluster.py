@@ -90,6 +90,9 @@ class Cluster(Breaking, Steering):
         """What a dead supervisor had left behind and the last `up` cleaned up, a phrase each."""
         self.remarks: list[str] = []
         """Problems of nodes of the cluster that the last `up` started, a line each."""
+        self.unconfirmed: list[NodeId] = []
+        """The nodes that run and have not confirmed what was last asked, such as paused ones: they
+        obey as soon as they read it."""
         self._fresh = fresh
         self._count_given = nodes is not None
         self._entered: list[bool] = []
@@ -432,9 +435,11 @@ class Cluster(Breaking, Steering):
         return chosen
 
     def _call(self, request: Request, timeout_s: float | None = None) -> Reply:
-        if timeout_s is None:
-            return asking.ask(self.config, request, CALL_TIMEOUT_S, at_pace=True)
-        return asking.ask(self.config, request, timeout_s)
+        if timeout_s is not None:
+            return asking.ask(self.config, request, timeout_s)
+        reply = asking.ask(self.config, request, CALL_TIMEOUT_S, at_pace=True)
+        self.unconfirmed = reply.unconfirmed
+        return reply
 
     def _status(self) -> tuple[ClusterStatus, list[NodeId]]:
         """The status, and the nodes that the supervisor is about to restart."""

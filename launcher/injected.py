@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self, TypeVar
 
-from launcher.control.status import Chosen
+from launcher.control.status import Chosen, LinkStatus
 from launcher.errors import NotRunning
 from node.raft.messages import NodeId
 
@@ -19,6 +19,7 @@ class Injected:
     chosen: the nodes that have it, as they were when they were chosen
     unconfirmed: those of them that run and have not confirmed it, such as paused ones; they obey as
         soon as they read it
+    links: what the links that were meant do now; empty for a fault of another kind
     """
 
     def __init__(
@@ -26,9 +27,11 @@ class Injected:
         chosen: Sequence[Chosen],
         unconfirmed: Sequence[NodeId] = (),
         end: Callable[[], object] | None = None,
+        links: Sequence[LinkStatus] = (),
     ) -> None:
         """end: ends the fault; None: there is nothing to end"""
         self.chosen = list(chosen)
+        self.links = list(links)
         self.unconfirmed = list(unconfirmed)
         self._end = end
 

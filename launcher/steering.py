@@ -67,15 +67,20 @@ class Steering:
     # -- links -------------------------------------------------------------------------------------
 
     def set_links(self, faults: Iterable[LinkFault]) -> None:
-        """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones.
+        """Gives the links these faults (`node/faults/links.py`), in place of all earlier ones but
+        for a partition.
 
         Returns when every node that is up has them; `heal` ends them. Raises UsageError.
         """
         self._call(requests.SetLinks(list(faults)))
 
-    def heal(self) -> None:
-        """Ends faults of links and clocks, and throttles. `disk("all", fault="ok")` mends disks."""
-        self._call(requests.Heal())
+    def heal(self) -> list[str]:
+        """Ends every fault that was injected, of links, clocks and disks, and throttles; forgets
+        the messages that were still to be lost; and resumes paused nodes. It starts nothing.
+
+        Returns what has ended, a phrase each: `clock of n2`, `resumed n4`.
+        """
+        return self._call(requests.Heal()).ended
 
     # -- elections and messages ------------------------------------------------------------------
 

@@ -32,6 +32,17 @@ class Context:
     at_prompt: bool = False
     typed: bool = False
 
+    def print_unconfirmed(self) -> None:
+        """Names the nodes that have not confirmed the faults that the command has injected or
+        ended, and why."""
+        if self.attached is None or not self.attached.unconfirmed:
+            return
+        left, self.attached.unconfirmed = self.attached.unconfirmed, []
+        # Start-up time, as below.
+        from launcher.cli.output import print_unconfirmed
+
+        print_unconfirmed(left, self.attached.status())
+
     def load_config(self) -> ClusterConfig:
         """The configuration of the attached cluster, or else the one that -c and -p select.
 

@@ -99,6 +99,19 @@ def unanswered_json(kind: str, text_of: bytes, error: str) -> dict[str, object]:
     return {kind: text(text_of), "ok": False, "result": None, "error": error, **nothing}
 
 
+def print_unconfirmed(nodes: Sequence[int], status: ClusterStatus) -> None:
+    """Names the nodes that run and have not confirmed a fault, or its end, and why."""
+    for node in nodes:
+        if not status.has(node) or not status.node(node).running:
+            continue  # it has ended meanwhile, and what starts in its place obeys
+        paused = status.node(node).state == "paused"
+        why = "is paused" if paused else "does not respond"
+        when = "runs again" if paused else "responds"
+        click.echo(
+            f"n{node} has not confirmed: it {why}; the change takes effect when it {when}", err=True
+        )
+
+
 _IDLE = {
     "killed": "no node is running",
     "power failed at": "no node is running",

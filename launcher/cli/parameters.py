@@ -95,6 +95,24 @@ class ClockWords(Word):
         return items + [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
+class LinkWords(Word):
+    """The words of `link` after LINKS."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[Any]]:
+        """What may follow the last word, if it takes something, and the words themselves."""
+        from launcher.control.links import EXAMPLES, LINK_WORDS
+
+        before = [str(word).lower() for word in ctx.params.get(str(param.name)) or ()]
+        place = next((at for at, word in enumerate(reversed(before)) if word in LINK_WORDS), None)
+        wanted = EXAMPLES.get(before[-1 - place], ()) if place is not None else ()
+        offered = [word for words in wanted[place : (place or 0) + 1] for word in words]
+        if not offered or place:  # the first value has to be there
+            offered += [word for word in LINK_WORDS if word not in before]
+        return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
+
+
 class NodeNumber(click.types.IntParamType):
     """The id of a node, as a number."""
 
@@ -162,6 +180,16 @@ def _targets(ctx: click.Context) -> Iterable[str]:
     from launcher.control.targets import words_for
 
     return [*words_for(ctx.info_name or ""), *_ids(ctx)]
+
+
+def _links(ctx: click.Context) -> Iterable[str]:
+    return ["all", "leader>followers", "followers>leader", *(f"{one}-" for one in _ids(ctx))]
+
+
+def _partitions(ctx: click.Context) -> Iterable[str]:
+    from launcher.control.partitions import SHAPES
+
+    return SHAPES
 
 
 def _disk_faults(ctx: click.Context) -> Iterable[str]:
@@ -240,9 +268,9 @@ def _message_types(ctx: click.Context) -> Iterable[str]:
 
 
 def _simulated_faults(ctx: click.Context) -> Iterable[str]:
-    from launcher.simulation.faults.schedule import FAULTS
+    from launcher.simulation.faults.schedule import FAULTS, GROUPS
 
-    return ["all", "none", *FAULTS]
+    return [*GROUPS, *FAULTS]
 
 
 def _stories(ctx: click.Context) -> Iterable[str]:
@@ -272,6 +300,9 @@ DISK_FAULT = Word(_disk_faults)
 SHARE = Word(_shares)
 ARM_WORD = Word(_arm_words)
 CLOCK_WORDS = ClockWords(_targets)
+LINKS = Word(_links)
+LINK_WORDS = LinkWords(lambda ctx: ())
+PARTITION = Word(_partitions)
 CLUSTER_NAME = Word(_cluster_names)
 MACHINE = Word(_machines)
 SIGNAL = Word(_signals)

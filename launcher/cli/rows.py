@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +53,13 @@ def row(
     """
 
     def make(function: Callable[..., Any]) -> click.Command:
-        return click.command(name, cls, help=text)(which_cluster(click.pass_obj(function)))
+        @functools.wraps(function)
+        def run(context: Context, *args: Any, **options: Any) -> Any:
+            status = function(context, *args, **options)
+            context.print_unconfirmed()
+            return status
+
+        return click.command(name, cls, help=text)(which_cluster(click.pass_obj(run)))
 
     return make
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import click
 from tabulate import tabulate
 
+from launcher.cli.links_table import slowed
 from launcher.control.status import FROZEN, ClusterStatus, NodeStatus, PeerStatus
 from launcher.control.throttles import describe as throttled
 from node.printable import printable_line
@@ -73,7 +74,7 @@ def status_table(status: ClusterStatus, colour: bool) -> str:
     if any(map(_why, status.nodes)):
         titles.append("why")
         rows = [{**row, "why": _why(node)} for row, node in zip(rows, status.nodes, strict=True)]
-    return "\n".join([_table(titles, rows), *_cuts(status.nodes)])
+    return "\n".join([_table(titles, rows), *_cuts(status.nodes), *slowed(status.links)])
 
 
 def narrow_table(status: ClusterStatus, colour: bool, width: int) -> str:
@@ -204,7 +205,7 @@ def _short(seconds: float) -> str:
 
 def _remarks(status: ClusterStatus, width: int) -> list[str]:
     """Who is cut off, and what is wrong with each node, in lines of at most `width`."""
-    said = _cuts(status.nodes)
+    said = [*_cuts(status.nodes), *slowed(status.links)]
     said += [f"n{node.id}: {why}" for node in status.nodes if (why := _why(node))]
     return [line for one in said for line in textwrap.wrap(one, width, subsequent_indent="    ")]
 

@@ -1,4 +1,4 @@
-"""Sends one request to a supervisor, and waits for the answer. Blocks."""
+"""The operator's end of the control socket: sends a request, and waits for the answer."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@
     add {count}, remove {targets}, rebuild {targets}
     partition {spec}                    {"ok": true, "groups": [[1, 2], [3, 4, 5]]}
     links {faults}
-    heal
+    link {links, change}                {"ok": true, "links": [{"source", "target", "does"}]}
+    heal                                {"ok": true, "ended": ["clock of n2", "resumed n4"]}
     set {key, value}                    {"ok": true, "changed": {"key", "before", "after", ...}}
     time-out {targets}                  {"ok": true, "chosen": [...]}
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
@@ -30,9 +31,9 @@
 
 `kill` and `stop` answer when the process is gone, `start` and `restart` when it has answered,
 `snapshot` when it is on the node's disk, `add`, `remove` and `rebuild` when they are done, or after
-a minute with an error that says that they go on. This is the operator's side; the supervisor's is
-`launcher/supervisor/listener.py`. What a request may say is checked by one function, `check`, on
-both: before it is sent (`launcher/control/calling.py`), and before it is carried out."""
+a minute with an error that says that they go on. The operator's side is `calling.py`, the
+supervisor's `launcher/supervisor/listener.py`. What a request may say is checked by one function,
+`check`, on both: before it is sent, and before it is carried out."""
 
 from __future__ import annotations
 
@@ -44,8 +45,10 @@ from launcher import overrides
 from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
 from launcher.control.killing import check_kill
+from launcher.control.links import LinkChange, split_links
+from launcher.control.links import check_change as check_link_change
 from launcher.control.points import PointRow, check_point, check_terms
-from launcher.control.status import Chosen, ClusterStatus, HandedOver
+from launcher.control.status import Chosen, ClusterStatus, HandedOver, LinkStatus
 from launcher.control.steering import (
     MOST_VALUE_CHARACTERS,
     SettingChange,
@@ -182,10 +185,24 @@ class SetLinks(msgspec.Struct, frozen=True, tag_field="op", tag="links"):
     faults: list[wire.LinkFault]
 
 
-class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
-    """End the faults of links and clocks, and every throttle; or only those of links."""
+class ChangeLinks(msgspec.Struct, frozen=True, tag_field="op", tag="link"):
+    """Change what links do to their messages.
 
-    only_links: bool = False
+    links: in words, as `leader>followers`; empty: those of `pairs`, each source and target
+    """
+
+    links: str
+    change: LinkChange
+    pairs: list[tuple[NodeId, NodeId]] = []
+
+
+class Heal(msgspec.Struct, frozen=True, tag_field="op", tag="heal"):
+    """End every fault, and resume what is paused; or end only the partition.
+
+    only_partition: that
+    """
+
+    only_partition: bool = False
 
 
 class SetDisks(msgspec.Struct, frozen=True, tag_field="op", tag="disk"):
@@ -274,6 +291,7 @@ Request: TypeAlias = (
     | Rebuild
     | Partition
     | SetLinks
+    | ChangeLinks
     | Heal
     | SetDisks
     | Arm
@@ -297,6 +315,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     restarting: the nodes that are about to come up by themselves
     unconfirmed: the nodes that run and have not confirmed a fault, or its end; they obey as soon as
         they read it
+    links: what the links of a request do now
+    cut: those that a partition cuts which is not made of groups
+    ended: what `heal` has ended, a phrase each
     """
 
     ok: bool
@@ -313,6 +334,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     drops: list[wire.Drop] = []
     unconfirmed: list[NodeId] = []
     points: list[PointRow] = []
+    links: list[LinkStatus] = []
+    cut: list[tuple[NodeId, NodeId]] = []
+    ended: list[str] = []
 
 
 # -- what may be asked ---------------------------------------------------------------------------
@@ -344,6 +368,13 @@ def check(request: Request) -> None:
             check_count(count)
         case SetLinks(asked):
             _check_links(asked)
+        case ChangeLinks(text, link_change, pairs):
+            _check_length("LINKS", len(text))
+            if len(pairs) > MOST_LINK_FAULTS:
+                raise UsageError(f"a request names {MOST_LINK_FAULTS} links, not {len(pairs)}")
+            if not pairs:
+                split_links(text)
+            check_link_change(link_change)
         case SetDisks(_, fault):
             if fault is not None:
                 check_fault(fault)

@@ -49,6 +49,15 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     heard_s: float | None
 
 
+class LinkStatus(msgspec.Struct, frozen=True):
+    """One direction between two nodes. does: in the words of `launcher link`: `cut`, `delay 50ms`;
+    `ok` when it does nothing to its messages"""
+
+    source: NodeId
+    target: NodeId
+    does: str
+
+
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One node.
 
@@ -139,6 +148,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
         log has it; None while no node has said it
     membership_committed: whether that node knows the entry with this membership to be committed
     frozen: every process of the nodes is stopped (`launcher freeze`), and none is started
+    links: the links that do something to their messages, by an operator's order
     """
 
     cluster: str
@@ -149,6 +159,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     membership: Membership | None = None
     membership_committed: bool = False
     frozen: bool = False
+    links: list[LinkStatus] = []
 
     def node(self, node_id: NodeId) -> NodeStatus:
         """Raises KeyError when the cluster has no such node."""
@@ -386,6 +397,7 @@ def cluster_status(
     nodes: list[NodeStatus],
     said: Mapping[NodeId, wire.Status],
     led_term: int = 0,
+    links: Sequence[LinkStatus] = (),
 ) -> ClusterStatus:
     """All of them, and who takes part by the word of whoever knows it best.
 
@@ -404,6 +416,7 @@ def cluster_status(
         nodes=nodes,
         membership=None if best is None else best.membership,
         membership_committed=best is not None and best.membership_committed,
+        links=list(links),
     )
 
 

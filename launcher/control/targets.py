@@ -42,6 +42,7 @@ Action: TypeAlias = Literal[
     "arm off",
     "time-out",
     "drop",
+    "link",
     "clock",
     "clock ok",
     "throttle",
@@ -187,7 +188,7 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop" | "disk" | "clock" | "arm" | "throttle":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop":
+        case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop" | "link":
             return status.nodes
         case "disk ok" | "clock ok" | "arm off" | "throttle ok":
             return status.nodes
@@ -212,6 +213,7 @@ _IDLE = {
     "arm off": "there is no node",
     "time-out": "no other node is up",
     "drop": "there is no node",
+    "link": "there is no node",
     "clock": "no node is running",
     "clock ok": "there is no node",
     "throttle": "no node is running",
@@ -267,7 +269,7 @@ def _followers(
 ) -> list[NodeId]:
     """Who is running and does not lead: a candidate is a follower that has heard of no leader."""
     found = [node.id for node in among if node.running and node.id != status.leader]
-    if action == "partition":  # a node that is down now will be on this side when it starts
+    if action in ("partition", "link"):  # a node that is down now has the fault when it starts
         found = [node.id for node in among if node.id != status.leader]
     if not found:
         raise LauncherError(f"{action} {word}: there is no follower now")

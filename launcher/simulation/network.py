@@ -3,7 +3,8 @@
 A link delivers frames in order and with a small latency, as a pipe does, until a fault changes
 that. The product's own filter (`node/faults/links.py`) decides what happens to each frame; this
 module does the waiting, in simulated time. A cut link loses the frames that are in flight, as in
-`node/process/transport.py`, and the news that a process has died.
+`node/process/transport.py`, and the news that a process has died. Frames that are held, or wait for
+those before them, end with the life of either process, as they do there with its pipe.
 
 Clients reach nodes over local sockets, which no partition affects: bytes arrive in order, or the
 connection ends.
@@ -13,9 +14,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from node.faults.links import PASS, FaultFilter
+from node.faults.links import HELD, PASS, FaultFilter
 from node.raft.messages import NodeId
 from node.wire import FrameReader, LinkFault
 
@@ -56,12 +57,20 @@ class Endpoint(Protocol):
         ...
 
 
+_Lives: TypeAlias = tuple[int, int]
+"""The epochs of a link's two ends."""
+
+MOST_HELD = 10_000
+"""How many frames a link that holds keeps; further ones are lost. (A real one counts bytes.)"""
+
+
 class SimulatedLinks:
     """The directed links between all nodes."""
 
     __slots__ = (
         "_faults",
         "_filter",
+        "_held",
         "_last_arrival",
         "_least_s",
         "_nodes",
@@ -85,6 +94,7 @@ class SimulatedLinks:
         self._rng = rng
         self._filter = FaultFilter(rng=rng)
         self._faults: dict[object, list[LinkFault]] = {}
+        self._held: dict[tuple[NodeId, NodeId], list[tuple[_Lives, bytes]]] = {}
         self._last_arrival: dict[tuple[NodeId, NodeId], float] = {}
 
     # -- faults ----------------------------------------------------------------------------------
@@ -110,6 +120,13 @@ class SimulatedLinks:
 
     def _set(self) -> None:
         self._filter.set(fault for faults in self._faults.values() for fault in faults)
+        for link in [link for link in self._held if not self._filter.holds(*link)]:
+            for lives, frame in self._held.pop(link):
+                if lives == self._lives(*link):
+                    self.send(*link, [frame])
+
+    def _lives(self, source: NodeId, target: NodeId) -> _Lives:
+        return self._nodes[source].epoch, self._nodes[target].epoch
 
     # -- frames ----------------------------------------------------------------------------------
 
@@ -118,13 +135,18 @@ class SimulatedLinks:
         cluster_id = self._nodes[source].cluster_id
         together = []
         for frame in frames:
-            verdict = self._filter.verdict(source, target)
+            verdict = self._filter.verdict(source, target, len(frame), self._time.now)
             if verdict is PASS:
                 together.append(frame)
+            elif verdict is HELD:
+                self._hold(source, target, frame)
             else:
+                lives = None
+                if self._filter.has_rate(source, target):
+                    lives = self._lives(source, target)
                 for delay_s in verdict:
                     when = self._time.now + self._latency_s() + delay_s
-                    self._time.at(when, self._arrive, source, target, cluster_id, [frame])
+                    self._time.at(when, self._arrive, source, target, cluster_id, [frame], lives)
         if together:
             when = self.next_arrival(source, target)
             self._time.at(when, self._arrive, source, target, cluster_id, together)
@@ -139,8 +161,25 @@ class SimulatedLinks:
         self._last_arrival[link] = when
         return when
 
-    def _arrive(self, source: NodeId, target: NodeId, cluster_id: str, frames: list[bytes]) -> None:
-        """Drops a frame from before a recovery: no pipe leads from the old cluster to the new."""
+    def _hold(self, source: NodeId, target: NodeId, frame: bytes) -> None:
+        held = self._held.setdefault((source, target), [])
+        if len(held) < MOST_HELD:
+            held.append((self._lives(source, target), frame))
+
+    def _arrive(
+        self,
+        source: NodeId,
+        target: NodeId,
+        cluster_id: str,
+        frames: list[bytes],
+        lives: _Lives | None = None,
+    ) -> None:
+        """Drops a frame from before a recovery: no pipe leads from the old cluster to the new.
+
+        lives: of both ends when the frames were sent, where these end with them
+        """
+        if lives is not None and lives != self._lives(source, target):
+            return
         there = self._nodes[target]
         if there.cluster_id == cluster_id and not self._filter.is_cut(source, target):
             there.receive(source, frames)

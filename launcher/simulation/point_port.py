@@ -27,6 +27,13 @@ class Struck(Exception):
         self.point = point
         self.power = power
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _struck, (self.point, self.power), self.__dict__
+
+
+def _struck(point: str, power: bool) -> Struck:
+    return Struck(point, power=power)
+
 
 class PointOwner(Protocol):
     """The simulated node.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from launcher.control.points import check_point, describe
@@ -60,16 +60,24 @@ class Arming:
         chosen = [status.choose(node_id, notes[node_id]) for node_id in ids]
         return Reply(ok=True, chosen=chosen, unconfirmed=unconfirmed)
 
-    async def heal(self) -> Collection[NodeId]:
-        """Disarms every point, and ends what the action `cut` has done. Returns the nodes that have
-        not confirmed it."""
+    async def end_all(self) -> tuple[list[str], list[NodeId]]:
+        """Disarms every point, and ends what the action `cut` has done. Returns what that was, a
+        phrase each, and the nodes that have not confirmed it."""
         await self._nodes.status()  # the counts of this moment stay on record
         ended = self._armed_ids()
+        said = [
+            f"{what} of n{node.id}"
+            for node in self._nodes.all.values()
+            for what in (
+                *(f"point {state.point}" for state in node.points.armed()),
+                *(["cut-off"] if node.points.cut_at else []),
+            )
+        ]
         for node in self._nodes.all.values():
             node.points.heal()
             if node.process is not None:
                 node.process.send(node.points.order(cut=False))
-        return await self._faults.confirm(list(self._nodes.all), (), ended)
+        return said, await self._faults.confirm(list(self._nodes.all), (), ended)
 
     def _armed_ids(self) -> set[int]:
         return {one for node in self._nodes.all.values() for one in node.points.ids()}

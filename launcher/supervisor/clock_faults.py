@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from random import Random
 
 from launcher.control.clocks import ClockChange, describe_change
+from launcher.control.links import node_names
 from launcher.control.requests import Reply
 from launcher.control.status import ClusterStatus
 from launcher.control.targets import Action, resolve
@@ -52,10 +53,14 @@ class ClockFaults:
         chosen = [status.choose(node, said) for node in ids]
         return Reply(ok=True, chosen=chosen, unconfirmed=unconfirmed)
 
-    async def end_all(self) -> list[NodeId]:
-        """All clocks run true. Returns the nodes that have not confirmed it."""
+    async def end_all(self) -> tuple[list[str], list[NodeId]]:
+        """All clocks run true. Returns whose did not, in a phrase, and the nodes that have not
+        confirmed it."""
         moved = [node.id for node in self._nodes.all.values() if node.clocks != TRUE_CLOCKS]
-        return await self._faults.set_clocks(dict.fromkeys(moved, TRUE_CLOCKS))
+        if not moved:
+            return [], []
+        said = f"clock of {node_names(moved)}"
+        return [said], await self._faults.set_clocks(dict.fromkeys(moved, TRUE_CLOCKS))
 
     def _in_force(self) -> frozenset[int]:
         """The ids of the faults of clocks that some node still has."""

@@ -42,12 +42,14 @@ class Drops:
                 process.send(wire.SetDrops(own, add=True))
         await self._ask()
 
-    async def clear(self) -> None:
-        """Nothing is to be lost by its type any more."""
+    async def clear(self) -> list[str]:
+        """Nothing is to be lost by its type any more. Returns what was, a phrase each."""
+        said = [f"drop n{one.source}>n{one.target} {one.type}" for one in self.left()]
         self._drops.clear()
         for _, process in self._roster.running():
             process.send(wire.SetDrops([]))
         await self._ask()
+        return said
 
     def struck(self, source: NodeId, message: wire.Dropped) -> None:
         """A node has lost a message that was to be lost."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from launcher.control.status import LinkStatus
 from launcher.supervisor.clocks import OrderedClocks
 from launcher.supervisor.injections import Injections
+from launcher.supervisor.link_layers import NO_FAULTS, LinkLayers, link_statuses
 from launcher.supervisor.points import struck
 from launcher.supervisor.processes import HEALTHY_DISK, Node
 from launcher.supervisor.roster import Roster
@@ -39,8 +41,10 @@ class Faults:
         self._roster = roster
         self._ask = ask
         self.injections = Injections(emit)
-        self.links = wire.SetFaults([])
-        """the order for all links, which every node has"""
+        self.layers = NO_FAULTS
+        """what was ordered of all links"""
+        self.links = self.layers.order
+        """the same as every node is told it"""
 
     def orders_for(self, node: Node, told: wire.NodeConfig) -> list[wire.ToNode]:
         """What a node is told when it starts. told: what its process has been told already"""
@@ -52,6 +56,10 @@ class Faults:
         if node.clocks.order != told.clock:  # likewise
             orders.append(node.clocks.order)
         return [*orders, *node.points.first_orders()]
+
+    def link_statuses(self) -> list[LinkStatus]:
+        """The links that do something to their messages."""
+        return link_statuses(self.links.faults, self._roster.all)
 
     def process_ended(self, node: Node) -> None:
         """A fault of the next write or sync ends with the process at the latest."""
@@ -71,16 +79,18 @@ class Faults:
             elsewhere = {one for other in self._roster.all.values() for one in other.points.ids()}
             self.injections.spent(left - elsewhere)
 
-    async def set_links(self, faults: Sequence[wire.LinkFault], ids: Sequence[int]) -> list[NodeId]:
-        """Every link does this from now on, and nothing else. ids: of the injections behind it.
+    async def set_links(self, layers: LinkLayers) -> list[NodeId]:
+        """Every link does this from now on, and nothing else.
 
         Returns when all nodes that run have confirmed it, or the nodes that have not.
         """
-        ended = set(self.links.ids) - set(ids)
-        self.links = wire.SetFaults(list(faults), list(ids))
+        before, self.layers, self.links = self.links, layers, layers.order
+        begun = self.links.ids
         for _, process in self._roster.running():
             process.send(self.links)
-        return await self.confirm(list(self._roster.all), ids, ended)
+        ended = set(before.ids) - set(begun)
+        # Another operator may replace this while it is waited for: then nobody will confirm it.
+        return await self.confirm(list(self._roster.all), begun, ended, lambda: self.links.ids)
 
     async def set_disks(
         self, nodes: Sequence[NodeId], fault: wire.DiskFault | None, ids: Sequence[int]
@@ -119,10 +129,16 @@ class Faults:
         return [node for left in await asyncio.gather(*waits) for node in left]
 
     async def confirm(
-        self, nodes: Sequence[NodeId], begun: Iterable[int], ended: Iterable[int] = ()
+        self,
+        nodes: Sequence[NodeId],
+        begun: Iterable[int],
+        ended: Iterable[int] = (),
+        ordered: Callable[[], Iterable[int]] | None = None,
     ) -> list[NodeId]:
         """Waits until the faults `begun` are in force, by the word of each of these nodes that
         runs, and the faults `ended` are not.
+
+        ordered: the faults that are ordered by now; others of `begun` are not waited for
 
         Returns the nodes that run and have not said so: at once if they are paused, and otherwise
         after CONFIRM_PATIENCE_S. They obey the order as soon as they read it.
@@ -132,6 +148,8 @@ class Faults:
         give_up = loop.time() + CONFIRM_PATIENCE_S
         while True:
             request = await self._ask()
+            if ordered is not None:
+                begun &= set(ordered())
             left = [one for one in nodes if not self._has_confirmed(one, request, begun, ended)]
             if all(self._roster.all[one].lifecycle.state == "paused" for one in left):
                 return left

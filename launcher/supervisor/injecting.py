@@ -6,27 +6,32 @@ returns when each node that it concerns has confirmed; the reply names the other
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import TypeAlias
 
 from launcher.control import requests
 from launcher.control.disks import describe
+from launcher.control.links import node_names
 from launcher.control.requests import Reply
-from launcher.control.targets import Action, parse_partition, resolve
-from launcher.errors import UsageError
+from launcher.control.targets import Action, resolve
+from launcher.errors import LauncherError
 from launcher.supervisor.arming import Arming
 from launcher.supervisor.clock_faults import ClockFaults
+from launcher.supervisor.link_faults import LAYER as LINKS
+from launcher.supervisor.link_faults import PARTITION, LinkFaults
 from launcher.supervisor.nodes import Nodes
-from launcher.supervisor.points import CUT_OFF, LAYER
+from launcher.supervisor.points import CUT_OFF
+from launcher.supervisor.points import LAYER as POINTS
 from launcher.supervisor.throttle_faults import ThrottleFaults
-from node.faults.links import FaultFilter, partition
 from node.raft.messages import NodeId
-from node.wire import DiskFault, LinkFault
+from node.wire import DiskFault
 
 Injection: TypeAlias = (
     requests.Partition
     | requests.SetLinks
+    | requests.ChangeLinks
     | requests.SetDisks
     | requests.Arm
     | requests.ListPoints
@@ -38,13 +43,20 @@ Injection: TypeAlias = (
 
 
 class Injecting:
-    """The faults that requests inject. random: chooses among targets."""
+    """The faults that requests inject. random: chooses among targets.
 
-    def __init__(self, nodes: Nodes, random: Random) -> None:
+    resume: lets a paused node continue
+    """
+
+    def __init__(
+        self, nodes: Nodes, random: Random, resume: Callable[[NodeId], Awaitable[object]]
+    ) -> None:
         self._nodes = nodes
         self._faults = nodes.faults
         self._injections = nodes.faults.injections
         self._random = random
+        self._resume = resume
+        self._links = LinkFaults(nodes, random)
         self._arming = Arming(nodes, random)
         self._clocks = ClockFaults(nodes, random)
         self._throttles = ThrottleFaults(nodes, random)
@@ -53,9 +65,11 @@ class Injecting:
         """Raises LauncherError for what cannot be done."""
         match request:
             case requests.Partition(spec):
-                return await self._partition(spec)
+                return await self._links.split(spec)
             case requests.SetLinks(faults):
-                return await self._set_links(faults)
+                return await self._links.replace(faults)
+            case requests.ChangeLinks():
+                return await self._links.change(request)
             case requests.SetDisks(targets, fault):
                 return await self._set_disks(targets, fault)
             case requests.Arm(targets, point, terms):
@@ -66,8 +80,10 @@ class Injecting:
                 return await self._clocks.set(targets, change)
             case requests.SetThrottles(targets, share):
                 return await self._throttles.set(targets, share)
-            case requests.Heal(only_links):
-                return await self._heal_links() if only_links else await self._heal()
+            case requests.Heal(only_partition=True):
+                return await self._links.end_partition()
+            case requests.Heal():
+                return await self._heal()
 
     # -- processes -------------------------------------------------------------------------------
 
@@ -83,51 +99,48 @@ class Injecting:
         paused = [one for one in self._injections.of("pause") if one.nodes == (node,)]
         self._injections.end([one.id for one in paused], targets=[node])
 
-    # -- links -----------------------------------------------------------------------------------
-
-    async def _partition(self, spec: str) -> Reply:
-        status = await self._nodes.status()
-        groups = parse_partition(spec, status, self._random)
-        everybody = [node for group in groups for node in group]
-        unconfirmed = await self._replace_links("partition", partition(groups), everybody, groups)
-        return Reply(ok=True, groups=groups, unconfirmed=unconfirmed)
-
-    async def _set_links(self, faults: Sequence[LinkFault]) -> Reply:
-        try:
-            FaultFilter(faults, rng=self._random)
-        except ValueError as error:
-            raise UsageError(f"no link can do that: {error}") from error
-        concerned = sorted({node for one in faults for node in (one.source, one.target)})
-        return Reply(ok=True, unconfirmed=await self._replace_links("links", faults, concerned))
-
-    async def _replace_links(
-        self,
-        fault: str,
-        faults: Sequence[LinkFault],
-        concerned: Sequence[NodeId],
-        groups: Sequence[Sequence[NodeId]] | None = None,
-    ) -> list[NodeId]:
-        """Returns the nodes that have not confirmed it."""
-        self._injections.spent(self._faults.links.ids)
-        fault_id = self._injections.next_id()
-        fields = {"count": len(faults)} if groups is None else {"groups": groups}
-        self._injections.begin(fault, "links", concerned, fault_id, **fields)
-        return await self._faults.set_links(faults, [fault_id])
-
-    async def _heal_links(self) -> Reply:
-        unconfirmed = await self._faults.set_links([], [])
-        self._injections.end([one.id for one in self._injections.of("links")])
-        return Reply(ok=True, unconfirmed=unconfirmed)
+    # -- everything ------------------------------------------------------------------------------
 
     async def _heal(self) -> Reply:
-        await self._nodes.drops.clear()
-        unconfirmed = await self._faults.set_links([], [])
-        unconfirmed += await self._clocks.end_all()
-        self._throttles.end_all()
-        unconfirmed += await self._arming.heal()
-        layers = ("links", "clock", "throttle", LAYER, CUT_OFF)
-        self._injections.end([one.id for layer in layers for one in self._injections.of(layer)])
-        return Reply(ok=True, unconfirmed=sorted(set(unconfirmed)))
+        """Ends every fault, and has the nodes run that are paused. It starts nothing."""
+        resumed = await self._resume_all()  # first, so that they can confirm the rest
+        ends = (
+            self._links.end_all, self._clocks.end_all, self._end_disks, self._end_throttles,
+            self._arming.end_all,
+        )  # fmt: skip
+        ended: list[str] = []
+        unconfirmed: set[NodeId] = set()
+        for end in ends:
+            said, left = await end()
+            ended += said
+            unconfirmed |= set(left)
+        ended += await self._nodes.drops.clear()
+        layers = (PARTITION, LINKS, "clock", "disk", "throttle", POINTS, CUT_OFF)
+        ids = [one.id for layer in layers for one in self._injections.of(layer)]
+        if ids:
+            self._injections.end(ids)
+        resumed |= await self._resume_all()  # an armed point may have paused one until now
+        if resumed:
+            ended.append(f"resumed {node_names(sorted(resumed))}")
+        return Reply(ok=True, ended=ended, unconfirmed=sorted(unconfirmed))
+
+    async def _resume_all(self) -> set[NodeId]:
+        status = await self._nodes.status()
+        paused = [node.id for node in status.nodes if node.state == "paused"]
+        for node in paused:
+            with contextlib.suppress(LauncherError):  # it has ended meanwhile
+                await self._resume(node)
+        return set(paused)
+
+    async def _end_disks(self) -> tuple[list[str], list[NodeId]]:
+        faulty = [node.id for node in self._nodes.all.values() if node.disk.fault is not None]
+        if not faulty:
+            return [], []
+        return [f"disk of {node_names(faulty)}"], await self._faults.set_disks(faulty, None, [])
+
+    async def _end_throttles(self) -> tuple[list[str], list[NodeId]]:
+        throttled = self._throttles.end_all()
+        return [f"throttle of {node_names(throttled)}"] if throttled else [], []
 
     # -- disks -----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from launcher.config import ClusterConfig
@@ -66,12 +67,19 @@ def node_config(
         digest_every=config.digest_every,
         slow_s=config.slow_s,
         machine_codes=machine_codes,
+        seed=_seed(cluster, node, life),
         faults=faults,
         message_delay_s=config.message_delay_s,
         drops=drops,
         clock=clock,
         unsynced=unsynced,
     )
+
+
+def _seed(cluster: ClusterRecord, node: NodeId, life: Life) -> int:
+    """Of all that the node draws, such as which messages a link loses: another for each start, and
+    the same whenever it is computed from what is on record."""
+    return zlib.crc32(f"{cluster.cluster_id} {node} {life.number}".encode())
 
 
 def settings_of(config: ClusterConfig) -> ChangeSettings:

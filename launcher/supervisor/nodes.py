@@ -392,7 +392,8 @@ class Nodes:
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
         nodes = with_cuts(nodes, self.faults.links.faults)
-        status = cluster_status(self._config.name, os.getpid(), nodes, said, self.roster.led_term)
+        name, led_term, links = self._config.name, self.roster.led_term, self.faults.link_statuses()
+        status = cluster_status(name, os.getpid(), nodes, said, led_term, links)
         status = msgspec.structs.replace(status, frozen=self.roster.frozen)
         return with_reasons(status, self.roster.change, self.trouble)
 

@@ -60,7 +60,7 @@ class Operations:
         self._nodes = nodes
         self._random = random
         self._rolling = asyncio.Lock()
-        self._injecting = Injecting(nodes, random)
+        self._injecting = Injecting(nodes, random, self.resume)
         self._steering = Steering(nodes, random)
         self._freezing = Freezing(nodes)
         self._power = Power(nodes, random)
@@ -114,6 +114,7 @@ class Operations:
             case (
                 requests.Partition()
                 | requests.SetLinks()
+                | requests.ChangeLinks()
                 | requests.Heal()
                 | requests.SetDisks()
                 | requests.Arm()

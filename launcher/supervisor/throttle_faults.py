@@ -44,9 +44,14 @@ class ThrottleFaults:
         note = "ok" if share is None else write_share(share)
         return Reply(ok=True, chosen=[status.choose(node, note) for node in ids])
 
-    def end_all(self) -> None:
-        """Every node gets all of its core. The caller ends the injections of this layer."""
-        self._put([node.id for node in self._nodes.all.values() if node.throttle], None)
+    def end_all(self) -> list[NodeId]:
+        """Every node gets all of its core. The caller ends the injections of this layer.
+
+        Returns the nodes that were throttled.
+        """
+        throttled = [node.id for node in self._nodes.all.values() if node.throttle]
+        self._put(throttled, None)
+        return throttled
 
     def _put(self, ids: Sequence[NodeId], throttle: Throttle | None) -> None:
         for node_id in ids:

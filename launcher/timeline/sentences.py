@@ -297,6 +297,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "fault.injected": (
         "armed at {targets:nodes}: {point} {action}",
         "fault injected: {fault} {groups:groups}",
+        "fault injected: {fault} on {links:links}: {does}",
+        "fault injected: {fault} on {links:links}",
         "fault injected: {fault} {targets:nodes}: {does}",
         "fault injected: {fault} {targets:nodes}",
         "fault injected: {fault} {nodes:nodes}",
@@ -310,8 +312,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "fault.healed": (
         "fault ended: {fault} {targets:nodes}",
+        "fault ended: {fault} on {links:links}",
         "fault ended: {targets:nodes} may run again",
-        "fault ended: every link works again",
+        "every fault has ended",
     ),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",

@@ -1,16 +1,21 @@
 """The fault filter: what becomes of a message on a directed link, as a pure verdict.
 
 Every message between nodes asks for its verdict: the seconds after which each copy of it arrives.
-`()` is lost, `(0.0,)` is untouched, `(0.0, 0.0)` arrives twice, `(0.05,)` arrives later. Whoever
-sends does the waiting: here is no clock, and the randomness is handed in, so that the same seed and
-the same messages give the same verdicts.
+`()` is lost, `(0.0,)` is untouched, `(0.0, 0.0)` arrives twice, `(0.05,)` arrives later, and `HELD`
+is kept until the link lets go. Whoever sends does the waiting: here is no clock, and the size, the
+time and the randomness are handed in, so that the same seed and the same messages give the same
+verdicts.
 
 What a `LinkFault` (`node/wire/`) does to a message, in this order:
 
     cut         It is lost, always. The news that the other end has died is lost too (`is_cut`).
+    hold        It waits until the link does not hold any more, and then asks again.
     loss        It is lost with this probability, all of it. A link with loss 1 is not cut: the
                 death of its other end still shows.
     duplicate   With this probability it is two messages from here on, and each fares by itself.
+    rate        It waits until all bytes before it have crossed, and then takes the time that its
+                own bytes need at this number of bits per second. If more than MOST_QUEUED_BYTES
+                are before it, it is lost, as in a router whose queue is full.
     delay_s     It takes this much longer,
     jitter_s    and up to this much more, each value as likely. So a later one may overtake it.
     reorder     With this probability it is also held back, half to one and a half times
@@ -23,12 +28,14 @@ One message may also be lost by its type (`node/wire/types.py`): a `Drop` says w
 and how many of them. It strikes what is really sent: what a cut loses does not count.
 
 Faults on one link combine as if the message crossed them one after the other: it is cut if any
-cuts, delays and jitters add up, and it escapes loss (or duplication, or reordering) only by
-escaping each. The links of the two directions are strangers: what one does, the other does not.
+cuts, it holds if any holds, the lowest rate counts, delays and jitters add up, and a message
+escapes loss (or duplication, or reordering) only by escaping each. The links of the two directions
+are strangers: what one does, the other does not.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -42,8 +49,18 @@ PASS = (0.0,)
 
 LOST: tuple[float, ...] = ()
 
+HELD = (math.inf,)
+"""The verdict on a link that holds; always this very object. Whoever sends keeps the message, and
+asks again when the link does not hold any more."""
+
 MOST_DELAY_S = 3600
 MOST_ID = 10**9
+LEAST_RATE = 1e3
+MOST_RATE = 1e12
+
+MOST_QUEUED_BYTES = 1 << 20
+"""What may wait on a link with a `rate` before a message that is not lost for it. One message more
+waits then, of any size: a larger one could never cross otherwise."""
 
 REORDER_HOLD_S = 0.05
 """About how long a reordered message is held back. Under load that is many messages; on a link
@@ -51,11 +68,15 @@ that is idle but for heartbeats a message may not be overtaken by anything in th
 
 
 class FaultFilter:
-    """What each directed link does at present. Raises ValueError on an impossible fault."""
+    """What each directed link does at present. Raises ValueError on an impossible fault.
+
+    has_rates: some link has a `rate`, so that verdicts depend on the time
+    """
 
     def __init__(self, faults: Iterable[LinkFault] = (), *, rng: random.Random) -> None:
         self._rng = rng
         self._links: dict[tuple[NodeId, NodeId], LinkFault] = {}
+        self._busy_until: dict[tuple[NodeId, NodeId], float] = {}
         self._fault_of: Callable[[tuple[NodeId, NodeId]], LinkFault | None] = self._links.get
         self._alone: NodeId | None = None
         self._drops: dict[tuple[NodeId, NodeId], dict[str, int]] = {}
@@ -64,18 +85,13 @@ class FaultFilter:
 
     def set(self, faults: Iterable[LinkFault]) -> None:
         """From now on the links do this, and nothing else. On an error they do what they did."""
-        links: dict[tuple[NodeId, NodeId], LinkFault] = {}
-        for fault in faults:
-            check(fault)
-            link = (fault.source, fault.target)
-            known = links.get(link)
-            links[link] = fault if known is None else _combined(known, fault)
-        # A fault that does nothing must not cost its link the short way through `verdict`.
-        self._links = {
-            link: fault
-            for link, fault in links.items()
-            if fault != LinkFault(source=fault.source, target=fault.target)
+        self._links = combined(faults)
+        self._busy_until = {
+            link: until
+            for link, until in self._busy_until.items()
+            if link in self._links and self._links[link].rate
         }
+        self.has_rates = any(fault.rate for fault in self._links.values())
         self.cut_off(self._alone)
 
     def cut_off(self, node: NodeId | None) -> None:
@@ -118,19 +134,40 @@ class FaultFilter:
                 del self._drops[source, target]
         return struck
 
-    def verdict(self, source: NodeId, target: NodeId) -> tuple[float, ...]:
+    def verdict(
+        self, source: NodeId, target: NodeId, size: int = 0, now: float = 0.0
+    ) -> tuple[float, ...]:
         """The seconds after which each copy of a message from `source` reaches `target`.
+
+        size: bytes of the message
+        now: seconds, on any clock that runs true
 
         Called once for each message, in the order in which they are sent.
         """
         fault = self._fault_of((source, target))
         if fault is None:
             return self._slow
-        if fault.cut or self._happens(fault.loss):
+        if fault.cut:
             return LOST
-        if self._happens(fault.duplicate):
-            return (self._delay_s(fault), self._delay_s(fault))
-        return (self._delay_s(fault),)
+        if fault.hold:
+            return HELD
+        if self._happens(fault.loss):
+            return LOST
+        copies = 2 if self._happens(fault.duplicate) else 1
+        if not fault.rate:
+            return tuple(self._delay_s(fault) for _ in range(copies))
+        waits = (self._wait_s(fault, size, now) for _ in range(copies))
+        return tuple(wait_s + self._delay_s(fault) for wait_s in waits if wait_s is not None)
+
+    def holds(self, source: NodeId, target: NodeId) -> bool:
+        """Whether messages on this link wait until it does not hold any more."""
+        fault = self._links.get((source, target))
+        return fault is not None and fault.hold
+
+    def has_rate(self, source: NodeId, target: NodeId) -> bool:
+        """Whether messages on this link wait for those before them."""
+        fault = self._links.get((source, target))
+        return fault is not None and fault.rate > 0
 
     def is_cut(self, source: NodeId, target: NodeId) -> bool:
         """Whether nothing whatever crosses, not even the news that `source` has died."""
@@ -141,6 +178,15 @@ class FaultFilter:
         # No draw for what is certain or switched off: a fault that is not used changes no other.
         return probability > 0 and (probability >= 1 or self._rng.random() < probability)
 
+    def _wait_s(self, fault: LinkFault, size: int, now: float) -> float | None:
+        """Until all bytes of the message are on the link; None: too many are before it."""
+        link = (fault.source, fault.target)
+        free_at = max(self._busy_until.get(link, now), now)
+        if (free_at - now) * fault.rate > 8 * MOST_QUEUED_BYTES:
+            return None
+        self._busy_until[link] = free_at = free_at + 8 * size / fault.rate
+        return free_at - now
+
     def _delay_s(self, fault: LinkFault) -> float:
         delay_s = fault.delay_s + self._slow[0]
         if fault.jitter_s > 0:
@@ -148,6 +194,23 @@ class FaultFilter:
         if self._happens(fault.reorder):
             delay_s += REORDER_HOLD_S * (0.5 + self._rng.random())
         return delay_s
+
+
+def combined(faults: Iterable[LinkFault]) -> dict[tuple[NodeId, NodeId], LinkFault]:
+    """What each link does that does anything at all. Raises ValueError on an impossible fault."""
+    links: dict[tuple[NodeId, NodeId], LinkFault] = {}
+    for fault in faults:
+        check(fault)
+        link = (fault.source, fault.target)
+        known = links.get(link)
+        links[link] = fault if known is None else _combined(known, fault)
+    # A fault that does nothing must not cost its link the short way through `verdict`.
+    return {link: fault for link, fault in links.items() if fault != nothing(*link)}
+
+
+def nothing(source: NodeId, target: NodeId) -> LinkFault:
+    """A link that does nothing to its messages."""
+    return LinkFault(source=source, target=target)
 
 
 def partition(groups: Sequence[Collection[NodeId]]) -> list[LinkFault]:
@@ -185,6 +248,11 @@ def check(fault: LinkFault) -> None:
             raise ValueError(
                 f"{field} is a number of seconds, from 0 to {MOST_DELAY_S}, not {value}"
             )
+    if fault.rate and not LEAST_RATE <= fault.rate <= MOST_RATE:
+        raise ValueError(
+            f"rate is 0, or a number of bits per second from {LEAST_RATE:g} to {MOST_RATE:g}, "
+            f"not {fault.rate}"
+        )
 
 
 def _cut(source: NodeId, target: NodeId) -> LinkFault:
@@ -200,6 +268,8 @@ def _combined(one: LinkFault, other: LinkFault) -> LinkFault:
         loss=_either(one.loss, other.loss),
         duplicate=_either(one.duplicate, other.duplicate),
         reorder=_either(one.reorder, other.reorder),
+        rate=min(filter(None, (one.rate, other.rate)), default=0.0),
+        hold=one.hold or other.hold,
     )
 
 

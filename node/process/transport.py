@@ -2,8 +2,8 @@
 
 A pipe is one end of a `multiprocessing.Pipe`, a connected Unix stream socket. Every frame to or
 from a peer passes the fault filter of `node/faults/links.py`, so a fault needs no privileges and no
-help from the kernel: outgoing frames are lost, delayed or doubled as it says, and incoming ones are
-dropped where their direction is cut (they were under way when the cut was made).
+help from the kernel: outgoing frames are lost, delayed, held or doubled as it says, and incoming
+ones are dropped where their direction is cut (they were under way when the cut was made).
 
 A link ends in one of two ways. The other end's process dies: that is an end of file, and news. Or
 what came was no stream of frames, so that nobody can tell where the next one begins: then this end
@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 
 from node import wire
 from node.errors import WireError
-from node.faults.links import PASS, FaultFilter
+from node.faults.links import HELD, PASS, FaultFilter
 from node.raft.messages import NodeId
 
 MAX_BUFFERED_BYTES = 32 << 20
@@ -115,6 +116,7 @@ class Link(FrameStream):
     """The stream to one process of one peer.
 
     said_goodbye: the other end has closed it, and lives
+    held: the frames that a fault holds
     """
 
     def __init__(self, peer: NodeId, owner: PipeLinks) -> None:
@@ -124,6 +126,8 @@ class Link(FrameStream):
         self._owner = owner
         self._late_bytes = 0
         self._late: set[asyncio.TimerHandle] = set()
+        self.held: list[bytes] = []
+        self._held_bytes = 0
 
     def send_later(self, body: bytes, delay_s: float) -> None:
         """Sends a frame after a delay. Those that wait are bounded as those that are unsent are."""
@@ -141,8 +145,22 @@ class Link(FrameStream):
         timer = asyncio.get_running_loop().call_later(delay_s, send)
         self._late.add(timer)
 
+    def hold(self, body: bytes) -> None:
+        """Keeps a frame until `take_held`. Those that are kept are bounded, too."""
+        if self._held_bytes > MAX_BUFFERED_BYTES:
+            self.dropped += 1
+            return
+        self._held_bytes += len(body)
+        self.held.append(body)
+
+    def take_held(self) -> list[bytes]:
+        """The frames that were held, in the order in which they were to be sent."""
+        held, self.held, self._held_bytes = self.held, [], 0
+        return held
+
     def close(self) -> None:
         """Says goodbye, and closes this end as soon as that has left."""
+        self.take_held()
         for timer in self._late:
             timer.cancel()
         self._late.clear()
@@ -217,12 +235,18 @@ class PipeLinks:
             return
         if self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body):
             return
-        verdict = self._faults.verdict(self._node_id, peer)
+        if link.held:
+            self._let_go(link)
+        # The true time, whatever moves the node's clock.
+        now = time.monotonic() if self._faults.has_rates else 0.0
+        verdict = self._faults.verdict(self._node_id, peer, len(body), now)
         if verdict is PASS:
             link.send(body)
-            return
-        for delay_s in verdict:
-            link.send_later(body, delay_s)
+        elif verdict is HELD:
+            link.hold(body)
+        else:
+            for delay_s in verdict:
+                link.send_later(body, delay_s)
 
     def _is_dropped(self, peer: NodeId, body: bytes) -> bool:
         types = wire.types_in(body)
@@ -232,9 +256,17 @@ class PipeLinks:
         return struck is not None
 
     def flush(self) -> None:
-        """Lets everything go that was sent since the last flush."""
+        """Lets everything go that was sent since the last flush, or was held until now."""
         for link in self._links.values():
+            if link.held:
+                self._let_go(link)
             link.flush()
+
+    def _let_go(self, link: Link) -> None:
+        """Sends what was held, unless the link still holds."""
+        if not self._faults.holds(self._node_id, link.peer):
+            for body in link.take_held():
+                self.send(link.peer, body)
 
     def arrived(self, link: Link, body: bytes) -> None:
         """A frame has come in over `link`."""

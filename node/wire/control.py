@@ -24,6 +24,8 @@ class LinkFault(msgspec.Struct, frozen=True, kw_only=True):
     cut: every message is lost, and so is the news that the other end has died
     delay_s, jitter_s: each message takes delay_s plus up to jitter_s longer
     loss, duplicate, reorder: probabilities, 0 to 1; a reordered message is overtaken by later ones
+    rate: bits per second that cross, one message after the other; 0: any number
+    hold: messages are kept until it does not hold any more
     """
 
     source: NodeId
@@ -34,6 +36,8 @@ class LinkFault(msgspec.Struct, frozen=True, kw_only=True):
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    rate: float = 0.0
+    hold: bool = False
 
 
 class SetFaults(msgspec.Struct, frozen=True, tag=True):

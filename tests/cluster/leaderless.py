@@ -130,8 +130,10 @@ class _World:
                 self._paused.update(targets)
             case "fault.injected", {"fault": "partition", "groups": list(groups)}:
                 self._groups = groups
+            case "fault.injected", {"fault": "partition"}:
+                self._groups = []  # a ring: everybody hears a majority
             case "fault.healed", {"fault": _}:
-                pass  # a disk
+                pass  # of disks, clocks, points, or what `link` has done
             case "fault.healed", {"targets": list(targets)}:
                 self._paused.difference_update(targets)
             case "fault.healed", _:

@@ -118,6 +118,14 @@ def test_a_leader_on_the_side_without_a_quorum_leads_nobody() -> None:
     assert found(*begin(1, 2, 3), *story) == [(5, 7)]
 
 
+def test_a_ring_replaces_the_sides_and_a_link_that_is_ok_ends_no_partition() -> None:
+    sides = injected(5, "partition", groups=[[1], [2, 3]])
+    ring = injected(6, "partition", links=[[1, 2], [2, 3], [3, 1]])
+    assert found(*begin(1, 2, 3), sides, ring, elected(7, 1)) == [(5, 6)]
+    ok = healed(6, fault="links", links=[[1, 2]])
+    assert found(*begin(1, 2, 3), sides, ok, elected(7, 2)) == [(5, 7)]
+
+
 def test_where_no_side_has_a_quorum_nobody_could_lead() -> None:
     story = [injected(5, "partition", groups=[[1], [2], [3]]), (6, 1, "leader.stepped_down", {})]
     assert found(*begin(1, 2, 3), *story, healed(9), elected(11, 3)) == [(9, 11)]

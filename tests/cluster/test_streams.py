@@ -32,6 +32,7 @@ WORDS = {
     "why": "why n1",
     "snapshot": "snapshot all",
     "partition": "partition 1,2|3",
+    "link": "link 1>2 delay 1ms",
     "heal": "heal",
     "disk": "disk all ok",
     "arm": "arm all before-sync off",

@@ -105,7 +105,7 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
         described = msgspec.to_builtins(status)
         assert list(described) == [
             *("cluster", "supervisor_pid", "leader", "term", "nodes"),
-            *("membership", "membership_committed", "frozen"),
+            *("membership", "membership_committed", "frozen", "links"),
         ]
         assert list(described["nodes"][0]) == [
             *("id", "state", "role", "term", "leader", "voter", "first_index", "last_index"),

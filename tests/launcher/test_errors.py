@@ -28,6 +28,7 @@ LEFT = Unanswered(b"some id", 7, [b"an entry"], sent=True)
 SAMPLES: list[tuple[Any, Any]] = [
     (str, "some text"),
     (int, 7),
+    (bool, True),
     (bytes, b"some bytes"),
     (OSError, OSError(28, "No space left on device", "some file")),
     (list[bytes], [b"an entry", b"another"]),

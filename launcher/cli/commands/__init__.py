@@ -4,6 +4,7 @@
     looking      ps, wait, config, timeline
     membership   add, remove, rebuild, recover, transfer
     faults       kill, pause, resume, partition, heal, disk, throttle, freeze, thaw
+    links        link
     points       arm
     clocks       clock
     entries      submit, read, watch

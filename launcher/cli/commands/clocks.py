@@ -56,6 +56,3 @@ def clock(context: Context, words: tuple[str, ...], wall: bool, as_json: bool) -
         raise UsageError(f"no target: write for example `clock 2 {change}`")
     injected = context.cluster().clock(",".join(targets), change, wall=wall)
     print_chosen("clock of", injected.chosen, as_json)
-    if injected.unconfirmed:
-        names = ", ".join(f"n{node}" for node in injected.unconfirmed)
-        click.echo(f"not yet confirmed by {names}: obeyed as soon as it is read", err=True)

@@ -6,7 +6,7 @@ import click
 
 from launcher.cli.context import Context
 from launcher.cli.output import print_chosen, print_json
-from launcher.cli.parameters import DISK_FAULT, SHARE, SIGNAL
+from launcher.cli.parameters import DISK_FAULT, PARTITION, SHARE, SIGNAL
 from launcher.cli.rows import TARGET_HELP, as_json, row, targets
 from launcher.control import requests
 
@@ -55,38 +55,49 @@ def resume(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 @row(
     "partition",
-    "Cut every link between the groups of SPEC: '1,2|3,4,5'. A node in no group is on its own.",
+    "Cut every link between the groups of SPEC: '1,2|3,4,5'. A node in no group is on its own.\n\n"
+    "SPEC may also be the name of a shape: halves, minority (against the rest), leader (against "
+    "the rest), bridge (two halves, and one node that reaches both), or majorities-ring (each node "
+    "hears a majority, and no two hear the same one). A partition replaces the one before it, and "
+    "nothing else; heal ends it.",
 )
-@click.argument("spec")
+@click.argument("spec", type=PARTITION)
 @as_json
 def partition(context: Context, spec: str, as_json: bool) -> None:
     """`launcher partition`."""
-    groups = context.cluster().partition(spec)
+    cluster = context.cluster()
+    groups = cluster.partition(spec)
     if as_json:
         print_json({"groups": groups})
-    else:
+    elif groups:
         click.echo("cut: " + " | ".join(",".join(f"n{n}" for n in group) for group in groups))
+    else:
+        cut = [one for one in cluster.status().links if "cut" in one.does]
+        click.echo("cut: " + ", ".join(f"n{one.source}>n{one.target}" for one in cut))
 
 
 @row(
     "heal",
-    "End faults of links and clocks, throttles and armed points. `disk all ok` mends disks.",
+    "End every fault: of links, clocks and disks, throttles, armed points, and messages still to "
+    "be dropped; and resume what is paused. It starts nothing that is down.",
 )
 @as_json
 def heal(context: Context, as_json: bool) -> None:
     """`launcher heal`."""
-    context.cluster().heal()
+    ended = context.cluster().heal()
     if as_json:
-        print_json({"healed": True})
+        print_json({"healed": True, "ended": ended})
+    elif ended:
+        click.echo(f"healed: {'; '.join(ended)}")
     else:
-        click.echo("healed")
+        click.echo("nothing to do: no fault is in force", err=True)
 
 
 @row(
     "disk",
     "Make the disks of nodes fail. FAULT is hang, slow DURATION (slow 200ms), full, fail-write, "
     "fail-sync (the next one), cycle STALLS WORKS (cycle 5s 5s: it hangs for 5 s, works for 5 s, "
-    "and so on), or ok, which mends them; heal does not.\n\nThe fault stays when a "
+    "and so on), or ok, which mends them, as heal does.\n\nThe fault stays when a "
     "node is started again; fail-write and fail-sync end once they have struck." + TARGET_HELP,
 )
 @targets

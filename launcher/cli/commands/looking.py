@@ -26,19 +26,25 @@ _WATCH_INTERVAL_S = 1.0
     is_flag=True,
     help="Fit 80 columns, or the terminal, where it is narrower than the whole table.",
 )
+@click.option(
+    "--links", is_flag=True, help="Show which messages get from whom to whom: ok, cut, 50ms, ..."
+)
 @as_json
-def ps(context: Context, watch: bool, raft: bool, narrow: bool, as_json: bool) -> None:
+def ps(context: Context, watch: bool, raft: bool, narrow: bool, links: bool, as_json: bool) -> None:
     """`launcher ps`."""
     # Start-up time: loads what describes nodes, and tabulate.
+    from launcher.cli.links_table import links_table
     from launcher.cli.live import Live, can_redraw
     from launcher.cli.pace import pace
-    from launcher.cli.status_table import shown
+    from launcher.cli.status_table import ASSUMED_WIDTH, shown
     from launcher.learn.standing import remarks
 
     cluster = context.cluster()
 
     def text() -> str:
         status, width = cluster.status(), columns()
+        if links:
+            return links_table(status, ASSUMED_WIDTH if narrow and width is None else width)
         table = shown(status, colour=wants_colour(), width=width, narrow=narrow, raft=raft)
         below = [*remarks(status, width), pace(cluster.settings())]
         return "\n".join(filter(None, (table, *below)))

@@ -26,7 +26,7 @@ from launcher.cli.rows import as_json, row
 @click.option(
     "--faults",
     type=SIMULATED_FAULTS,
-    help="all (the default), none, or kinds separated by commas.",
+    help="all (the default), none, link, disk, membership, or kinds; separated by commas.",
 )
 @click.option("--rate", type=float, help="Operations a second. By default 100.")
 @click.option("--clients", type=int, help="How many clients. By default 8.")

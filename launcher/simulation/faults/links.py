@@ -29,6 +29,8 @@ class LinkFaults:
             "flaky": self._flaky,
             "reorder": self._reorder,
             "slow-link": self._slow_down,
+            "rate": self._narrow,
+            "hold": self._hold,
         }
 
     def _partition(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
@@ -82,4 +84,20 @@ class LinkFaults:
         links = self._cluster.links_of(targets)
         return self._cluster.disturb(
             fault.number, [LinkFault(source=a, target=b, delay_s=delay_s) for a, b in links]
+        )
+
+    def _narrow(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
+        """Few bits per second cross each link of the targets."""
+        rate = 10 ** (4.0 + 3.0 * fault.amount)
+        links = self._cluster.links_of(targets)
+        return self._cluster.disturb(
+            fault.number, [LinkFault(source=a, target=b, rate=rate) for a, b in links]
+        )
+
+    def _hold(self, fault: Fault, targets: list[SimulatedNode], rng: random.Random) -> End:
+        """Some links of the targets hold all messages, and let them go at the end."""
+        share = 0.3 + 0.7 * fault.amount
+        links = [link for link in self._cluster.links_of(targets) if rng.random() < share]
+        return self._cluster.disturb(
+            fault.number, [LinkFault(source=a, target=b, hold=True) for a, b in links]
         )

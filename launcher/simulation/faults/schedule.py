@@ -44,6 +44,8 @@ SUPERVISOR = "supervisor"
 ROLL = "roll"
 THROTTLE = "throttle"
 CYCLE_DISK = "cycle-disk"
+RATE = "rate"
+HOLD = "hold"
 POINT = "point"
 
 APART_NUMBERS = 100_000
@@ -162,6 +164,10 @@ FAULTS: dict[str, FaultKind] = {
         "a node gets a share of a core, in slices of 100 ms", (*_ONE, ALL), 1.0, (0.5, 10.0), 41
     ),
     CYCLE_DISK: FaultKind("the disk stalls and works in turn", (*_ONE, ALL), 1.0, (0.5, 10.0), 42),
+    RATE: FaultKind("few bits per second cross the links of one node", (*_ONE, ALL), apart=43),
+    HOLD: FaultKind(
+        "links of one node hold all messages, and let them go at the end", (*_ONE, ALL), apart=44
+    ),
     POINT: FaultKind(
         "a point in the code is armed: whoever comes there is killed, stopped or held up",
         (*_ONE, ALL),
@@ -171,18 +177,24 @@ FAULTS: dict[str, FaultKind] = {
 }
 """Every kind, by name."""
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "all": tuple(FAULTS),
+    "none": (),
+    "link": ("cut", "flaky", "reorder", "slow-link", HOLD, RATE),
+    "disk": ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync"),
+    "membership": (RECONFIGURE,),
+}
+"""Names for several kinds together."""
+
 
 def parse_faults(text: str) -> tuple[str, ...]:
-    """The kinds that `all`, `none` or a list with commas stands for. Raises UsageError."""
-    if text == "all":
-        return tuple(FAULTS)
-    if text == "none":
-        return ()
-    kinds = [part.strip() for part in text.split(",") if part.strip()]
-    for kind in kinds:
-        if kind not in FAULTS:
-            known = ", ".join(FAULTS)
-            raise UsageError(f"--faults {text}: no fault is called {kind!r}; there are {known}")
+    """The kinds that a list of kinds and `GROUPS`, with commas, stands for. Raises UsageError."""
+    kinds: set[str] = set()
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        if name not in FAULTS and name not in GROUPS:
+            known = ", ".join((*GROUPS, *FAULTS))
+            raise UsageError(f"--faults {text}: no fault is called {name!r}; there are {known}")
+        kinds |= set(GROUPS.get(name, (name,)))
     return tuple(kind for kind in FAULTS if kind in kinds)
 
 

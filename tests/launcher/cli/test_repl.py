@@ -20,6 +20,7 @@ class OneThatRefuses:
 
     def __init__(self) -> None:
         self.entries: list[bytes] = []
+        self.unconfirmed: list[int] = []
 
     def submit_many(self, entries: Iterable[bytes], **_: Any) -> Iterator[Submitted]:
         for entry in entries:

@@ -375,7 +375,12 @@ def test_the_columns() -> None:
         ),
         ("fault.healed", {"fault": "disk", "targets": [1, 2]}, "fault ended: disk n1, n2"),
         ("fault.healed", {"targets": [3]}, "fault ended: n3 may run again"),
-        ("fault.healed", {}, "fault ended: every link works again"),
+        (
+            "fault.healed",
+            {"fault": "links", "links": [[1, 2], [2, 1]], "ids": [4]},
+            "fault ended: links on n1>n2, n2>n1 ids=[4]",
+        ),
+        ("fault.healed", {}, "every fault has ended"),
         (
             "safety.violated",
             {"index": 9, "nodes": [1, 2]},

@@ -9,7 +9,15 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from node.faults.links import LOST, PASS, REORDER_HOLD_S, FaultFilter, partition
+from node.faults.links import (
+    HELD,
+    LOST,
+    MOST_QUEUED_BYTES,
+    PASS,
+    REORDER_HOLD_S,
+    FaultFilter,
+    partition,
+)
 from node.wire import Drop, LinkFault
 
 MESSAGES = 4000
@@ -291,3 +299,77 @@ def test_where_messages_are_slow_each_takes_that_much_longer() -> None:
     for impossible in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="longer"):
             links.delay_all(impossible)
+
+
+# -- rate and hold -------------------------------------------------------------------------------
+
+
+def test_a_rate_lets_a_message_wait_for_the_bytes_before_it() -> None:
+    links = FaultFilter([LinkFault(source=1, target=2, rate=8000)], rng=no_randomness())
+    assert links.verdict(1, 2, 1000, 10.0) == pytest.approx((1.0,))
+    assert links.verdict(1, 2, 500, 10.0) == pytest.approx((1.5,)), "behind the one before"
+    assert links.verdict(1, 2, 500, 11.0) == pytest.approx((1.0,)), "half a second is left of both"
+    assert links.verdict(1, 2, 500, 20.0) == pytest.approx((0.5,)), "the link was idle"
+    assert links.verdict(2, 1, 10**9, 20.0) is PASS, "the other direction"
+
+
+def test_a_rate_bounds_the_bytes_of_any_stretch_of_time() -> None:
+    fault = LinkFault(source=1, target=2, rate=80_000, delay_s=0.25, duplicate=0.5)
+    links, rng = FaultFilter([fault], rng=random.Random(3)), random.Random(4)
+    arrivals, now = [], 0.0
+    for _ in range(2000):
+        now += rng.expovariate(20)
+        size = rng.randrange(1, 2000)
+        arrivals += [(now + one, size) for one in links.verdict(1, 2, size, now)]
+    assert all(at > 0.25 for at, _ in arrivals)
+    last = max(at for at, _ in arrivals)
+    assert sum(size for _, size in arrivals) <= 10_000 * (last - 0.25) + 1
+
+
+def test_what_waits_for_a_slow_link_is_bounded_and_the_rest_is_lost() -> None:
+    """Otherwise a link that is asked for more than it carries would be late for ever."""
+    links = FaultFilter([LinkFault(source=1, target=2, rate=8000)], rng=no_randomness())
+    fates = [links.verdict(1, 2, 1 << 18, 0.0) for _ in range(20)]
+    crossed = [one for one in fates if one]
+    assert len(crossed) == MOST_QUEUED_BYTES // (1 << 18) + 1
+    assert fates[len(crossed) :] == [LOST] * (20 - len(crossed))
+    big = FaultFilter([LinkFault(source=1, target=2, rate=1e9)], rng=no_randomness())
+    assert big.verdict(1, 2, 100 << 20, 0.0) != LOST, "a single message of any size crosses"
+
+
+def test_what_waits_for_a_rate_counts_no_more_when_the_rate_has_ended() -> None:
+    slow = LinkFault(source=1, target=2, rate=8000)
+    links = FaultFilter([slow], rng=no_randomness())
+    links.verdict(1, 2, 10_000, 0.0)
+    links.set([LinkFault(source=1, target=2, rate=8000, loss=0)])
+    assert links.verdict(1, 2, 1000, 0.0) == pytest.approx((11.0,)), "still behind it"
+    links.set([])
+    links.set([slow])
+    assert links.verdict(1, 2, 1000, 0.0) == pytest.approx((1.0,))
+
+
+def test_a_link_that_holds_holds_everything_unless_it_is_cut() -> None:
+    hold = LinkFault(source=1, target=2, hold=True, delay_s=1, loss=0.5, rate=8000)
+    links = FaultFilter([hold], rng=no_randomness())
+    assert links.verdict(1, 2, 100, 0.0) is HELD
+    assert links.holds(1, 2)
+    assert not links.holds(2, 1)
+    assert links.verdict(2, 1) is PASS
+    links.set([hold, LinkFault(source=1, target=2, cut=True)])
+    assert links.verdict(1, 2) == LOST
+    links.set([])
+    assert not links.holds(1, 2)
+
+
+def test_the_lowest_rate_of_several_counts() -> None:
+    faults = [LinkFault(source=1, target=2, rate=rate) for rate in (16_000, 0, 8_000)]
+    links = FaultFilter(faults, rng=no_randomness())
+    assert links.verdict(1, 2, 1000, 0.0) == pytest.approx((1.0,))
+    assert links.has_rate(1, 2)
+    assert not links.has_rate(2, 1)
+
+
+@pytest.mark.parametrize("rate", [-1.0, 1.0, 999.0, 1e13, math.nan, math.inf])
+def test_a_rate_that_no_link_can_have_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate is 0, or a number of bits per second"):
+        FaultFilter([LinkFault(source=1, target=2, rate=rate)], rng=no_randomness())

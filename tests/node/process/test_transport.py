@@ -177,6 +177,94 @@ def test_frames_that_are_delayed_are_bounded_and_go_with_their_link() -> None:
     run(scenario)
 
 
+HOLD = LinkFault(source=1, target=2, hold=True)
+
+
+async def joined_by(filter_: FaultFilter) -> tuple[PipeLinks, list[bytes]]:
+    """n1's links, with this filter, and what n2 hears."""
+    heard: list[bytes] = []
+
+    def links(node_id: NodeId, faults: FaultFilter) -> PipeLinks:
+        return PipeLinks(
+            node_id,
+            faults,
+            lambda peer, body: heard.append(body),
+            lambda peer, reason, dead: None,
+            lambda peer: None,
+        )
+
+    one, other = links(1, filter_), links(2, FaultFilter(rng=Random(1)))
+    near, far = socket.socketpair()
+    await asyncio.gather(one.attach(2, near), other.attach(1, far))
+    return one, heard
+
+
+def test_what_is_held_goes_in_order_when_the_link_lets_go() -> None:
+    async def scenario() -> None:
+        filter_ = FaultFilter([HOLD], rng=Random(1))
+        one, heard = await joined_by(filter_)
+        for body in (b"a", b"b", b"c"):
+            one.send(2, body)
+            one.flush()
+        await asyncio.sleep(0.05)
+        assert heard == []
+        filter_.set([])
+        one.send(2, b"d")  # before the flush that lets the others go
+        one.flush()
+        await until(lambda: len(heard) == 4)
+        assert heard == [b"a", b"b", b"c", b"d"]
+
+    run(scenario)
+
+
+def test_what_was_held_meets_the_faults_of_the_moment_at_which_it_goes() -> None:
+    async def scenario() -> None:
+        filter_ = FaultFilter([HOLD], rng=Random(1))
+        one, heard = await joined_by(filter_)
+        one.send(2, b"held")
+        filter_.set([LinkFault(source=1, target=2, loss=1)])
+        one.flush()
+        filter_.set([])
+        one.send(2, b"later")
+        one.flush()
+        await until(lambda: bool(heard))
+        assert heard == [b"later"]
+
+    run(scenario)
+
+
+def test_frames_that_are_held_are_bounded_and_go_with_their_link() -> None:
+    async def scenario() -> None:
+        one = End(1, HOLD)
+        near, far = socket.socketpair()
+        await one.links.attach(2, near)
+        link = one.links._links[2]
+        for _ in range(2 * MAX_BUFFERED_BYTES // (1 << 20)):
+            one.links.send(2, b"x" * (1 << 20))
+        assert MAX_BUFFERED_BYTES < link._held_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
+        assert link.dropped > 0
+        link.close()
+        assert not link.held
+        far.close()
+
+    run(scenario)
+
+
+def test_a_rate_bounds_the_bytes_per_second_between_two_processes() -> None:
+    async def scenario() -> None:
+        rate = LinkFault(source=1, target=2, rate=8e6)
+        one, heard = await joined_by(FaultFilter([rate], rng=Random(1)))
+        began = asyncio.get_running_loop().time()
+        for _ in range(20):
+            one.send(2, bytes(10_000))
+        one.flush()
+        await until(lambda: len(heard) == 20)
+        took_s = asyncio.get_running_loop().time() - began
+        assert took_s >= 0.2, "200,000 bytes at 1,000,000 a second"
+
+    run(scenario)
+
+
 # -- a node and its supervisor -------------------------------------------------------------------
 
 

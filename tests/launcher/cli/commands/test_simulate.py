@@ -95,7 +95,7 @@ def test_it_needs_no_cluster_and_touches_no_folder(
         (["--rate", "0"], "--rate 0: operations a second"),
         (["--rate", "nan"], "--rate nan: operations a second"),
         (["--clients", "0"], "--clients 0: from 1 to 100"),
-        (["--faults", "kil"], "no fault is called 'kil'; there are partition"),
+        (["--faults", "kil"], "no fault is called 'kil'; there are all, none, link"),
         (["--seed", "1", "--only", "a"], "--only a: numbers of faults with commas"),
         (["--seed", "1", "--time", "1s", "--only", "77"], "--only 77: this seed's schedule has"),
         (["--seeds", "1..2", "--only", "1"], "--only is for one run: say which with --seed"),

@@ -125,6 +125,9 @@ def test_each_kind_that_is_apart_has_a_number_of_its_own() -> None:
     ("text", "kinds"),
     [
         ("all", tuple(FAULTS)),
+        ("link", ("cut", "flaky", "reorder", "slow-link", "rate", "hold")),
+        ("membership,kill", ("kill", "reconfigure")),
+        ("disk", ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync")),
         ("none", ()),
         ("kill", ("kill",)),
         (" power , kill ", ("kill", "power")),
