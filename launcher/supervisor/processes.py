@@ -264,7 +264,7 @@ class NodeProcess:
         while self._hear():  # its last words may still be in the pipe
             pass
         self.gone.set()
-        self.throttling.suspend()
+        self.throttling.close()
         self._close_control()
         if self._linger is not None:
             self._linger.cancel()

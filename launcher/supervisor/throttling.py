@@ -47,6 +47,12 @@ class Throttling:
             self.stops_it = False
             self._send(signal.SIGCONT)
 
+    def close(self) -> None:
+        """The process is gone. Lets go of what was to send signals to it: its descriptors are
+        closed when nothing refers to it any more."""
+        self.suspend()
+        self._send = _send_nothing
+
     def go_on(self) -> None:
         """The process runs, and is throttled again if it was. Does nothing to one that is
         throttled already."""
@@ -70,3 +76,7 @@ class Throttling:
             self._send(signal.SIGSTOP)
             next_s = self._slices.stop_after(lasted_s)
         self._timer = self._loop.call_later(next_s, self._turn)
+
+
+def _send_nothing(_: int) -> None:
+    """There is no process to send a signal to."""
