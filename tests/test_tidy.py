@@ -134,7 +134,9 @@ WINGS: dict[str, str] = {
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.wire"
     ),
-    "launcher.simulation.stage": "launcher.errors launcher.log_table node.errors node.raft",
+    "launcher.simulation.stage": (
+        "launcher.errors launcher.log_table node.errors node.quantities node.raft"
+    ),
     "launcher.simulation.planted": (
         "launcher.client launcher.control launcher.errors launcher.folders launcher.simulation "
         "launcher.supervisor node.machines node.raft node.server node.storage"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from node.raft import membership as memberships
+from node.raft import membership
 from node.raft.messages import (
     CONFIGURATION,
     NOOP,
@@ -63,17 +63,17 @@ def of_batch(batch: Batch) -> str:
     if batch.kind is TICK:
         return f"{span}:tick"
     if batch.kind is CONFIGURATION:
-        return f"{span}:{_of_membership(memberships.decode(batch.data))}"
+        return f"{span}:{_of_membership(membership.decode(batch.data))}"
     data = batch.data.decode("utf-8", "replace")
     return span if data == span else f"{span}:{','.join(data.split())}"
 
 
-def _of_membership(membership: Membership) -> str:
-    parts = {"voters": membership.voters}
-    if membership.target != membership.voters:
-        parts["target"] = membership.target
-    if membership.outgoing:
-        parts["outgoing"] = membership.outgoing
+def _of_membership(members: Membership) -> str:
+    parts = {"voters": members.voters}
+    if members.target != members.voters:
+        parts["target"] = members.target
+    if members.outgoing:
+        parts["outgoing"] = members.outgoing
     return ";".join(f"{name}={','.join(map(str, ids))}" for name, ids in parts.items())
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from node.quantities import parse_duration_s
 from node.raft.messages import NodeId
 
 Words: TypeAlias = list[str]
@@ -80,10 +81,10 @@ def numbers(words: Words) -> list[int]:
 
 def duration(word: str) -> float:
     """The seconds in `200ms` or `1.5s`."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:[.][0-9]{1,9})?)(ms|s)", word)
-    if not found:
-        raise Wrong(f"{word!r} is not a duration such as 200ms or 1.5s")
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
+    try:
+        seconds = parse_duration_s(word)
+    except ValueError as error:
+        raise Wrong(str(error)) from error
     if seconds > MOST_SECONDS:
         raise Wrong(f"{word} is too long: at most {MOST_SECONDS}s at a time")
     return seconds

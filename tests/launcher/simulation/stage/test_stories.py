@@ -116,7 +116,7 @@ WRONG = [
     ("start 3\nhint 1 died", "S1 is up; crash it first"),
     ("start 3\ncut 1", "'1' names no link; write: cut S|S,S or cut S->S"),
     ("start 3\ntime-out 1\ndeliver Vote", "cannot make sense of 'Vote'; KIND is RequestVote, "),
-    ("start 3\nrun fast", "'fast' is not a duration such as 200ms or 1.5s"),
+    ("start 3\nrun fast", "'fast' is not a duration: write 150ms, 2s, 10m or 1h30m"),
     ("start 3\nrun 61s", "61s is too long: at most 60s at a time"),
     ("start 3\nexpect luck", "no expectation 'luck'; there are leader, no leader, "),
     ("start 3\nexpect role 1 boss", "no role 'boss'; there are follower, candidate, leader, "),
