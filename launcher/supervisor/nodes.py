@@ -15,6 +15,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -37,6 +38,7 @@ from launcher.supervisor.faults import Faults
 from launcher.supervisor.lifecycle import End, RestartPolicy
 from launcher.supervisor.log_questions import LogQuestions
 from launcher.supervisor.node_config import node_config, orders_since, settings_of
+from launcher.supervisor.points import POWER
 from launcher.supervisor.processes import Node, NodeProcess, first_of, launch, rejoin
 from launcher.supervisor.questions import STATUS_PATIENCE_S, Questions
 from launcher.supervisor.roster import Roster
@@ -85,6 +87,8 @@ class Nodes:
         self.faults = Faults(self.roster, self.ask, self.emit)
         self.drops = Drops(self.roster, self.ask)
         self.starter = ThreadPoolExecutor(1, "starter")
+        self.on_power_failure: Callable[[NodeId, str], None] = lambda node, point: None
+        """called when a node has stopped at a point at which its power is to fail"""
         self.one_start = asyncio.Lock()
         """held while a process is being started"""
         self._retries: set[asyncio.Task[None]] = set()
@@ -310,6 +314,8 @@ class Nodes:
         node = self.all[node_id]
         if isinstance(message, wire.Status | wire.PointHit):
             self.faults.heard_points(node, message)
+        if isinstance(message, wire.PointHit) and message.action == POWER:
+            self.on_power_failure(node_id, message.state.point)
         if isinstance(message, wire.Failed | wire.Stopping | wire.PointHit):
             return  # the process keeps why it fails or stops for its end
         if isinstance(message, wire.TransferEnded | wire.TimedOut):

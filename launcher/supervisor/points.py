@@ -23,7 +23,8 @@ LAYER = "points"
 CUT_OFF = "cut-off"
 """The layers of the faults here: armed points, and what the action `cut` has done."""
 
-_ENDS = ("kill", "power")
+POWER = "power"
+_ENDS = ("kill", POWER)
 """The actions that end the process at once, as an operator's `kill` does."""
 
 
@@ -113,4 +114,5 @@ def struck(node_id: NodeId, points: NodePoints, hit: wire.PointHit, injections: 
     if hit.action == "cut" and not points.cut_at:
         points.cut_at = hit.state.point
         injections.begin("isolate", CUT_OFF, [node_id], injections.next_id(), targets=[node_id])
-    return f"killed at the point {hit.state.point}" if hit.action in _ENDS else ""
+    how = "its power failed" if hit.action == POWER else "killed"
+    return f"{how} at the point {hit.state.point}" if hit.action in _ENDS else ""

@@ -38,6 +38,8 @@ class Power:
     def __init__(self, nodes: Nodes, random: Random) -> None:
         self._nodes = nodes
         self._random = random
+        self._at_points: set[asyncio.Task[None]] = set()
+        nodes.on_power_failure = self.fail_at_point
 
     async def fail(self, targets: Sequence[str], torn: bool) -> Reply:
         """What the nodes have not synced is lost: all of it, or (`torn`) a part, by chance.
@@ -71,6 +73,22 @@ class Power:
             ],
         )
 
+    def fail_at_point(self, node_id: NodeId, point: str) -> None:
+        """A node has stopped at a point at which its power is to fail: ends it, and undoes what it
+        has not synced, all of it."""
+        task = asyncio.ensure_future(self._fail_at_point(node_id, f"{REASON} at the point {point}"))
+        self._at_points.add(task)
+        task.add_done_callback(self._at_points.discard)
+
+    async def _fail_at_point(self, node_id: NodeId, reason: str) -> None:
+        try:
+            async with self._nodes.one_start:
+                await self._end(node_id, reason)
+                self._check_records(node_id)
+                await self._lose(node_id, None)
+        except LauncherError as error:
+            self._nodes.emit("error", "record.failed", reason=str(error))
+
     def _tell_injected(self, ids: Sequence[NodeId], torn: bool, seed: int) -> None:
         injections = self._nodes.faults.injections
         fault_id = injections.next_id()
@@ -93,17 +111,17 @@ class Power:
                 f"recorded from its start on: `launcher restart {node_id}`, then try again"
             )
 
-    async def _end(self, node_id: NodeId) -> str:
+    async def _end(self, node_id: NodeId, reason: str = REASON) -> str:
         """Ends the process of a node and all that it forked; what there is to say about it."""
         node = self._nodes.all[node_id]
         process = node.process
         if process is None:
             lifecycle = node.lifecycle
             if lifecycle.retry_at is not None:
-                lifecycle.stay_down(REASON)
+                lifecycle.stay_down(reason)
                 return "was about to be restarted, and stays down"
             return f"was {lifecycle.state} already"
-        node.lifecycle.expect_end(REASON)
+        node.lifecycle.expect_end(reason)
         # Stopped first, it forks nothing while its forks are looked for.
         process.signal(signal.SIGSTOP)
         forks = await asyncio.to_thread(_forks_of, process.pid)

@@ -7,7 +7,7 @@ the point is armed, in the grammar of fail-rs:
     [p%][cnt*]action[(args)] -> ...
 
     kill          the process kills itself with SIGKILL
-    power         the machine loses its power (a real node: as `kill`, at present)
+    power         the machine loses its power: the process ends, and what was not synced is lost
     pause         the process stops itself with SIGSTOP, until it is resumed
     sleep(1s)     whoever came to the point waits for so long: the loop of the node, or its disk
                   thread

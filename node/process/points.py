@@ -99,8 +99,9 @@ def _kill() -> None:
 
 
 def _lose_power() -> None:
-    """Nothing of the real disk's cache is lost with that."""
-    _kill()
+    """Stops the process at this very place. Its supervisor, which has been told, ends it then, and
+    undoes on its files what was not synced."""
+    _pause()
 
 
 def _pause() -> None:

@@ -362,6 +362,27 @@ def test_a_sleep_makes_a_reply_late(lab: Lab) -> None:
     check_whole(lab, cluster, 0, others=2)
 
 
+def test_power_that_fails_before_a_sync_loses_what_was_written(lab: Lab) -> None:
+    """As `kill --power`, at the moment at which there is most to lose."""
+    cluster = begin(lab)
+    away = a_follower(cluster)
+    cluster.wait(converged=True, timeout_s=PATIENCE_S)
+    before = cluster.status().node(away).last_index
+    arm(lab, away, "before-sync", "1*power")
+
+    cluster.submit("second")
+
+    eventually(lambda: lab.events("power.lost"), "what was not synced is lost")
+    lost = lab.events("power.lost")[-1]
+    assert lost["target"] == away
+    assert lost["bytes"] > 0
+    found = cluster.status().node(away)
+    assert (found.state, found.reason) == ("down", "its power failed at the point before-sync")
+    cluster.start(away)
+    assert recovered(lab, away)["last_index"] == before
+    check_whole(lab, cluster, 0, others=2)
+
+
 def test_a_sync_fails_at_the_point_and_the_node_comes_back(lab: Lab) -> None:
     cluster = begin(lab)
     away = arm(lab, "follower", "before-sync", "fail-sync")
