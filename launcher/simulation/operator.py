@@ -144,8 +144,11 @@ class Operator:
         return [node_id for node_id, node in self.nodes.items() if _state_of(node) == "up"]
 
     def _leader_status(self) -> Status | None:
+        """None also while a throttled leader is stopped: what it was told before, it does first."""
         leader = self.leader
-        return None if leader is None or leader.server is None else leader.server.status()
+        if leader is None or leader.server is None or leader.held:
+            return None
+        return leader.server.status()
 
     # -- what can be asked of it -----------------------------------------------------------------
 
