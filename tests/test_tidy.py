@@ -143,7 +143,7 @@ WINGS: dict[str, str] = {
     ),
     "launcher.real_stories": (
         "launcher.client launcher.cluster launcher.control launcher.errors "
-        "launcher.simulation.stage node.machines node.raft node.wire"
+        "launcher.simulation.stage node.raft node.wire"
     ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (

@@ -4,7 +4,6 @@ Some words of the language (`launcher/simulation/stage/script.py`) make sense on
 A story is played on a cluster of its own in a temporary folder, by the Python API that users have.
 
     words     the words that make sense, and which stories can be played
-    direct    gives a command to one server, even to one that is cut off
     servers   the servers of a story: a cluster, and what the words do with it
     play      plays a story, line by line
 

@@ -9,12 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from launcher.client.sockets import Sockets
+from launcher.client.here import NotCommitted
 from launcher.cluster import Cluster
-from launcher.control import asking
 from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.errors import LauncherError, NotRunning
-from launcher.real_stories import direct
 from launcher.simulation.stage import words
 from launcher.simulation.stage.words import Link, Unmet, Words
 from node.raft.messages import NodeId
@@ -77,7 +75,6 @@ class Servers:
         self.names = names
         self.cut: set[Link] = set()
         self.answered: bool | None = None
-        self._sockets = Sockets(cluster.config, asking.runtime_dir(cluster.config))
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -184,16 +181,13 @@ class Servers:
             before = self.cluster.status().node(node_id)
             if before.role != "leader":
                 raise Unmet(f"{name} does not lead")
-            done = direct.submit(
-                node_id,
-                self._sockets[node_id],
-                command.encode(),
-                applied_index=before.applied_index,
-                timeout_s=UNANSWERED_S if self._is_cut_off(node_id) else WAIT_S,
-            )
-            self.answered = done is not None
-            if done is None:
+            timeout_s = UNANSWERED_S if self._is_cut_off(node_id) else WAIT_S
+            try:
+                (done,) = self.cluster.submit_to(node_id, command, timeout_s=timeout_s)
+            except NotCommitted:
+                self.answered = False
                 return [*told, self._unanswered(before, command)]
+            self.answered = True
             told.append(f"{name} answers: {command} is committed, at index {done.index}")
         return told
 
