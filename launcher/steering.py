@@ -14,6 +14,7 @@ from launcher.client.here import submit_here
 from launcher.client.sockets import Sockets
 from launcher.config import ClusterConfig
 from launcher.control import asking, requests
+from launcher.control.naming import node_names
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen
 from launcher.control.steering import SettingChange
@@ -122,8 +123,7 @@ class Steering:
         asking.check_thawed(runtime_dir)
         sockets = Sockets(config, runtime_dir)
         if node not in sockets:
-            known = ", ".join(f"n{one}" for one in sockets)
-            raise UsageError(f"there is no node {node}; there are {known}")
+            raise UsageError(f"there is no node {node}; there are {node_names(sockets)}")
         commands = [encoded(entry) for entry in entries]
         check_entries(commands, config.entry_limit_bytes)
         if timeout_s is None:

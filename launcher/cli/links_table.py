@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from launcher.control.naming import Link, link_names
 from launcher.control.status import ClusterStatus, LinkStatus
 
 _OK = "ok"
-_MOST_NAMED = 6
 
 
 def links_table(status: ClusterStatus, width: int | None) -> str:
@@ -34,22 +34,15 @@ def links_table(status: ClusterStatus, width: int | None) -> str:
 
 def said_of(links: Sequence[LinkStatus]) -> list[str]:
     """`n1>n2, n2>n1: delay 50ms`, a line for all links that do the same."""
-    alike: dict[str, list[LinkStatus]] = {}
+    alike: dict[str, list[Link]] = {}
     for one in links:
-        alike.setdefault(one.does, []).append(one)
-    return [f"{_names(found)}: {does}" for does, found in alike.items()]
+        alike.setdefault(one.does, []).append((one.source, one.target))
+    return [f"{link_names(found)}: {does}" for does, found in alike.items()]
 
 
 def slowed(links: Iterable[LinkStatus]) -> list[str]:
-    """The same of the links that do something, and not only cut: `ps` tells otherwise who is cut
-    off."""
+    """The same without links that are only cut: `ps` says in other lines who is cut off."""
     return said_of([one for one in links if one.does != "cut"])
-
-
-def _names(links: Sequence[LinkStatus]) -> str:
-    if len(links) > _MOST_NAMED:
-        return f"{len(links)} links"
-    return ", ".join(f"n{one.source}>n{one.target}" for one in links)
 
 
 def _short(does: str) -> str:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from launcher.cli.output import text
+from launcher.control.naming import node_names
 from launcher.log_table import Row, most_columns, table
 from launcher.logs import ClusterLog, NodeLog, SharedEntry
 from node.printable import printable
@@ -155,8 +156,8 @@ def _of_snapshots(log: ClusterLog) -> list[str]:
             key = (node.part.snapshot_index, node.part.first_index)
             alike.setdefault(key, []).append(node.id)
     return [
-        f"{_names(ids)}: a snapshot stands for the entries up to {snapshot}; the log still holds "
-        f"those from {first} on."
+        f"{node_names(ids)}: a snapshot stands for the entries up to {snapshot}; the log still "
+        f"holds those from {first} on."
         for (snapshot, first), ids in alike.items()
     ]
 
@@ -171,8 +172,8 @@ def _of_silent(log: ClusterLog) -> list[str]:
         elif node.source == "none":
             said.append(f"n{node.id} is {node.state}, and its log cannot be read: {node.problem}.")
     return [
-        f"{_names(ids)} {_is_not_asked(state, len(ids))}: the row shows what is on disk. Files do "
-        "not say what is committed."
+        f"{node_names(ids)} {_is_not_asked(state, len(ids))}: the row shows what is on disk. "
+        "Files do not say what is committed."
         for state, ids in alike.items()
     ] + said
 
@@ -190,9 +191,9 @@ def _of_ends(log: ClusterLog) -> list[str]:
         if node.part is not None and node.part.last_index < log.first_index:
             ends.setdefault(node.part.last_index, []).append(node.id)
     return [
-        f"{_names(ids)}: the log ends with entry {last}."
+        f"{node_names(ids)}: the log ends with entry {last}."
         if last
-        else f"{_names(ids)}: no entry yet."
+        else f"{node_names(ids)}: no entry yet."
         for last, ids in ends.items()
     ]
 
@@ -213,7 +214,7 @@ def _differences(log: ClusterLog) -> list[str]:
     said = []
     for first, last, sides in runs:
         where = f"At index {first}" if first == last else f"At indexes {first} to {last}"
-        whose = (f"{_names(ids)} of term {term}" for term, ids in sorted(sides.items()))
+        whose = (f"{node_names(ids)} of term {term}" for term, ids in sorted(sides.items()))
         said.append(f"{where} the logs DIFFER: there is an entry on {', and on '.join(whose)}.")
     return ["", *said] if said else []
 
@@ -282,10 +283,6 @@ def _what(entry: LogEntry, room: int | None) -> str:
 
 def _red(line: str) -> str:
     return click.style(line, "red") if line else line
-
-
-def _names(ids: Iterable[int]) -> str:
-    return ", ".join(f"n{node}" for node in ids)
 
 
 def _wrapped(sentences: Iterable[str], width: int | None) -> list[str]:

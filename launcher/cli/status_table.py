@@ -1,4 +1,4 @@
-"""What `ps` prints: tables of the nodes, and below them what is wrong and who is cut off."""
+"""What `ps` prints: tables of the nodes, and below them faults, and nodes that are cut off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from tabulate import tabulate
 
 from launcher.cli.links_table import slowed
+from launcher.control.naming import node_names
 from launcher.control.status import FROZEN, ClusterStatus, NodeStatus, PeerStatus
 from launcher.control.throttles import describe as throttled
 from node.printable import printable_line
@@ -204,23 +205,23 @@ def _short(seconds: float) -> str:
 
 
 def _remarks(status: ClusterStatus, width: int) -> list[str]:
-    """Who is cut off, and what is wrong with each node, in lines of at most `width`."""
+    """The nodes that are cut off, and the faults of each node, in lines of at most `width`."""
     said = [*_cuts(status.nodes), *slowed(status.links)]
     said += [f"n{node.id}: {why}" for node in status.nodes if (why := _why(node))]
     return [line for one in said for line in textwrap.wrap(one, width, subsequent_indent="    ")]
 
 
 def _cuts(nodes: Sequence[NodeStatus]) -> list[str]:
-    """Who is cut off from whom, each link once: `n1, n2 are cut off from n3, n4, n5`."""
+    """Which nodes are cut off from which, each link once: `n1, n2 are cut off from n3, n4, n5`."""
     lines: list[str] = []
     told: set[frozenset[int]] = set()
     for ids, others in _alike(nodes, lambda node: node.cut_off_from):
         links = {frozenset((one, other)) for one in ids for other in others}
         if not links <= told:
             told |= links
-            lines.append(f"{_names(ids)} {_are(ids)} cut off from {_names(others)}")
+            lines.append(f"{node_names(ids)} {_are(ids)} cut off from {node_names(others)}")
     for ids, others in _alike(nodes, lambda node: node.cannot_send_to):
-        lines.append(f"no message of {_names(ids)} reaches {_names(others)}")
+        lines.append(f"no message of {node_names(ids)} reaches {node_names(others)}")
     return lines
 
 
@@ -235,10 +236,6 @@ def _alike(
     return sorted(
         ((ids, list(found)) for found, ids in groups.items()), key=lambda one: len(one[0])
     )
-
-
-def _names(ids: Iterable[int]) -> str:
-    return ", ".join(f"n{node}" for node in ids)
 
 
 def _are(ids: Sequence[int]) -> str:

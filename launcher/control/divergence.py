@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from launcher.control.naming import node_names
 from node import wire
 from node.raft.membership import majority
 from node.raft.messages import NodeId
@@ -50,7 +51,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """For `ps`, and for whoever waits."""
-        others = ", ".join(f"n{node}" for node in self.others)
+        others = node_names(self.others)
         what = "its answers differ" if self.kind == "answers" else "its state differs"
         said = f"diverged: {what} from those of {others}"
         if self.kind == "state":

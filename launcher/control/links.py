@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from launcher.control.naming import Link
 from launcher.control.targets import shown
 from launcher.errors import UsageError
 from node.faults.links import LEAST_RATE, MOST_DELAY_S, MOST_RATE, nothing
@@ -24,7 +25,6 @@ from node.quantities import parse_duration_s, write_duration
 from node.raft.messages import NodeId
 from node.wire import LinkFault
 
-Link: TypeAlias = tuple[NodeId, NodeId]
 Part: TypeAlias = Literal["delay", "loss", "duplicate", "reorder", "rate", "cut", "hold"]
 
 PARTS: dict[Part, str] = {
@@ -317,16 +317,6 @@ def describe(fault: LinkFault) -> str:
     """In the words of the command, without an end: `cut`, `delay 50ms 10ms, loss 5%`; empty when
     it does nothing."""
     return ", ".join(filter(None, (text(fault) for text in _TEXTS.values())))
-
-
-def name_of(link: Link) -> str:
-    """`n1>n2`."""
-    return f"n{link[0]}>n{link[1]}"
-
-
-def node_names(nodes: Iterable[NodeId]) -> str:
-    """`n1, n2`."""
-    return ", ".join(f"n{node}" for node in nodes)
 
 
 def _describe_delay(fault: LinkFault) -> str:

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from launcher.control.divergence import Divergence
+from launcher.control.naming import node_names
 from node import wire
 from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import Membership, NodeId
@@ -323,13 +324,9 @@ def counted(membership: Membership, ids: Iterable[NodeId], verb: str) -> str:
     if not outgoing:
         return f"{of(voters, 'voters')} {verb} and it takes {majority(voters)}"
     return (
-        f"{of(outgoing, 'old voters')} ({_names(outgoing)}) and {of(voters, 'new voters')} "
-        f"({_names(voters)}) {verb}, and it takes {majority(outgoing)} and {majority(voters)}"
+        f"{of(outgoing, 'old voters')} ({node_names(outgoing)}) and {of(voters, 'new voters')} "
+        f"({node_names(voters)}) {verb}, and it takes {majority(outgoing)} and {majority(voters)}"
     )
-
-
-def _names(ids: Iterable[NodeId]) -> str:
-    return ", ".join(f"n{node}" for node in ids)
 
 
 # -- from what nodes say -----------------------------------------------------------------------

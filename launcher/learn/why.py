@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from launcher.control.naming import node_names
 from launcher.control.status import ClusterStatus, NodeStatus, counted
 from launcher.errors import LauncherError
 from launcher.timeline.events import Event
@@ -72,7 +73,7 @@ def why(
     if node_id is None:
         return list(_no_leader(facts, clock))
     if not status.has(node_id):
-        ids = ", ".join(f"n{node.id}" for node in status.nodes)
+        ids = node_names(node.id for node in status.nodes)
         raise LauncherError(f"there is no node n{node_id}; there are {ids}")
     node = status.node(node_id)
     if node_id == status.leader:
@@ -85,17 +86,20 @@ def why(
 
 def _leads(facts: Facts, node: NodeStatus) -> Iterator[str]:
     votes = _votes(facts, node.id, node.term)
-    elected = f": it was elected with the votes of {_names(votes)}" if votes else ""
+    elected = f": it was elected with the votes of {node_names(votes)}" if votes else ""
     yield f"n{node.id} leads term {node.term}{elected}."
     followers = [one for one in facts.status.followers if one != node.id]
     if facts.status.has_quorum([node.id, *followers]):
         if followers:
-            yield f"It leads for as long as a majority hears it: {_names(followers)}, and itself."
+            hear = node_names(followers)
+            yield f"It leads for as long as a majority hears it: {hear}, and itself."
         else:
             yield "It is the only voter, so it needs no other node."
         return
     follows = "follows" if len(followers) == 1 else "follow"
-    follow = f"only {_names(followers)} {follows} it" if followers else "no other node follows it"
+    follow = (
+        f"only {node_names(followers)} {follows} it" if followers else "no other node follows it"
+    )
     yield (
         f"But it can commit nothing now: {follow}, and {_takes(facts.status, 'a decision')}. "
         "If that lasts for an election timeout, it steps down."
@@ -138,14 +142,14 @@ def _hindrances(facts: Facts, node: NodeStatus) -> Iterator[str]:
 
 
 def _others(facts: Facts, node: NodeStatus) -> Iterator[str]:
-    """Who leads instead, or that nobody does."""
+    """The node that leads instead, or that no node leads."""
     status, leader = facts.status, facts.status.leader
     if leader is None:
         yield from _no_leader_in_short(facts)
         return
     term = status.node(leader).term
     votes = _votes(facts, leader, term)
-    elected = f", elected with the votes of {_names(votes)}" if votes else ""
+    elected = f", elected with the votes of {node_names(votes)}" if votes else ""
     if node.state == "up" and node.leader == leader and node.term == term:
         heard = node.leader_heard_s
         ago = "" if heard is None else f" (last {_ago(heard)} ago)"
@@ -237,9 +241,11 @@ def _unreachable(facts: Facts, node: NodeStatus, begin: str = "") -> Iterator[st
     away = [one.id for one in others if one.state != "up" or one.hangs]
     reasons = []
     if cut:
-        reasons.append(f"it is cut off from {_names(cut)}")
+        reasons.append(f"it is cut off from {node_names(cut)}")
     if alone := [one for one in away if one not in cut]:
-        reasons.append(f"{_names(alone)} {'does' if len(alone) == 1 else 'do'} not run or respond")
+        reasons.append(
+            f"{node_names(alone)} {'does' if len(alone) == 1 else 'do'} not run or respond"
+        )
     if reasons:
         said = f"{begin}{' and '.join(reasons)}, and {_takes(status, 'an election')}."
         yield said[0].upper() + said[1:] if not begin else said
@@ -266,10 +272,6 @@ def _votes(facts: Facts, leader: NodeId, term: int) -> list[NodeId]:
 def _told(event: Event, clock: Callable[[int], str]) -> str:
     said, _ = sentence(event, lambda node: f"n{node}")
     return f"{clock(event.t)}: {said}."
-
-
-def _names(ids: Iterable[NodeId]) -> str:
-    return ", ".join(f"n{node}" for node in ids)
 
 
 def _ago(seconds: float) -> str:

@@ -30,6 +30,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from launcher.control.naming import node_names
 from launcher.control.status import ClusterStatus
 from launcher.folders.records import Change
 from node.raft.membership import Configuration
@@ -294,7 +295,7 @@ _BEING = {"add": "added", "remove": "removed", "rebuild": "rebuilt"}
 def under_way(change: Change) -> str:
     """`n4 is being added`."""
     verb = "is" if len(change.nodes) == 1 else "are"
-    return f"{names(change.nodes)} {verb} being {_BEING[change.kind]}"
+    return f"{node_names(change.nodes)} {verb} being {_BEING[change.kind]}"
 
 
 def not_yet(change: Change) -> str:
@@ -302,7 +303,7 @@ def not_yet(change: Change) -> str:
     asked = [(n, step) for n, step in enumerate(_steps(change)) if isinstance(step, Voters)]
     yet = next((step.yet for n, step in asked if n >= change.done), asked[0][1].yet)
     nodes = change.nodes[:1] if change.kind == "rebuild" else change.nodes
-    return f"{names(nodes)} {'has' if len(nodes) == 1 else 'have'} not {yet}"
+    return f"{node_names(nodes)} {'has' if len(nodes) == 1 else 'have'} not {yet}"
 
 
 def reason(change: Change | None, node: NodeId, membership: Membership | None) -> str:
@@ -353,8 +354,3 @@ def _reason_of_rebuild(change: Change, node: NodeId, votes: bool | None) -> str:
     if change.done < _STARTED:
         return "set aside: its rebuild goes on"
     return "" if votes else "being rebuilt: learns the log"
-
-
-def names(nodes: Sequence[NodeId]) -> str:
-    """`n4, n5`."""
-    return ", ".join(f"n{node}" for node in nodes)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 
 from launcher.control.clocks import ClockChange, describe_change
-from launcher.control.links import node_names
+from launcher.control.naming import node_names
 from launcher.control.requests import Reply
 from launcher.control.status import ClusterStatus
 from launcher.control.targets import Action, resolve

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from launcher.control.naming import link_name
 from launcher.supervisor.roster import Roster
 from node import wire
 from node.raft.messages import NodeId
@@ -44,7 +45,7 @@ class Drops:
 
     async def clear(self) -> list[str]:
         """Nothing is to be lost by its type any more. Returns what was, a phrase each."""
-        said = [f"drop n{one.source}>n{one.target} {one.type}" for one in self.left()]
+        said = [f"drop {link_name((one.source, one.target))} {one.type}" for one in self.left()]
         self._drops.clear()
         for _, process in self._roster.running():
             process.send(wire.SetDrops([]))

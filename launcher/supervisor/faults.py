@@ -43,8 +43,11 @@ class Faults:
         self.injections = Injections(emit)
         self.layers = NO_FAULTS
         """what was ordered of all links"""
-        self.links = self.layers.order
-        """the same as every node is told it"""
+
+    @property
+    def links(self) -> wire.SetFaults:
+        """The order for all links, as every node is told it."""
+        return self.layers.order
 
     def orders_for(self, node: Node, told: wire.NodeConfig) -> list[wire.ToNode]:
         """What a node is told when it starts. told: what its process has been told already"""
@@ -84,13 +87,13 @@ class Faults:
 
         Returns when all nodes that run have confirmed it, or the nodes that have not.
         """
-        before, self.layers, self.links = self.links, layers, layers.order
-        begun = self.links.ids
+        before, self.layers = self.links, layers
+        order = self.links
         for _, process in self._roster.running():
-            process.send(self.links)
-        ended = set(before.ids) - set(begun)
+            process.send(order)
+        ended = set(before.ids) - set(order.ids)
         # Another operator may replace this while it is waited for: then nobody will confirm it.
-        return await self.confirm(list(self._roster.all), begun, ended, lambda: self.links.ids)
+        return await self.confirm(list(self._roster.all), order.ids, ended, lambda: self.links.ids)
 
     async def set_disks(
         self, nodes: Sequence[NodeId], fault: wire.DiskFault | None, ids: Sequence[int]

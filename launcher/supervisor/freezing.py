@@ -18,6 +18,7 @@ import psutil
 
 from launcher.control import requests
 from launcher.control.killing import parse_signal
+from launcher.control.naming import node_names
 from launcher.control.requests import Reply, Request
 from launcher.control.status import FROZEN
 from launcher.errors import LauncherError
@@ -76,9 +77,9 @@ class Freezing:
         left = await self._until(lambda: _not_stopped(running))
         if left:
             self._release()
-            names = ", ".join(f"n{node}" for node in left)
             raise LauncherError(
-                f"{names} did not stop at SIGSTOP in {FREEZE_TIMEOUT_S:g} s: nothing is frozen"
+                f"{node_names(left)} did not stop at SIGSTOP in {FREEZE_TIMEOUT_S:g} s: "
+                "nothing is frozen"
             )
         for node in running:
             self._roster.all[node].lifecycle.paused(True)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from launcher.control import requests
 from launcher.control.disks import describe
-from launcher.control.links import node_names
+from launcher.control.naming import node_names
 from launcher.control.requests import Reply
 from launcher.control.targets import Action, resolve
 from launcher.errors import LauncherError

@@ -7,13 +7,12 @@ from random import Random
 
 from launcher.control import partitions
 from launcher.control.links import (
-    Link,
     Part,
     mentions,
-    name_of,
     pairs,
     split_links,
 )
+from launcher.control.naming import Link, link_names
 from launcher.control.requests import ChangeLinks, Reply
 from launcher.control.status import ClusterStatus, LinkStatus
 from launcher.control.targets import resolve
@@ -25,8 +24,6 @@ from node.wire import LinkFault
 
 LAYER = "links"
 PARTITION = "partition"
-
-_MOST_NAMED = 6
 
 
 class LinkFaults:
@@ -145,6 +142,5 @@ class LinkFaults:
 
 def _links_said(links: Sequence[Link]) -> str:
     """`links n1>n2, n2>n1`, or how many there are."""
-    if len(links) > _MOST_NAMED:
-        return f"{len(links)} links"
-    return f"links {', '.join(map(name_of, sorted(links)))}"
+    said = link_names(sorted(links))
+    return said if said.endswith("links") else f"links {said}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from launcher.control.links import Link, LinkChange, Part, apply, describe, does, ended_by
+from launcher.control.links import LinkChange, Part, apply, describe, does, ended_by
+from launcher.control.naming import Link
 from launcher.control.status import LinkStatus
 from node.faults.links import combined, nothing
 from node.raft.messages import NodeId

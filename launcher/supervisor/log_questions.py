@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Iterable
 
@@ -50,11 +49,7 @@ class LogQuestions:
                 waiting.add(node_id)
                 process.send(question)
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                while waiting & {node_id for node_id, _ in self._roster.running()}:
-                    await self._roster.changed()
-        except TimeoutError:
-            pass
+            await self._roster.until_answered(waiting, PATIENCE_S)
         finally:
             del self._waiting[request], self._answers[request]
         return answers

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from launcher.config import MAX_NODES
+from launcher.control.naming import node_names
 from launcher.control.status import ClusterStatus, counted
 from launcher.errors import LauncherError, TimedOut
 from launcher.folders.records import Change
@@ -32,7 +33,6 @@ from launcher.supervisor.changes import (
     Standing,
     Verdict,
     Voters,
-    names,
     next_step,
 )
 from launcher.supervisor.nodes import Nodes
@@ -170,7 +170,7 @@ class Reconfiguration:
             raise LauncherError("somebody has to stay: `launcher down` stops the cluster")
         up = [node.id for node in status.up]
         if not Configuration(left).has_quorum(up):
-            said = f"without {names(without)} {counted(left, up, 'would be up')}"
+            said = f"without {node_names(without)} {counted(left, up, 'would be up')}"
             raise LauncherError(_short_of(said, status))
 
     async def _wait(self) -> None:
@@ -264,7 +264,7 @@ class Reconfiguration:
         self._nodes.roster.intend(changes.superseded(change, change.nodes))
         self._emit("change.undone", change, reason=why)
         waiting, self._over = self._over, _outcome()
-        error = LauncherError(f"{names(change.nodes)} not added: {why}")
+        error = LauncherError(f"{node_names(change.nodes)} not added: {why}")
         self._over.add_done_callback(lambda _: waiting.set_exception(error))
 
     async def _do_next(self, change: Change) -> None:

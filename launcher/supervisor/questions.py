@@ -69,11 +69,7 @@ class Questions:
                 waiting.add(node_id)
                 process.send(wire.GetStatus(request))
         try:
-            async with asyncio.timeout(patience_s):
-                while waiting & {node_id for node_id, _ in self._roster.running()}:
-                    await self._roster.changed()
-        except TimeoutError:
-            pass
+            await self._roster.until_answered(waiting, patience_s)
         finally:
             del self._asked[request]
         return request

@@ -123,6 +123,14 @@ class Roster:
         """Where it listens for clients."""
         return self._claim.runtime_dir / f"node-{node}.sock"
 
+    async def until_answered(self, waiting: set[NodeId], patience_s: float) -> None:
+        """Returns when no node that runs is in `waiting` any more, or after `patience_s` seconds.
+        Whoever takes the last node out of it calls `notify`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while waiting & {node_id for node_id, _ in self.running()}:
+                    await self.changed()
+
     async def changed(self) -> None:
         """Waits until a node has started, ended or answered."""
         await self._changed.wait()

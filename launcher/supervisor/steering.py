@@ -6,6 +6,7 @@ from random import Random
 
 from launcher import overrides
 from launcher.control import requests
+from launcher.control.links import pairs
 from launcher.control.requests import Reply
 from launcher.control.steering import (
     SettingChange,
@@ -15,7 +16,7 @@ from launcher.control.steering import (
     split_link,
 )
 from launcher.control.targets import resolve
-from launcher.errors import LauncherError, UsageError
+from launcher.errors import LauncherError
 from launcher.supervisor.nodes import Nodes
 from node.printable import error_line
 from node.raft.messages import NodeId
@@ -82,13 +83,11 @@ class Steering:
         kind = parse_message_type(request.type)
         check_count(request.count)
         status = await self._nodes.status()
-        ends = [resolve([end], status, "drop", self._random) for end in split_link(request.link)]
-        links = [(a, b) for a in ends[0] for b in ends[1] if a != b]
-        if not links:
-            raise UsageError("a link leads from one node to another, not to itself")
+        one, other = split_link(request.link)
+        sources, targets = (resolve([end], status, "drop", self._random) for end in (one, other))
+        links = pairs(sources, targets, both=False)
         drops = [Drop(a, b, kind, request.count) for a, b in links]
         await self._nodes.drops.add(drops)
         several = {} if request.count == 1 else {"count": request.count}
-        pairs = [[a, b] for a, b in links]
-        self._nodes.emit("info", "drop.asked", links=pairs, type=kind, **several)
+        self._nodes.emit("info", "drop.asked", links=links, type=kind, **several)
         return Reply(ok=True, drops=drops)

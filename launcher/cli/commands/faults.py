@@ -9,6 +9,7 @@ from launcher.cli.output import print_chosen, print_json
 from launcher.cli.parameters import DISK_FAULT, PARTITION, SHARE, SIGNAL
 from launcher.cli.rows import TARGET_HELP, as_json, row, targets
 from launcher.control import requests
+from launcher.control.naming import link_name
 
 
 @row(
@@ -73,7 +74,7 @@ def partition(context: Context, spec: str, as_json: bool) -> None:
         click.echo("cut: " + " | ".join(",".join(f"n{n}" for n in group) for group in groups))
     else:
         cut = [one for one in cluster.status().links if "cut" in one.does]
-        click.echo("cut: " + ", ".join(f"n{one.source}>n{one.target}" for one in cut))
+        click.echo("cut: " + ", ".join(link_name((one.source, one.target)) for one in cut))
 
 
 @row(
