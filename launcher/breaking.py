@@ -14,7 +14,7 @@ from launcher.control.links import LinkChange, ended_by
 from launcher.control.links import parse_change as parse_link_change
 from launcher.control.points import PointRow, check_point, parse_actions
 from launcher.control.requests import Reply, Request
-from launcher.control.status import Chosen
+from launcher.control.status import Chosen, ClusterStatus
 from launcher.control.targets import words
 from launcher.control.throttles import parse_share
 from launcher.injected import Injected, InjectedList
@@ -28,6 +28,10 @@ class Breaking(abc.ABC):
     def _call(self, request: Request) -> Reply:
         """Asks the supervisor. Raises LauncherError."""
 
+    @abc.abstractmethod
+    def status(self) -> ClusterStatus:
+        """The current state of every node. Raises NotRunning."""
+
     # -- processes -------------------------------------------------------------------------------
 
     def pause(self, *targets: str | int) -> InjectedList[Chosen]:
@@ -39,8 +43,7 @@ class Breaking(abc.ABC):
         ids = [node.id for node in chosen]
 
         def end() -> None:
-            status = self._call(requests.AskStatus()).status
-            assert status is not None, "the reply to AskStatus has a status"
+            status = self.status()
             paused = [n for n in ids if status.has(n) and status.node(n).state == "paused"]
             if paused:
                 self._call(requests.Resume(words(paused)))
@@ -71,8 +74,7 @@ class Breaking(abc.ABC):
         """
 
         def end() -> None:
-            status = self._call(requests.AskStatus()).status
-            if status is not None and status.frozen:
+            if self.status().frozen:
                 self.thaw()
 
         return Injected(self._call(requests.Freeze()).chosen, end=end)

@@ -14,7 +14,10 @@
     foreground  what `up` does until it is told to end
     events      prints the timeline
     seeds       runs simulations for `simulate`
-    output      results as JSON, bytes and lines; `status_table` has the tables of `ps`
+    planting    prints planted bugs, for `simulate`
+    stories     lists and plays stories
+    output      results as JSON, bytes and lines; `status_table` and `links_table` have the tables
+                of `ps`, and `pace` the line below them
     log_view    the logs side by side, for `log`
     live        text that is redrawn in place
     progress    progress bars

@@ -3,6 +3,7 @@
 It talks to the nodes themselves; the supervisor takes no part. Begin with `client`.
 
     client          submits entries in order, sends again what was not answered, and reads
+    here            sends one request to one node, once
     session         sequence numbers and answers of one session (pure)
     route           finds the leader and stays with it: which node to ask next (pure)
     channel         the connections of one conversation, and the waiting for replies

@@ -2,12 +2,15 @@
 
 Both ends use these modules: a command, to ask; the supervisor, to understand and to reply.
 
-    requests     the control socket: each request, each reply, and one call from end to end
+    requests     the control socket: each request and each reply
+    calling      sends one request, and waits for the reply
     asking       asks the supervisor of a data folder, and notices when it cannot reply
     spec         what a launcher tells the supervisor that it starts, and the one reply to that
     targets      TARGET and SPEC: the words by which a command chooses nodes (pure)
-    disks        FAULT: the words for the fault of a disk (pure)
-    clocks       FAULT: the words for the fault of a clock (pure)
+    naming       what nodes and links are called (pure)
+    disks, clocks, links, partitions, points, throttles, killing
+                 the words for each kind of fault (pure)
+    steering     the words of `set` and `drop` (pure)
     status       the state of a cluster and of its nodes: what `ps` shows
     readiness    waits until a cluster serves, and says what is wrong with it
     divergence   which machines have given other answers than the rest, and since which entry (pure)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from launcher.control.status import ClusterStatus
+from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.errors import LauncherError
 
 PATIENCE_S = 90.0
@@ -92,6 +92,13 @@ def _served(scene: Scene) -> ClusterStatus:
     return status
 
 
+def _node(scene: Scene, name: str) -> NodeStatus:
+    for node in scene.look().nodes:
+        if f"n{node.id}" == name:
+            return node
+    raise NotSo(f"{name} is unknown")
+
+
 def _a_leader(scene: Scene, _: tuple[str, ...]) -> None:
     _remember(scene, _served(scene))
 
@@ -138,10 +145,9 @@ def _two_leaders(scene: Scene, _: tuple[str, ...]) -> None:
 
 def _state(scene: Scene, arguments: tuple[str, ...]) -> None:
     node, state = arguments
-    found = next((one for one in scene.look().nodes if f"n{one.id}" == node), None)
-    if found is None or state not in (found.state, found.role):
-        said = "unknown" if found is None else f"{found.state}, {found.role or 'without a role'}"
-        raise NotSo(f"{node} is {said}")
+    found = _node(scene, node)
+    if state not in (found.state, found.role):
+        raise NotSo(f"{node} is {found.state}, {found.role or 'without a role'}")
 
 
 def _converged(scene: Scene, _: tuple[str, ...]) -> None:
@@ -151,7 +157,7 @@ def _converged(scene: Scene, _: tuple[str, ...]) -> None:
 
 def _has_entries(scene: Scene, arguments: tuple[str, ...]) -> None:
     node, index = arguments
-    found = next(one for one in scene.look().nodes if f"n{one.id}" == node)
+    found = _node(scene, node)
     if found.last_index < int(index):
         raise NotSo(f"the log of {node} ends at {found.last_index}")
 

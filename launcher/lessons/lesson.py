@@ -135,5 +135,6 @@ def _questions(blocks: Sequence[Sequence[str]]) -> Iterator[Question]:
 def lessons() -> dict[int, Lesson]:
     """All lessons of this package, by their numbers."""
     texts = files("launcher.lessons") / "texts"
-    found = [parse(text.read_text("utf-8")) for text in texts.iterdir() if text.name[-3:] == ".md"]
+    pages = (text for text in texts.iterdir() if text.name.endswith(".md"))
+    found = [parse(page.read_text("utf-8")) for page in pages]
     return {one.number: one for one in sorted(found, key=lambda one: one.number)}

@@ -3,8 +3,10 @@
     process       the body of the process, from its start to its exit status
     node          the running node: hands what comes in to the server, and sends what that says
     reports       what the node tells its supervisor
+    orders        carries out what the supervisor orders: faults, settings, elections, snapshots
     clock_port    the clocks and the one timer of the server
-    fault_ports   links, disk and clocks, at which the faults of an operator are in force
+    fault_ports   links, disk, clocks and points, at which the faults of an operator are in force
+    points        the armed points, and what strikes there
     peers         the links to peers, and how a lost one comes back
     connections   the clients that are connected, and who is hung up on
     transport     streams of frames over pipes and sockets

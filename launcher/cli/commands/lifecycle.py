@@ -34,7 +34,7 @@ from node.printable import printable
 @click.option(
     "--timescale",
     metavar="X",
-    help="All timers are X times as slow as the default ones, and commands wait so much longer.",
+    help="All timers are X times as slow as the default ones, and commands wait X times longer.",
 )
 @click.option(
     "--as-in-the-paper",
