@@ -129,6 +129,18 @@ WINGS: dict[str, str] = {
         "launcher.folders node.faults node.machines node.process node.raft node.wire"
     ),
     "launcher.checking": "node.machines",
+    "launcher.lab": "",
+    "launcher.lab.history": "launcher.errors node.printable",
+    "launcher.lab.workloads": (
+        "launcher.checking launcher.errors launcher.lab.history node.errors node.machines "
+        "node.module_path"
+    ),
+    "launcher.lab.clients": (
+        "launcher.benchmark launcher.client launcher.cluster launcher.config launcher.control "
+        "launcher.errors launcher.folders launcher.forked launcher.lab.history "
+        "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
+        "node.process"
+    ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
@@ -148,7 +160,8 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
+        "launcher.control launcher.errors launcher.folders launcher.history "
+        "launcher.lab.clients launcher.lab.history launcher.lab.workloads launcher.learn "
         "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
         "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "

@@ -231,6 +231,12 @@ def _machines(ctx: click.Context) -> Iterable[str]:
     return names()
 
 
+def _workloads(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab.workloads.loading import names
+
+    return names()
+
+
 def _signals(ctx: click.Context) -> Iterable[str]:
     return sorted(one.name for one in signal.valid_signals() if isinstance(one, signal.Signals))
 
@@ -305,6 +311,7 @@ LINK_WORDS = LinkWords(lambda ctx: ())
 PARTITION = Word(_partitions)
 CLUSTER_NAME = Word(_cluster_names)
 MACHINE = Word(_machines)
+WORKLOAD = Word(_workloads)
 SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
 EVENT = Word(_events, listed=True)

@@ -53,6 +53,7 @@ ROWS = {
     "timeline": f"{_COMMANDS}.timeline:timeline",
     "explain": f"{_COMMANDS}.learning:explain",
     "why": f"{_COMMANDS}.learning:why_command",
+    "workload": f"{_COMMANDS}.workload:workload",
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "lesson": f"{_COMMANDS}.lesson:lesson",
@@ -99,6 +100,9 @@ SECTIONS = {
         "arm": "have a node fail at a point in its code",
         "time-out": "have nodes campaign now",
         "heal": "end every fault, and resume what is paused",
+    },
+    "Test it": {
+        "workload": "have clients use the cluster, and check what they saw",
     },
     "Change its nodes": {
         "transfer": "hand leadership over to another node",

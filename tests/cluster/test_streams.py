@@ -26,6 +26,7 @@ WORDS = {
     "submit": "submit ENTRY",
     "read": "read LS",
     "watch": "watch --help",
+    "workload": "workload --time 1s --clients 2 --rate 20",
     "repl": "repl",
     "timeline": "timeline",
     "explain": "explain term",
