@@ -141,6 +141,14 @@ WINGS: dict[str, str] = {
         "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
         "node.process"
     ),
+    "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
+    "launcher.lab.verdict": (
+        "launcher.checking launcher.config launcher.errors launcher.lab.clients "
+        "launcher.lab.folder launcher.lab.history launcher.timeline node.errors node.machines "
+        "node.printable node.raft node.server node.storage node.wire"
+    ),
+    "launcher.lab.trial": "launcher.errors launcher.folders launcher.lab.folder "
+    "launcher.lab.verdict node.printable node.storage",
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
@@ -161,7 +169,8 @@ WINGS: dict[str, str] = {
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.folders launcher.history "
-        "launcher.lab.clients launcher.lab.history launcher.lab.workloads launcher.learn "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.verdict "
+        "launcher.lab.workloads launcher.learn "
         "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
         "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "

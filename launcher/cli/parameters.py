@@ -237,6 +237,20 @@ def _workloads(ctx: click.Context) -> Iterable[str]:
     return names()
 
 
+def _situations(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab.verdict.situations import SITUATIONS
+
+    return SITUATIONS
+
+
+def _runs(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab import folder
+
+    config = _config(ctx)
+    found = [] if config is None else folder.all_runs(folder.root_of(config))
+    return [folder.LATEST] * bool(found) + [run.path.name for run in reversed(found)]
+
+
 def _signals(ctx: click.Context) -> Iterable[str]:
     return sorted(one.name for one in signal.valid_signals() if isinstance(one, signal.Signals))
 
@@ -312,6 +326,8 @@ PARTITION = Word(_partitions)
 CLUSTER_NAME = Word(_cluster_names)
 MACHINE = Word(_machines)
 WORKLOAD = Word(_workloads)
+SITUATION = Word(_situations)
+RUN = Word(_runs)
 SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
 EVENT = Word(_events, listed=True)

@@ -57,6 +57,7 @@ ROWS = {
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "lesson": f"{_COMMANDS}.lesson:lesson",
+    "check": f"{_COMMANDS}.trial:check",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
@@ -103,6 +104,7 @@ SECTIONS = {
     },
     "Test it": {
         "workload": "have clients use the cluster, and check what they saw",
+        "check": "judge a run again, by what it has left",
     },
     "Change its nodes": {
         "transfer": "hand leadership over to another node",
