@@ -53,6 +53,7 @@ WINGS: dict[str, str] = {
     "node.errors": "",
     "launcher.errors": "node.errors node.printable",
     "node.events": "",
+    "launcher.fault_kinds": "launcher.errors",
     "launcher.settings": "node.events node.quantities",
     "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
@@ -130,7 +131,8 @@ WINGS: dict[str, str] = {
     ),
     "launcher.checking": "node.machines",
     "launcher.simulation": (
-        "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
+        "launcher.checking launcher.client launcher.control launcher.errors "
+        "launcher.fault_kinds launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.wire"
     ),
@@ -146,11 +148,16 @@ WINGS: dict[str, str] = {
         "launcher.simulation.stage node.raft node.wire"
     ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
+    "launcher.lab": "",
+    "launcher.lab.chaos": (
+        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
+        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
+    ),
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
-        "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
-        "launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.control launcher.errors launcher.fault_kinds launcher.folders launcher.history "
+        "launcher.lab.chaos launcher.learn launcher.lessons launcher.log_table launcher.logs "
+        "launcher.overrides launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "

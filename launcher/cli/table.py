@@ -40,6 +40,7 @@ ROWS = {
     "partition": f"{_COMMANDS}.faults:partition",
     "link": f"{_COMMANDS}.links:link",
     "heal": f"{_COMMANDS}.faults:heal",
+    "chaos": f"{_COMMANDS}.chaos:chaos",
     "disk": f"{_COMMANDS}.faults:disk",
     "arm": f"{_COMMANDS}.points:arm",
     "clock": f"{_COMMANDS}.clocks:clock",
@@ -99,6 +100,7 @@ SECTIONS = {
         "arm": "have a node fail at a point in its code",
         "time-out": "have nodes campaign now",
         "heal": "end every fault, and resume what is paused",
+        "chaos": "break a running cluster by seed, within what it survives",
     },
     "Change its nodes": {
         "transfer": "hand leadership over to another node",
