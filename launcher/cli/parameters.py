@@ -288,9 +288,15 @@ def _message_types(ctx: click.Context) -> Iterable[str]:
 
 
 def _simulated_faults(ctx: click.Context) -> Iterable[str]:
-    from launcher.simulation.faults.schedule import FAULTS, GROUPS
+    from launcher.fault_kinds import GROUPS, TEXTS
 
-    return [*GROUPS, *FAULTS]
+    return [*GROUPS, *TEXTS]
+
+
+def _chaos_faults(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab.chaos.kinds import ALL_GROUPS, KINDS
+
+    return [*(name for name in ALL_GROUPS if name != "none"), *KINDS]
 
 
 def _stories(ctx: click.Context) -> Iterable[str]:
@@ -335,6 +341,7 @@ SETTING = Word(_settings)
 VALUE = Word(_values)
 MESSAGE_TYPE = Word(_message_types)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
+CHAOS_FAULTS = Word(_chaos_faults, listed=True)
 PLANTED_BUG = Word(_planted_bugs)
 STORY = Story(_stories)
 TOPIC = Word(_topics)

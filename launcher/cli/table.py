@@ -40,6 +40,7 @@ ROWS = {
     "partition": f"{_COMMANDS}.faults:partition",
     "link": f"{_COMMANDS}.links:link",
     "heal": f"{_COMMANDS}.faults:heal",
+    "chaos": f"{_COMMANDS}.chaos:chaos",
     "disk": f"{_COMMANDS}.faults:disk",
     "arm": f"{_COMMANDS}.points:arm",
     "clock": f"{_COMMANDS}.clocks:clock",
@@ -101,6 +102,7 @@ SECTIONS = {
         "arm": "have a node fail at a point in its code",
         "time-out": "have nodes campaign now",
         "heal": "end every fault, and resume what is paused",
+        "chaos": "break a running cluster by seed, within what it survives",
     },
     "Test it": {
         "workload": "have clients use the cluster, and check what they saw",
