@@ -40,6 +40,12 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         ),
     ),
     "snapshot.sent": ("{node:node} has sent {peer:node} all of its snapshot, of entry {index}",),
+    "snapshot.resumed": (
+        (
+            "{node:node} goes on with the snapshot that it sends {peer:node}, of entry {index}, "
+            "from byte {offset}: what was sent after that had not arrived"
+        ),
+    ),
     "snapshot.installed": (
         (
             "{node:node} replaced its state and its log by a snapshot of entry {index}, which the "

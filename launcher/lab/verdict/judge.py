@@ -16,6 +16,7 @@ from launcher.checking.checker import Validity
 from launcher.config import ClusterConfig, load
 from launcher.errors import LauncherError
 from launcher.lab import history
+from launcher.lab.chaos import watching
 from launcher.lab.clients import judge as judge_workload
 from launcher.lab.clients import kept_plan
 from launcher.lab.folder import Made, RunFolder, Step
@@ -39,6 +40,7 @@ from launcher.lab.verdict.seen import Seen, see
 from launcher.lab.verdict.situations import Facts
 from launcher.lab.verdict.written import Kept, node_folders, read_node
 from launcher.timeline.reading import read_timeline
+from node.printable import error_line
 from node.raft.messages import NodeId
 
 MOST_SHOWN = 40
@@ -56,8 +58,8 @@ COPIED, LOAD, FAULTS, STOPPED = "copied", "load", "faults", "stopped"
 RECOVERED, NOT_RECOVERED = "recovered", "not-recovered"
 """Steps: after the faults the cluster converged and took a write; or it did not."""
 
-OVER_BUDGET, CUT_SHORT = "over-budget", "cut-short"
-"""Steps: the chaos broke more than it may; the run was ended before its time."""
+CUT_SHORT = "cut-short"
+"""A step: the run was ended before its time."""
 
 
 def judge(run: RunFolder, required: Sequence[str] = ()) -> Verdict:
@@ -196,9 +198,7 @@ class _Judging:
         findings = []
         if (rate := self._rate(operations)) is not None:
             findings.append(rate)
-        if (over := steps.get(OVER_BUDGET)) is not None:
-            reason = f"the chaos broke more than it may: {over.detail.get('reason', '')}"
-            findings.append(Finding(check="budget", outcome=INVALID, reason=reason))
+        findings += self._budget()
         if (failed := steps.get(NOT_RECOVERED)) is not None:
             reason = f"after every fault had ended: {failed.detail.get('reason', '')}"
             findings.append(Finding(check="recovery", outcome=INVALID, reason=reason))
@@ -206,6 +206,23 @@ class _Judging:
             reason = "after the faults all nodes had the same log, and a write was taken"
             findings.append(Finding(check="recovery", outcome=VALID, reason=reason))
         return findings
+
+    def _budget(self) -> list[Finding]:
+        """Whether the faults left a majority at every moment, by the samples of the status."""
+        if self._made.asked.get("beyond_quorum") or not self._run.samples_file.exists():
+            return []
+        try:
+            samples = watching.read(self._run.samples_file)
+        except (OSError, msgspec.MsgspecError) as error:
+            text = error_line(error)
+            raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
+        found = watching.broken(samples)
+        if found is None:
+            reason = f"a majority worked in each of {len(samples)} samples of the status"
+            return [Finding(check="budget", outcome=VALID, reason=reason)]
+        at_s = (found.t - self._begun) / 1e9
+        reason = f"the chaos broke more than it may, at {at_s:.1f} s: {found.why}"
+        return [Finding(check="budget", outcome=INVALID, reason=reason)]
 
     def _rate(self, operations: Sequence[Done]) -> Finding | None:
         """Whether the clients came near the rate that was asked for while nothing was broken; None

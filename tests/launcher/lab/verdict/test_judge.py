@@ -209,9 +209,18 @@ def test_a_cluster_that_did_not_recover_is_invalid(run: RunFolder) -> None:
 
 
 def test_chaos_over_its_budget_makes_a_run_fail(run: RunFolder) -> None:
-    run.note(1, "over-budget", reason="n1, n2 were down")
+    up, down = ({"id": node, "state": state} for node, state in ((1, "up"), (2, "down")))
+    fine = {"t": SECOND, "voters": [1, 2, 3], "nodes": [up, up | {"id": 2}, down | {"id": 3}]}
+    over = {"t": 3 * SECOND, "voters": [1, 2, 3], "nodes": [up, down, down | {"id": 3}]}
+    run.samples_file.write_text(json.dumps(fine) + "\n")
+    assert finding(judge(run), "budget").outcome == "valid"
+    run.samples_file.write_text(f"{json.dumps(fine)}\n{json.dumps(over)}\n{{")
 
-    assert "the chaos broke more than it may" in telling.summary(judge(run))
+    verdict = judge(run)
+
+    assert telling.summary(verdict) == (
+        "invalid: budget: the chaos broke more than it may, at 3.0 s: n2, n3 are out"
+    )
 
 
 def test_a_required_situation_that_was_not_reached_fails(run: RunFolder) -> None:
