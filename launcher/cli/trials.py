@@ -19,7 +19,8 @@ from launcher.lab.chaos.record import Happening
 from launcher.lab.chaos.schedule import DEFAULT_INTERVAL_S
 from launcher.lab.clients import Tally
 from launcher.lab.folder import RunFolder
-from launcher.lab.trial.asked import Asked
+from launcher.lab.trial.asked import CALM_S, Asked
+from launcher.lab.trial.plots import try_plot
 from launcher.lab.trial.running import Telling, run
 from launcher.lab.verdict import situations, telling
 from launcher.lab.verdict.finding import INVALID, UNKNOWN, Verdict
@@ -70,16 +71,18 @@ def test(context: Context, typed: Typed) -> int:
     situations.check_names(typed.required)
     root = folder.root_of(context.load_config())
     shown = _Progress(asked, quiet=typed.as_json)
-    trial = run(
-        asked,
-        root,
-        Telling(
-            began=shown.began, step=shown.step, happened=shown.happened, progress=shown.progress
-        ),
-    )
+    tells = Telling(shown.began, shown.step, shown.happened, shown.progress)
+    try:
+        trial = run(asked, root, tells)
+    except LauncherError:
+        raise
+    except BaseException:
+        shown.interrupted()
+        raise
     shown.step("checking")
     verdict = judge(trial, typed.required)
     folder.write_json(trial.verdict_file, verdict_json(verdict))
+    plots = try_plot(trial)
     shown.pruned(folder.prune(root))
     if typed.as_json:
         print_json({"folder": str(trial.path), **verdict_json(verdict)})
@@ -87,7 +90,7 @@ def test(context: Context, typed: Typed) -> int:
         click.echo()
         _print(verdict)
         click.echo(f"\nrun:       {trial}\nagain:     {asked.command()}")
-        click.echo(f"check:     launcher check {trial.path.name}")
+        click.echo(f"check:     launcher check {trial.path.name}\n{plots}")
     return conclude(verdict, as_json=typed.as_json)
 
 
@@ -129,9 +132,17 @@ class _Progress:
         self._told_at = time.monotonic()
         self._before = Tally()
         self._is_drawn = False
+        self._trial: RunFolder | None = None
+
+    def interrupted(self) -> None:
+        """The run was ended by a signal; all is taken down."""
+        if self._trial is not None:
+            what = f"what was recorded is in {self._trial} (`launcher check` judges it)"
+            click.echo(f"launcher: interrupted; {what}", err=True)
 
     def began(self, trial: RunFolder) -> None:
         """The folder is made."""
+        self._trial = trial
         self._say(f"seed {self._asked.seed}, run {trial}")
         settings = self._asked.settings()
         plan = self._asked.plan()
@@ -158,8 +169,8 @@ class _Progress:
         seconds = max(1e-9, tally.at_s - self._before.at_s)
         rate = (tally.operations - self._before.operations) / seconds
         text = (
-            f"{tally.at_s:8.3f} s  {rate:.0f} operations/s: {tally.ok} ok, {tally.fail} refused, "
-            f"{tally.info} unknown"
+            f"{tally.at_s - CALM_S:8.3f} s  {rate:.0f} operations/s: {tally.ok} ok, "
+            f"{tally.fail} refused, {tally.info} unknown"
         )
         self._told_at = now
         self._before = msgspec.structs.replace(tally, buckets={})

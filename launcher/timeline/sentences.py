@@ -41,10 +41,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "snapshot.sent": ("{node:node} has sent {peer:node} all of its snapshot, of entry {index}",),
     "snapshot.resumed": (
-        (
-            "{node:node} goes on with the snapshot that it sends {peer:node}, of entry {index}, "
-            "from byte {offset}: what was sent after that had not arrived"
-        ),
+        "{node:node} resumes sending {peer:node} its snapshot, of entry {index}, at byte {offset}",
     ),
     "snapshot.installed": (
         (

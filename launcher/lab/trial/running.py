@@ -29,7 +29,7 @@ import msgspec
 
 from launcher import __version__
 from launcher.cluster import Cluster
-from launcher.errors import LauncherError, NotRunning, saying
+from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError, saying
 from launcher.lab import clients, folder
 from launcher.lab.chaos.healing import probe
 from launcher.lab.chaos.player import Outcome, Player
@@ -69,20 +69,12 @@ class Telling(msgspec.Struct):
     progress: Callable[[Tally], None] = lambda tally: None
 
 
-class Broke(LauncherError):
-    """A run that could not be finished. What was recorded is in its folder."""
-
-    def __init__(self, error: LauncherError, run: RunFolder) -> None:
-        super().__init__(f"{error}; what was recorded is in {run}")
-        self.exit_status = error.exit_status  # type: ignore[misc]
-
-
 def run(asked: Asked, root: Path, telling: Telling) -> RunFolder:
     """Makes a run and takes it to its end; returns its folder.
 
     root: the folder of all runs
 
-    Raises UsageError before anything is made; Broke. A KeyboardInterrupt, or another exception of
+    Raises UsageError, and LauncherError for a run that could not be finished. A KeyboardInterrupt, or another exception of
     this thread, is raised again when everything is taken down.
     """
     plan, schedule = asked.plan(), asked.schedule()
@@ -95,7 +87,9 @@ def run(asked: Asked, root: Path, telling: Telling) -> RunFolder:
             course.go(plan)
         except LauncherError as error:
             course.cut_short(str(error))
-            raise Broke(error, trial) from error
+            kinds = {kind.exit_status: kind for kind in (UsageError, NotRunning, TimedOut)}
+            kind = kinds.get(error.exit_status, LauncherError)
+            raise kind(f"{error}; what was recorded is in {trial}") from error
         except BaseException as error:
             course.cut_short(f"it was interrupted ({type(error).__name__})")
             raise
@@ -170,7 +164,7 @@ class _Course:
 
     @contextmanager
     def _cluster(self) -> Iterator[Cluster]:
-        """A cluster in the folder; afterwards it is down, and all that its nodes wrote is copied."""
+        """A cluster in the folder; afterwards it is down, and what its nodes wrote is copied."""
         cluster = Cluster(config=self._trial.config_file)
         with Keeper(self._trial) as keeper:
             try:

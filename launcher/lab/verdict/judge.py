@@ -58,6 +58,9 @@ COPIED, LOAD, FAULTS, STOPPED = "copied", "load", "faults", "stopped"
 RECOVERED, NOT_RECOVERED = "recovered", "not-recovered"
 """Steps: after the faults the cluster converged and took a write; or it did not."""
 
+_CRASHED, _DAMAGED = "internal error: ", ": damaged at byte "
+"""How `node/process/reports.py` tells of an error that is none of ours, and of a damaged log."""
+
 CUT_SHORT = "cut-short"
 """A step: the run was ended before its time."""
 
@@ -92,6 +95,7 @@ class _Judging:
             *self._of_history(recorded),
             exactly_once.check(operations, nodes.chain, applied, self._begun),
             *figure3.check(nodes),
+            *_crashes(nodes.seen),
             *_machines(nodes.seen),
             *self._of_course(operations),
         ]
@@ -263,6 +267,20 @@ class _Judging:
             self.missing.append("the end: the run was killed, or goes on")
         for node, life, reason in nodes.seen.failures:
             self.remarks.append(f"n{node} failed in life {life}: {reason}")
+
+
+def _crashes(seen: Seen) -> list[Finding]:
+    """Whether a node ended by an error of its own: no fault that is injected leads to that."""
+    own = [
+        f"n{node}, life {life}: {reason}"
+        for node, life, reason in seen.failures
+        if reason.startswith(_CRASHED) or _DAMAGED in reason
+    ]
+    own += [f"n{node}, life {life}: {reason}" for node, life, reason in seen.machine_failures]
+    if not own:
+        return []
+    reason = f"a node ended by an error that no fault explains: {own[0]}"
+    return [Finding(check="crash", outcome=INVALID, reason=reason, window=own[:MOST_SHOWN])]
 
 
 def _machines(seen: Seen) -> list[Finding]:

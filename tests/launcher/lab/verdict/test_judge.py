@@ -184,6 +184,27 @@ def test_machines_that_answer_differently_are_found(run: RunFolder) -> None:
     assert "not deterministic" in one.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "reason", "outcome"),
+    [
+        ("node.failed", "internal error: AssertionError: a belief", "invalid"),
+        ("node.failed", "0000000001.wal: damaged at byte 16: record 2 was synced", "invalid"),
+        ("machine.failed", "Traceback\nZeroDivisionError: division by zero", "invalid"),
+        ("node.failed", "write of 0000000001.wal failed: No space left on device", "valid"),
+    ],
+)
+def test_a_node_that_ends_by_an_error_of_its_own_is_found(
+    run: RunFolder, name: str, reason: str, outcome: str
+) -> None:
+    write_events(run.log_dir, {2: [event(2, name, 1, 6, reason=reason)]})
+
+    verdict = judge(run)
+
+    assert verdict.outcome == outcome
+    if outcome == "invalid":
+        assert reason.splitlines()[-1] in finding(verdict, "crash").reason
+
+
 def test_a_run_below_a_tenth_of_its_rate_is_unknown(run: RunFolder) -> None:
     run.note(10 * SECOND, "faults")
     assert finding(judge(run), "load").outcome == "valid"
