@@ -91,7 +91,7 @@ def _list() -> Operation:
 
 
 class _Name(msgspec.Struct):
-    """What the history says of one name. `sure` are operations that saw it, or saw it absent."""
+    """What the history says of one name: the operations that saw it there, or not there."""
 
     add: Done | None = None
     deletes: list[Done] = []
@@ -128,13 +128,12 @@ class _Name(msgspec.Struct):
     def surely_there(self) -> tuple[float, float]:
         """After the first moment, and before the second, it must be there."""
         assert self.add is not None, "it was added"
-        ends = [_end(one) for one in (self.add, *self.present, *self.deletes)]
-        begins = [one.invoked for one in self.deletes if one.outcome != "fail"]
-        if not begins:
-            return min(ends), math.inf
-        sure = [one.invoked for one in self.deletes if one.outcome == "ok"]
-        gone = sure[0] if sure else min(begins)
-        return min(ends), max([gone, *(one.invoked for one in self.present)])
+        deleted = [one for one in self.deletes if one.outcome == "ok"]
+        low = min(_end(one) for one in (self.add, *self.present, *deleted))
+        perhaps = deleted or [one for one in self.deletes if one.outcome == "info"]
+        if not perhaps:
+            return low, math.inf
+        return low, max(min(one.invoked for one in perhaps), *self._seen_at)
 
     def proof_of_absence(self, seen: Done, name: str) -> Judgement:
         """The judgement on a list that lacks it."""
@@ -149,8 +148,12 @@ class _Name(msgspec.Struct):
         if self.deletes:
             late = self._last_seen()
             shown += [late] if late is not None and late not in shown else []
-            shown += self.deletes[:1]
+            shown += [one for one in self.deletes if one.outcome != "fail"][:1]
         return shown
+
+    @property
+    def _seen_at(self) -> list[float]:
+        return [-math.inf, *(one.invoked for one in self.present)]
 
     def _last_seen(self) -> Done | None:
         return max(self.present, key=lambda one: one.invoked, default=None)
