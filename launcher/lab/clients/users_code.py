@@ -86,10 +86,10 @@ class Called:
         return found
 
     def _call(
-        self, method: str, call: Callable[[], object], limit_s: float = NEXT_LIMIT_S
+        self, method: str, call: Callable[[], object], limit_s: float | None = None
     ) -> object:
         try:
-            with limited(f"workload {self.name}: {method}", limit_s):
+            with limited(f"workload {self.name}: {method}", limit_s or NEXT_LIMIT_S):
                 return call()
         except TooSlow as error:
             if method == "check":

@@ -144,7 +144,13 @@ def _check_order(history: Sequence[Done]) -> Judgement:
     if verdict.validity is Validity.UNKNOWN:
         return unknown(verdict.reason)
     window = [source[id(one)] for one in verdict.window]
-    return invalid(f"not linearizable: {verdict.reason}", window)
+    named = {*verdict.initial, *(one.observed for one in verdict.window)}
+    written = [
+        source[id(one)] for one in checked if one.key == verdict.key and one.value in named - {None}
+    ]
+    shown = {id(one): one for one in [*written, *window]}.values()
+    said = f"not linearizable: {verdict.reason}"
+    return invalid(said, sorted(shown, key=lambda one: one.invoked))
 
 
 def _checked(one: Done, began: int) -> Checked:

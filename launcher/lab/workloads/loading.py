@@ -17,8 +17,12 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.errors import UsageError
+from launcher.lab.workloads.election import ElectionLoad
+from launcher.lab.workloads.files import FilesLoad
 from launcher.lab.workloads.kv import KeyValueLoad
+from launcher.lab.workloads.lock import LockLoad
 from launcher.lab.workloads.mix import Mix, parse_mix
+from launcher.lab.workloads.multicast import MulticastLoad
 from launcher.lab.workloads.protocol import Workload
 from node import module_path
 from node.errors import MachineError
@@ -47,9 +51,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 _Make: TypeAlias = Callable[[Mix, int, str], Workload]
 
 _SHIPPED: dict[str, tuple[_Make, Mapping[str, int]]] = {
+    "election": (ElectionLoad, ElectionLoad.MIX),
+    "files": (FilesLoad, FilesLoad.MIX),
     "kv": (KeyValueLoad, KeyValueLoad.MIX),
+    "lock": (LockLoad, LockLoad.MIX),
+    "multicast": (MulticastLoad, MulticastLoad.MIX),
 }
 """What makes each of them, of a mix, how many keys, and a tag; and its default mix."""
+
+_WITHOUT_KEYS = frozenset({"multicast"})
 
 
 def names() -> list[str]:
@@ -75,6 +85,8 @@ def check_options(name: str, options: Options) -> None:
     if is_shipped(name):
         if options.mix:
             parse_mix(options.mix, operations_of(name))
+        if name in _WITHOUT_KEYS and options.keys != DEFAULT_KEYS:
+            raise UsageError(f"--keys: the workload {name} has none")
         if not 1 <= options.keys <= MOST_KEYS:
             raise UsageError(f"--keys {options.keys}: from 1 to {MOST_KEYS}")
         return
