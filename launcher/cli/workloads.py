@@ -65,12 +65,12 @@ def run_workload(context: Context, asked: Asked) -> int:
     with _telling(plan, quiet=asked.as_json) as progress:
         try:
             ran = run(cluster, plan, folder, progress=progress)
-        except KeyboardInterrupt:
-            _tell_kept(folder, begun)
-            raise
         except LauncherError as error:
             if (folder / history.FOLDER).exists() and not isinstance(error, UsageError):
                 raise type(error)(f"{error}; what was recorded is in {folder}") from error
+            raise
+        except BaseException:  # Ctrl-C, SIGTERM
+            _tell_kept(folder, begun)
             raise
     operations = history.read(folder).operations
     summary = summarise(operations, ran.begun, ran.took_s)
