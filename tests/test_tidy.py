@@ -53,6 +53,7 @@ WINGS: dict[str, str] = {
     "node.errors": "",
     "launcher.errors": "node.errors node.printable",
     "node.events": "",
+    "launcher.fault_kinds": "launcher.errors",
     "launcher.settings": "node.events node.quantities",
     "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
@@ -141,8 +142,21 @@ WINGS: dict[str, str] = {
         "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
         "node.process"
     ),
+    "launcher.lab.chaos": (
+        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
+        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
+    ),
+    "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
+    "launcher.lab.verdict": (
+        "launcher.checking launcher.config launcher.errors launcher.lab.clients "
+        "launcher.lab.folder launcher.lab.history launcher.timeline node.errors node.machines "
+        "node.printable node.raft node.server node.storage node.wire"
+    ),
+    "launcher.lab.trial": "launcher.errors launcher.folders launcher.lab.folder "
+    "launcher.lab.verdict node.printable node.storage",
     "launcher.simulation": (
-        "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
+        "launcher.checking launcher.client launcher.control launcher.errors "
+        "launcher.fault_kinds launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.wire"
     ),
@@ -160,10 +174,11 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history "
-        "launcher.lab.clients launcher.lab.history launcher.lab.workloads launcher.learn "
-        "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
-        "launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.control launcher.errors launcher.fault_kinds launcher.folders launcher.history "
+        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
+        "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
+        "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
+        "launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "

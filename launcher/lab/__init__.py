@@ -1,9 +1,13 @@
-"""The lab: load a cluster, break it by a seed, and say whether it kept its promises.
+"""The lab: a cluster under load and under faults, and a verdict on what it did.
 
-A run has clients that use a cluster, faults that break it meanwhile, and a verdict on what the
-clients have seen. Each part can be used alone.
+    folder      a run's folder: what is kept of a run, and for how long
+    history     the record of a run's operations
+    workloads/  what clients ask for, and what they must see (pure)
+    clients/    processes that run a workload on a cluster
+    chaos/      which faults come when, by seed (pure), and what injects them
+    verdict/    judges a run by its folder alone
+    trial/      `launcher test`: a cluster of its own, a workload, faults, and the verdict
 
-    history      the record of a run's operations: what each client asked for, when, what came of it
-    workloads/   what clients do, and how a history is checked; pure
-    clients/     processes that run a workload on a running cluster, and record it
+`launcher workload` and `launcher chaos` act on a cluster that runs. `launcher test` starts one of
+its own, within a run's folder, and takes it down. `launcher check` reads a run's folder.
 """

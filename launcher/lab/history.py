@@ -3,7 +3,8 @@
 A run has a folder, and in it `history/client-<n>.jsonl`, a file for each client. A line is one
 write, straight to the file, so what a process has recorded stays when the process is killed:
 
-    {"t":..,"process":3,"id":17,"type":"invoke","f":"write","value":{..},"node":2}
+    {"t":..,"process":3,"id":17,"type":"invoke","f":"write","value":{..},"node":2,
+     "command":"SET k 1"}
     {"t":..,"process":3,"id":17,"type":"ok","f":"write","value":"ok","error":"","index":41}
 
 `invoke` is written before the operation is sent, and the other line when its outcome is known:
@@ -49,6 +50,7 @@ class Invoked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     f: what is done: `read`, `write`, ...
     value: what for, as the workload wrote it
     node: the node that is asked, where the client asks a certain one
+    command: what is to be appended to the log, as text; None for a read
     """
 
     t: int
@@ -58,6 +60,7 @@ class Invoked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     f: str
     value: Any = None
     node: int | None = None
+    command: str | None = None
 
 
 class Completed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -84,6 +87,7 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     process: the number of the client that did it
     f, value: what was asked for, as the workload wrote it
     node: the node that was asked, where it was a certain one
+    command: what was to be appended to the log, as text; None for a read
     outcome: `ok`, `fail` or `info`
     invoked: when it began, in nanoseconds
     completed: when its answer was there; None for `info`, for it may yet happen
@@ -98,6 +102,7 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     f: str
     value: Any = None
     node: int | None = None
+    command: str | None = None
     outcome: Outcome
     invoked: int
     completed: int | None = None
@@ -235,6 +240,7 @@ def done(asked: Invoked, ended: Completed | None) -> Done:
         f=asked.f,
         value=asked.value,
         node=asked.node,
+        command=asked.command,
         outcome=ended.type,
         invoked=asked.t,
         completed=ended.t if is_known else None,

@@ -35,6 +35,7 @@ WORDS = {
     "partition": "partition 1,2|3",
     "link": "link 1>2 delay 1ms",
     "heal": "heal",
+    "chaos": "chaos --seed 1 --time 1s --interval 300ms --faults pause",
     "disk": "disk all ok",
     "arm": "arm all before-sync off",
     "clock": "clock n2 bump -10ms --wall",

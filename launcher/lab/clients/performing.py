@@ -50,6 +50,7 @@ class Performer:
             f=operation.f,
             value=operation.value,
             node=node,
+            command=_as_text(operation.command) if operation.how == "submit" else None,
         )
         self._writer.write(asked)
         outcome, value, error, index = self._send(operation, node)
@@ -89,6 +90,10 @@ class Performer:
 
     def _now(self) -> int:
         return time.monotonic_ns() + self._offset_ns
+
+
+def _as_text(command: str | bytes) -> str:
+    return encoded(command).decode("utf-8", "backslashreplace")
 
 
 def _outcome(
