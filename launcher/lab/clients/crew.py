@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import signal
 import sys
 import threading
 import time
@@ -22,10 +23,11 @@ from typing import NoReturn
 
 import msgspec
 
+from launcher import streams
 from launcher.client.client import Client
 from launcher.client.route import HEDGE_S
 from launcher.client.sockets import Sockets
-from launcher.errors import LauncherError, NotRunning
+from launcher.errors import LauncherError, NotRunning, UsageError
 from launcher.folders import lock
 from launcher.lab.clients.pace import Pace
 from launcher.lab.clients.performing import Performer
@@ -53,6 +55,7 @@ class Crew:
     def __init__(self, spec: CrewSpec, report: int, lifeline: int) -> None:
         self._spec = spec
         self._report = report
+        os.set_blocking(report, False)
         self._lifeline = lifeline
         self._commands = b""
         self._children: dict[int, int] = {}
@@ -65,7 +68,7 @@ class Crew:
             with limited(f"workload {plan.workload}: importing it", LOAD_LIMIT_S):
                 workload = load(plan.workload, plan.options)
         except TooSlow as error:
-            raise LauncherError(str(error)) from None
+            raise UsageError(str(error)) from None
         called = Called(plan.workload, workload, self._spec.config.entry_limit_bytes)
         self.say(Said(what="loaded", machine=workload.machine))
         self._await("go")
@@ -80,7 +83,16 @@ class Crew:
 
     def say(self, said: Said) -> None:
         """One line to the launcher, in one write, so that lines of several clients do not mix."""
-        os.write(self._report, msgspec.json.encode(said) + b"\n")
+        while not self.say_if_heard(said):
+            streams.await_writable(self._report)
+
+    def say_if_heard(self, said: Said) -> bool:
+        """The same, unless the launcher is slow to listen: no client waits for it."""
+        try:
+            os.write(self._report, msgspec.json.encode(said) + b"\n")
+        except BlockingIOError:
+            return False
+        return True
 
     # -- what the launcher says ------------------------------------------------------------------
 
@@ -165,9 +177,9 @@ class Crew:
             number = self._children.pop(pid, None)
             code = os.waitstatus_to_exitcode(status)
             if number is not None and code < 0:
-                raise LauncherError(f"client {number} was ended by signal {-code}")
-            if number is not None and code:
-                raise SystemExit(1)  # it has said why
+                raise LauncherError(f"client {number} was ended by {signal.Signals(-code).name}")
+            if number is not None and code:  # it has said why, if it could
+                raise LauncherError(f"client {number} ended itself with exit status {code}")
 
     def _be_client(self, called: Called, number: int, until_s: float, stopping: int) -> NoReturn:
         """One client, from its fork to its end."""
@@ -226,7 +238,7 @@ class _Client:
                 if select.select([self._stopping], [], [], max(0.0, wake_s - now_s))[0]:
                     return self._say_done()
                 if time.monotonic() >= report_at:
-                    self._say_done()
+                    self._say_if_heard()
                     report_at = time.monotonic() + REPORT_S
             if now_s >= self._until_s or select.select([self._stopping], [], [], 0)[0]:
                 return self._say_done()
@@ -237,7 +249,7 @@ class _Client:
             number += 1
             now_s = time.monotonic()
             if now_s >= report_at:
-                self._say_done()
+                self._say_if_heard()
                 report_at = now_s + REPORT_S
 
     def _count(self, last: Done, took_ns: int) -> None:
@@ -247,15 +259,18 @@ class _Client:
             self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 
     def _say_done(self) -> None:
+        self._crew.say(self._did())
+
+    def _say_if_heard(self) -> None:
+        if any(self._counts.values()) and self._crew.say_if_heard(self._did()):
+            self._counts = dict.fromkeys(self._counts, 0)
+            self._buckets = {}
+
+    def _did(self) -> Said:
         ok, fail, info = self._counts.values()
-        if ok + fail + info:
-            buckets = self._buckets
-            said = Said(
-                what="did", client=self._number, ok=ok, fail=fail, info=info, buckets=buckets
-            )
-            self._crew.say(said)
-        self._counts = dict.fromkeys(self._counts, 0)
-        self._buckets = {}
+        return Said(
+            what="did", client=self._number, ok=ok, fail=fail, info=info, buckets=self._buckets
+        )
 
 
 def _end_with(lifeline: int) -> None:
