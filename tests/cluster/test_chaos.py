@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -50,34 +51,38 @@ def one(kind: str, target: str = "any", words: str = "", lasts_s: float = 0.5) -
     return Schedule(Head(seed=1, kinds=[kind], time_s=30.0, interval_s=1.0), (fault,))
 
 
-def play(
-    lab: Lab, cluster: Cluster, plan: Schedule, **options: Any
-) -> tuple[Outcome, list[Happening]]:
-    """Plays it under load; everything acknowledged is there in the end, and nothing is in force."""
-    told: list[Happening] = []
+@contextmanager
+def under_load(lab: Lab, cluster: Cluster) -> Iterator[Load]:
+    """In the end all that was acknowledged is there, and nothing is in force."""
     load = Load(lab.folder, "entry {}".format, many=True, timeout_s=90.0, pause_s=0.005)
     with load:
         load.goes_on()
-        outcome = Player(cluster, plan, say=told.append, **options).run()
+        yield load
         load.goes_on()
-    check_well(lab, cluster, load.acknowledged)
-    assert outcome.unconverged == ""
-    return outcome, told
-
-
-def check_well(lab: Lab, cluster: Cluster, acknowledged: list[str]) -> None:
     lab.converge()
+    check_nothing_in_force(cluster)
+    for node in cluster.status().nodes:
+        entries = cluster.read("LS", stale=True, node=node.id).text.splitlines()
+        assert [one for one in entries if one.startswith("entry ")] == load.acknowledged
+    for at, told in lab.digests().items():
+        assert len(set(told.values())) == 1, (at, told)
+
+
+def check_nothing_in_force(cluster: Cluster) -> None:
     status = cluster.status()
     assert not status.links
     for node in status.nodes:
         assert (node.state, node.disk, node.clock, node.throttle, node.points) == (
             "up", "", "", None, "",
         )  # fmt: skip
-    for node in status.nodes:
-        entries = cluster.read("LS", stale=True, node=node.id).text.splitlines()
-        assert [entry for entry in entries if entry.startswith("entry ")] == acknowledged
-    for at, told in lab.digests().items():
-        assert len(set(told.values())) == 1, (at, told)
+
+
+def play(cluster: Cluster, plan: Schedule, **options: Any) -> tuple[Outcome, list[Happening]]:
+    """Plays it; the cluster is well in the end."""
+    told: list[Happening] = []
+    outcome = Player(cluster, plan, say=told.append, **options).run()
+    assert outcome.unconverged == ""
+    return outcome, told
 
 
 # -- each kind -----------------------------------------------------------------------------------
@@ -114,30 +119,18 @@ BEYOND = ("freeze", "supervisor", "kill-all", "blackout")
 def test_every_kind_begins_and_ends_on_real_processes(lab: Lab) -> None:
     """One after the other, on the four nodes of which the budget spares one."""
     cluster = begin(lab, 4)
-    faults = []
-    for number, kind in enumerate(KINDS, 1):
-        target = KINDS[kind].targets[-1]
-        words = WORDS.get(kind, "")
-        if kind not in ("freeze", "supervisor"):
-            faults.append(
-                Fault(
-                    number=number,
-                    at_s=0.0,
-                    duration_s=0.5,
-                    kind=kind,
-                    target=target,
-                    words=words,
-                    draw=number,
-                )
-            )
-    for fault in faults:
-        head = Head(seed=1, kinds=[fault.kind], time_s=60.0, interval_s=1.0)
-        outcome, told = play(lab, cluster, Schedule(head, (fault,)))
-        said = "\n".join(map(str, told))
-        assert outcome.injected >= 1, said
-        assert (outcome.left_out, outcome.broken) == (0, None), said
-        if fault.kind != "transfer":  # a target that lags behind is no fault of ours
-            assert outcome.failed == 0, said
+    with under_load(lab, cluster):
+        for kind in KINDS:
+            if kind in ("freeze", "supervisor"):
+                continue
+            plan = one(kind, KINDS[kind].targets[-1], WORDS.get(kind, ""))
+            outcome, told = play(cluster, plan)
+            said = "\n".join(map(str, told))
+            assert outcome.injected >= 1, said
+            assert (outcome.left_out, outcome.broken) == (0, None), said
+            if kind != "transfer":  # a target that lags behind is no fault of ours
+                assert outcome.failed == 0, said
+            check_nothing_in_force(cluster)
 
 
 @pytest.mark.timeout(300)
@@ -145,19 +138,11 @@ def test_every_kind_begins_and_ends_on_real_processes(lab: Lab) -> None:
 def test_beyond_the_quorum_even_all_nodes_are_struck(lab: Lab, kind: str) -> None:
     cluster = begin(lab)
     plan = one(kind, "all", WORDS.get(kind, ""))
-    outcome, _ = play(lab, cluster, plan)
-    if kind in ("freeze", "supervisor"):
-        assert (outcome.injected, outcome.left_out) == (0, 1)
-    outcome, told = play_quietly(cluster, plan)
+    outcome, _ = play(cluster, plan)
+    assert outcome.injected == (kind not in ("freeze", "supervisor"))
+    outcome, told = play(cluster, plan, beyond_quorum=True)
     assert outcome.injected == 1, told
-    assert outcome.unconverged == ""
     assert len(next(one for one in told if one.what == "began").nodes) == 3
-
-
-def play_quietly(cluster: Cluster, plan: Schedule) -> tuple[Outcome, list[Happening]]:
-    """Beyond the quorum, without load: its client would not outlive the supervisor."""
-    told: list[Happening] = []
-    return Player(cluster, plan, beyond_quorum=True, say=told.append).run(), told
 
 
 # -- all of them ---------------------------------------------------------------------------------
@@ -169,7 +154,8 @@ def test_all_kinds_by_seed_within_the_budget(lab: Lab, nodes: int, seed: int) ->
     cluster = begin(lab, nodes)
     folder = lab.folder / "run"
     plan = schedule.make(seed, tuple(KINDS), 20.0, interval_s=0.5)
-    outcome, told = play(lab, cluster, plan, folder=folder)
+    with under_load(lab, cluster):
+        outcome, told = play(cluster, plan, folder=folder)
 
     assert outcome.injected >= 10, told
     assert len(cluster.status().nodes) == nodes
@@ -293,7 +279,7 @@ def test_a_run_in_which_somebody_else_breaks_the_quorum_fails(lab: Lab) -> None:
     assert err.decode().splitlines() == ["launcher: chaos broke its budget: n2, n3 are out"]
 
 
-def test_the_other_end_of_a_pipe_may_leave(lab: Lab, tmp_path: Path) -> None:
+def test_the_other_end_of_a_pipe_may_leave(lab: Lab) -> None:
     """`launcher chaos | head -1`: everything is healed before it ends."""
     begin(lab)
     running = lab.spawn("chaos", "--seed", "7", "--faults", "kill", "--interval", "200ms")
