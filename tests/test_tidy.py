@@ -148,12 +148,16 @@ WINGS: dict[str, str] = {
     ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.clients "
-        "launcher.lab.folder launcher.lab.history launcher.timeline node.errors node.machines "
-        "node.printable node.raft node.server node.storage node.wire"
+        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
-    "launcher.lab.trial": "launcher.errors launcher.folders launcher.lab.folder "
-    "launcher.lab.verdict node.printable node.storage",
+    "launcher.lab.trial": (
+        "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
+        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
+        "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
+        "node.machines node.printable node.quantities node.storage"
+    ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
         "launcher.fault_kinds launcher.folders "
@@ -176,7 +180,8 @@ WINGS: dict[str, str] = {
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.fault_kinds launcher.folders launcher.history "
         "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
-        "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
+        "launcher.lab.trial launcher.lab.verdict launcher.lab.workloads launcher.learn "
+        "launcher.lessons "
         "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
         "launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "

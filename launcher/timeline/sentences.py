@@ -40,6 +40,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         ),
     ),
     "snapshot.sent": ("{node:node} has sent {peer:node} all of its snapshot, of entry {index}",),
+    "snapshot.resumed": (
+        "{node:node} resumes sending {peer:node} its snapshot, of entry {index}, at byte {offset}",
+    ),
     "snapshot.installed": (
         (
             "{node:node} replaced its state and its log by a snapshot of entry {index}, which the "
