@@ -1,0 +1,6 @@
+"""What the records of a run show: who sent what to whom, and why something happened.
+
+The rooms:
+
+    why/        the causes of an event, as a tree of sentences
+"""
