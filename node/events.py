@@ -81,10 +81,12 @@ class HybridClock:
         self.last = now if now > self.last else self.last + 1
         return self.last
 
-    def observe(self, received: int) -> None:
-        """Takes note of the `t` that a message carried: all that follows here is later."""
+    def observe(self, received: int) -> int:
+        """The time at which a message has arrived that carried the `t` `received`: later than that,
+        and than all that was here before. All that follows here is later still."""
         if received > self.last:
             self.last = received
+        return self.tick()
 
 
 class EventLog:

@@ -66,6 +66,7 @@ WINGS: dict[str, str] = {
     ),
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.quantities node.raft node.wire",
+    "node.tap": "node.raft",
     "launcher.control": (
         "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
         "node.faults node.quantities node.raft node.wire"
@@ -132,7 +133,7 @@ WINGS: dict[str, str] = {
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
-        "node.quantities node.raft node.server node.storage node.wire"
+        "node.quantities node.raft node.server node.storage node.tap node.wire"
     ),
     "launcher.simulation.stage": (
         "launcher.errors launcher.log_table node.errors node.quantities node.raft"
