@@ -82,6 +82,8 @@ WINGS: dict[str, str] = {
     "launcher.timeline": (
         "launcher.config launcher.errors node.events node.printable node.quantities"
     ),
+    "launcher.evidence": "",
+    "launcher.evidence.why": "launcher.errors launcher.timeline node.printable node.raft",
     "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
@@ -149,8 +151,9 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
-        "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
+        "launcher.control launcher.errors launcher.evidence.why launcher.folders "
+        "launcher.history launcher.learn launcher.lessons launcher.log_table launcher.logs "
+        "launcher.overrides "
         "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events "

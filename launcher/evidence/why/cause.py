@@ -1,8 +1,8 @@
 """A cause, and the sentence that states it.
 
-A rule returns causes. A cause that is about a thing (a happening, a message) is explained in turn by
-the rule of that thing, unless the cause already says what caused it, or is an *end*: something from
-outside, such as a fault, or something that needs no explanation.
+A rule returns causes. A cause that is about a thing (a happening, a message) is explained in turn
+by the rule of that thing, unless the cause already says what caused it, or is an *end*: something
+from outside, such as a fault, or something that needs no explanation.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Cause:
     because: what caused it in turn, where the rule knows that already
     is_end: nothing more is to be explained
     is_order: no rule states it: it only came before
+    is_aside: true, and not what decided; it stands after the others, and is not explained here
     place, when_ns: of the thing, unless given; a cause with neither stands where its rule puts it
     """
 
@@ -31,6 +32,7 @@ class Cause:
     because: tuple[Cause, ...] = ()
     is_end: bool = False
     is_order: bool = False
+    is_aside: bool = False
     place: int = NEVER
     when_ns: int | None = None
 

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 
 from launcher.evidence.why.cause import Cause, names, said_of
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.things import Happening
+from launcher.evidence.why.things import Happening, aimed_at, on
 
 INJECTED = ("fault.injected",)
+STAGED = ("leader.deafened", "follower.deafened", "leader.killed", "disk.hung")
+"""What the last part of a simulated run does to its nodes."""
+
 _HEALED = ("fault.healed", "faults.stopped")
 
 KILLS = frozenset(
@@ -42,6 +45,25 @@ _PLAIN = {
     "mute": "made mute by a fault: it sends nothing",
 }
 
+_ON_TARGETS = {
+    "slow-disk": "the disk of {} was made slow by a fault",
+    "hang-disk": "the disk of {} was made to hang by a fault",
+    "cycle-disk": "the disk of {} was made to stall in turn by a fault",
+    "full-disk": "the disk of {} was made full by a fault",
+    "fail-write": "the next write of {} was made to fail",
+    "fail-sync": "the next sync of {} was made to fail",
+    "slow-link": "the links of {} were made slow by a fault",
+    "rate": "the links of {} were made narrow by a fault",
+    "hold": "links of {} were made to hold all messages by a fault",
+    "clock": "the clock of {} was moved by a fault",
+    "throttle": "{} was given only a part of a core by a fault",
+    "hunt": "a fault strikes each new leader, of {}",
+    "ambush": "a fault strikes after certain events, on {}",
+    "cut": "some links between {} were cut by a fault",
+    "flaky": "the links between {} were made to lose and double messages by a fault",
+    "reorder": "the links between {} were made to reorder messages by a fault",
+}
+
 
 def fault_id(fault: Happening) -> object:
     """Its id; in the simulated world its number in the schedule."""
@@ -49,7 +71,12 @@ def fault_id(fault: Happening) -> object:
 
 
 def by_id(past: Past, wanted: object, before: int) -> Happening | None:
-    """The fault of that id, if it had been injected by then."""
+    """The fault of that id, if it had been injected by then.
+
+    The last part of a simulated run names its faults by words: `deaf leader`.
+    """
+    if isinstance(wanted, str) and not wanted.isdigit():
+        return past.last(STAGED, before)
     if wanted is None:
         return None
     return past.last(INJECTED, before, lambda one: fault_id(one) == wanted)
@@ -57,12 +84,26 @@ def by_id(past: Past, wanted: object, before: int) -> Happening | None:
 
 def said(fault: Happening) -> str:
     """What the fault is, in a sentence."""
+    if fault.kind not in INJECTED:
+        return said_of(fault)
     kind = fault.text("fault")
     targets = fault.numbers("targets")
     number = fault_id(fault)
     told = f" (fault {number})" if number is not None else ""
     if kind in _PLAIN and targets:
         return f"{names(targets)} {'was' if len(targets) == 1 else 'were'} {_PLAIN[kind]}{told}"
+    groups = fault.fields.get("groups")
+    if kind == "partition" and isinstance(groups, list):
+        sides = " | ".join(",".join(map(str, one)) for one in groups if isinstance(one, list))
+        return f"the network was split by a fault: {sides}{told}"
+    if kind == "partition":
+        return f"the network was split by a fault{told}"
+    if links := links_of(fault):
+        shown = ", ".join(f"n{source}>n{target}" for source, target in links[:4])
+        more = f" and {len(links) - 4} more" if len(links) > 4 else ""
+        return f"a fault on {shown}{more}: {fault.text('does') or kind}{told}"
+    if kind in _ON_TARGETS and targets:
+        return f"{_ON_TARGETS[kind].format(names(targets))}{told}"
     return said_of(fault) + told
 
 
@@ -89,9 +130,12 @@ def of_node(past: Past, node: int, kinds: frozenset[str], before: int) -> Happen
 
 def that_killed(past: Past, node: int, at: Happening) -> Happening | None:
     """The fault that ended the process whose end is `at`."""
-    spawned = past.last(("node.spawned",), at.place, lambda one: one.number("target") == node)
+    staged = past.last(("leader.killed",), at.place, lambda one: one.number("leader") == node)
+    if staged is not None and at.when_ns - staged.when_ns < 2_000_000_000:
+        return staged
+    spawned = past.last(("node.spawned",), at.place, aimed_at(node))
     since = spawned.place if spawned is not None else -1
-    point = past.last(("point.hit",), at.place, lambda one: one.node == node, after=since)
+    point = past.last(("point.hit",), at.place, on(node), after=since)
     if point is not None and at.when_ns - point.when_ns < 2_000_000_000:
         return point
     for fault in _backwards(past, at.place):
@@ -125,7 +169,9 @@ def links_of(fault: Happening) -> list[tuple[int, int]]:
 def _cuts(past: Past, fault: Happening, source: int, target: int) -> bool:
     kind, targets = fault.text("fault"), fault.numbers("targets")
     if links := links_of(fault):
-        return (source, target) in links and "cut" in (kind, fault.text("does"))
+        return (source, target) in links and (
+            kind == "partition" or "cut" in (kind, fault.text("does"))
+        )
     groups = fault.fields.get("groups")
     if isinstance(groups, list) and groups:
         sides = [group for group in groups if isinstance(group, list)]
@@ -178,4 +224,3 @@ def hit(past: Past, node: int, kinds: frozenset[str], after: int, before: int) -
                 return fault
             return None
     return None
-

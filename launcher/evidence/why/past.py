@@ -29,8 +29,11 @@ from launcher.timeline.events import Event
 MOST_MESSAGES = 200_000
 MOST_EVENTS = 100_000
 
-NEGLECTED = frozenset({"applied.digest"})
-"""Events that cause nothing and explain nothing."""
+NEGLECTED = frozenset({"applied.digest", "timer.fired"})
+"""Events that come all the time, and that no rule asks for."""
+
+FREQUENT = frozenset({"commit.advanced", "entries.proposed", "disk.waited"})
+"""Events that come with each message; the rarer ones must not be dropped for them."""
 
 Link: TypeAlias = tuple[int, int]
 _T = TypeVar("_T")
@@ -108,9 +111,7 @@ class Past:
                     break
         return found
 
-    def all(
-        self, kinds: Sequence[str], before: int, after: int = NEVER
-    ) -> list[Happening]:
+    def all(self, kinds: Sequence[str], before: int, after: int = NEVER) -> list[Happening]:
         """The happenings of these kinds between two places, in order."""
         found: list[Happening] = []
         for kind in kinds:
@@ -124,9 +125,7 @@ class Past:
         place = bisect_left(self.happenings, before, key=_place)
         return self.happenings[place - 1] if place else None
 
-    def last_of_node(
-        self, node: int, before: int, unless: Container[str] = ()
-    ) -> Happening | None:
+    def last_of_node(self, node: int, before: int, unless: Container[str] = ()) -> Happening | None:
         """What happened last on this node before that place."""
         own = self._by_node.get(node, [])
         for one in _backwards(own, bisect_left(own, before, key=_place)):
@@ -156,7 +155,9 @@ class Past:
         """The last such message that was sent before that place."""
         on_link = self.sent.get((source, target), [])
         found = (
-            one for one in _backwards(on_link, bisect_left(on_link, before, key=_sent)) if where(one)
+            one
+            for one in _backwards(on_link, bisect_left(on_link, before, key=_sent))
+            if where(one)
         )
         return next(found, None)
 
@@ -172,9 +173,7 @@ class Past:
         place = bisect_right(on_link, before, key=_arrived)
         return next((one for one in _backwards(on_link, place) if where(one)), None)
 
-    def arrivals_between(
-        self, source: int, target: int, after: int, before: int
-    ) -> list[Message]:
+    def arrivals_between(self, source: int, target: int, after: int, before: int) -> list[Message]:
         """What arrived at `target` from `source` between two places, in order."""
         on_link = self.arrivals.get((source, target), [])
         first = bisect_right(on_link, after, key=_arrived)
@@ -251,13 +250,25 @@ class Past:
             for links in (self.sent, self.arrivals):
                 for link, on_link in links.items():
                     links[link] = [one for one in on_link if one.place > horizon]
-        if (count := len(self.happenings) - most_events) > 0:
-            horizon = self.happenings[count - 1].place
-            self.left_out += count
-            self.happenings = self.happenings[count:]
+        self._shed_happenings(most_events)
+
+    def _shed_happenings(self, most: int) -> None:
+        """The frequent kinds first, and of each the oldest."""
+        for kinds in (FREQUENT, None):
+            count = len(self.happenings) - most
+            if count <= 0:
+                return
+            of_these = [one for one in self.happenings if kinds is None or one.kind in kinds]
+            if not of_these:
+                continue
+            horizon = of_these[min(count, len(of_these)) - 1].place
+            self.left_out += min(count, len(of_these))
+
+            kept = _after(horizon, kinds)
+            self.happenings = list(filter(kept, self.happenings))
             for lists in (self._by_kind, self._by_node):
                 for of_one in lists.values():
-                    del of_one[: bisect_right(of_one, horizon, key=_place)]
+                    of_one[:] = filter(kept, of_one)
 
 
 def collect(
@@ -284,6 +295,11 @@ def collect(
             break
     past.shed(most_messages, most_events)
     return past
+
+
+def _after(horizon: int, kinds: Container[str] | None) -> Callable[[Happening], bool]:
+    """Whether a happening is kept when those of these kinds, or all, are dropped up to there."""
+    return lambda one: one.place > horizon or (kinds is not None and one.kind not in kinds)
 
 
 def _backwards(items: list[_T], end: int) -> Iterator[_T]:

@@ -8,6 +8,7 @@ which the events were read. That order never puts an effect before its cause; a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -199,6 +200,21 @@ class Happening:
 
 
 Thing: TypeAlias = Happening | Message
+
+
+def on(node: int | None) -> Callable[[Happening], bool]:
+    """Whether something happened on that node."""
+    return lambda one: one.node == node
+
+
+def aimed_at(node: int | None) -> Callable[[Happening], bool]:
+    """Whether an event of the supervisor, or of the world, is about that node."""
+    return lambda one: one.number("target") == node
+
+
+def in_term(node: int, term: int) -> Callable[[Happening], bool]:
+    """Whether something happened on that node in that term: its election, its vote."""
+    return lambda one: one.node == node and one.term == term
 
 
 def when_ns(event: Event, at_s: object) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from launcher.evidence.why import faults
-from launcher.evidence.why.cause import Cause, names, node_name, seconds, stated
+from launcher.evidence.why.cause import Cause, names, node_name, said_of, seconds, stated
 from launcher.evidence.why.past import Past
+from launcher.evidence.why.rules.refusals import STARTED, refused_because
 from launcher.evidence.why.rules.silence import (
     FROM_LEADERS,
     is_pre_vote,
     last_heard,
     silence,
 )
-from launcher.evidence.why.things import NEVER, Happening, Message
-
-STARTED = ("election.started",)
-
+from launcher.evidence.why.things import NEVER, Happening, Message, aimed_at, in_term, on
 
 # -- won -----------------------------------------------------------------------------------------
 
@@ -24,9 +22,9 @@ STARTED = ("election.started",)
 def leader_elected(past: Past, elected: Happening) -> Iterator[Cause]:
     """An election was won by these votes; they were asked for by a campaign."""
     node, term = elected.node, elected.term
-    for voter in elected.numbers("votes"):
-        if voter != node:
-            yield _vote(past, elected, voter)
+    voters = [voter for voter in elected.numbers("votes") if voter != node]
+    if voters:
+        yield _votes(past, elected, voters)
     campaign = past.last(
         STARTED, elected.place, lambda one: one.node == node and not one.flag("pre_vote")
     )
@@ -34,30 +32,36 @@ def leader_elected(past: Past, elected: Happening) -> Iterator[Cause]:
         yield stated(campaign)
 
 
-def _vote(past: Past, elected: Happening, voter: int) -> Cause:
-    """One vote that was given: the request came, and the candidate's log was long enough."""
+def _votes(past: Past, elected: Happening, voters: list[int]) -> Cause:
+    """The votes that were given: the requests came, and the candidate's log was long enough."""
     node, term = elected.node, elected.term
-    answer = past.last_arrival(
-        voter, node, elected.place, lambda one: _grants(one) and one.term == term
-    )
+    answers = [
+        past.last_arrival(voter, node, elected.place, lambda one: _grants(one) and one.term == term)
+        for voter in voters
+    ]
+    granted = [
+        past.last(
+            ("vote.granted",),
+            elected.place,
+            in_term(voter, term),
+        )
+        for voter in voters
+    ]
+    things = [one for one in (*answers, *granted) if one is not None]
+    thing = max(things, key=lambda one: one.place, default=None)
     request = past.last_sent(
-        node, voter, elected.place, lambda one: _asks(one) and one.term == term
-    )
-    granted = past.last(
-        ("vote.granted",),
-        elected.place,
-        lambda one: one.node == voter and one.term == term and one.number("candidate") == node,
+        node, voters[0], elected.place, lambda one: _asks(one) and one.term == term
     )
     log = ""
     if request is not None and request.content.index is not None:
-        log = (
-            f" (it ends with entry {request.content.index} of term {request.content.log_term})"
-        )
+        log = f" (it ends with entry {request.content.index} of term {request.content.log_term})"
+    gave, were, own = ("its vote", "it was", "its own")
+    if len(voters) > 1:
+        gave, were, own = ("their votes", "they were", "theirs")
     said = (
-        f"{node_name(voter)} gave it its vote: it was asked, had not voted in term {term}, and the "
-        f"log of {node_name(node)} is at least as recent as its own{log}"
+        f"{names(voters)} gave {gave}: {were} asked, had not voted in term {term}, and the log of "
+        f"{node_name(node)} is at least as recent as {own}{log}"
     )
-    thing = answer or granted
     return Cause(said, thing, is_end=True, place=NEVER if thing else elected.place)
 
 
@@ -79,9 +83,7 @@ def _asks(message: Message) -> bool:
 def election_started(past: Past, started: Happening) -> Iterator[Cause]:
     """Why a node campaigns: pre-votes, a handover, a command, or a leader that is not heard."""
     if "asked for it" in started.text("reason"):
-        told = past.last(
-            ("transfer.received",), started.place, lambda one: one.node == started.node
-        )
+        told = past.last(("transfer.received",), started.place, on(started.node))
         if told is not None:
             yield stated(told)
         return
@@ -97,15 +99,11 @@ def election_started(past: Past, started: Happening) -> Iterator[Cause]:
 def _after_pre_votes(past: Past, started: Happening) -> Iterator[Cause]:
     """A majority would vote for it; before that stands the question."""
     node = started.node
-    asked = past.last(
-        STARTED, started.place, lambda one: one.node == node and one.flag("pre_vote")
-    )
+    asked = past.last(STARTED, started.place, lambda one: one.node == node and one.flag("pre_vote"))
     if asked is not None:
         yield stated(asked)
         return
-    first = past.last(
-        STARTED, started.place, lambda one: one.node == node
-    )  # repeated pre-votes are told at debug only
+    first = past.last(STARTED, started.place, on(node))  # repeated pre-votes are told at debug only
     yield from unheard_leader(past, started, first)
 
 
@@ -114,7 +112,7 @@ def _again(past: Past, started: Happening) -> Iterator[Cause]:
     yield lost_attempt(past, started)
     first = started
     while "attempt" in first.fields:
-        earlier = past.last(STARTED, first.place, lambda one: one.node == started.node)
+        earlier = past.last(STARTED, first.place, on(started.node))
         if earlier is None:
             break
         first = earlier
@@ -151,14 +149,21 @@ def lost_attempt(past: Past, again: Happening) -> Cause:
         denied = past.last(
             (denied_kind, "vote.denied", "prevote.denied"),
             again.place,
-            lambda one, peer=peer: one.node == peer and one.number("candidate") == node,
+            _to(peer, node),
             after=since,
         )
         if denied is not None:
-            because.append(stated(denied))
+            because.append(
+                Cause(said_of(denied), denied, tuple(refused_because(past, denied)), True)
+            )
     for peer in silent:
         because += unanswered(past, node, peer, since, again.place)
     return Cause(said, lost, tuple(because), is_end=True)
+
+
+def _to(voter: int, candidate: int) -> Callable[[Happening], bool]:
+    """Whether an event is about a vote of this node for that one."""
+    return lambda one: one.node == voter and one.number("candidate") == candidate
 
 
 def unanswered(past: Past, node: int, peer: int, since: int, until: int) -> list[Cause]:
@@ -194,9 +199,7 @@ def unheard_leader(
     """
     first = first or started
     node, reason = first.node, first.text("reason")
-    forced = past.last(
-        ("election.timed_out",), first.place, lambda one: one.node == node, after=first.place - 3
-    )
+    forced = past.last(("election.timed_out",), first.place, on(node), after=first.place - 3)
     if forced is not None:
         yield stated(forced)
         return
@@ -216,15 +219,11 @@ def unheard_leader(
     leader, message = known
     since = message.arrived if message is not None else _heard_since(past, node, first)
     if "process has ended" in reason:
-        gone = past.last(
-            ("node.exited",), first.place, lambda one: one.number("target") == leader
-        )
+        gone = past.last(("node.exited",), first.place, aimed_at(leader))
         if gone is not None:
             yield stated(gone)
             return
-    causes = silence(
-        past, node, leader, since, first.place, lambda one: one.type in FROM_LEADERS
-    )
+    causes = silence(past, node, leader, since, first.place, lambda one: one.type in FROM_LEADERS)
     causes = causes or list(_retired(past, leader, node, since, first.place))
     if message is None:
         yield from causes or [_unknown(leader, node)]
@@ -237,15 +236,15 @@ def unheard_leader(
 
 
 def _heard_since(past: Past, node: int, first: Happening) -> int:
-    heard = past.last(("leader.heard",), first.place, lambda one: one.node == node)
+    heard = past.last(("leader.heard",), first.place, on(node))
     return heard.place if heard is not None else NEVER
 
 
 def _retired(past: Past, leader: int, node: int, since: int, until: int) -> Iterator[Cause]:
     """The leader ran, and sent nothing that counts: it did not lead, or the node had a later term
     than it."""
-    down = past.last(("leader.stepped_down",), until, lambda one: one.node == leader)
-    elected = past.last(("leader.elected",), until, lambda one: one.node == leader)
+    down = past.last(("leader.stepped_down",), until, on(leader))
+    elected = past.last(("leader.elected",), until, on(leader))
     if down is not None and (elected is None or elected.place < down.place):
         yield stated(down)
         return
@@ -265,8 +264,7 @@ def _retired(past: Past, leader: int, node: int, since: int, until: int) -> Iter
 
 def _unknown(leader: int, node: int) -> Cause:
     return Cause(
-        f"nothing that is recorded says why {node_name(leader)} was not heard by "
-        f"{node_name(node)}",
+        f"nothing that is recorded says why {node_name(leader)} was not heard by {node_name(node)}",
         is_end=True,
         is_order=True,
     )

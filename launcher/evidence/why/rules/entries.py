@@ -1,5 +1,5 @@
-"""One entry of the log: when it was committed, whose acknowledgement that took, and what delayed it;
-or why it is not committed, or not on a node."""
+"""One entry of the log: when it was committed, whose acknowledgement that took, and what delayed
+it; or why it is not committed, or not on a node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from launcher.evidence.why.cause import Cause, names, node_name, seconds, stated
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.rules.leadership import ANSWERS, unheard_peer
 from launcher.evidence.why.rules.silence import lost_messages, silence
-from launcher.evidence.why.things import NEVER, Happening, Message
+from launcher.evidence.why.things import NEVER, Happening, Message, on
+from node.raft.membership import majority
 
 APPENDING = "AppendEntries"
 
@@ -38,12 +39,12 @@ def entry(past: Past, index: int) -> Cause:
         return _never_sent(past, index)
     leader, term = proposed.source, proposed.term
     copies = [_copy(past, index, leader, peer, proposed) for peer in _voters(past, leader)]
-    needed = (len(copies) + 1) // 2  # besides the leader's own
+    voters = len(copies) + 1
+    needed = majority(tuple(range(voters))) - 1  # besides the leader's own
     acknowledged = sorted(
         (one for one in copies if one.answered is not None),
         key=lambda one: one.answered.arrived if one.answered else 0,
     )
-    voters = len(copies) + 1
     if needed and len(acknowledged) < needed:
         known = _known_committed(past, index)
         if known is None:
@@ -56,8 +57,8 @@ def entry(past: Past, index: int) -> Cause:
     took_ns = last.answered.arrived_ns - proposed.sent_ns
     said = (
         f"entry {index} was committed {seconds(took_ns)} after {node_name(leader)}, leader of term "
-        f"{term}, first sent it: the acknowledgement of {node_name(last.node)} completed a majority "
-        f"({needed + 1} of {voters} voters)"
+        f"{term}, first sent it: the acknowledgement of {node_name(last.node)} completed a "
+        f"majority ({needed + 1} of {voters} voters)"
     )
     causes = [_legs(past, index, proposed, last)]
     causes += _not_before(past, leader, copies, last)
@@ -108,10 +109,10 @@ def _copy(past: Past, index: int, leader: int, peer: int, proposed: Message) -> 
                 copy.came = one
                 break
     for one in past.arrivals_between(peer, leader, proposed.sent, past.end):
-        if one.type in ANSWERS and not one.content.reject and one.term == one.heard_in:
-            if (one.content.match or 0) >= index:
-                copy.answered = one
-                break
+        counts = one.type in ANSWERS and not one.content.reject and one.term == one.heard_in
+        if counts and (one.content.match or 0) >= index:
+            copy.answered = one
+            break
     return copy
 
 
@@ -135,9 +136,7 @@ def _known_committed(past: Past, index: int) -> Message | Happening | None:
 
 
 def _elected(past: Past, proposed: Message) -> Happening | None:
-    return past.last(
-        ("leader.elected",), proposed.sent, lambda one: one.node == proposed.source
-    )
+    return past.last(("leader.elected",), proposed.sent, lambda one: one.node == proposed.source)
 
 
 def _never_sent(past: Past, index: int) -> Cause:
@@ -179,17 +178,22 @@ def _legs(past: Past, index: int, proposed: Message, copy: _Copy) -> Cause:
         case "resent":
             lost = [
                 one
-                for one in past.sent_between(proposed.source, copy.node, proposed.sent - 1, came.sent)
+                for one in past.sent_between(
+                    proposed.source, copy.node, proposed.sent - 1, came.sent
+                )
                 if _has(one, index) and one.lost
             ]
-            because = (lost_messages(past, lost[-1], len(lost), came.sent),) if lost else ()
-            said = f"{spent} of these passed before {leader} sent it to {peer} in a message that arrived"
+            because = (lost_messages(past, lost, came.sent),) if lost else ()
+            said = (
+                f"{spent} of these passed before {leader} sent it to {peer} in a message that "
+                "arrived"
+            )
             return Cause(said, came, because, is_end=True)
         case "there":
-            said = f"{spent} of these it was on the link {there}"
+            said = f"for {spent} of these it was under way on the link {there}"
             return Cause(said, came, tuple(slowing(past, came)), is_end=True)
         case "back":
-            said = f"{spent} of these the acknowledgement was on the link {back}"
+            said = f"for {spent} of these the acknowledgement was under way on the link {back}"
             return Cause(said, answered, tuple(slowing(past, answered)), is_end=True)
     said = f"{spent} of these {peer} took to write it to its disk and to acknowledge it"
     because_disk = tuple(_slow_disk(past, copy.node, came, answered))
@@ -226,15 +230,13 @@ def _slow_disk(past: Past, node: int, came: Message, answered: Message) -> Itera
     waited = past.last(
         ("disk.waited", "disk.recovered"),
         answered.arrived,
-        lambda one: one.node == node,
+        on(node),
         after=came.arrived,
     )
     fault = faults.hit(past, node, faults.DISKS, came.sent, answered.arrived)
-    stopped = faults.hit(
-        past, node, frozenset({"pause", "throttle"}), came.sent, answered.arrived
-    )
-    if fault is not None or stopped is not None:
-        yield faults.cause(fault or stopped)  # type: ignore[arg-type]
+    stopped = faults.hit(past, node, frozenset({"pause", "throttle"}), came.sent, answered.arrived)
+    if (struck := fault or stopped) is not None:
+        yield faults.cause(struck)
     elif waited is not None:
         yield stated(waited, is_end=True)
 
@@ -264,7 +266,11 @@ def _lacking(past: Past, leader: int, copy: _Copy, until: int) -> Cause:
         since = _last_arrived(past, leader, copy.node, until)
         causes = silence(past, copy.node, leader, since, until)
         causes = causes or unheard_peer(past, leader, copy.node, since, until)
-    return Cause(said, copy.first, tuple(causes), is_end=True, place=until - 1)
+    return Cause(said, copy.first, tuple(causes), is_end=True, place=_or_before(copy.first, until))
+
+
+def _or_before(message: Message | None, until: int) -> int:
+    return message.place if message is not None and message.place < until else until - 1
 
 
 def _last_arrived(past: Past, source: int, target: int, until: int) -> int:
@@ -277,9 +283,10 @@ def _committed_later(
 ) -> Cause:
     """Committed, but not by acknowledgements that this leader is on record to have received."""
     who = known.source if isinstance(known, Message) else known.node
+    took = seconds(known.when_ns - proposed.sent_ns)
     said = (
-        f"entry {index} is committed: {node_name(who)} knew it {seconds(known.when_ns - proposed.sent_ns)} "
-        f"after {node_name(proposed.source)} had first sent it"
+        f"entry {index} is committed: {node_name(who)} knew it {took} after "
+        f"{node_name(proposed.source)} had first sent it"
     )
     elected = past.last(("leader.elected",), known.place)
     causes = [stated(elected)] if elected is not None and elected.place > proposed.sent else []
@@ -307,14 +314,10 @@ def _uncommitted(
     causes: list[Cause] = []
     if gone is not None:
         causes.append(stated(gone))
-    down = past.last(
-        ("leader.stepped_down",), until, lambda one: one.node == leader, after=proposed.sent
-    )
+    down = past.last(("leader.stepped_down",), until, on(leader), after=proposed.sent)
     if down is not None and gone is None:
         causes.append(stated(down))
-    for copy in copies:
-        if copy.answered is None:
-            causes.append(_lacking(past, leader, copy, until))
+    causes += [_lacking(past, leader, one, until) for one in copies if one.answered is None]
     said = (
         f"entry {index} is not committed: of {node_name(leader)}, leader of term {proposed.term}, "
         f"and its peers only {names(have)} {'is' if len(have) == 1 else 'are'} known to hold it, "
@@ -351,16 +354,19 @@ def node_behind(past: Past, node: int) -> Cause:
             is_end=True,
         )
     sent = past.last_sent(leader, node, past.end)
-    said = f"{node_name(node)} is behind: the log of the leader {node_name(leader)} reaches entry {last}"
-    said += f", and it last acknowledged entry {held}" if answer is not None else (
-        ", and it has acknowledged nothing"
+    said = (
+        f"{node_name(node)} is behind: the log of the leader {node_name(leader)} reaches entry "
+        f"{last}"
+    )
+    said += (
+        f", and it last acknowledged entry {held}"
+        if answer is not None
+        else (", and it has acknowledged nothing")
     )
     return Cause(said, sent or elected, tuple(_why_behind(past, leader, node, answer)), is_end=True)
 
 
-def _why_behind(
-    past: Past, leader: int, node: int, answer: Message | None
-) -> Iterator[Cause]:
+def _why_behind(past: Past, leader: int, node: int, answer: Message | None) -> Iterator[Cause]:
     until = past.end
     heard = past.last_arrival(leader, node, until)
     since = heard.arrived if heard is not None else NEVER
@@ -369,16 +375,12 @@ def _why_behind(
         causes = unheard_peer(
             past, leader, node, answer.arrived if answer is not None else NEVER, until
         )
-    stalled = past.last(
-        ("disk.stalled", "disk.recovered"), until, lambda one: one.node == node
-    )
+    stalled = past.last(("disk.stalled", "disk.recovered"), until, on(node))
     if stalled is not None and stalled.kind == "disk.stalled":
         causes = [stated(stalled)]
     elif not causes and (disk := faults.of_node(past, node, faults.DISKS, until)) is not None:
         causes = [faults.cause(disk)]
-    sending = past.last(
-        ("snapshot.sending",), until, lambda one: one.number("peer") == node
-    )
+    sending = past.last(("snapshot.sending",), until, lambda one: one.number("peer") == node)
     if not causes and sending is not None:
         causes = [stated(sending)]
     yield from causes

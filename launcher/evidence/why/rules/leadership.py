@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from launcher.evidence.why import faults
 from launcher.evidence.why.cause import Cause, names, node_name, said_of, seconds, stated
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.rules.elections import STARTED, lost_attempt, unanswered
+from launcher.evidence.why.rules.elections import lost_attempt, unanswered
+from launcher.evidence.why.rules.refusals import STARTED
 from launcher.evidence.why.rules.silence import silence
-from launcher.evidence.why.things import NEVER, Happening, Message
+from launcher.evidence.why.things import NEVER, Happening, Message, aimed_at, on
 
 ANSWERS = frozenset({"AppendEntriesReply", "InstallSnapshotReply"})
 """By which a leader knows that it is heard."""
@@ -27,9 +29,7 @@ def leader_stepped_down(past: Past, down: Happening) -> Iterator[Cause]:
         yield from _no_quorum(past, down)
     elif "disk" in reason:
         yield from _disk(past, down)
-        failed = past.last(
-            ("transfer.aborted",), down.place, lambda one: one.node == down.node
-        )
+        failed = past.last(("transfer.aborted",), down.place, on(down.node))
         if failed is not None:
             yield stated(failed)
     elif "no member" in reason:
@@ -103,31 +103,59 @@ def _origin(past: Past, node: int, term: int, before: int) -> Happening | None:
     return past.last(
         ("leader.elected", *STARTED, "term.advanced"),
         before,
-        lambda one: one.node == node
-        and one.term == term
-        and not one.flag("pre_vote")
-        and (one.kind != "term.advanced" or one.number("by") is not None),
+        lambda one: (
+            one.node == node
+            and one.term == term
+            and not one.flag("pre_vote")
+            and (one.kind != "term.advanced" or one.number("by") is not None)
+        ),
     )
 
 
 def _no_quorum(past: Past, down: Happening) -> Iterator[Cause]:
-    """For each voter that was not heard: why."""
+    """For each voter that was not heard: why. Those with one cause are told together."""
     heard = set(down.numbers("heard"))
+    groups: dict[object, list[tuple[int, Message | None, list[Cause]]]] = {}
     for peer in past.peers(down.node):
         if peer in heard:
             continue
         last = past.last_arrival(peer, down.node, down.place)
         since = last.arrived if last is not None else NEVER
-        said = f"{node_name(down.node)} did not hear {node_name(peer)}"
-        if last is not None:
-            said += f" for {seconds(down.when_ns - last.arrived_ns)}"
+        causes = unheard_peer(past, down.node, peer, since, down.place)
+        groups.setdefault(_deepest(causes) or peer, []).append((peer, last, causes))
+    for group in groups.values():
+        peers = [peer for peer, _, _ in group]
+        known = [last for _, last, _ in group if last is not None]
+        said = f"{node_name(down.node)} did not hear {names(peers)}"
+        thing = max(known, key=lambda one: one.arrived, default=None)
+        if thing is not None:
+            said += f" for {seconds(down.when_ns - thing.arrived_ns)}"
         yield Cause(
             said,
-            last,
-            tuple(unheard_peer(past, down.node, peer, since, down.place)),
+            thing,
+            _together(group[-1][2], len(peers)),
             is_end=True,
-            place=last.place if last is not None else down.place - 1,
+            place=thing.place if thing is not None else down.place - 1,
         )
+
+
+def _deepest(causes: list[Cause]) -> object:
+    """The thing with which the explanation ends; None: there is none."""
+    if not causes:
+        return None
+    last = causes[-1]
+    below = _deepest(list(last.because))
+    return below if below is not None else id(last.thing) if last.thing is not None else None
+
+
+def _together(causes: list[Cause], peers: int) -> tuple[Cause, ...]:
+    """The causes of the last peer of a group, which stand for those of all."""
+    if peers == 1:
+        return tuple(causes)
+    return tuple(
+        replace(one, said=f"{one.said}; likewise for the others") if one.because else one
+        for one in causes
+    )
 
 
 def unheard_peer(past: Past, leader: int, peer: int, since: int, until: int) -> list[Cause]:
@@ -145,17 +173,13 @@ def _last_arrived(past: Past, source: int, target: int, until: int) -> int:
 
 
 def _disk(past: Past, happening: Happening) -> Iterator[Cause]:
-    stalled = past.last(
-        ("disk.stalled",), happening.place, lambda one: one.node == happening.node
-    )
+    stalled = past.last(("disk.stalled",), happening.place, on(happening.node))
     if stalled is not None:
         yield stated(stalled)
 
 
 def _configuration(past: Past, happening: Happening) -> Iterator[Cause]:
-    adopted = past.last(
-        ("configuration.adopted",), happening.place, lambda one: one.node == happening.node
-    )
+    adopted = past.last(("configuration.adopted",), happening.place, on(happening.node))
     if adopted is not None:
         yield stated(adopted)
 
@@ -173,9 +197,7 @@ def disk_stalled(past: Past, stalled: Happening) -> Iterator[Cause]:
 def transfer_received(past: Past, received: Happening) -> Iterator[Cause]:
     """The leader told it to campaign (TimeoutNow)."""
     leader = received.number("leader")
-    begun = past.last(
-        ("transfer.started",), received.place, lambda one: one.node == leader
-    )
+    begun = past.last(("transfer.started",), received.place, on(leader))
     if begun is not None:
         yield stated(begun)
 
@@ -183,19 +205,16 @@ def transfer_received(past: Past, received: Happening) -> Iterator[Cause]:
 def transfer_started(past: Past, started: Happening) -> Iterator[Cause]:
     """An operator asked for it, or the leader's disk hangs, or it is no member any more."""
     asked = past.last(
-        ("transfer.asked",), started.place, after=started.place - 200
-    ) or past.last(
-        ("fault.injected", "command"),
+        ("command",),
         started.place,
-        lambda one: "transfer" in (one.text("fault"), one.text("command")),
-        after=started.place - 2000,
+        lambda one: one.node in (started.node, 0) and one.text("what").startswith("transfer"),
     )
-    if asked is not None:
-        yield stated(asked, is_end=True)
+    if asked is not None and started.when_ns - asked.when_ns < 1_000_000_000:
+        yield Cause(
+            f"{node_name(started.node)} was asked to hand over by a command", asked, is_end=True
+        )
         return
-    stalled = past.last(
-        ("disk.stalled", "disk.recovered"), started.place, lambda one: one.node == started.node
-    )
+    stalled = past.last(("disk.stalled", "disk.recovered"), started.place, on(started.node))
     if stalled is not None and stalled.kind == "disk.stalled":
         yield stated(stalled)
         return
@@ -218,14 +237,10 @@ def transfer_aborted(past: Past, aborted: Happening) -> Iterator[Cause]:
     reason = aborted.text("reason")
     if target is None:
         return
-    started = past.last(
-        ("transfer.started",), aborted.place, lambda one: one.node == leader
-    )
+    started = past.last(("transfer.started",), aborted.place, on(leader))
     since = started.place if started is not None else NEVER
     if "process" in reason:
-        ended = past.last(
-            ("node.exited",), aborted.place, lambda one: one.number("target") == target
-        )
+        ended = past.last(("node.exited",), aborted.place, aimed_at(target))
         if ended is not None:
             yield stated(ended)
     elif "lacked" in reason:
@@ -254,9 +269,7 @@ def _behind(past: Past, leader: int, target: int, since: int, until: int) -> Ite
     causes = silence(past, target, leader, begin, until)
     if not causes:
         causes = silence(past, leader, target, last.arrived if last else since, until)
-    stalled = past.last(
-        ("disk.stalled", "disk.recovered"), until, lambda one: one.node == target
-    )
+    stalled = past.last(("disk.stalled", "disk.recovered"), until, on(target))
     if stalled is not None and stalled.kind == "disk.stalled":
         causes = [stated(stalled)]
     if not causes:
@@ -271,13 +284,9 @@ def _not_elected(
     """The target was told to campaign: did that arrive, did it campaign, who refused?"""
     until = aborted.place
     told = past.last_sent(leader, target, until, lambda one: one.type == "TimeoutNow")
-    received = past.last(
-        ("transfer.received",), until, lambda one: one.node == target, after=since
-    )
+    received = past.last(("transfer.received",), until, on(target), after=since)
     if received is None:
-        causes = silence(
-            past, target, leader, since, until, lambda one: one.type == "TimeoutNow"
-        )
+        causes = silence(past, target, leader, since, until, lambda one: one.type == "TimeoutNow")
         yield Cause(
             f"{node_name(target)} was never told: what told it to campaign (TimeoutNow) did not "
             "reach it",
@@ -287,15 +296,15 @@ def _not_elected(
             place=told.place if told is not None else until - 1,
         )
         return
-    campaign = past.last(
-        STARTED, until, lambda one: one.node == target, after=received.place - 1
-    )
+    campaign = past.last(STARTED, until, on(target), after=received.place - 1)
     begun = campaign or received
-    again = past.first(STARTED, begun.place, lambda one: one.node == target)
+    again = past.first(STARTED, begun.place, on(target))
     if again is not None and again.place < until and "attempt" in again.fields:
         yield lost_attempt(past, again)
         return
-    voters = [one for one in past.peers(target) if _has_not_granted(past, one, target, begun, until)]
+    voters = [
+        one for one in past.peers(target) if _has_not_granted(past, one, target, begun, until)
+    ]
     causes = [
         one for peer in voters for one in unanswered(past, target, peer, begun.place - 1, until)
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from launcher.evidence.why.cause import Cause, entries, node_name, stated
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.rules.silence import FROM_LEADERS, silence
-from launcher.evidence.why.things import NEVER, Happening, Message
+from launcher.evidence.why.things import Happening, Message, on
 
 
 def log_truncated(past: Past, truncated: Happening) -> Iterator[Cause]:
@@ -26,7 +26,7 @@ def log_truncated(past: Past, truncated: Happening) -> Iterator[Cause]:
             f"an AppendEntries of {node_name(message.source)}, leader of term {message.term}, has "
             f"other entries after {message.content.index}, and a follower takes the leader's"
         )
-        because = (stated(elected),) if elected is not None else ()
+        because = (stated(elected, is_end=True),) if elected is not None else ()
         yield Cause(said, message, because, is_end=True)
     yield from _never_spread(past, node, first, last, truncated)
 
@@ -40,10 +40,12 @@ def _conflicting(past: Past, node: int, truncated: Happening) -> Message | None:
             peer,
             node,
             truncated.place,
-            lambda one: one.type == "AppendEntries"
-            and one.term == truncated.term
-            and one.content.first is not None
-            and one.content.first <= first <= (one.content.last or 0),
+            lambda one: (
+                one.type == "AppendEntries"
+                and one.term == truncated.term
+                and one.content.first is not None
+                and one.content.first <= first <= (one.content.last or 0)
+            ),
         )
         if one is not None and (found is None or one.arrived > found.arrived):
             found = one
@@ -54,53 +56,54 @@ def _never_spread(
     past: Past, node: int, first: int, last: int, truncated: Happening
 ) -> Iterator[Cause]:
     """Where the removed entries came from, and why nobody else, or too few, had them."""
-    led = past.last(
-        ("leader.elected",),
-        truncated.place,
-        lambda one: one.term < truncated.term and _sent_them(past, one, first, truncated.place),
-    )
+    led = _author(past, node, first, truncated)
     if led is None:
         return
     author = led.node
+    next_leader = past.first(("leader.elected",), led.place, lambda one: one.term > led.term)
+    until = min(next_leader.place if next_leader is not None else past.end, truncated.place)
     told: list[Cause] = []
     for peer in past.peers(author):
-        messages = [
-            one
-            for one in past.sent_between(author, peer, led.place, truncated.place)
-            if one.term == led.term and (one.content.last or 0) >= first
-        ]
-        unheard = [one for one in messages if one.arrived == NEVER or one.arrived > truncated.place]
-        if peer != node and messages and len(unheard) == len(messages):
-            told += silence(
-                past,
-                peer,
-                author,
-                messages[0].sent - 1,
-                messages[-1].sent + 1,
-                lambda one: one.type in FROM_LEADERS,
-            )
-    own = "itself" if author == node else f"had got from {node_name(author)}"
+        if peer == node or _received(past, author, peer, first, led, truncated.place):
+            continue
+        heard = past.last_arrival(
+            author, peer, until, lambda one: one.type in FROM_LEADERS and one.term == led.term
+        )
+        since = heard.arrived if heard is not None else led.place
+        told += silence(past, peer, author, since, until, lambda one: one.type in FROM_LEADERS)
     what = entries(first, last)
     said = (
-        f"{node_name(node)} had appended {what} {own} as leader of term {led.term}"
+        f"{node_name(node)} had appended {what} itself, as leader of term {led.term}"
         if author == node
-        else f"{node_name(node)} {own}, leader of term {led.term}, {what}"
+        else f"{node_name(node)} had got {what} from {node_name(author)}, leader of term {led.term}"
     )
     said += ", and they had not reached a majority"
     yield Cause(said, led, tuple(_once(told)), is_end=True)
 
 
-def _sent_them(past: Past, elected: Happening, first: int, before: int) -> bool:
-    """Whether that leader has sent entries of these indexes, or had them to send."""
-    following = past.first(
-        ("leader.elected",), elected.place, lambda one: one.term > elected.term
+def _author(past: Past, node: int, first: int, truncated: Happening) -> Happening | None:
+    """The leader that had made the entries: the node itself, or who sent them to it."""
+    before = past.all(("leader.elected",), truncated.place)
+    for elected in reversed(before):
+        if elected.term >= truncated.term:
+            continue
+        had = elected.number("last_index")
+        if elected.node == node and (had is None or had < first):
+            return elected
+        if _received(past, elected.node, node, first, elected, truncated.place):
+            return elected
+    return None
+
+
+def _received(past: Past, leader: int, peer: int, first: int, led: Happening, before: int) -> bool:
+    """Whether entries from that index on have reached a peer from the leader of that term."""
+    found = past.last_arrival(
+        leader,
+        peer,
+        before,
+        lambda one: one.term == led.term and (one.content.last or 0) >= first,
     )
-    until = min(before, past.end if following is None else max(following.place, before))
-    for peer in past.peers(elected.node):
-        for one in past.sent_between(elected.node, peer, elected.place, until):
-            if one.term == elected.term and (one.content.last or 0) >= first:
-                return True
-    return False
+    return found is not None
 
 
 def _once(causes: list[Cause]) -> Iterator[Cause]:
@@ -117,9 +120,7 @@ def snapshot_sending(past: Past, sending: Happening) -> Iterator[Cause]:
     peer = sending.number("peer")
     if peer is None:
         return
-    taken = past.last(
-        ("snapshot.taken",), sending.place, lambda one: one.node == sending.node
-    )
+    taken = past.last(("snapshot.taken",), sending.place, on(sending.node))
     if taken is not None:
         yield stated(taken, is_end=True)
     answer = past.last_arrival(

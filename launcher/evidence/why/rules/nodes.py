@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from launcher.evidence.why import faults
 from launcher.evidence.why.cause import Cause, stated
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.things import Happening
+from launcher.evidence.why.things import Happening, aimed_at, on
 
 
 def node_exited(past: Past, ended: Happening) -> Iterator[Cause]:
@@ -18,7 +18,7 @@ def node_exited(past: Past, ended: Happening) -> Iterator[Cause]:
     own = past.last(
         ("node.failed", "machine.failed", "node.stopped"),
         ended.place,
-        lambda one: one.node == node,
+        on(node),
         after=_began(past, node, ended.place),
     )
     fault = faults.that_killed(past, node, ended)
@@ -36,13 +36,11 @@ def node_began(past: Past, began: Happening) -> Iterator[Cause]:
     """A node starts since somebody started it, or since it is restarted after its end."""
     node = began.number("target") if began.kind == "node.spawned" else began.node
     if began.kind != "node.spawned":
-        spawned = past.last(
-            ("node.spawned",), began.place, lambda one: one.number("target") == node
-        )
+        spawned = past.last(("node.spawned",), began.place, aimed_at(node))
         if spawned is not None:
             yield stated(spawned)
             return
-    ended = past.last(("node.exited",), began.place, lambda one: one.number("target") == node)
+    ended = past.last(("node.exited",), began.place, aimed_at(node))
     if ended is not None:
         yield stated(ended)
 
@@ -50,11 +48,9 @@ def node_began(past: Past, began: Happening) -> Iterator[Cause]:
 def link_closed(past: Past, closed: Happening) -> Iterator[Cause]:
     """The process at its other end has ended."""
     peer = closed.number("peer")
-    ended = past.last(("node.exited",), closed.place, lambda one: one.number("target") == peer)
+    ended = past.last(("node.exited",), closed.place, aimed_at(peer))
     if ended is None:
-        ended = past.first(
-            ("node.exited",), closed.place, lambda one: one.number("target") == peer
-        )
+        ended = past.first(("node.exited",), closed.place, aimed_at(peer))
         if ended is not None and ended.when_ns - closed.when_ns > 1_000_000_000:
             ended = None
     if ended is not None:
@@ -88,5 +84,5 @@ def power_lost(past: Past, lost: Happening) -> Iterator[Cause]:
 
 
 def _began(past: Past, node: int, before: int) -> int:
-    spawned = past.last(("node.spawned",), before, lambda one: one.number("target") == node)
+    spawned = past.last(("node.spawned",), before, aimed_at(node))
     return spawned.place if spawned is not None else -1

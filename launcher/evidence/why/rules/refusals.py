@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from launcher.evidence.why.cause import Cause, entries, node_name, seconds, stated
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.rules.elections import STARTED
 from launcher.evidence.why.rules.silence import FROM_LEADERS, last_heard, silence
-from launcher.evidence.why.things import NEVER, Happening, Message
+from launcher.evidence.why.things import NEVER, Happening, Message, on
+
+STARTED = ("election.started",)
 
 
 def vote_granted(past: Past, granted: Happening) -> Iterator[Cause]:
@@ -19,7 +21,17 @@ def vote_granted(past: Past, granted: Happening) -> Iterator[Cause]:
 
 
 def vote_denied(past: Past, denied: Happening) -> Iterator[Cause]:
-    """What the refusal rests on; then who asked, and why."""
+    """What the refusal rests on; and, aside, who asked."""
+    yield from refused_because(past, denied)
+    candidate = denied.number("candidate")
+    if candidate is not None and denied.number("voted_for") != denied.node:
+        for asked in _campaign(past, denied, candidate):
+            yield replace(asked, is_aside=True)
+
+
+def refused_because(past: Past, denied: Happening) -> Iterator[Cause]:
+    """A log that was behind, another vote of the term, a leader that is heard, or a term that is
+    over."""
     candidate = denied.number("candidate")
     if candidate is None:
         return
@@ -30,12 +42,9 @@ def vote_denied(past: Past, denied: Happening) -> Iterator[Cause]:
     elif denied.number("leader") is not None:
         yield from _hears_a_leader(past, denied)
     else:
-        entered = past.last(
-            ("term.advanced",), denied.place, lambda one: one.node == denied.node
-        )
+        entered = past.last(("term.advanced",), denied.place, on(denied.node))
         if entered is not None:
             yield stated(entered)
-    yield from _campaign(past, denied, candidate)
 
 
 def _campaign(past: Past, answer: Happening, candidate: int) -> Iterator[Cause]:
@@ -43,8 +52,9 @@ def _campaign(past: Past, answer: Happening, candidate: int) -> Iterator[Cause]:
     asked = past.last(
         STARTED,
         answer.place,
-        lambda one: one.node == candidate
-        and (wanted is None or one.number("for_term") in (wanted, None)),
+        lambda one: (
+            one.node == candidate and (wanted is None or one.number("for_term") in (wanted, None))
+        ),
     )
     if asked is not None:
         yield stated(asked)
@@ -80,9 +90,7 @@ def _own_candidacy(past: Past, denied: Happening, own: Happening) -> Cause:
     rival = past.last(
         STARTED,
         denied.place,
-        lambda one: one.node == candidate
-        and not one.flag("pre_vote")
-        and one.term == denied.term,
+        lambda one: one.node == candidate and not one.flag("pre_vote") and one.term == denied.term,
     )
     if rival is None:
         return stated(own)
@@ -96,16 +104,14 @@ def _own_candidacy(past: Past, denied: Happening, own: Happening) -> Cause:
         f"{node_name(own.node)} and {node_name(candidate)} both became candidates of term "
         f"{denied.term}, {apart} apart{heard}: each voted for itself"
     )
-    return Cause(said, own)
+    return Cause(said, own, (stated(rival), stated(own)), is_end=True)
 
 
 def _hears_a_leader(past: Past, denied: Happening) -> Iterator[Cause]:
     leader = denied.number("leader")
     assert leader is not None, "the caller has seen it"
     if leader == denied.node:
-        elected = past.last(
-            ("leader.elected",), denied.place, lambda one: one.node == leader
-        )
+        elected = past.last(("leader.elected",), denied.place, on(leader))
         if elected is not None:
             yield stated(elected, is_end=True)
         return
@@ -149,20 +155,16 @@ def lacks(
     since = _last_good(past, leader, node, at.place, lacking)
     causes = silence(past, node, leader, since, at.place, lambda one: one.type in FROM_LEADERS)
     elsewhere = at.node if at.node != leader else None
-    got = (
-        _first_with(past, leader, elsewhere, last, at.place, arrived=True) if elsewhere else None
-    )
+    got = _first_with(past, leader, elsewhere, last, at.place, arrived=True) if elsewhere else None
     if causes:
-        holds = (
-            f"; {node_name(at.node)} has them" if got is not None else ""
-        )
+        holds = f"; {node_name(at.node)} has them" if got is not None else ""
         what = entries(first, last) if first <= last else f"what term {last_term} began with"
         yield Cause(
             f"{node_name(node)} did not get {what} of the leader {node_name(leader)}{holds}",
             lacking or got,
             tuple(causes),
             is_end=True,
-            place=(lacking or got).place if (lacking or got) else at.place - 1,
+            place=at.place - 1 if (known_by := lacking or got) is None else known_by.place,
         )
 
 
@@ -181,16 +183,13 @@ def _first_with(
 ) -> Message | None:
     """The first message of the leader to the node that has that entry."""
     for one in past.sent_between(leader, node, NEVER, before):
-        content = one.content
-        if content.first is not None and content.last is not None:
-            if content.first <= index <= content.last and (one.arrived != NEVER or not arrived):
-                return one
+        first, last = one.content.first or 0, one.content.last or 0
+        if first <= index <= last and (one.arrived != NEVER or not arrived):
+            return one
     return None
 
 
-def _last_good(
-    past: Past, leader: int, node: int, before: int, lacking: Message | None
-) -> int:
+def _last_good(past: Past, leader: int, node: int, before: int, lacking: Message | None) -> int:
     """Until where the node heard the leader well."""
     heard = past.last_arrival(leader, node, before, lambda one: one.type in FROM_LEADERS)
     since = heard.arrived if heard is not None else NEVER

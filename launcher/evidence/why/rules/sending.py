@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from launcher.evidence.why.cause import Cause, entries, node_name, stated
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.rules.elections import STARTED
+from launcher.evidence.why.rules.refusals import STARTED
 from launcher.evidence.why.rules.silence import is_pre_vote, kind_of, why_lost
-from launcher.evidence.why.things import NEVER, Happening, Message
+from launcher.evidence.why.things import NEVER, Content, Happening, Message, Side
 
 _ANSWERS_TO = {
     "RequestVoteReply": ("RequestVote", "PreVote"),
@@ -27,6 +27,22 @@ def told(message: Message) -> str:
     if message.arrived != NEVER:
         return f"{said}; it arrived"
     return f"{said}; it is not on record that it arrived"
+
+
+def said_of_side(side: Side) -> str:
+    """An event of a message, in a sentence."""
+    content = side.said if isinstance(side.said, Content) else Content()
+    message = Message(side.source or side.node, side.t, side.to or side.node, side.type, content)
+    what, source, target = content_of(message), node_name(message.source), node_name(message.target)
+    match side.event:
+        case "message.sent":
+            return f"{source} sent {target} {what}"
+        case "message.received":
+            return f"{target} received from {source} {what}"
+        case "message.lost":
+            fault = f", fault {side.fault}" if side.fault is not None else ""
+            return f"from {source} to {target} was lost ({side.why}{fault}): {what}"
+    return f"from {source} to {target} is {side.event.removeprefix('message.')}: {what}"
 
 
 def content_of(message: Message) -> str:

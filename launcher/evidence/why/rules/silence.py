@@ -1,9 +1,9 @@
 """Why one node heard nothing from another for a while.
 
 This is behind most of what happens in a cluster: an election begins when a leader is not heard, and
-a leader steps down when its followers are not. What ends the silence of a link in the records is one
-of: the messages were lost (and to what), they are still under way, the sender sent none (and why),
-or the receiver did not run.
+a leader steps down when its followers are not. What the records have of a silent link is one of:
+the messages were lost (and to what), they are still under way, the sender sent none (and why), or
+the receiver did not run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from launcher.evidence.why import faults
 from launcher.evidence.why.cause import Cause, counted, node_name, said_of, seconds, stated
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.things import NEVER, Happening, Message
+from launcher.evidence.why.things import NEVER, Happening, Message, aimed_at, on
 
 FROM_LEADERS = frozenset({"AppendEntries", "InstallSnapshot"})
 """What only a leader sends; each counts as hearing it."""
@@ -68,17 +68,16 @@ def silence(
 def absence(past: Past, node: int, since: int, until: int) -> Cause | None:
     """Why a node sent nothing of its own any more at the end of a time between two places: it was
     gone, or stopped, or led no more; None when nothing says so."""
-    ended = past.last(("node.exited",), until, lambda one: one.number("target") == node)
+    ended = past.last(("node.exited",), until, aimed_at(node))
     if ended is not None:
-        again = past.last(
-            ("node.spawned",), until, lambda one: one.number("target") == node, after=ended.place
-        )
+        again = past.last(("node.spawned",), until, aimed_at(node), after=ended.place)
         if again is None or ended.place > since:
-            return Cause(f"{node_name(node)} did not run: {said_of(ended)}", ended)
+            why = ended.text("reason") or said_of(ended)
+            return Cause(f"{node_name(node)} did not run any more ({why})", ended)
     stopped = faults.of_node(past, node, frozenset({"pause"}), until)
     if stopped is not None:
         return faults.cause(stopped)
-    down = past.last(("leader.stepped_down",), until, lambda one: one.node == node, after=since)
+    down = past.last(("leader.stepped_down",), until, on(node), after=since)
     return stated(down) if down is not None else None
 
 
@@ -96,9 +95,7 @@ def _stopped(past: Past, node: int, since: int, until: int) -> Cause | None:
     return stated(point, is_end=True) if point is not None else None
 
 
-def _explain_most(
-    past: Past, lost: list[Message], absent: Cause, since: int, until: int
-) -> bool:
+def _explain_most(past: Past, lost: list[Message], absent: Cause, since: int, until: int) -> bool:
     """Whether losses, and not the sender's absence, make up most of the silence."""
     if absent.thing is None or absent.at < since:
         return False
@@ -114,18 +111,20 @@ def _explain_most(
 
 def _lost(past: Past, lost: list[Message], until: int) -> Iterator[Cause]:
     reasons = Counter((one.lost, one.fault) for one in lost)
-    for (why, number), count in reasons.most_common(2):
-        last = next(one for one in reversed(lost) if (one.lost, one.fault) == (why, number))
-        yield lost_messages(past, last, count, until)
+    for why, number in dict(reasons.most_common(2)):
+        yield lost_messages(
+            past, [one for one in lost if (one.lost, one.fault) == (why, number)], until
+        )
 
 
-def lost_messages(past: Past, last: Message, count: int, until: int) -> Cause:
-    """That messages were lost, and to what. last: the last of them"""
+def lost_messages(past: Past, lost: list[Message], until: int) -> Cause:
+    """That messages of one link were lost, all to the same."""
+    last, count = lost[-1], len(lost)
     link = f"n{last.source}>n{last.target}"
     reason = _LOST_TO.get(last.lost, f"lost at {link} ({last.lost})").format(
         link=link, target=node_name(last.target)
     )
-    what = kind_of(last)
+    what = _kind_of_all(lost)
     said = f"the last {counted(count, what)} from" if count > 1 else f"{_a(what)} from"
     verb = "were" if count > 1 else "was"
     said = f"{said} {node_name(last.source)} to {node_name(last.target)} {verb} lost: {reason}"
@@ -144,9 +143,7 @@ def why_lost(past: Past, message: Message, until: int) -> list[Cause]:
         return [stated(asked, is_end=True)] if asked is not None else []
     if message.lost in ("closed", "replaced", "power", "dead"):
         for node in (message.target, message.source):
-            ended = past.last(
-                ("node.exited",), until, lambda one, node=node: one.number("target") == node
-            )
+            ended = past.last(("node.exited",), until, aimed_at(node))
             if ended is not None:
                 return [stated(ended)]
     return []
@@ -155,7 +152,7 @@ def why_lost(past: Past, message: Message, until: int) -> list[Cause]:
 def _under_way(past: Past, waiting: list[Message], until: int) -> Cause:
     last = waiting[-1]
     link = f"n{last.source}>n{last.target}"
-    count = counted(len(waiting), kind_of(last))
+    count = counted(len(waiting), _kind_of_all(waiting))
     verb = "were" if len(waiting) > 1 else "was"
     fault = next(
         (found for one in reversed(waiting) if (found := faults.by_id(past, one.fault, until))),
@@ -194,6 +191,11 @@ def is_pre_vote(message: Message) -> bool:
     return message.content.pre_vote is True or message.type.startswith("PreVote")
 
 
+def _kind_of_all(messages: list[Message]) -> str:
+    kinds = {kind_of(one) for one in messages}
+    return kinds.pop() if len(kinds) == 1 else "message"
+
+
 def _a(what: str) -> str:
     return f"an {what}" if what[0] in "aeiouAEIOU" else f"a {what}"
 
@@ -215,7 +217,7 @@ def last_heard(past: Past, listener: int, before: int) -> tuple[int, Message | N
             found = last
     if found is not None:
         return found.source, found
-    heard = past.last(("leader.heard",), before, lambda one: one.node == listener)
+    heard = past.last(("leader.heard",), before, on(listener))
     leader = heard.number("leader") if heard is not None else None
     return (leader, None) if leader is not None else None
 

@@ -51,6 +51,7 @@ RULES: dict[str, Rule] = {
 }
 """The rule of each kind of event. A kind that is not here falls back to the order of events."""
 
+
 def causes_of(past: Past, thing: Thing) -> list[Cause]:
     """What caused it, by its rule. A kind without one falls back to order, and says so."""
     if isinstance(thing, Message):
