@@ -85,6 +85,7 @@ WINGS: dict[str, str] = {
     ),
     "launcher.evidence": "",
     "launcher.evidence.messages": ("launcher.timeline node.errors node.raft node.tap node.wire"),
+    "launcher.evidence.why": "launcher.errors launcher.timeline node.printable node.raft",
     "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
@@ -181,10 +182,10 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.evidence.messages launcher.fault_kinds launcher.folders launcher.history "
-        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
-        "launcher.lab.trial launcher.lab.verdict launcher.lab.workloads launcher.learn "
-        "launcher.lessons "
+        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
+        "launcher.fault_kinds launcher.folders launcher.history launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.trial "
+        "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
         "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
         "launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "

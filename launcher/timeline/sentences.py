@@ -104,6 +104,12 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on {links:links} the next {count} of type {type} are to be lost",
         "on {links:links} the next {type} is to be lost",
     ),
+    "message.sent": ("{told}", "{node:node} sent {to:node} a message"),
+    "message.received": ("{told}", "{node:node} received a message"),
+    "message.lost": ("{told}", "a message was lost at {node:node}"),
+    "message.held": ("{told}", "a message waits at {node:node}"),
+    "message.delayed": ("{told}", "a message of {node:node} is delayed"),
+    "message.duplicated": ("{told}", "a message of {node:node} is doubled"),
     "message.dropped": ("{type} from {from:node} to {to:node} was lost, as `drop` has asked",),
     "election.started": (
         (
@@ -364,6 +370,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "fault ended: {targets:nodes} may run again",
         "every fault has ended",
     ),
+    "trace.begun": ("the trace of a simulated run begins, in format {format}",),
+    "property.broken": ("{property} IS BROKEN: {belief}",),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
