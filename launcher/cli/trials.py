@@ -171,7 +171,11 @@ class _Progress:
     def progress(self, tally: Tally) -> None:
         """The clients go on."""
         now = time.monotonic()
-        if self._quiet or now - self._told_at < (REDRAW_S if self._live else TOLD_S):
+        if (
+            self._quiet
+            or tally.at_s < CALM_S
+            or now - self._told_at < (REDRAW_S if self._live else TOLD_S)
+        ):
             return
         seconds = max(1e-9, tally.at_s - self._before.at_s)
         rate = (tally.operations - self._before.operations) / seconds
