@@ -76,6 +76,8 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     machine_named: whether cluster.yaml names the machine; else data that exists says which it is
     digest_every: the running hash of what was applied is logged at indexes divisible by it
     slow_s: an apply or a query of the machine that takes so long is told of
+    safety: what is done when a promise of Raft turns out to be broken: every node is frozen, or it
+        is only said
     source: the file that it came from, or None for the built-in defaults
     """
 
@@ -112,6 +114,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_keep: int
     digest_every: int
     slow_s: float
+    safety: Literal["freeze", "report"]
     client_timeout_s: float
     machine_named: bool = False
     source: Path | None = None

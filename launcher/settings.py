@@ -216,6 +216,7 @@ SETTINGS: dict[str, Setting] = {
     "log.keep": _count("log_keep", 16, 1, 10_000),
     "log.digest_every": _count("digest_every", 1000, 1, 1_000_000),
     "log.slow": _duration("slow_s", "100ms", "1ms", "1h"),
+    "safety": _choice("safety", "freeze", "freeze", "report"),
     "client.timeout": _duration("client_timeout_s", "10s", "10ms", "1h"),
 }
 

@@ -317,6 +317,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "every fault has ended",
     ),
     "safety.violated": (
+        "SAFETY IS VIOLATED ({promise}): {found}",
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
     ),
