@@ -18,6 +18,7 @@
     set {key, value}                    {"ok": true, "changed": {"key", "before", "after", ...}}
     time-out {targets}                  {"ok": true, "chosen": [...]}
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
+    tap {targets, mode}                 {"ok": true, "taps": [{"node", "mode", "note"}]}
     drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
@@ -25,6 +26,7 @@
     clock {targets, change}             {"ok": true, "chosen": [...]}
     throttle {targets, share}           the same; share null: it gets all of its core
     freeze, thaw                        the same; works on a cluster that is not, or is, frozen
+    chaos {what, number, fault, ...}    the same; it is written into the event log
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -37,7 +39,7 @@ supervisor's `launcher/supervisor/listener.py`. What a request may say is checke
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -56,6 +58,7 @@ from launcher.control.steering import (
     parse_message_type,
     split_link,
 )
+from launcher.control.taps import TapOfNode, parse_mode
 from launcher.control.throttles import check_share
 from launcher.errors import UsageError
 from launcher.settings import MAX_NODES
@@ -271,6 +274,29 @@ class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
     """What is still to be lost by its type?"""
 
 
+class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
+    """Write into the event log what a run of chaos does (`launcher/lab/chaos/`).
+
+    number, fault, nodes, words: which fault of its schedule, and the nodes that it has struck
+    why: why it was left out, or what else there is to say
+    """
+
+    what: Literal["began", "injected", "ended", "left-out", "failed", "over"]
+    seed: int = 0
+    number: int = 0
+    fault: str = ""
+    nodes: list[NodeId] = []
+    words: str = ""
+    why: str = ""
+
+
+class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
+    """Have nodes record their messages in this mode."""
+
+    targets: list[str]
+    mode: str
+
+
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
     """Take the cluster down."""
 
@@ -300,10 +326,12 @@ Request: TypeAlias = (
     | TimeOutNodes
     | DropMessages
     | AskDrops
+    | SetTaps
     | SetClocks
     | SetThrottles
     | Freeze
     | Thaw
+    | NoteChaos
     | Down
 )
 
@@ -332,6 +360,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handed_over: HandedOver | None = None
     changed: SettingChange | None = None
     drops: list[wire.Drop] = []
+    taps: list[TapOfNode] = []
     unconfirmed: list[NodeId] = []
     points: list[PointRow] = []
     links: list[LinkStatus] = []
@@ -383,9 +412,13 @@ def check(request: Request) -> None:
             check_terms(terms)
         case SetClocks(_, change):
             check_change(change)
+        case SetTaps(_, mode):
+            parse_mode(mode)
         case SetThrottles(_, share):
             if share is not None:
                 check_share(share)
+        case NoteChaos(_, _, _, fault, nodes, words, why):
+            _check_length("a note", sum(map(len, (fault, words, why))) + len(nodes))
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])

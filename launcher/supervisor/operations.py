@@ -29,8 +29,10 @@ from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.noting import note
 from launcher.supervisor.power import Power
 from launcher.supervisor.steering import Steering
+from launcher.supervisor.tapping import Tapping
 from node.raft.messages import NodeId
 from node.wire import Stop, TakeSnapshot
 
@@ -62,6 +64,7 @@ class Operations:
         self._rolling = asyncio.Lock()
         self._injecting = Injecting(nodes, random, self.resume)
         self._steering = Steering(nodes, random)
+        self._tapping = Tapping(nodes, random)
         self._freezing = Freezing(nodes)
         nodes.roster.guard.on_violation = self._freezing.freeze_at_once
         self._power = Power(nodes, random)
@@ -130,8 +133,13 @@ class Operations:
                 return await self._on_each("time-out", targets, self._steering.time_out)
             case requests.DropMessages():
                 return await self._steering.drop(request)
+            case requests.SetTaps(targets, mode):
+                return await self._tapping.set(targets, mode)
             case requests.AskDrops():
                 return Reply(ok=True, drops=self._nodes.drops.left())
+            case requests.NoteChaos():
+                note(request, self._nodes.emit)
+                return Reply(ok=True)
             case requests.Down():
                 raise AssertionError("the supervisor takes itself down")
 
