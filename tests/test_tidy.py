@@ -152,8 +152,8 @@ WINGS: dict[str, str] = {
     ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
-        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "launcher.checking launcher.errors launcher.lab.chaos launcher.lab.clients "
+        "launcher.lab.folder launcher.lab.history launcher.timeline "
         "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
     "launcher.lab.trial": (
