@@ -142,7 +142,7 @@ def _flag(field: str, default: str) -> Setting:
 
 def _choice(field: str, default: str, *choices: str) -> Setting:
     def read(node: yaml.Node) -> str:
-        text = _scalar(node, STR)
+        text = _scalar(node, STR, BOOL)  # for YAML the word off is a boolean
         if text not in choices:
             raise ValueError
         return text
@@ -198,6 +198,7 @@ SETTINGS: dict[str, Setting] = {
     "raft.reads": _choice("reads", "read-index", "read-index", "lease"),
     "limits.entry": _size("entry_limit_bytes", "1MiB", "1B", "64MiB"),
     "limits.append": _size("append_limit_bytes", "1MiB", "1KiB", "64MiB"),
+    "limits.chunk": _size("chunk_limit_bytes", "1MiB", "256B", "64MiB"),
     "limits.inflight_batches": _count("inflight_batches", 64, 1, 65_536),
     "limits.inflight": _size("inflight_bytes", "8MiB", "1KiB", "4GiB"),
     "limits.uncommitted": _size("uncommitted_bytes", "64MiB", "1KiB", "4GiB"),
@@ -216,6 +217,9 @@ SETTINGS: dict[str, Setting] = {
     "log.keep": _count("log_keep", 16, 1, 10_000),
     "log.digest_every": _count("digest_every", 1000, 1, 1_000_000),
     "log.slow": _duration("slow_s", "100ms", "1ms", "1h"),
+    "tap.mode": _choice("tap_mode", "off", "off", "ring", "full"),
+    "tap.segment": _size("tap_segment_bytes", "4MiB", "64KiB", "1GiB"),
+    "tap.keep": _size("tap_keep_bytes", "256MiB", "128KiB", "64GiB"),
     "client.timeout": _duration("client_timeout_s", "10s", "10ms", "1h"),
 }
 

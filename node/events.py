@@ -81,10 +81,12 @@ class HybridClock:
         self.last = now if now > self.last else self.last + 1
         return self.last
 
-    def observe(self, received: int) -> None:
-        """Takes note of the `t` that a message carried: all that follows here is later."""
+    def observe(self, received: int) -> int:
+        """The time at which a message has arrived that carried the `t` `received`: later than that,
+        and than all that was here before. All that follows here is later still."""
         if received > self.last:
             self.last = received
+        return self.tick()
 
 
 class EventLog:
@@ -126,13 +128,17 @@ class EventLog:
         level: one of LEVELS; below the log's own level nothing is written
         fields: the event's own; none may be called `t`, `node` or `life`
         """
-        if LEVELS.index(level) < self._least:
+        if not self.writes(level):
             return
         lost: dict[str, object] = {"lines": self._lost}
         if self._lost and self._write("warn", "log.lost", term, role, commit, lost):
             self._lost = 0
         if not self._write(level, event, term, role, commit, fields):
             self._lost += 1
+
+    def writes(self, level: str) -> bool:
+        """Whether it writes events of this level."""
+        return LEVELS.index(level) >= self._least
 
     def set_level(self, level: str) -> None:
         """From now on nothing below this level is written."""

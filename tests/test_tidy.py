@@ -67,6 +67,7 @@ WINGS: dict[str, str] = {
     ),
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.quantities node.raft node.wire",
+    "node.tap": "node.errors node.events node.faults node.raft node.wire",
     "launcher.control": (
         "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
         "node.faults node.quantities node.raft node.wire"
@@ -82,6 +83,9 @@ WINGS: dict[str, str] = {
     "launcher.timeline": (
         "launcher.config launcher.errors node.events node.printable node.quantities"
     ),
+    "launcher.evidence": "",
+    "launcher.evidence.messages": ("launcher.timeline node.errors node.raft node.tap node.wire"),
+    "launcher.evidence.why": "launcher.errors launcher.timeline node.printable node.raft",
     "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
@@ -89,7 +93,7 @@ WINGS: dict[str, str] = {
     ),
     "node.process": (
         "node.errors node.events node.faults node.machines node.module_path node.printable "
-        "node.raft node.server node.storage node.wire"
+        "node.raft node.server node.storage node.tap node.wire"
     ),
     "launcher.supervisor": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.overrides "
@@ -148,17 +152,21 @@ WINGS: dict[str, str] = {
     ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.clients "
-        "launcher.lab.folder launcher.lab.history launcher.timeline node.errors node.machines "
-        "node.printable node.raft node.server node.storage node.wire"
+        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
-    "launcher.lab.trial": "launcher.errors launcher.folders launcher.lab.folder "
-    "launcher.lab.verdict node.printable node.storage",
+    "launcher.lab.trial": (
+        "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
+        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
+        "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
+        "node.machines node.printable node.quantities node.storage"
+    ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
         "launcher.fault_kinds launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
-        "node.quantities node.raft node.server node.storage node.wire"
+        "node.quantities node.raft node.server node.storage node.tap node.wire"
     ),
     "launcher.simulation.stage": (
         "launcher.errors launcher.log_table node.errors node.quantities node.raft"
@@ -174,15 +182,16 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.fault_kinds launcher.folders launcher.history "
-        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
+        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
+        "launcher.fault_kinds launcher.folders launcher.history launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.trial "
         "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
         "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
         "launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "
-        "node.wire"
+        "node.raft node.wire"
     ),
     "node": "",
     "launcher.__main__": (

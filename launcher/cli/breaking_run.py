@@ -49,12 +49,6 @@ def chaos(context: Context, asked: Asked) -> None:
         _print(plan, asked.as_json)
         return
     cluster = context.cluster()
-    cluster.status()
-    if not asked.as_json:
-        click.echo(
-            f"seed {plan.head.seed}: {len(plan.faults)} faults in {plan.time_s:g} s; "
-            "Ctrl-C heals everything and ends"
-        )
     player = Player(
         cluster,
         plan,
@@ -72,7 +66,7 @@ def _conclude(plan: Schedule, outcome: Outcome, as_json: bool) -> None:
     else:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         click.echo(
-            f"seed {plan.head.seed}: {outcome.injected} faults injected, "
+            f"seed {plan.head.seed}: {outcome.injected} injected, "
             f"{outcome.left_out} left out{failed}"
         )
     if outcome.broken is not None:

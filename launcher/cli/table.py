@@ -52,12 +52,15 @@ ROWS = {
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.timeline:timeline",
+    "tap": f"{_COMMANDS}.tap:tap",
+    "top": f"{_COMMANDS}.tap:top",
     "explain": f"{_COMMANDS}.learning:explain",
     "why": f"{_COMMANDS}.learning:why_command",
     "workload": f"{_COMMANDS}.workload:workload",
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "lesson": f"{_COMMANDS}.lesson:lesson",
+    "test": f"{_COMMANDS}.trial:test",
     "check": f"{_COMMANDS}.trial:check",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
@@ -85,6 +88,8 @@ SECTIONS = {
         "ps": "every node: state, role, term, indexes, process",
         "log": "the nodes' logs side by side",
         "timeline": "what happened on all nodes, in one order",
+        "tap": "have nodes record every message",
+        "top": "messages, bytes and entries a second on each link",
         "why": "why a node does not lead, or why it does",
     },
     "Break it and mend it": {
@@ -106,6 +111,7 @@ SECTIONS = {
     },
     "Test it": {
         "workload": "have clients use the cluster, and check what they saw",
+        "test": "start a cluster, use it, break it by a seed, and judge it",
         "check": "judge a run again, by what it has left",
     },
     "Change its nodes": {

@@ -16,6 +16,8 @@ from launcher.simulation.disk import PowerCut, SimulatedDisk
 from launcher.simulation.network import Time
 from launcher.simulation.point_port import SimulatedPoints, Struck
 from node.errors import DiskFailed
+from node.faults.disks import verdict
+from node.wire import DiskFault
 
 Done: TypeAlias = Callable[[BaseException | None], None]
 ForkDone: TypeAlias = Callable[[bytes | None, BaseException | None], None]
@@ -48,6 +50,32 @@ class Owner(Protocol):
     def report(self, done: Done, failure: BaseException | None) -> None:
         """Work beside the loop is done."""
         ...
+
+
+def takes_s(sync_s: tuple[float, float], fault: DiskFault | None, rng: random.Random) -> float:
+    """Draws how long one operation takes, in simulated seconds.
+
+    sync_s: the least and the most that it takes on a disk without a fault
+    """
+    least_s, most_s = sync_s
+    drawn_s = least_s + (most_s - least_s) * rng.random()
+    if fault is not None:
+        longer_s, _ = verdict(fault, "sync")
+        drawn_s += longer_s * rng.random()
+    return drawn_s
+
+
+def stalls_until(now: float, until: float, cycle: tuple[DiskFault, float] | None) -> float:
+    """Until when a disk finishes nothing; a time that has passed if it works.
+
+    until: a fault makes it hang until then
+    cycle: the fault by which it stalls in turn, and when that began
+    """
+    if cycle is None:
+        return until
+    fault, began = cycle
+    wait_s, _ = verdict(fault, "sync", now - began)
+    return max(until, now + wait_s)
 
 
 class DiskWork:

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from node.faults.links import HELD, PASS, FaultFilter
+from node.faults.links import HELD, PASS, FaultFilter, FaultId, causes
 from node.raft.messages import NodeId
 from node.wire import FrameReader, LinkFault
 
@@ -31,6 +31,28 @@ class Time(Protocol):
 
     def at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
         """Calls `what` at that time."""
+        ...
+
+
+class LinkWatch(Protocol):
+    """Learns what becomes of each frame. It changes nothing."""
+
+    def sent(self, source: NodeId, target: NodeId, frame: bytes) -> None:
+        """A frame is about to leave."""
+        ...
+
+    def fared(
+        self, how: str, source: NodeId, target: NodeId, frame: bytes, fault: FaultId | None,
+        **fields: object,
+    ) -> None:  # fmt: skip
+        """A frame is held, delayed or duplicated, because of this fault."""
+        ...
+
+    def lost(
+        self, source: NodeId, target: NodeId, frame: bytes, why: str, fault: FaultId | None,
+        *, at: NodeId,
+    ) -> None:  # fmt: skip
+        """A frame is lost at this node."""
         ...
 
 
@@ -65,7 +87,10 @@ MOST_HELD = 10_000
 
 
 class SimulatedLinks:
-    """The directed links between all nodes."""
+    """The directed links between all nodes.
+
+    watch: is told what becomes of each frame; None: nobody is
+    """
 
     __slots__ = (
         "_faults",
@@ -77,6 +102,7 @@ class SimulatedLinks:
         "_rng",
         "_spread_s",
         "_time",
+        "watch",
     )
 
     def __init__(
@@ -96,6 +122,7 @@ class SimulatedLinks:
         self._faults: dict[object, list[LinkFault]] = {}
         self._held: dict[tuple[NodeId, NodeId], list[tuple[_Lives, bytes]]] = {}
         self._last_arrival: dict[tuple[NodeId, NodeId], float] = {}
+        self.watch: LinkWatch | None = None
 
     # -- faults ----------------------------------------------------------------------------------
 
@@ -119,11 +146,17 @@ class SimulatedLinks:
         return self._filter.is_cut(source, target)
 
     def _set(self) -> None:
-        self._filter.set(fault for faults in self._faults.values() for fault in faults)
+        named = [
+            (_fault_id(owner), fault) for owner, faults in self._faults.items() for fault in faults
+        ]
+        held_by = {link: self._filter.cause(*link, "hold") for link in self._held}
+        self._filter.set((fault for _, fault in named), causes(named))
         for link in [link for link in self._held if not self._filter.holds(*link)]:
             for lives, frame in self._held.pop(link):
                 if lives == self._lives(*link):
-                    self.send(*link, [frame])
+                    self._route(*link, [frame])
+                else:
+                    self._lose(*link, [frame], "closed", held_by[link], at=link[0])
 
     def _lives(self, source: NodeId, target: NodeId) -> _Lives:
         return self._nodes[source].epoch, self._nodes[target].epoch
@@ -132,6 +165,13 @@ class SimulatedLinks:
 
     def send(self, source: NodeId, target: NodeId, frames: list[bytes]) -> None:
         """Sends the frames of one turn. Those without a fault arrive together."""
+        if self.watch is not None:
+            for frame in frames:
+                self.watch.sent(source, target, frame)
+        self._route(source, target, frames)
+
+    def _route(self, source: NodeId, target: NodeId, frames: list[bytes]) -> None:
+        """As the filter says of each."""
         cluster_id = self._nodes[source].cluster_id
         together = []
         for frame in frames:
@@ -141,6 +181,8 @@ class SimulatedLinks:
             elif verdict is HELD:
                 self._hold(source, target, frame)
             else:
+                if self.watch is not None:
+                    self._tell(source, target, frame, verdict)
                 lives = None
                 if self._filter.has_rate(source, target):
                     lives = self._lives(source, target)
@@ -150,6 +192,42 @@ class SimulatedLinks:
         if together:
             when = self.next_arrival(source, target)
             self._time.at(when, self._arrive, source, target, cluster_id, together)
+
+    def _tell(
+        self, source: NodeId, target: NodeId, frame: bytes, verdict: tuple[float, ...]
+    ) -> None:
+        """Tells what the filter has done to a frame that it neither let pass nor held."""
+        assert self.watch is not None
+        if not verdict:
+            why = self._filter.why_lost
+            fault = self._filter.cause(source, target, why.removesuffix("-full"))
+            self.watch.lost(source, target, frame, why, fault, at=source)
+            return
+        delays_s = [round(delay_s, 6) for delay_s in verdict]
+        if len(verdict) > 1:
+            fault = self._filter.cause(source, target, "duplicate")
+            self.watch.fared("duplicated", source, target, frame, fault, delays_s=delays_s)
+        elif delays_s[0]:
+            fault = self._filter.cause(source, target, "delay", "rate", "reorder")
+            self.watch.fared("delayed", source, target, frame, fault, delay_s=delays_s[0])
+
+    def lose(self, source: NodeId, target: NodeId, frames: Iterable[bytes], why: str) -> None:
+        """Frames have arrived, and their receiver ends before it reads them."""
+        self._lose(source, target, frames, why, None, at=target)
+
+    def _lose(
+        self,
+        source: NodeId,
+        target: NodeId,
+        frames: Iterable[bytes],
+        why: str,
+        fault: FaultId | None,
+        *,
+        at: NodeId,
+    ) -> None:
+        if self.watch is not None:
+            for frame in frames:
+                self.watch.lost(source, target, frame, why, fault, at=at)
 
     def next_arrival(self, source: NodeId, target: NodeId) -> float:
         """When a frame that is sent now arrives: never before a frame that was sent earlier."""
@@ -163,8 +241,13 @@ class SimulatedLinks:
 
     def _hold(self, source: NodeId, target: NodeId, frame: bytes) -> None:
         held = self._held.setdefault((source, target), [])
-        if len(held) < MOST_HELD:
-            held.append((self._lives(source, target), frame))
+        fault = self._filter.cause(source, target, "hold")
+        if len(held) >= MOST_HELD:
+            self._lose(source, target, [frame], "held-full", fault, at=source)
+            return
+        held.append((self._lives(source, target), frame))
+        if self.watch is not None:
+            self.watch.fared("held", source, target, frame, fault)
 
     def _arrive(
         self,
@@ -178,14 +261,25 @@ class SimulatedLinks:
 
         lives: of both ends when the frames were sent, where these end with them
         """
-        if lives is not None and lives != self._lives(source, target):
-            return
         there = self._nodes[target]
-        if there.cluster_id == cluster_id and not self._filter.is_cut(source, target):
+        if lives is not None and lives != self._lives(source, target):
+            self.lose(source, target, frames, "closed")
+        elif there.cluster_id != cluster_id:
+            self.lose(source, target, frames, "replaced")
+        elif self._filter.is_cut(source, target):
+            fault = self._filter.cause(source, target, "cut")
+            self._lose(source, target, frames, "cut", fault, at=target)
+        else:
             there.receive(source, frames)
 
     def _latency_s(self) -> float:
         return self._least_s + self._spread_s * self._rng.random()
+
+
+def _fault_id(owner: object) -> FaultId:
+    """By what a fault is known whose owner this is: the fault's number, or a word."""
+    first = owner[0] if isinstance(owner, tuple) else owner
+    return first if isinstance(first, int) else str(first)
 
 
 def cuts(links: Iterable[tuple[NodeId, NodeId]]) -> list[LinkFault]:

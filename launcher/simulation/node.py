@@ -14,22 +14,27 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from launcher.folders import lives
 from launcher.simulation.clock import SimulatedClock
 from launcher.simulation.disk import PowerCut, SimulatedDisk
-from launcher.simulation.disk_work import DiskWork, Done, SimulatedFork
+from launcher.simulation.disk_work import (
+    DiskWork,
+    Done,
+    SimulatedFork,
+    stalls_until,
+    takes_s,
+)
 from launcher.simulation.network import Connection, ServerEnd, SimulatedLinks, Time
 from launcher.simulation.node_data import NodeData
 from launcher.simulation.observer import Observer
 from launcher.simulation.point_port import SimulatedPoints, Struck
 from launcher.simulation.properties import CRASH, RECOVERY
 from launcher.simulation.situation import CLUSTER_ID, Situation
-from launcher.simulation.stoppable import Stoppable
+from launcher.simulation.stoppable import Stoppable, Told
 from node.errors import DamagedLog, DiskFailed, LostData, MachineError, RaftError
 from node.events import HybridClock
-from node.faults.disks import verdict
 from node.raft.invariants import InvariantBroken
 from node.raft.messages import NodeId
 from node.raft.state import LEADER
@@ -108,6 +113,10 @@ class SimulatedNode(Stoppable):
     def local_now(self) -> float:
         return self.clock.read(self.time.now)
 
+    def present(self, after: int) -> int:
+        """What its hybrid logical clock shows, or would show after this time. Moves no clock."""
+        return max(self.clock.wall_ns(self.time.now), self._wall.last, after)
+
     # -- lives -----------------------------------------------------------------------------------
 
     def start(self, interrupted_at: int = 0) -> None:
@@ -169,6 +178,7 @@ class SimulatedNode(Stoppable):
         self._observer.started(self)
         for peer in self.peers:
             if peer.server is not None:
+                self.server.note("debug", "link.opened", peer=peer.node_id)
                 self.server.link_opened(peer.node_id, self.local_now)
                 peer.meet(self.node_id)
         self._schedule_pump()
@@ -195,7 +205,11 @@ class SimulatedNode(Stoppable):
         self._observer.died(self, reason)
         self.epoch += 1
         self._outbox.clear()
+        waiting = list(self._waiting)
         self._waiting.clear()
+        for what, arguments in waiting:
+            if what == self.receive:  # there is no server any more: they are lost
+                what(*arguments)
         self.unflushed.clear()
         self.paused = self.held = self._pump_due = False
         for connection in self._connections:
@@ -234,55 +248,58 @@ class SimulatedNode(Stoppable):
         """The `Endpoint` port."""
         server = self.server
         if server is None:
+            self._unread(peer, frames)
             return
         if self.paused or self.held:
             self._waiting.append((self.receive, (peer, frames)))
             return
         now = self.clock.read(self.time.now)
-        try:
-            for frame in frames:
-                server.receive(peer, frame, now)
-        except Exception as error:
-            self._fail(error)
-            return
+        for position, frame in enumerate(frames):
+            try:
+                t = server.receive(peer, frame, now)
+            except Exception as error:
+                self._fail(error)
+                self._unread(peer, frames[position:])
+                return
+            if t is not None:
+                self._observer.received(self, peer, frame, t)
         self._schedule_pump()
+
+    def _unread(self, peer: NodeId, frames: list[bytes]) -> None:
+        self.links.lose(peer, self.node_id, frames, "dead")
 
     def meet(self, peer: NodeId) -> None:
         """A peer has started a new life."""
-        self._tell(lambda server: server.link_opened(peer, self.local_now))
+        opened: Told = ("link.opened", {"peer": peer})
+        self._tell(lambda server: server.link_opened(peer, self.local_now), opened)
 
     def hear_of_death(self, peer: NodeId) -> None:
         """A peer's process has died, and the link was whole when it did."""
         if not self.links.is_cut(peer, self.node_id):
-            self._tell(lambda server: server.peer_died(peer, self.local_now))
+            closed: Told = ("link.closed", {"peer": peer, "reason": "its process has died"})
+            self._tell(lambda server: server.peer_died(peer, self.local_now), closed)
 
     def transfer(self, target: NodeId | None) -> None:
         """An operator asks the node to hand over its leadership; the server may refuse.
 
         target: the node that is to lead; None lets the leader choose
         """
-
-        def ask(server: Server) -> None:
-            with contextlib.suppress(RaftError):
-                server.transfer(target, self.local_now)
-
-        self._tell(ask)
+        command: Told = ("command.received", {"what": "transfer", "target": target})
+        self._tell(lambda server: _ask(server.transfer, target, self.local_now), command)
 
     def take_snapshot(self) -> None:
         """An operator asks the node to take a snapshot now."""
-        self._tell(lambda server: server.take_snapshot())
+        self._tell(Server.take_snapshot, ("command.received", {"what": "snapshot"}))
 
     def change_membership(self, target: list[NodeId], term: int | None = None) -> None:
         """An operator asks the node to make these the voters; the server may refuse.
 
         term: only while the node leads in this term; None for any
         """
-
-        def ask(server: Server) -> None:
-            with contextlib.suppress(RaftError):
-                server.change_membership(target, self.local_now, term)
-
-        self._tell(ask)
+        command: Told = ("command.received", {"what": "membership", "target": target})
+        self._tell(
+            lambda server: _ask(server.change_membership, target, self.local_now, term), command
+        )
 
     def connect(self, connection: Connection) -> None:
         """A client has connected."""
@@ -310,13 +327,16 @@ class SimulatedNode(Stoppable):
         else:
             self.server.client_gone(self._connections.pop(connection))
 
-    def _tell(self, what: Callable[[Server], None]) -> None:
+    def _tell(self, what: Callable[[Server], None], event: Told | None = None) -> None:
+        """Has the server do something. event: what is noted just before it does"""
         if self.server is None:
             return
         if self.paused or self.held:
-            self._waiting.append((self._tell, (what,)))
+            self._waiting.append((self._tell, (what, event)))
             return
         try:
+            if event is not None:
+                self.server.note("debug", event[0], **event[1])
             what(self.server)
         except Exception as error:
             self._fail(error)
@@ -382,22 +402,11 @@ class SimulatedNode(Stoppable):
 
     def disk_takes_s(self) -> float:
         """Draws how long one operation takes on the disk now, in simulated seconds."""
-        least_s, most_s = self._situation.sync_s
-        takes_s = least_s + (most_s - least_s) * self._rng.random()
-        if self.slow_disk is not None:
-            longer_s, _ = verdict(self.slow_disk, "sync")
-            takes_s += longer_s * self._rng.random()
-        return takes_s
+        return takes_s(self._situation.sync_s, self.slow_disk, self._rng)
 
     def disk_stalls_until(self) -> float:
         """Until then the disk finishes nothing; a time that has passed if it works."""
-        until = self.disk_hangs_until
-        if self.disk_cycle is not None:
-            fault, began = self.disk_cycle
-            now = self.time.now
-            wait_s, _ = verdict(fault, "sync", now - began)
-            until = max(until, now + wait_s)
-        return until
+        return stalls_until(self.time.now, self.disk_hangs_until, self.disk_cycle)
 
     def resume_disk(self) -> None:
         """The disk stops hanging, and continues with its work."""
@@ -430,9 +439,7 @@ class SimulatedNode(Stoppable):
         return self._wall.tick()
 
 
-def link(nodes: Iterable[SimulatedNode], links: SimulatedLinks) -> None:
-    """Makes the nodes peers of each other."""
-    everyone = list(nodes)
-    for node in everyone:
-        node.links = links
-        node.peers = [peer for peer in everyone if peer is not node]
+def _ask(what: Callable[..., None], *arguments: object) -> None:
+    """Asks a server for what it may refuse."""
+    with contextlib.suppress(RaftError):
+        what(*arguments)

@@ -33,6 +33,10 @@ class Observer(Protocol[_Node]):
         """The server sends a frame to a peer."""
         ...
 
+    def received(self, node: _Node, peer: NodeId, frame: bytes, t: int) -> None:
+        """The server has taken a frame of a peer, at this time by the node's clock."""
+        ...
+
     def died(self, node: _Node, reason: str) -> None:
         """A life has ended."""
         ...

@@ -5,10 +5,14 @@ from __future__ import annotations
 import abc
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 from launcher.simulation.network import Time
 from launcher.simulation.timer import Waiting
 from node.server.server import Server
+
+Told: TypeAlias = tuple[str, dict[str, object]]
+"""An event that tells of what is done to a process: its name and its fields."""
 
 
 class Stoppable(Waiting):

@@ -15,6 +15,7 @@ show that it is live (`liveness.py`). In the end the checker looks at the client
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -30,11 +31,11 @@ from launcher.simulation.handover import HANDOVERS, HandoverWatch
 from launcher.simulation.hostile import HostileClient
 from launcher.simulation.liveness import Liveness
 from launcher.simulation.network import SimulatedLinks
-from launcher.simulation.node import SimulatedNode, link
+from launcher.simulation.node import SimulatedNode
 from launcher.simulation.operator import Operator
 from launcher.simulation.properties import CRASH, LINEARIZABILITY
 from launcher.simulation.situation import Situation
-from launcher.simulation.trace import Trace
+from launcher.simulation.trace import MessageTrace, Trace
 from launcher.simulation.watch import Watch
 from launcher.simulation.watched_machine import WatchedMachine
 from node import wire
@@ -117,6 +118,9 @@ class World:
             self.time, self._nodes, situation.latency_s, situation.rng("network")
         )
         link(self._nodes.values(), self._links)
+        self._messages: MessageTrace | None = None
+        if trace is not None and trace.has_messages:
+            self._links.watch = self._messages = MessageTrace(trace, self.time, self._nodes)
         self._operator = Operator(
             self._nodes, situation.record, self.time, situation.rng("operator"), self
         )
@@ -164,9 +168,9 @@ class World:
             self._run_with_faults()
             self._liveness.examine()
         except InvariantBroken as error:
-            failure = Failure(error.broken, error.belief, self.time.now)
+            failure = self.broken(error)
         except AssertionError as error:  # the product's own
-            failure = Failure(CRASH, f"an assertion does not hold: {error}", self.time.now)
+            failure = self.broken(InvariantBroken(CRASH, f"an assertion does not hold: {error}"))
         if failure is None:
             failure, undecided = self._check_history()
         return Outcome(
@@ -182,6 +186,17 @@ class World:
             events=self.time.events,
             fingerprint=self.fingerprint,
         )
+
+    def broken(self, error: InvariantBroken, detail: str = "") -> Failure:
+        """A property does not hold: that is the last event of the run's trace."""
+        self._note(
+            "property.broken",
+            level="error",
+            property=error.broken,
+            belief=error.belief,
+            **error.facts,
+        )
+        return Failure(error.broken, error.belief, self.time.now, detail)
 
     def _run_with_faults(self) -> None:
         time_s = self.situation.options.time_s
@@ -204,7 +219,9 @@ class World:
             at_s = max(
                 (one.completed_s or one.invoked_s for one in verdict.window), default=self.time.now
             )
-            return Failure(LINEARIZABILITY, verdict.reason, at_s, explain(verdict)), ""
+            error = InvariantBroken(LINEARIZABILITY, verdict.reason, until_s=at_s)
+            failure = self.broken(error, explain(verdict))
+            return msgspec.structs.replace(failure, at_s=at_s), ""
         return None, verdict.reason if verdict.validity is Validity.UNKNOWN else ""
 
     # -- the Observer port -----------------------------------------------------------------------
@@ -229,8 +246,11 @@ class World:
         self._watch.sending(node, peer, frame)
         if wire.tag_of(frame) in HANDOVERS:
             self._handovers.sending(node, self._nodes[peer], frame)
-        if self._trace is not None:
-            self._trace.message(self.time.now, node, peer, frame)
+
+    def received(self, node: SimulatedNode, peer: NodeId, frame: bytes, t: int) -> None:
+        """The `Observer` port."""
+        if self._messages is not None:
+            self._messages.received(node, peer, frame, t)
 
     def died(self, node: SimulatedNode, reason: str) -> None:
         """The `Observer` port."""
@@ -295,3 +315,11 @@ class World:
     def _note(self, event: str, level: str = "info", **fields: object) -> None:
         if self._trace is not None:
             self._trace.world(self.time.now, level, event, fields)
+
+
+def link(nodes: Iterable[SimulatedNode], links: SimulatedLinks) -> None:
+    """Makes the nodes peers of each other."""
+    everyone = list(nodes)
+    for node in everyone:
+        node.links = links
+        node.peers = [peer for peer in everyone if peer is not node]

@@ -37,7 +37,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -48,6 +49,12 @@ PASS = (0.0,)
 """The verdict on a link without faults, where messages are not slow; always this very object."""
 
 LOST: tuple[float, ...] = ()
+
+FaultId: TypeAlias = int | str
+"""Names a fault that was injected."""
+
+Causes: TypeAlias = Mapping[tuple[NodeId, NodeId], Mapping[str, FaultId]]
+"""For each link, the id of the fault behind each part of what it does."""
 
 HELD = (math.inf,)
 """The verdict on a link that holds; always this very object. Whoever sends keeps the message, and
@@ -71,6 +78,7 @@ class FaultFilter:
     """What each directed link does at present. Raises ValueError on an impossible fault.
 
     has_rates: some link has a `rate`, so that verdicts depend on the time
+    why_lost: why the last message was lost whose verdict was `LOST`: cut, loss or rate-full
     """
 
     def __init__(self, faults: Iterable[LinkFault] = (), *, rng: random.Random) -> None:
@@ -81,11 +89,17 @@ class FaultFilter:
         self._alone: NodeId | None = None
         self._drops: dict[tuple[NodeId, NodeId], dict[str, int]] = {}
         self._slow = PASS
+        self._causes: Causes = {}
+        self.why_lost = "cut"
         self.set(faults)
 
-    def set(self, faults: Iterable[LinkFault]) -> None:
-        """From now on the links do this, and nothing else. On an error they do what they did."""
+    def set(self, faults: Iterable[LinkFault], causes: Causes = {}) -> None:  # noqa: B006
+        """From now on the links do this, and nothing else. On an error they do what they did.
+
+        causes: the ids of the faults behind it
+        """
         self._links = combined(faults)
+        self._causes = causes
         self._busy_until = {
             link: until
             for link, until in self._busy_until.items()
@@ -148,16 +162,28 @@ class FaultFilter:
         if fault is None:
             return self._slow
         if fault.cut:
+            self.why_lost = "cut"
             return LOST
         if fault.hold:
             return HELD
         if self._happens(fault.loss):
+            self.why_lost = "loss"
             return LOST
         copies = 2 if self._happens(fault.duplicate) else 1
         if not fault.rate:
             return tuple(self._delay_s(fault) for _ in range(copies))
+        self.why_lost = "rate-full"
         waits = (self._wait_s(fault, size, now) for _ in range(copies))
         return tuple(wait_s + self._delay_s(fault) for wait_s in waits if wait_s is not None)
+
+    def cause(self, source: NodeId, target: NodeId, *parts: str) -> FaultId | None:
+        """The id of the fault that does one of these to the messages of a link; None: not known.
+        If several faults do the same, it is the one that was named first.
+
+        parts: cut, hold, loss, duplicate, rate, delay, reorder
+        """
+        ids = self._causes.get((source, target), {})
+        return next((ids[part] for part in parts if part in ids), None)
 
     def holds(self, source: NodeId, target: NodeId) -> bool:
         """Whether messages on this link wait until it does not hold any more."""
@@ -206,6 +232,24 @@ def combined(faults: Iterable[LinkFault]) -> dict[tuple[NodeId, NodeId], LinkFau
         links[link] = fault if known is None else _combined(known, fault)
     # A fault that does nothing must not cost its link the short way through `verdict`.
     return {link: fault for link, fault in links.items() if fault != nothing(*link)}
+
+
+def parts_of(fault: LinkFault) -> list[str]:
+    """What it does to the messages of its link: some of cut, hold, loss, duplicate, rate, delay,
+    reorder."""
+    parts = ("cut", "hold", "loss", "duplicate", "rate", "reorder")
+    found = [part for part in parts if getattr(fault, part)]
+    return [*found, "delay"] if fault.delay_s or fault.jitter_s else found
+
+
+def causes(faults: Iterable[tuple[FaultId, LinkFault]]) -> Causes:
+    """Who is behind each part of what the links do; of several it is the first."""
+    found: dict[tuple[NodeId, NodeId], dict[str, FaultId]] = {}
+    for fault_id, fault in faults:
+        of_link = found.setdefault((fault.source, fault.target), {})
+        for part in parts_of(fault):
+            of_link.setdefault(part, fault_id)
+    return found
 
 
 def nothing(source: NodeId, target: NodeId) -> LinkFault:

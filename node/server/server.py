@@ -37,6 +37,7 @@ from node.raft.ready import Ready
 from node.raft.settings import Randomness, Timing
 from node.raft.state import LEADER, RaftState
 from node.server.applying import Applying
+from node.server.causes import Causes
 from node.server.clients import Clients
 from node.server.machine_watch import MachineWatch, Stopwatch
 from node.server.recovery import open_store, tell
@@ -101,22 +102,17 @@ class Server:
         self._writing: Write | None = None
         self._next_write = Write()
 
+        self._causes = Causes(self._raft.state, clock, self.note)
         self._skipped = Repeated("frame.skipped", self.note)
         self._watch = MachineWatch(config.machine, config.slow_s, stopwatch, self.note)
         self._clients = Clients(config, self._raft, self.note, self._watch)
         self._background = background
-        self._snapshots = Snapshots(
-            config, self._store.files, background, fork, self.note, self._send, points
-        )
+        files = self._store.files
+        self._snapshots = Snapshots(config, files, background, fork, self.note, self._send, points)
         self._applying = Applying(
-            config,
-            first_machine,
-            self._clients.take_waiting,
-            self._snapshots.applied,
-            self.note,
-            self._watch,
-            points,
-        )
+            config, first_machine, self._clients.take_waiting, self._snapshots.applied,
+            self.note, self._watch, points,
+        )  # fmt: skip
         self._begin_turn()
         self._begin_from(recovered)
 
@@ -128,9 +124,9 @@ class Server:
 
     # -- what comes in: after any of these, `pump` is due ----------------------------------------
 
-    def receive(self, peer: NodeId, body: bytes, now: float) -> None:
-        """A frame from a peer. What makes no sense in it is skipped, counted and told of: for Raft
-        that is a message that was lost."""
+    def receive(self, peer: NodeId, body: bytes, now: float) -> int | None:
+        """A frame from a peer. Returns when it has arrived, by this node's clock. What makes no
+        sense is skipped, counted and told of: for Raft it was lost, and None is returned."""
         try:
             t, message = wire.decode_rpc(body)
             if not 0 <= t < sanity.MOST:
@@ -138,8 +134,9 @@ class Server:
             self._raft.step(peer, message, now)
         except (WireError, Nonsense) as error:
             self._skipped.add(f"of n{peer}: {error}")
-        else:
-            self._clock.observe(t)
+            return None
+        self._causes.arrived(arrived := self._clock.observe(t))
+        return arrived
 
     def link_opened(self, peer: NodeId, now: float) -> None:
         """There is a link to a process of `peer` that is new to us."""
@@ -191,7 +188,8 @@ class Server:
         self._begin_turn()
         self._skipped.tell(now)
         self._watch.tell(now)
-        if now >= raft.deadline:
+        if now >= (deadline := raft.deadline):
+            self._causes.fires(now, deadline)
             raft.elapse(now)
         clients.give_up_lost_leader(now)
         clients.begin(now, applying.index)
@@ -216,6 +214,7 @@ class Server:
             return
         self._writing, self._next_write = write, Write()
         self._raft.disk_at_work(now)
+        self._causes.write_begins()
         self._disk_queue.run(
             lambda: write.carry_out(self._store, self._points),
             lambda error: self._written(write, error),
@@ -352,6 +351,7 @@ class Server:
         self._raft.disk_at_work(None)
         if error is not None:
             raise error
+        self._causes.write_ends(snapshot=write.publish is not None or write.install is not None)
         for ready in write.readies:
             self._raft.persisted(ready)
         if self._points.armed and write.has_vote:

@@ -29,6 +29,8 @@ WORDS = {
     "workload": "workload --time 1s --clients 2 --rate 20",
     "repl": "repl",
     "timeline": "timeline",
+    "tap": "tap ring",
+    "top": "top --once",
     "explain": "explain term",
     "why": "why n1",
     "snapshot": "snapshot all",

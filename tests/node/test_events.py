@@ -36,15 +36,15 @@ def test_the_clock_goes_on_when_physical_time_stands_still_or_goes_back() -> Non
 
 def test_what_follows_a_message_is_later_than_the_message() -> None:
     clock = HybridClock(lambda: 100)
-    clock.observe(5000)
-    assert clock.tick() == 5001
+    assert clock.observe(5000) == 5001
+    assert clock.tick() == 5002
 
 
 def test_a_message_from_the_past_does_not_set_the_clock_back() -> None:
     clock = HybridClock(lambda: 100)
     clock.tick()
-    clock.observe(7)
-    assert clock.tick() == 101
+    assert clock.observe(7) == 101
+    assert clock.tick() == 102
 
 
 def test_a_later_life_goes_on_above_the_earlier() -> None:

@@ -12,13 +12,13 @@ import pytest
 from launcher.folders.records import Change
 from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.network import cuts
-from launcher.simulation.node import SimulatedNode, link
+from launcher.simulation.node import SimulatedNode
 from launcher.simulation.operator import Work
 from launcher.simulation.properties import PROMISES, RECONCILED
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
-from launcher.simulation.world import World
+from launcher.simulation.world import World, link
 from node.raft.invariants import InvariantBroken
 from node.raft.membership import stable
 from node.raft.messages import Floor, Membership

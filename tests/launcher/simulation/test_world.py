@@ -175,7 +175,7 @@ def test_a_trace_has_the_form_of_an_event_log() -> None:
     times = [one["at_s"] for one in events]
     assert times == sorted(times)
     assert {one["node"] for one in events} == {0, 1, 2, 3, 4, 5}
-    sent = [one["message"] for one in events if one["event"] == "message.sent"]
+    sent = [one["said"] for one in events if one["event"] == "message.sent"]
     assert any("AppendEntries term 1, entries 1 to 1" in message for message in sent)
     assert any(message.startswith("RequestVote (pre-vote)") for message in sent)
 

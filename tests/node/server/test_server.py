@@ -621,7 +621,7 @@ def test_events_come_before_messages_that_they_explain(tmp_path: Path) -> None:
     world.now = 1.0
     world.order.clear()
     world.servers[1].pump(world.now)
-    assert world.order == ["election.started", "send", "send"]
+    assert world.order == ["timer.fired", "election.started", "send", "send"]
 
 
 def test_a_read_confirmed_in_the_turn_in_which_leadership_is_lost(tmp_path: Path) -> None:
