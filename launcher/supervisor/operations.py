@@ -107,9 +107,7 @@ class Operations:
             case requests.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
             case requests.AddNodes(count):
-                new = await self.membership.add(count)
-                status = await self._nodes.status()
-                return Reply(ok=True, chosen=[status.choose(n) for n in new if status.has(n)])
+                return await self._add(count)
             case requests.RemoveNodes(targets):
                 return await self._remove(targets)
             case requests.Rebuild(targets):
@@ -152,8 +150,7 @@ class Operations:
             case requests.SetTaps(targets, mode):
                 return await self._tapping.set(targets, mode)
             case requests.NoteChaos():
-                note(request, self._nodes.emit)
-                return Reply(ok=True)
+                return note(request, self._nodes.emit)
         raise AssertionError(f"{request} steers nothing")
 
     async def _on_each(
@@ -394,6 +391,11 @@ class Operations:
                 raise LauncherError(said)
         leads = target.id if status.leader is None else status.leader
         return Reply(ok=True, handed_over=HandedOver(led, leads, status.node(leads).term))
+
+    async def _add(self, count: int) -> Reply:
+        new = await self.membership.add(count)
+        status = await self._nodes.status()
+        return Reply(ok=True, chosen=[status.choose(node) for node in new if status.has(node)])
 
     async def _remove(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()

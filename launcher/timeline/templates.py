@@ -6,6 +6,8 @@ test compares the two (`tests/launcher/timeline/test_sentences.py`).
 
 from __future__ import annotations
 
+from launcher.timeline.fault_sentences import FAULT_SENTENCES
+
 _UNSAID = "{pre_vote:unsaid}{for_term:unsaid}{reason:unsaid}{count:times}"
 _LOG_BEHIND = (
     ": the log of {candidate:node} is behind; it ends with entry {candidate_index} of term "
@@ -324,62 +326,13 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "disk.hung": ("{leader:node} leads, and its disk hangs from here on",),
     "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
-    "point.hit": ("{node:node} has reached {point} (hit {number}): {action}",),
-    "fault.injected": (
-        "armed at {targets:nodes}: {point} {action}",
-        "fault injected: {fault} {groups:groups}",
-        "fault injected: {fault} on {links:links}: {does}",
-        "fault injected: {fault} on {links:links}",
-        "fault injected: {fault} {targets:nodes}: {does}",
-        "fault injected: {fault} {targets:nodes}",
-        "fault injected: {fault} {nodes:nodes}",
-        "fault injected: {fault}",
-    ),
-    "chaos.began": ("chaos begins, seed {seed}: {reason}",),
-    "chaos.injected": (
-        "chaos #{number}: {fault} {targets:nodes}: {does}",
-        "chaos #{number}: {fault} {targets:nodes}",
-        "chaos #{number}: {fault}: {does}",
-        "chaos #{number}: {fault}",
-    ),
-    "chaos.ended": (
-        "chaos #{number} is over: {fault} {targets:nodes}{does:unsaid}",
-        "chaos #{number} is over: {fault} {targets:nodes}",
-        "chaos #{number} is over: {fault}{does:unsaid}",
-        "chaos #{number} is over: {fault}",
-    ),
-    "chaos.left_out": (
-        "chaos #{number}: {fault} is left out: {reason}{does:unsaid}",
-        "chaos #{number}: {fault} is left out: {reason}",
-    ),
-    "chaos.failed": (
-        "chaos #{number}: {fault} {targets:nodes} failed: {reason}{does:unsaid}",
-        "chaos #{number}: {fault} {targets:nodes} failed: {reason}",
-        "chaos #{number}: {fault} failed: {reason}{does:unsaid}",
-        "chaos #{number}: {fault} failed: {reason}",
-    ),
-    "chaos.over": (
-        "chaos is over, seed {seed}, and the cluster is not well: {reason}",
-        "chaos is over, seed {seed}",
-    ),
-    "power.lost": (
-        "{target:node} had nothing unsynced to lose{files:none}{names:none}{bytes:unsaid}",
-        "{target:node} lost {bytes} bytes of {files:words}, which it had not synced{names:none}",
-        "{target:node} lost changes of names: {names:words}{files:none}{bytes:unsaid}",
-        ("{target:node} lost {bytes} bytes of {files:words}, and changes of names: {names:words}"),
-    ),
-    "fault.healed": (
-        "fault ended: {fault} {targets:nodes}",
-        "fault ended: {fault} on {links:links}",
-        "fault ended: {targets:nodes} may run again",
-        "every fault has ended",
-    ),
     "trace.begun": ("the trace of a simulated run begins, in format {format}",),
     "property.broken": ("{property} IS BROKEN: {belief}",),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
     ),
+    **FAULT_SENTENCES,
 }
 """What happened, in words; of several the first whose fields the event has. After the colon stands
 how a field is said; `true` and `false` say nothing and only choose."""
