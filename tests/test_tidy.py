@@ -204,7 +204,7 @@ This is the architecture. A new arrow is a decision, and stands here.
 """
 
 TESTS_OF_THEIR_OWN = {
-    "tests/cluster", "tests/mutation", "tests/simulation",
+    "tests/cluster", "tests/lab", "tests/mutation", "tests/simulation",
 }  # fmt: skip
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
 

@@ -329,6 +329,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "trace.begun": ("the trace of a simulated run begins, in format {format}",),
     "property.broken": ("{property} IS BROKEN: {belief}",),
     "safety.violated": (
+        "SAFETY IS VIOLATED ({promise}): {found}",
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
     ),
