@@ -97,7 +97,6 @@ class _Judging:
             *figure3.check(nodes),
             *_crashes(nodes.seen),
             *_machines(nodes.seen),
-            *_watched(nodes.seen),
             *self._of_course(operations),
         ]
         reached = situations.count(Facts(nodes, applied))
@@ -307,15 +306,6 @@ def _machines(seen: Seen) -> list[Finding]:
         return []
     reason = f"all nodes answered the same at {len(seen.digests)} indexes"
     return [Finding(check=name, outcome=VALID, reason=reason)]
-
-
-def _watched(seen: Seen) -> list[Finding]:
-    """What the supervisor has found while the cluster ran, by comparing what the nodes reported."""
-    if not seen.violations:
-        return []
-    told = list(dict.fromkeys(seen.violations))
-    reason = f"found while the cluster ran: {told[0].partition(' [')[0]}"
-    return [Finding(check="safety", outcome=INVALID, reason=reason, window=told[:MOST_SHOWN])]
 
 
 def as_json(verdict: Verdict) -> dict[str, object]:

@@ -163,9 +163,7 @@ class Seen:
         self.machine_failures.append((event.node, event.life, reason[-1] if reason else ""))
 
     def _violated(self, event: Event, fields: dict[str, object]) -> None:
-        reports = fields.get("reports")
-        said = "; ".join(map(str, reports)) if isinstance(reports, list) else ""
-        self.violations.append(f"{fields.get('promise')}: {fields.get('found')} [{said}]")
+        self.violations.append(", ".join(f"{name} {value}" for name, value in fields.items()))
 
     def _diverged(self, event: Event, fields: dict[str, object]) -> None:
         self.diverged.append(", ".join(f"{name} {value}" for name, value in fields.items()))
