@@ -25,6 +25,7 @@ from launcher.lab.clients.plan import latency_ms
 from launcher.lab.clients.summary import Counted
 from launcher.lab.history import Done
 from launcher.lab.workloads import Judgement, Options, names
+from node.machines.failures import shown_path
 from node.printable import printable_line
 from node.quantities import parse_duration_s, write_duration
 
@@ -33,7 +34,7 @@ MOST_SHOWN = 12
 """Operations of a window that are printed; the rest is in the history."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadAsked(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for, as typed; an option that was not given is None."""
 
     workload_name: str | None
@@ -48,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-def run_workload(context: Context, asked: Asked) -> int:
+def run_workload(context: Context, asked: WorkloadAsked) -> int:
     """Runs it, prints the summary and the verdict, and returns 0, the exit status.
 
     Raises UsageError, LauncherError for an invalid history, Undecided for an unknown verdict.
@@ -67,7 +68,9 @@ def run_workload(context: Context, asked: Asked) -> int:
             ran = run(cluster, plan, folder, progress=progress)
         except LauncherError as error:
             if (folder / history.FOLDER).exists() and not isinstance(error, UsageError):
-                raise type(error)(f"{error}; what was recorded is in {folder}") from error
+                raise type(error)(
+                    f"{error}; what was recorded is in {shown_path(str(folder))}"
+                ) from error
             raise
         except BaseException:  # Ctrl-C, SIGTERM
             _tell_kept(folder, begun)
@@ -91,7 +94,7 @@ def _conclude(judgement: Judgement) -> int:
 # -- what was asked for --------------------------------------------------------------------------
 
 
-def _plan(asked: Asked, name: str) -> Plan:
+def _plan(asked: WorkloadAsked, name: str) -> Plan:
     default = Plan()
     seed = random.randrange(1, 1_000_000) if asked.seed is None else asked.seed
     options = Options(
@@ -136,7 +139,7 @@ def _for_machine(plan: Plan, machine: str) -> Plan:
     return plan
 
 
-def _at_pace(plan: Plan, asked: Asked, cluster: Cluster) -> Plan:
+def _at_pace(plan: Plan, asked: WorkloadAsked, cluster: Cluster) -> Plan:
     """Where the timers are slow, clients wait longer, unless the user says how long."""
     if asked.timeout is not None:
         return plan
@@ -191,7 +194,9 @@ def _tell_kept(folder: Path, begun: float) -> None:
     took = time.monotonic() - begun
     if (folder / history.FOLDER).exists():
         click.echo(
-            f"launcher: interrupted after {took:.0f} s; what was recorded is in {folder}", err=True
+            f"launcher: interrupted after {took:.0f} s; what was recorded is in "
+            f"{shown_path(str(folder))}",
+            err=True,
         )
 
 
@@ -214,7 +219,7 @@ def _print(ran: Ran, summary: Summary, judgement: Judgement, as_json: bool) -> N
     click.echo(
         f"\n{plan.workload}, {plan.clients} clients, {ran.took_s:.1f} s of "
         f"{write_duration(plan.time_s)}: {summary.rate:.0f} answers/s of {plan.rate:g} asked; "
-        f"seed {plan.seed}\nhistory: {ran.folder}"
+        f"seed {plan.seed}\nhistory: {shown_path(str(ran.folder))}"
     )
     for line in window_lines(judgement, ran.begun):
         click.echo(line)

@@ -15,10 +15,10 @@ from launcher.cli.rows import as_json, row
 @row(
     "workload",
     "Have clients use the running cluster for a while, record what they see, and check it.\n\n"
-    "NAME is kv (the default), files, multicast, lock or election, each for the machine of that "
-    "name, or package.module:Class for one of your own; by default the one for the cluster's "
-    "machine. The clients are real processes; every second one asks a certain node for its reads. "
-    "docs/LAB.md says how to write a workload.\n\n"
+    "NAME is kv, files, multicast, lock or election, each for the machine of that name, or "
+    "package.module:Class for one of your own; by default the one for the cluster's machine. The "
+    "clients are real processes; every second one asks a certain node for its reads. docs/LAB.md "
+    "says how to write a workload.\n\n"
     "Exit status: 0 valid, 1 invalid, 5 unknown.",
 )
 @click.argument("workload_name", required=False, type=WORKLOAD, metavar="[NAME]")
@@ -40,4 +40,4 @@ def workload(context: Context, **asked: Any) -> int:
     # Start-up time: loads the lab and the client.
     from launcher.cli import workloads
 
-    return workloads.run_workload(context, workloads.Asked(**asked))
+    return workloads.run_workload(context, workloads.WorkloadAsked(**asked))

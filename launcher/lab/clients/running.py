@@ -88,7 +88,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 def run(
     cluster: Cluster,
     plan: Plan,
-    folder: Path,
+    folder: Path | str,
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[Tally], None] = lambda tally: None,
@@ -108,7 +108,7 @@ def run(
     NotRunning when the cluster is down, or goes down; LauncherError when the history cannot be
     written, or the workload itself fails. No process is left behind, and what was recorded is kept.
     """
-    spec = _spec(cluster, plan, folder)
+    spec = _spec(cluster, plan, Path(folder))
     folder, offset_ns = spec.folder, spec.offset_ns
     with LabProcess(CREW, encode_spec(spec)) as process:
         crew = _Crew(process, plan)

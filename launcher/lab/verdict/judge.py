@@ -61,8 +61,8 @@ RECOVERED, NOT_RECOVERED = "recovered", "not-recovered"
 _CRASHED, _DAMAGED = "internal error: ", ": damaged at byte "
 """How `node/process/reports.py` tells of an error that is none of ours, and of a damaged log."""
 
-CUT_SHORT = "cut-short"
-"""A step: the run was ended before its time."""
+CUT_SHORT, VIOLATED = "cut-short", "violated"
+"""Steps: the run was ended before its time; it was, because a promise was found broken."""
 
 
 def judge(run: RunFolder, required: Sequence[str] = ()) -> Verdict:
@@ -95,6 +95,7 @@ class _Judging:
             *self._of_history(recorded),
             exactly_once.check(operations, nodes.chain, applied, self._begun),
             *figure3.check(nodes),
+            *_reported(nodes.seen),
             *_crashes(nodes.seen),
             *_machines(nodes.seen),
             *self._of_course(operations),
@@ -265,8 +266,27 @@ class _Judging:
             self.remarks.append(f"the run was ended before its time: {cut.detail.get('reason')}")
         elif STOPPED not in steps:
             self.missing.append("the end: the run was killed, or goes on")
-        for node, life, reason in nodes.seen.failures:
-            self.remarks.append(f"n{node} failed in life {life}: {reason}")
+        self.remarks += _failures(nodes.seen)
+
+
+def _failures(seen: Seen) -> list[str]:
+    """Which nodes ended by themselves, and why: once for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for node, life, reason in seen.failures:
+        kind = reason.rpartition(" (injected: ")[2].rstrip(")") if "(injected: " in reason else ""
+        text = f"a disk fault, {kind}" if kind else reason
+        if "its data is" in reason:
+            text = "its data was taken away or set back, as a fault wanted it"
+        by_reason.setdefault(text, []).append(f"n{node} (life {life})")
+    return [f"{', '.join(nodes)} ended: {reason}" for reason, nodes in by_reason.items()]
+
+
+def _reported(seen: Seen) -> list[Finding]:
+    """What the supervisor found while the run went on, by comparing what nodes reported."""
+    if not seen.violations:
+        return []
+    window = list(dict.fromkeys(seen.violations))[:MOST_SHOWN]
+    return [Finding(check="reports", outcome=INVALID, reason=window[0], window=window)]
 
 
 def _crashes(seen: Seen) -> list[Finding]:

@@ -173,6 +173,15 @@ def test_a_leader_that_the_logs_contradict_is_found(run: RunFolder) -> None:
     assert telling.summary(verdict).startswith("invalid: election-safety: ")
 
 
+def test_what_the_supervisor_found_is_told(run: RunFolder) -> None:
+    told = event(0, "safety.violated", promise="one vote in each term", found="n2 voted twice")
+    write_events(run.log_dir, {0: [told]})
+
+    assert telling.summary(judge(run)) == (
+        "invalid: reports: one vote in each term is broken: n2 voted twice"
+    )
+
+
 def test_machines_that_answer_differently_are_found(run: RunFolder) -> None:
     digest = digest_of(LOG)
     told = event(2, "applied.digest", 1, 6, index=COMMITTED, digest=digest, answers="f")
