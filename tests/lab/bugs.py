@@ -1,6 +1,6 @@
 """Twelve bugs in real processes, one of each kind, and the command that finds each.
 
-The edits are those of the simulated world (`launcher/simulation/planted`), by their keys there.
+Most edits are those of the simulated world (`launcher/simulation/planted`), by their keys there.
 What it takes to find one is its command: a seed, which decides the cluster's settings and its
 faults, and the kinds of faults to which the search is narrowed.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from launcher.simulation.planted import Planted, named
+from launcher.simulation.planted.form import edited
+from node.server.server import Server
 
 
 @dataclass(frozen=True)
@@ -18,92 +20,106 @@ class Bug:
 
     name: short, for the command line
     kind: in plain words
-    keys: of the planted bugs that are put in together
+    planted: the edits that are made together
     command: the arguments of `launcher` that find it within about a minute
     """
 
     name: str
     kind: str
-    keys: tuple[str, ...]
+    planted: tuple[Planted, ...]
     command: str
 
-    @property
-    def planted(self) -> list[Planted]:
-        """The edits."""
-        return [named(key) for key in self.keys]
+
+VOTE_FORGOTTEN = Planted(
+    key="vote-forgotten-at-restart",
+    name="a server that starts again has forgotten its vote",
+    pitfall="",
+    story="The term is read from the log, and the vote is not. The server votes a second time.",
+    target=Server,
+    attribute="__init__",
+    plant=edited(
+        (
+            "hard_state=recovered.hard_state,",
+            "hard_state=type(recovered.hard_state)(recovered.hard_state.current_term),",
+        )
+    ),
+    expected=(),
+    within=0,
+)
+"""Not one of the simulated world's."""
 
 
 BUGS = (
     Bug(
         "early-acknowledgement",
         "an entry is acknowledged before a quorum has it on disk",
-        ("one-disk-too-few",),
+        (named("one-disk-too-few"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "forgotten-vote",
         "a vote is forgotten at a restart",
-        ("vote-not-written",),
+        (VOTE_FORGOTTEN,),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "stale-read",
         "a read is answered with an old value",
-        ("read-from-any-node",),
+        (named("read-from-any-node"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "older-term",
         "an entry of an earlier term is committed by counting replicas",
-        ("count-earlier-terms",),
+        (named("count-earlier-terms"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "double-apply",
         "a retry is applied a second time",
-        ("retry-applied-again",),
+        (named("retry-applied-again"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "lost-tail",
         "a late message truncates what was acknowledged",
-        ("late-append-truncates",),
+        (named("late-append-truncates"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "old-snapshot",
         "a snapshot takes a node back to an earlier state",
-        ("older-snapshot-installed",),
+        (named("older-snapshot-installed"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "long-lease",
         "a lease outlasts the promise of the voters, whose clocks are bad",
-        ("lease-too-long",),
+        (named("lease-too-long"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "lost-on-power",
         "what was acknowledged is lost when the power fails",
-        ("append-not-synced",),
+        (named("append-not-synced"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "forgotten-data",
         "a member that has lost its data takes part as if it had never had any",
-        ("empty-folder-begins",),
+        (named("empty-folder-begins"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "joint-quorum",
         "a joint quorum is counted without the old voters",
-        ("joint-without-old-voters",),
+        (named("joint-without-old-voters"),),
         "test --seed 3 --time 20s",
     ),
     Bug(
         "own-answers",
         "a machine answers by what its own process has seen",
-        ("answer-depends-on-process",),
+        (named("answer-depends-on-process"),),
         "test --seed 3 --time 20s",
     ),
 )

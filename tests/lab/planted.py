@@ -53,12 +53,14 @@ def run(root: Path, words: Sequence[str], folder: Path | None = None) -> int:
     """
     command = [sys.executable, "-m", "launcher", *words]
     with subprocess.Popen(command, env=environment(root), cwd=folder) as process:
-        # Ctrl-C reaches the launcher too, which takes everything down: its word is waited for.
+        # Ctrl-C reaches the launcher too, which takes everything down: its end is waited for.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ended = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
         try:
             status = process.wait()
         finally:
             signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGTERM, ended)
     return status if status >= 0 else 128 - status
 
 
