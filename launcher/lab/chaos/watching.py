@@ -73,8 +73,8 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 def sample_of(status: ClusterStatus, t: int) -> Sample:
-    """What is kept of a status. Nodes that the supervisor has frozen, since safety is violated, tell
-    nothing of what chaos did."""
+    """What is kept of a status. Nodes that the supervisor has frozen, because safety is violated,
+    tell nothing of what chaos did."""
     if status.frozen_because == FROZEN_FOR_SAFETY:
         return Sample(t=t, error=FROZEN_FOR_SAFETY)
     membership = status.membership
