@@ -1,6 +1,5 @@
-"""What the records of a run show: who sent what to whom, and why something happened.
+"""Evidence: what nodes have left behind of what happened, and what it says.
 
-The rooms:
-
-    why/        the causes of an event, as a tree of sentences
+messages/    the records of messages that nodes write (`node/tap/`), as events
+why/         the causes of an event, as a tree of sentences
 """
