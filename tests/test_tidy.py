@@ -134,7 +134,8 @@ WINGS: dict[str, str] = {
     ),
     "launcher.checking": "node.machines",
     "launcher.simulation": (
-        "launcher.checking launcher.client launcher.control launcher.errors launcher.folders "
+        "launcher.checking launcher.client launcher.control launcher.errors "
+        "launcher.evidence.why launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.tap node.wire"
     ),
