@@ -164,7 +164,7 @@ WINGS: dict[str, str] = {
     ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
-        "launcher.fault_kinds launcher.folders "
+        "launcher.evidence.why launcher.fault_kinds launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.tap node.wire"
     ),

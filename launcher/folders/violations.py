@@ -27,6 +27,7 @@ Promise: TypeAlias = Literal[
     "state machine safety",
     "one vote in each term",
     "terms and commit indexes only rise",
+    "a leader counts replicas of its own term only",
     "machines compute the same",
 ]
 """Which promise is broken: those of Figure 3, and those on which they rest."""

@@ -7,6 +7,8 @@ or leader has changed, and within a tenth of a second when a digest was logged. 
     Leader Completeness (§5.4)    a leader's log reaches as far as was committed in earlier terms
     State Machine Safety (§5.4.3) the running hash of what was applied, at equal indexes; and the
                                   terms of committed entries, which only rise with their indexes
+    commit rule (§5.4.2)          what a leader newly knows to be committed ends with an entry of
+                                  its own term
     one vote in each term (§5.2)  a vote that was given, also in the node's next life
     terms and commit indexes      never go back: the commit index in one life, the term in all
 
@@ -87,6 +89,7 @@ class Safety:
         found = [
             *self._compare_lives(saying, status),
             *self._compare_leaders(saying, status),
+            *self._compare_counting(saying, status),
             *self._compare_commits(saying, status),
             *self._compare_entries(saying, status),
             *self._compare_digests(saying, status),
@@ -135,7 +138,7 @@ class Safety:
         last_index = status.last_index if leads else None
         if known is None:
             report = saying(f"n{leader} leads term {term}")
-            self._leaders.put(term, _Leader(leader, report, last_index))
+            self._leaders.put(term, _Leader(leader, report, last_index, None))
         elif known.leader != leader:
             yield Violation(
                 promise="election safety",
@@ -151,6 +154,26 @@ class Safety:
             return
         if leads:
             yield from self._check_complete(saying, status)
+
+    def _compare_counting(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+        """Against what the same leader has said before in its term."""
+        known = self._leaders.get(status.term)
+        if status.role != "leader" or known is None or known.leader != saying.node:
+            return
+        term, commit = status.term, status.commit_index
+        report = saying(
+            f"it leads term {term}; entry {commit}, of term {status.commit_term}, is committed"
+        )
+        if known.commit is None or commit < known.commit[0]:
+            known.commit = (commit, report)
+        elif commit > known.commit[0] and 0 < status.commit_term < term:
+            yield Violation(
+                promise="a leader counts replicas of its own term only",
+                subject=f"commits by the leader of term {term}",
+                found=f"n{saying.node}, which leads term {term}, has committed entry {commit} of "
+                f"term {status.commit_term}, and no entry of its own term behind it",
+                reports=[known.commit[1], report],
+            )
 
     def _check_complete(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
         """Against all that is known to be committed in the terms before this leader's."""
@@ -274,11 +297,16 @@ class _Node:
 
 @dataclass(slots=True)
 class _Leader:
-    """Who leads a term. last_index: the lowest that it has said it has; None: it has not yet."""
+    """Who leads a term.
+
+    last_index, commit: the lowest last index, and the lowest commit index, that the leader has said
+        itself; None: it has not yet
+    """
 
     leader: NodeId
     report: Report
     last_index: int | None
+    commit: tuple[int, Report] | None
 
 
 @dataclass(slots=True)

@@ -212,6 +212,29 @@ def test_all_that_is_known_of_a_term_counts_not_only_the_last() -> None:
     assert [one.promise for one in seen.violations] == ["state machine safety"]
 
 
+def test_a_leader_that_counts_replicas_of_an_earlier_term_is_found() -> None:
+    """§5.4.2, Figure 8: only an entry of its own term commits what lies before it."""
+    seen = compared(
+        (1, leads(1, 4, 20, commit_index=8, commit_term=2)),
+        (1, leads(1, 4, 20, commit_index=12, commit_term=3)),
+    )
+
+    assert [one.promise for one in seen.violations] == [
+        "a leader counts replicas of its own term only"
+    ]
+    assert "n1, which leads term 4, has committed entry 12 of term 3" in seen.violations[0].found
+
+
+def test_a_new_leader_may_know_entries_of_earlier_terms_to_be_committed() -> None:
+    seen = compared(
+        (1, leads(1, 4, 20, commit_index=8, commit_term=2)),
+        (1, leads(1, 4, 20, commit_index=8, commit_term=2)),
+        (1, leads(1, 4, 20, commit_index=20, commit_term=4)),
+    )
+
+    assert seen.violations == []
+
+
 # -- what one node has promised --------------------------------------------------------------------
 
 
