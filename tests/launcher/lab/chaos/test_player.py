@@ -11,10 +11,11 @@ import pytest
 
 from launcher.control import asking
 from launcher.control.requests import NoteChaos
-from launcher.errors import LauncherError, NotRunning, UsageError
+from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
 from launcher.lab.chaos import healing
 from launcher.lab.chaos.player import Outcome, Player, alone
 from launcher.lab.chaos.record import Happening, steady_clock
+from launcher.lab.chaos.running import Chaos
 from launcher.lab.chaos.schedule import Fault, Head, Schedule, read
 from launcher.lab.chaos.watching import broken
 from launcher.lab.chaos.watching import read as read_samples
@@ -272,3 +273,32 @@ def test_exclude_is_of_the_schedule(toy: ToyCluster) -> None:
     assert outcome.left_out == 1
     with pytest.raises(UsageError, match="there is no node 9"):
         play(toy, plan((0.01, 0.1, "kill", "leader", ""), exclude=["n9"]))
+
+
+# -- for scripts ---------------------------------------------------------------------------------
+
+
+def test_a_script_plays_a_schedule_beside_what_it_does(toy: ToyCluster) -> None:
+    chaos = Chaos(toy, seed=3, faults="pause", interval_s=0.05, time_s=60.0)
+    assert len(chaos.schedule) > 500
+    assert "pause" in chaos.schedule[0]
+    with chaos:
+        until(lambda: any(one.startswith("pause") for one in toy.done), "a fault")
+    assert chaos.injected >= 1
+    assert toy.done[-2:] == ["heal", "submit"]
+    assert all(node.state == "up" for node in toy.status().nodes)
+
+
+def test_a_script_is_told_what_went_wrong(toy: ToyCluster) -> None:
+    toy.fails["submit"] = LauncherError("no node answers")
+    with pytest.raises(TimedOut, match=r"did not converge .*no write succeeds: no node answers"):
+        Chaos(toy, seed=3, faults="pause", rounds=1, interval_s=0.1).run()
+    with pytest.raises(TimedOut), Chaos(toy, seed=3, faults="pause", rounds=1, interval_s=0.1):
+        pass
+    with (
+        pytest.raises(ZeroDivisionError),
+        Chaos(toy, seed=3, faults="pause", rounds=1, interval_s=0.1),
+    ):
+        raise ZeroDivisionError
+    with pytest.raises(UsageError, match="no fault is called"):
+        Chaos(toy, seed=3, faults="nonsense")
