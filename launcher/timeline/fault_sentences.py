@@ -1,4 +1,4 @@
-"""The sentences of events of faults, for `launcher/timeline/sentences.py`, which says how they are
+"""The sentences of events of faults, for `launcher/timeline/templates.py`, which says how they are
 read."""
 
 from __future__ import annotations
