@@ -141,11 +141,12 @@ def copy_name(header: Header) -> str:
 
 def header_of(data: bytes, name: str) -> Header | None:
     """The header of a segment that begins with these bytes; None where there is none."""
-    owner = owner_of(data)
+    start = data[:OWNER_BYTES]
+    owner = owner_of(start)
     if owner is None:
         return None
     try:
-        return read_segment(name, data, owner).header
+        return read_segment(name, start, owner).header
     except StorageError:
         return None
 
