@@ -160,7 +160,7 @@ WINGS: dict[str, str] = {
         "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
         "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
         "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
-        "node.machines node.printable node.quantities node.storage"
+        "node.errors node.machines node.printable node.quantities node.storage"
     ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
