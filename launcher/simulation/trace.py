@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from launcher.simulation.saying import describe
+from launcher.timeline.trace_file import BEGUN, TRACE_FORMAT
 from node import wire
 from node.faults.links import FaultId
 from node.raft.messages import NodeId
@@ -53,6 +54,8 @@ class Trace:
         self.has_messages = messages
         self._logged: dict[NodeId, tuple[int, int]] = {}
         """of each node that leads: its term, and the last entry that is in the trace"""
+        if messages:
+            self.world(0.0, "info", BEGUN, {"format": TRACE_FORMAT})
 
     def event(
         self,

@@ -15,6 +15,7 @@ modules, in reading order:
     files        the names of a timeline's files
     output       a file of whole lines that is appended to
     combiner     the supervisor's side: merges the event logs into the timeline
+    trace_file   the trace of a simulated run, which is a file of events
     reading      the readers' side: all of the timeline, or as it grows
 
 It may import `node.events`, which writes the logs, and of the launcher its config and errors.

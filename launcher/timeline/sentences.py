@@ -40,6 +40,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         ),
     ),
     "snapshot.sent": ("{node:node} has sent {peer:node} all of its snapshot, of entry {index}",),
+    "snapshot.resumed": (
+        "{node:node} resumes sending {peer:node} its snapshot, of entry {index}, at byte {offset}",
+    ),
     "snapshot.installed": (
         (
             "{node:node} replaced its state and its log by a snapshot of entry {index}, which the "
@@ -101,6 +104,12 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on {links:links} the next {count} of type {type} are to be lost",
         "on {links:links} the next {type} is to be lost",
     ),
+    "message.sent": ("{told}", "{node:node} sent {to:node} a message"),
+    "message.received": ("{told}", "{node:node} received a message"),
+    "message.lost": ("{told}", "a message was lost at {node:node}"),
+    "message.held": ("{told}", "a message waits at {node:node}"),
+    "message.delayed": ("{told}", "a message of {node:node} is delayed"),
+    "message.duplicated": ("{told}", "a message of {node:node} is doubled"),
     "message.dropped": ("{type} from {from:node} to {to:node} was lost, as `drop` has asked",),
     "election.started": (
         (
@@ -322,6 +331,33 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "fault injected: {fault} {nodes:nodes}",
         "fault injected: {fault}",
     ),
+    "chaos.began": ("chaos begins, seed {seed}: {reason}",),
+    "chaos.injected": (
+        "chaos #{number}: {fault} {targets:nodes}: {does}",
+        "chaos #{number}: {fault} {targets:nodes}",
+        "chaos #{number}: {fault}: {does}",
+        "chaos #{number}: {fault}",
+    ),
+    "chaos.ended": (
+        "chaos #{number} is over: {fault} {targets:nodes}{does:unsaid}",
+        "chaos #{number} is over: {fault} {targets:nodes}",
+        "chaos #{number} is over: {fault}{does:unsaid}",
+        "chaos #{number} is over: {fault}",
+    ),
+    "chaos.left_out": (
+        "chaos #{number}: {fault} is left out: {reason}{does:unsaid}",
+        "chaos #{number}: {fault} is left out: {reason}",
+    ),
+    "chaos.failed": (
+        "chaos #{number}: {fault} {targets:nodes} failed: {reason}{does:unsaid}",
+        "chaos #{number}: {fault} {targets:nodes} failed: {reason}",
+        "chaos #{number}: {fault} failed: {reason}{does:unsaid}",
+        "chaos #{number}: {fault} failed: {reason}",
+    ),
+    "chaos.over": (
+        "chaos is over, seed {seed}, and the cluster is not well: {reason}",
+        "chaos is over, seed {seed}",
+    ),
     "power.lost": (
         "{target:node} had nothing unsynced to lose{files:none}{names:none}{bytes:unsaid}",
         "{target:node} lost {bytes} bytes of {files:words}, which it had not synced{names:none}",
@@ -334,6 +370,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "fault ended: {targets:nodes} may run again",
         "every fault has ended",
     ),
+    "trace.begun": ("the trace of a simulated run begins, in format {format}",),
+    "property.broken": ("{property} IS BROKEN: {belief}",),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
