@@ -7,6 +7,7 @@ modules, in reading order:
     events       an event: one line of an event log
     order        the order of all events, and the check that nodes have applied the same entries
     filter       which events a reader wants to see
+    tap_sentences    what the events of messages say in words
     sentences    the table of what each event says in words
     render       one line of text for an event
     logfiles     an event log on disk: its files, read forwards or by bisection

@@ -10,6 +10,7 @@ import string
 from collections.abc import Callable, Sequence
 
 from launcher.timeline.events import Event
+from launcher.timeline.tap_sentences import TAP_SENTENCES
 
 _UNSAID = "{pre_vote:unsaid}{for_term:unsaid}{reason:unsaid}{count:times}"
 _LOG_BEHIND = (
@@ -104,12 +105,6 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "on {links:links} the next {count} of type {type} are to be lost",
         "on {links:links} the next {type} is to be lost",
     ),
-    "message.sent": ("{told}", "{node:node} sent {to:node} a message"),
-    "message.received": ("{told}", "{node:node} received a message"),
-    "message.lost": ("{told}", "a message was lost at {node:node}"),
-    "message.held": ("{told}", "a message waits at {node:node}"),
-    "message.delayed": ("{told}", "a message of {node:node} is delayed"),
-    "message.duplicated": ("{told}", "a message of {node:node} is doubled"),
     "message.dropped": ("{type} from {from:node} to {to:node} was lost, as `drop` has asked",),
     "election.started": (
         (
@@ -274,12 +269,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "message.held": ("{type} from {node:node} to {to:node} is held",),
     "message.delayed": ("{type} from {node:node} to {to:node} leaves {delay_s} s later",),
     "message.duplicated": ("{type} from {node:node} to {to:node} is sent twice",),
-    "entries.proposed": ("{node:node} appends entries to its log, as the leader",),
-    "timer.fired": ("the {which} timer of {node:node} has fired",),
-    "disk.waited": ("{node:node} has waited {seconds} s for its disk: {what}",),
-    "command.received": ("{node:node} is told by the supervisor: {what}",),
-    "tap.ordered": ("{targets:nodes} are to record their messages: {mode}",),
-    "tap.failed": ("{node:node} does not record its messages any more: {reason}",),
+    **TAP_SENTENCES,
     "applied.digest": (
         "{node:node} has applied all entries up to {index}; their hash is {digest}",
     ),

@@ -13,7 +13,7 @@ SOURCES = [
     path
     for folder in ("node", "launcher")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if path.name != "sentences.py"
+    if not path.name.endswith("sentences.py")
 ]
 EMITS = {"emit", "_emit", "note", "_note", "tell", "_tell", "happened"}
 """The functions and methods that are handed an event's name."""
