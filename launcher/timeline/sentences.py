@@ -252,23 +252,6 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "the socket of {node:node} for clients was removed, and it cannot make a new one: {reason}",
     ),
     "link.renewed": ("the link between {targets:nodes} was broken; it was replaced by a new one",),
-    "link.opened": ("{node:node} has a link to {peer:node}",),
-    "link.closed": (
-        "{node:node} lost its link to {peer:node}: {reason}",
-        "{node:node} lost its link to {peer:node}",
-    ),
-    "message.sent": ("{node:node} sends {to:node}: {said}", "{node:node} sends {to:node} {type}"),
-    "message.received": (
-        "{node:node} receives from {from:node}: {said}",
-        "{node:node} receives {type} from {from:node}",
-    ),
-    "message.lost": (
-        "{type} from {from:node} to {to:node} is lost at {node:node}: {why}",
-        "a message from {from:node} to {to:node} is lost at {node:node}: {why}",
-    ),
-    "message.held": ("{type} from {node:node} to {to:node} is held",),
-    "message.delayed": ("{type} from {node:node} to {to:node} leaves {delay_s} s later",),
-    "message.duplicated": ("{type} from {node:node} to {to:node} is sent twice",),
     **TAP_SENTENCES,
     "applied.digest": (
         "{node:node} has applied all entries up to {index}; their hash is {digest}",

@@ -4,16 +4,42 @@ world. A part of the table of `sentences.py`."""
 from __future__ import annotations
 
 TAP_SENTENCES: dict[str, tuple[str, ...]] = {
-    "message.sent": ("{told}", "{node:node} sent {to:node} a message"),
-    "message.received": ("{told}", "{node:node} received a message"),
-    "message.lost": ("{told}", "a message was lost at {node:node}"),
-    "message.held": ("{told}", "a message waits at {node:node}"),
-    "message.delayed": ("{told}", "a message of {node:node} is delayed"),
-    "message.duplicated": ("{told}", "a message of {node:node} is doubled"),
+    "message.sent": (
+        "{told}",
+        "{node:node} sends {to:node}: {said}",
+        "{node:node} sends {to:node} {type}",
+    ),
+    "message.received": (
+        "{told}",
+        "{node:node} receives from {from:node}: {said}",
+        "{node:node} receives {type} from {from:node}",
+    ),
+    "message.lost": (
+        "{told}",
+        "{type} from {from:node} to {to:node} is lost at {node:node}: {why}",
+        "a message from {from:node} to {to:node} is lost at {node:node}: {why}",
+    ),
+    "message.held": (
+        "{told}",
+        "{type} from {node:node} to {to:node} is held",
+    ),
+    "message.delayed": (
+        "{told}",
+        "{type} from {node:node} to {to:node} leaves {delay_s} s later",
+    ),
+    "message.duplicated": (
+        "{told}",
+        "{type} from {node:node} to {to:node} is sent twice",
+    ),
     "entries.proposed": ("{node:node} appends entries to its log, as the leader",),
     "timer.fired": ("the {which} timer of {node:node} has fired",),
     "disk.waited": ("{node:node} has waited {seconds} s for its disk: {what}",),
     "command.received": ("{node:node} is told by the supervisor: {what}",),
     "tap.ordered": ("{targets:nodes} are to record their messages: {mode}",),
     "tap.failed": ("{node:node} does not record its messages any more: {reason}",),
+    "link.opened": ("{node:node} has a link to {peer:node}",),
+    "link.closed": (
+        "{node:node} lost its link to {peer:node}: {reason}",
+        "{node:node} lost its link to {peer:node}",
+    ),
 }

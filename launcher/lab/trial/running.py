@@ -74,8 +74,8 @@ def run(asked: Asked, root: Path, telling: Telling) -> RunFolder:
 
     root: the folder of all runs
 
-    Raises UsageError, and LauncherError for a run that could not be finished. A KeyboardInterrupt, or another exception of
-    this thread, is raised again when everything is taken down.
+    Raises UsageError, and LauncherError for a run that could not be finished. A KeyboardInterrupt,
+    or another exception of this thread, is raised again when everything is taken down.
     """
     plan, schedule = asked.plan(), asked.schedule()
     trial = folder.begin(root, asked.seed, datetime.now())
