@@ -61,7 +61,7 @@ class Segment:
         """Lets go of the file, and gives back what it has not used."""
         self._map.close()
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, self._position + 8)
+            os.ftruncate(self._fd, self._position + 1)  # less than its full length, always
         os.close(self._fd)
 
 

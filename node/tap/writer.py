@@ -224,7 +224,7 @@ class Tap:
             of = Head(self._node, self._life, self._number, capacity)
             self._segment = Segment(self._folder, of)
         except OSError as error:
-            self.problem = str(error)
+            self.problem = error.strerror or str(error)
             self._note("warn", "tap.failed", reason=self.problem)
             return
         self.is_on = True
