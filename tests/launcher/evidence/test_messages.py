@@ -225,14 +225,13 @@ def test_top_says_which_nodes_record_nothing(tmp_path: Path) -> None:
 
 def test_a_record_that_ended_with_its_file_full_has_ended(tmp_path: Path) -> None:
     """How long the file is says whether its record goes on."""
-    for size in range(8):
-        folder = tmp_path / str(size)
-        tap = tap_in(folder)
-        room = (64 << 10) - HEAD.size
-        count = room // 72 - 3
-        fill(tap, count)
-        while len(segments(folder)) == 1 and count < 1000:
-            tap.event("debug", "x", 0, "follower", 0, {"f": "y" * size})
-            count += 1
-        ((_, _, first), *_) = segments(folder)
-        assert first.stat().st_size < 64 << 10
+    tap = tap_in(tmp_path)
+    fill(tap, 4)  # 72 bytes each
+    for _ in range(815):  # 80 bytes each
+        tap.event("debug", "x", 0, "follower", 0, {"f": "y" * 8})
+    ((_, _, path),) = segments(tmp_path)
+    data = path.read_bytes()
+    position = HEAD.size + 4 * 72 + 814 * 80
+    assert position + length_at(data, position) + 8 == len(data), "there is no room for one more"
+    tap.close()
+    assert Top(tmp_path).off([1]) == [1]
