@@ -146,6 +146,7 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.raft node.wire"
     ),
+    "launcher.page": "",
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "

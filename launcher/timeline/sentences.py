@@ -316,6 +316,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "fault ended: {targets:nodes} may run again",
         "every fault has ended",
     ),
+    "state.changed": ("the state of {node:node} has changed",),
+    "world.changed": ("links, processes or disks have changed",),
     "safety.violated": (
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
