@@ -64,6 +64,9 @@ LEAST_TRIPS = 4
 """Delays of a message in the shortest election timeout: a request and its reply take two, and the
 heartbeat that ends the election a third."""
 
+TAP_FOLDER = "tap"
+"""In the folder of the logs."""
+
 _MICROSECONDS = 1_000_000
 
 
@@ -75,6 +78,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     restart_attempts: starts in a row that may fail before a node is given up
     machine_named: whether cluster.yaml names the machine; else data that exists says which it is
     digest_every: the running hash of what was applied is logged at indexes divisible by it
+    tap_mode, tap_segment_bytes, tap_keep_bytes: how nodes record their messages (`node/tap/`)
     slow_s: an apply or a query of the machine that takes so long is told of
     source: the file that it came from, or None for the built-in defaults
     """
@@ -112,6 +116,9 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_keep: int
     digest_every: int
     slow_s: float
+    tap_mode: Literal["off", "ring", "full"]
+    tap_segment_bytes: int
+    tap_keep_bytes: int
     client_timeout_s: float
     machine_named: bool = False
     source: Path | None = None
@@ -136,6 +143,11 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     def event_log(self, node: int) -> Path:
         """The event log that a node is writing; node 0 is the supervisor."""
         return self.log_dir / (f"node-{node}.jsonl" if node else "supervisor.jsonl")
+
+    @property
+    def tap_folder(self) -> Path:
+        """The records of messages that the nodes write."""
+        return self.log_dir / TAP_FOLDER
 
     @property
     def timeline_file(self) -> Path:

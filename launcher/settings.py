@@ -142,7 +142,7 @@ def _flag(field: str, default: str) -> Setting:
 
 def _choice(field: str, default: str, *choices: str) -> Setting:
     def read(node: yaml.Node) -> str:
-        text = _scalar(node, STR)
+        text = _scalar(node, STR, BOOL)  # for YAML the word off is a boolean
         if text not in choices:
             raise ValueError
         return text
@@ -216,6 +216,9 @@ SETTINGS: dict[str, Setting] = {
     "log.keep": _count("log_keep", 16, 1, 10_000),
     "log.digest_every": _count("digest_every", 1000, 1, 1_000_000),
     "log.slow": _duration("slow_s", "100ms", "1ms", "1h"),
+    "tap.mode": _choice("tap_mode", "off", "off", "ring", "full"),
+    "tap.segment": _size("tap_segment_bytes", "4MiB", "64KiB", "1GiB"),
+    "tap.keep": _size("tap_keep_bytes", "256MiB", "128KiB", "64GiB"),
     "client.timeout": _duration("client_timeout_s", "10s", "10ms", "1h"),
 }
 

@@ -1,6 +1,7 @@
 """What an operator changes in how a running cluster runs; a part of the API of `Cluster`.
 
-Settings in force, links, single elections and messages, and an entry at one node.
+Settings in force, links, single elections and messages, what is recorded of messages, and an entry
+at one node.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from launcher.control.naming import node_names
 from launcher.control.requests import Reply, Request
 from launcher.control.status import Chosen
 from launcher.control.steering import SettingChange
+from launcher.control.taps import TapOfNode
 from launcher.control.targets import words
 from launcher.errors import NotRunning, UsageError
 from launcher.folders import lock
@@ -103,6 +105,16 @@ class Steering:
     def drops(self) -> list[Drop]:
         """The messages that are still to be lost by their type; `heal` forgets them."""
         return self._call(requests.AskDrops()).drops
+
+    # -- what is recorded ------------------------------------------------------------------------
+
+    def tap(self, mode: str, *targets: str | int) -> list[TapOfNode]:
+        """Has nodes record their messages: `off`, `ring` or `full`. Without targets: all nodes.
+
+        It is in force for later lives too, until the cluster is taken down. Returns what was
+        ordered of each node, with a note where it is not in force yet.
+        """
+        return self._call(requests.SetTaps(words(targets or ("all",)), mode)).taps
 
     # -- one node --------------------------------------------------------------------------------
 

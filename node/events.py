@@ -128,13 +128,17 @@ class EventLog:
         level: one of LEVELS; below the log's own level nothing is written
         fields: the event's own; none may be called `t`, `node` or `life`
         """
-        if LEVELS.index(level) < self._least:
+        if not self.writes(level):
             return
         lost: dict[str, object] = {"lines": self._lost}
         if self._lost and self._write("warn", "log.lost", term, role, commit, lost):
             self._lost = 0
         if not self._write(level, event, term, role, commit, fields):
             self._lost += 1
+
+    def writes(self, level: str) -> bool:
+        """Whether it writes events of this level."""
+        return LEVELS.index(level) >= self._least
 
     def set_level(self, level: str) -> None:
         """From now on nothing below this level is written."""

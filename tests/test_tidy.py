@@ -66,7 +66,7 @@ WINGS: dict[str, str] = {
     ),
     "node.wire": "node.errors node.raft node.storage",
     "node.faults": "node.ports node.quantities node.raft node.wire",
-    "node.tap": "node.raft",
+    "node.tap": "node.errors node.events node.faults node.raft node.wire",
     "launcher.control": (
         "launcher.config launcher.errors launcher.folders launcher.overrides launcher.settings "
         "node.faults node.quantities node.raft node.wire"
@@ -82,6 +82,8 @@ WINGS: dict[str, str] = {
     "launcher.timeline": (
         "launcher.config launcher.errors node.events node.printable node.quantities"
     ),
+    "launcher.evidence": "",
+    "launcher.evidence.messages": ("launcher.timeline node.errors node.raft node.tap node.wire"),
     "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
@@ -89,7 +91,7 @@ WINGS: dict[str, str] = {
     ),
     "node.process": (
         "node.errors node.events node.faults node.machines node.module_path node.printable "
-        "node.raft node.server node.storage node.wire"
+        "node.raft node.server node.storage node.tap node.wire"
     ),
     "launcher.supervisor": (
         "launcher.config launcher.control launcher.errors launcher.folders launcher.overrides "
@@ -150,13 +152,14 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.folders launcher.history launcher.learn "
+        "launcher.control launcher.errors launcher.evidence.messages launcher.folders "
+        "launcher.history launcher.learn "
         "launcher.lessons launcher.log_table launcher.logs launcher.overrides "
         "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "
-        "node.wire"
+        "node.raft node.wire"
     ),
     "node": "",
     "launcher.__main__": (

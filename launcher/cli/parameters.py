@@ -261,6 +261,12 @@ def _values(ctx: click.Context) -> Iterable[str]:
     return ["on", "off"] if key.endswith(("vote", "hint")) else []
 
 
+def _tap_modes(ctx: click.Context) -> Iterable[str]:
+    from launcher.control.taps import MODES
+
+    return MODES
+
+
 def _message_types(ctx: click.Context) -> Iterable[str]:
     from node.wire import MESSAGE_TYPES
 
@@ -310,6 +316,7 @@ LEVEL = Word(_levels)
 EVENT = Word(_events, listed=True)
 SETTING = Word(_settings)
 VALUE = Word(_values)
+TAP_MODE = Word(_tap_modes)
 MESSAGE_TYPE = Word(_message_types)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
 PLANTED_BUG = Word(_planted_bugs)

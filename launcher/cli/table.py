@@ -51,6 +51,8 @@ ROWS = {
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.timeline:timeline",
+    "tap": f"{_COMMANDS}.tap:tap",
+    "top": f"{_COMMANDS}.tap:top",
     "explain": f"{_COMMANDS}.learning:explain",
     "why": f"{_COMMANDS}.learning:why_command",
     "story": f"{_COMMANDS}.story:story",
@@ -82,6 +84,8 @@ SECTIONS = {
         "ps": "every node: state, role, term, indexes, process",
         "log": "the nodes' logs side by side",
         "timeline": "what happened on all nodes, in one order",
+        "tap": "have nodes record every message",
+        "top": "messages, bytes and entries a second on each link",
         "why": "why a node does not lead, or why it does",
     },
     "Break it and mend it": {

@@ -18,6 +18,7 @@
     set {key, value}                    {"ok": true, "changed": {"key", "before", "after", ...}}
     time-out {targets}                  {"ok": true, "chosen": [...]}
     drop {link, type, count}            {"ok": true, "drops": [{"source", "target", "type", ...}]}
+    tap {targets, mode}                 {"ok": true, "taps": [{"node", "mode", "note"}]}
     drops                               the same, of all that is still to be lost
     disk {targets, fault}               {"ok": true, "chosen": [...]}; fault null: the disk is well
     arm {targets, point, terms}         {"ok": true, "chosen": [...]}; no terms: it is disarmed
@@ -56,6 +57,7 @@ from launcher.control.steering import (
     parse_message_type,
     split_link,
 )
+from launcher.control.taps import TapOfNode, parse_mode
 from launcher.control.throttles import check_share
 from launcher.errors import UsageError
 from launcher.settings import MAX_NODES
@@ -271,6 +273,13 @@ class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
     """What is still to be lost by its type?"""
 
 
+class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
+    """Have nodes record their messages in this mode."""
+
+    targets: list[str]
+    mode: str
+
+
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):
     """Take the cluster down."""
 
@@ -300,6 +309,7 @@ Request: TypeAlias = (
     | TimeOutNodes
     | DropMessages
     | AskDrops
+    | SetTaps
     | SetClocks
     | SetThrottles
     | Freeze
@@ -332,6 +342,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     handed_over: HandedOver | None = None
     changed: SettingChange | None = None
     drops: list[wire.Drop] = []
+    taps: list[TapOfNode] = []
     unconfirmed: list[NodeId] = []
     points: list[PointRow] = []
     links: list[LinkStatus] = []
@@ -383,6 +394,8 @@ def check(request: Request) -> None:
             check_terms(terms)
         case SetClocks(_, change):
             check_change(change)
+        case SetTaps(_, mode):
+            parse_mode(mode)
         case SetThrottles(_, share):
             if share is not None:
                 check_share(share)

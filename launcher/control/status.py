@@ -90,6 +90,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     diverged: how its machine differs from other nodes' (`launcher/control/divergence.py`); null if
     it
         does not, as far as is known
+    tap: how it records its messages (off, ring, full), as it has last said; empty when it has not
     points: which points are armed in its code, and whether one has cut it off; empty when neither
     """
 
@@ -128,6 +129,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     cannot_send_to: list[NodeId] = []
     cannot_hear: list[NodeId] = []
     points: str = ""
+    tap: str = ""
 
     @property
     def hangs(self) -> bool:

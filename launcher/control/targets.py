@@ -42,6 +42,7 @@ Action: TypeAlias = Literal[
     "arm off",
     "time-out",
     "drop",
+    "tap",
     "link",
     "clock",
     "clock ok",
@@ -188,7 +189,7 @@ def _candidates(status: ClusterStatus, action: Action) -> list[NodeStatus]:
             return [node for node in status.nodes if node.state == "paused"]
         case "kill" | "stop" | "disk" | "clock" | "arm" | "throttle":
             return [node for node in status.nodes if node.running]
-        case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop" | "link":
+        case "restart" | "remove" | "rebuild" | "partition" | "log" | "drop" | "tap" | "link":
             return status.nodes
         case "disk ok" | "clock ok" | "arm off" | "throttle ok":
             return status.nodes
@@ -213,6 +214,7 @@ _IDLE = {
     "arm off": "there is no node",
     "time-out": "no other node is up",
     "drop": "there is no node",
+    "tap": "there is no node",
     "link": "there is no node",
     "clock": "no node is running",
     "clock ok": "there is no node",

@@ -21,6 +21,7 @@ from launcher.errors import LauncherError
 
 _DATA_FOLDER = re.compile(r"node-[0-9]+(\.recovering|\.before-[0-9a-f]*(\.[0-9]+)?)?")
 _LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.late)?(\.[0-9]+)?")
+_TAP_FILE = re.compile(r"node-[0-9]+\.[0-9]+\.tap")
 _RECORDS = ("cluster.json", "lives.json", "recovery.json")
 _OF_THE_FILE_SYSTEM = "lost+found"
 """What stands at the root of a file system, and is no data."""
@@ -191,6 +192,8 @@ def remove_logs(config: ClusterConfig) -> None:
     """Removes what tells of a cluster that is no more. Raises OSError."""
     for path in _logs(config):
         path.unlink()
+    with suppress(OSError):  # it is not there, or something else is in it
+        config.tap_folder.rmdir()
 
 
 def check_no_data(config: ClusterConfig) -> None:
@@ -210,7 +213,10 @@ def check_no_data(config: ClusterConfig) -> None:
 def _logs(config: ClusterConfig) -> list[Path]:
     if not config.log_dir.exists():
         return []
-    return [path for path in config.log_dir.iterdir() if _LOG_FILE.fullmatch(path.name)]
+    logs = [path for path in config.log_dir.iterdir() if _LOG_FILE.fullmatch(path.name)]
+    if config.tap_folder.is_dir():
+        logs += [path for path in config.tap_folder.iterdir() if _TAP_FILE.fullmatch(path.name)]
+    return logs
 
 
 def _why_link_stays(path: Path) -> str:

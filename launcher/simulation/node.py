@@ -284,19 +284,19 @@ class SimulatedNode(Stoppable):
 
         target: the node that is to lead; None lets the leader choose
         """
-        command: Told = ("command", {"what": "transfer", "target": target})
+        command: Told = ("command.received", {"what": "transfer", "target": target})
         self._tell(lambda server: _ask(server.transfer, target, self.local_now), command)
 
     def take_snapshot(self) -> None:
         """An operator asks the node to take a snapshot now."""
-        self._tell(Server.take_snapshot, ("command", {"what": "snapshot"}))
+        self._tell(Server.take_snapshot, ("command.received", {"what": "snapshot"}))
 
     def change_membership(self, target: list[NodeId], term: int | None = None) -> None:
         """An operator asks the node to make these the voters; the server may refuse.
 
         term: only while the node leads in this term; None for any
         """
-        command: Told = ("command", {"what": "membership", "target": target})
+        command: Told = ("command.received", {"what": "membership", "target": target})
         self._tell(
             lambda server: _ask(server.change_membership, target, self.local_now, term), command
         )

@@ -50,6 +50,7 @@ def describe(
                 snapshot=said.snapshot_problem,
                 slowest_apply_s=round(said.slowest_apply_s, 6),
                 slowest_query_s=round(said.slowest_query_s, 6),
+                tap=said.tap,
             )
     if process is None:
         return described

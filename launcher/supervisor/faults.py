@@ -58,6 +58,8 @@ class Faults:
             orders.append(self.links)
         if node.clocks.order != told.clock:  # likewise
             orders.append(node.clocks.order)
+        if node.tap is not None and node.tap != told.tap:
+            orders.append(node.tap)
         return [*orders, *node.points.first_orders()]
 
     def link_statuses(self) -> list[LinkStatus]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from launcher.control.links import LinkChange, Part, apply, describe, does, ended_by
 from launcher.control.naming import Link
 from launcher.control.status import LinkStatus
-from node.faults.links import combined, nothing
+from node.faults.links import combined, nothing, parts_of
 from node.raft.messages import NodeId
 from node.wire import LinkFault, SetFaults
 
@@ -44,7 +44,20 @@ class LinkLayers:
         """What every node is told."""
         own = [] if self.partition_id is None else [self.partition_id]
         faults = [*self.partition, *(link.fault for link in self.links.values())]
-        return SetFaults(faults, sorted({*own, *self.link_ids}))
+        return SetFaults(faults, sorted({*own, *self.link_ids}), self._causes)
+
+    @property
+    def _causes(self) -> list[tuple[NodeId, NodeId, dict[str, int]]]:
+        """The injection behind each part of what a link does."""
+        found: dict[Link, dict[str, int]] = {}
+        for link, ordered in self.links.items():
+            whole = ordered.by.get(None)
+            by: dict[str, int] = {part: one for part, one in ordered.by.items() if part is not None}
+            found[link] = by if whole is None else dict.fromkeys(parts_of(ordered.fault), whole)
+        if self.partition_id is not None:
+            for cut in self.partition:
+                found.setdefault((cut.source, cut.target), {})["cut"] = self.partition_id
+        return [(*link, by) for link, by in found.items() if by]
 
     def says(self, link: Link) -> str:
         """What `link` has ordered of this link, in its words; empty: nothing."""

@@ -6,11 +6,21 @@ import zlib
 from pathlib import Path
 
 from launcher.config import ClusterConfig
+from launcher.control.taps import parse_mode
 from launcher.folders.records import ClusterRecord
 from node.raft.messages import NodeId
 from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life
-from node.wire import ChangeSettings, Drop, LinkFault, NodeConfig, SetClock, SetDrops, ToNode
+from node.wire import (
+    ChangeSettings,
+    Drop,
+    LinkFault,
+    NodeConfig,
+    SetClock,
+    SetDrops,
+    SetTap,
+    ToNode,
+)
 
 
 def node_config(
@@ -26,6 +36,7 @@ def node_config(
     faults: list[LinkFault],
     drops: list[Drop],
     clock: SetClock,
+    tap: SetTap | None,
     unsynced: Path | None,
     machine_codes: list[str],
 ) -> NodeConfig:
@@ -34,6 +45,7 @@ def node_config(
     known: what its data is known to have held before it
     peers: the lives of the nodes to which it is handed a pipe
     faults, drops, clock: what the links and the node's clocks do already
+    tap: what an operator has ordered of its tap; None: it is as the settings say
     unsynced: where it records what is not synced
     machine_codes: the code that its machine may have; none: any
     """
@@ -72,6 +84,8 @@ def node_config(
         message_delay_s=config.message_delay_s,
         drops=drops,
         clock=clock,
+        tap=tap_of(config) if tap is None else tap,
+        tap_folder=config.tap_folder,
         unsynced=unsynced,
     )
 
@@ -80,6 +94,15 @@ def _seed(cluster: ClusterRecord, node: NodeId, life: Life) -> int:
     """Of all that the node draws, such as which messages a link loses: another for each start, and
     the same whenever it is computed from what is on record."""
     return zlib.crc32(f"{cluster.cluster_id} {node} {life.number}".encode())
+
+
+def tap_of(config: ClusterConfig, mode: str | None = None) -> SetTap:
+    """How a node is to record its messages. mode: in place of the one in the settings"""
+    return SetTap(
+        config.tap_mode if mode is None else parse_mode(mode),
+        config.tap_segment_bytes,
+        config.tap_keep_bytes,
+    )
 
 
 def settings_of(config: ClusterConfig) -> ChangeSettings:

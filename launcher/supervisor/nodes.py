@@ -151,6 +151,7 @@ class Nodes:
             faults=self.faults.links.faults,
             drops=self.drops.left(node.id),
             clock=node.clocks.order,
+            tap=node.tap,
             unsynced=node.unsynced.path(),
             machine_codes=[] if node.other_code else self._codes(node.id),
         )
@@ -347,9 +348,8 @@ class Nodes:
 
     def _codes(self, node_id: NodeId) -> list[str]:
         """The code that the machines of all other nodes have, whose processes run."""
-        return machine_code.of(
-            process for other, process in self.roster.running() if other != node_id
-        )
+        running = self.roster.running()
+        return machine_code.of(process for other, process in running if other != node_id)
 
     def _admit_code(self, node: Node, code: str) -> bool:
         """Whether the node may run its machine's code, now that it has said which that is."""

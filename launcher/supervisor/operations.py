@@ -31,6 +31,7 @@ from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
 from launcher.supervisor.power import Power
 from launcher.supervisor.steering import Steering
+from launcher.supervisor.tapping import Tapping
 from node.raft.messages import NodeId
 from node.wire import Stop, TakeSnapshot
 
@@ -62,6 +63,7 @@ class Operations:
         self._rolling = asyncio.Lock()
         self._injecting = Injecting(nodes, random, self.resume)
         self._steering = Steering(nodes, random)
+        self._tapping = Tapping(nodes, random)
         self._freezing = Freezing(nodes)
         self._power = Power(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
@@ -129,6 +131,8 @@ class Operations:
                 return await self._on_each("time-out", targets, self._steering.time_out)
             case requests.DropMessages():
                 return await self._steering.drop(request)
+            case requests.SetTaps(targets, mode):
+                return await self._tapping.set(targets, mode)
             case requests.AskDrops():
                 return Reply(ok=True, drops=self._nodes.drops.left())
             case requests.Down():

@@ -354,6 +354,7 @@ class Node:
     disk: wire.SetDiskFault = HEALTHY_DISK
     clocks: OrderedClocks = TRUE_CLOCKS
     throttle: Throttle | None = None
+    tap: wire.SetTap | None = None
     points: NodePoints = field(default_factory=NodePoints)
     unsynced: UnsyncedRecord = field(default_factory=UnsyncedRecord)
     lost: bool = False

@@ -80,8 +80,8 @@ class FaultPorts:
     def obey(self, order: Order) -> None:
         """From now on the port does this. Raises ValueError for an impossible fault."""
         match order:
-            case SetFaults(faults, ids):
-                self.links.set(faults)
+            case SetFaults(faults, ids, found):
+                self.links.set(faults, {(one, other): by for one, other, by in found})
                 self._in_force.set("links", ids)
             case SetDiskFault(fault, ids):
                 self.disk.set(fault)

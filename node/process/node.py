@@ -29,7 +29,7 @@ from node.errors import (
     MachineError,
     RaftError,
 )
-from node.events import EventLog, HybridClock, last_time
+from node.events import HybridClock, last_time
 from node.faults.disks import FaultyDisk
 from node.faults.recording import RecordingDisk
 from node.faults.unsynced import Memory
@@ -44,6 +44,7 @@ from node.process.fork import Forks
 from node.process.orders import Orders
 from node.process.peers import Peers
 from node.process.reports import Reports, end_by
+from node.process.tapped_events import open_events
 from node.process.transport import ControlChannel, PipeLinks
 from node.raft.messages import NodeId
 from node.server.server import Server
@@ -91,16 +92,8 @@ class Node:
             self._note,
         )
 
-        log = config.event_log
-        self._clock = HybridClock(after=last_time(log))
-        self._events = EventLog(
-            log,
-            config.node_id,
-            config.life,
-            self._clock,
-            level=config.log_level,
-            rotate_bytes=config.log_rotate_bytes,
-        )
+        self._clock = HybridClock(after=last_time(config.event_log))
+        self._tap, self._events = open_events(config, self._clock, self._note)
         self._random = random.Random(config.seed)
         self._time = ClockPort(self._loop, self._clock, self._schedule_pump, config.clock)
         self._faults = FaultPorts(config, self._random, self._time, self._loop, self._note)
@@ -114,13 +107,15 @@ class Node:
             self._on_lost,
             lambda peer: self._peers.ask_for_link(peer),
             lambda peer, struck, kind: self._orders.dropped(peer, struck, kind),
+            self._tap,
         )
-        self._reports = Reports(self._control, self._clock, self._faults)
+        self._reports = Reports(self._control, self._clock, self._faults, self._tap)
         self._orders = Orders(
             config.node_id,
             config.timing,
             self._faults,
             self._events,
+            self._tap,
             self._reports,
             self._note,
             lambda: None if self._ends else self._server,
@@ -149,6 +144,7 @@ class Node:
             self._fail(error)
         with self._held:
             status = await self._exit_status
+        self._tap.close()
         self._events.close()
         return status
 
@@ -160,6 +156,7 @@ class Node:
         # The kernel's word that the supervisor is gone: peers may be gone too, nothing is awaited.
         self._loop.add_signal_handler(signal.SIGHUP, self._stop, "SIGHUP")
         self._events.emit("info", "node.started", 0, "follower", 0, pid=os.getpid())
+        self._tap.obey(config.tap)
         module_path.use(map(str, config.python_path))
         loaded = [load(config.machine)]
         code = checked(config.machine, config.node_id, config.machine_codes)
@@ -187,7 +184,7 @@ class Node:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if self._ends:
             return
-        self._server = server
+        self._server, self._tap.state = server, server.state
         self._orders.begin(server)
         for peer, pipe in self._pipes.items():
             await self._peers.attach(peer, config.peers.get(peer, 0), pipe)
@@ -360,13 +357,21 @@ class Node:
         self._schedule_pump()
 
     def _on_frame(self, peer: NodeId, body: bytes) -> None:
+        tap = self._tap
         if self._server is None or self._ends:
+            if tap.is_on:
+                tap.lost_from(peer, body, "closed")
             return
         try:
-            self._server.receive(peer, body, self._time.now())
+            t = self._server.receive(peer, body, self._time.now())
         except Exception as error:
             self._fail(error)
             return
+        if tap.is_on:  # before the server can act on it
+            if t is None:
+                tap.lost_from(peer, body, "invalid")
+            else:
+                tap.received(peer, body, t)
         self._schedule_pump()
 
     def _on_lost(self, peer: NodeId, reason: str, dead: bool) -> None:
@@ -428,6 +433,7 @@ class Node:
                 case GetStatus() | GetLog():
                     self._reports.answer(self._server, message, self._time.now())
                 case _:
+                    self._note("debug", "command.received", what=type(message).__name__)
                     self._orders.carry_out(message)
                     self._schedule_pump()
         except Exception as error:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from node.errors import Busy, NotLeader
-from node.events import EventLog, Note
+from node.events import Note
 from node.process.fault_ports import FaultPorts
 from node.process.reports import Reports
+from node.process.tapped_events import TappedEvents
 from node.raft.messages import NodeId
 from node.raft.settings import Timing
 from node.server.server import Server
+from node.tap.writer import Tap
 from node.wire import (
     ArmPoints,
     ChangeMembership,
@@ -26,6 +28,7 @@ from node.wire import (
     SetDiskFault,
     SetDrops,
     SetFaults,
+    SetTap,
     TakeSnapshot,
     TimeOut,
     TransferLeadership,
@@ -37,6 +40,7 @@ Order: TypeAlias = (
     | SetDiskFault
     | ArmPoints
     | ChangeSettings
+    | SetTap
     | ChangeMembership
     | TransferLeadership
     | TimeOut
@@ -56,7 +60,8 @@ class Orders:
         node_id: NodeId,
         timing: Timing,
         faults: FaultPorts,
-        events: EventLog,
+        events: TappedEvents,
+        tap: Tap,
         reports: Reports,
         note: Note,
         server: Callable[[], Server | None],
@@ -66,6 +71,7 @@ class Orders:
         self._timing = timing
         self._faults = faults
         self._events = events
+        self._tap = tap
         self._reports = reports
         self._note = note
         self._server = server
@@ -81,6 +87,8 @@ class Orders:
                 self._faults.links.drop(drops, add=add)
             case ChangeSettings():
                 self._change(order)
+            case SetTap():
+                self._tap.obey(order)
             case TimeOut():
                 self._reports.time_out(server, order, now)
             case TransferLeadership():

@@ -22,6 +22,7 @@ from node.process.transport import ControlChannel
 from node.raft.messages import NodeId
 from node.raft.state import Role
 from node.server.server import Server
+from node.tap.writer import Tap
 from node.wire import (
     Failed,
     TimedOut,
@@ -52,10 +53,13 @@ def end_by(error: BaseException) -> Failed:
 class Reports:
     """The node's half of its conversation with the supervisor."""
 
-    def __init__(self, control: ControlChannel, clock: HybridClock, faults: FaultPorts) -> None:
+    def __init__(
+        self, control: ControlChannel, clock: HybridClock, faults: FaultPorts, tap: Tap
+    ) -> None:
         self._control = control
         self._clock = clock
         self._faults = faults
+        self._tap = tap
         faults.tell = self.tell
         self._reported: tuple[Role, bool, int, NodeId | None] | None = None
         self._transfers: list[int] = []
@@ -84,7 +88,10 @@ class Reports:
         now: seconds on the loop's clock; by default the time of the server's last step
         """
         status = msgspec.structs.replace(
-            server.status(request, now), disk_stalled=server.state.disk.stalled
+            server.status(request, now),
+            disk_stalled=server.state.disk.stalled,
+            tap=self._tap.mode,
+            tap_problem=self._tap.problem,
         )
         self.tell(self._faults.add_to(status))
 

@@ -29,6 +29,7 @@ from node import wire
 from node.errors import WireError
 from node.faults.links import HELD, PASS, FaultFilter
 from node.raft.messages import NodeId
+from node.tap.writer import Tap, no_tap
 
 MAX_BUFFERED_BYTES = 32 << 20
 """Unsent bytes a link may hold; a frame beyond that is lost."""
@@ -72,15 +73,22 @@ class FrameStream(asyncio.Protocol):
         """Gathers a frame; it leaves with the next `flush`."""
         self._gathered.append(body)
 
+    def on_dropped(self, bodies: list[bytes], why: str) -> None:
+        """Frames are dropped, because this end is `closed`, or too much is unsent (`full`)."""
+
     def flush(self) -> None:
         """Sends what was gathered, in one write; drops it when the stream is full or closed."""
         bodies, self._gathered = self._gathered, []
+        if not bodies:
+            return
         transport = self._transport
-        if not bodies or transport is None or transport.is_closing():
+        if transport is None or transport.is_closing():
+            self.on_dropped(bodies, "closed")
             return
         most = self._max_buffered_bytes
         if most is not None and transport.get_write_buffer_size() > most:
             self.dropped += len(bodies)
+            self.on_dropped(bodies, "full")
             return
         transport.write(wire.frames(bodies))
 
@@ -125,7 +133,7 @@ class Link(FrameStream):
         self.said_goodbye = False
         self._owner = owner
         self._late_bytes = 0
-        self._late: set[asyncio.TimerHandle] = set()
+        self._late: dict[asyncio.TimerHandle, bytes] = {}
         self.held: list[bytes] = []
         self._held_bytes = 0
 
@@ -133,41 +141,54 @@ class Link(FrameStream):
         """Sends a frame after a delay. Those that wait are bounded as those that are unsent are."""
         if self._late_bytes > MAX_BUFFERED_BYTES:
             self.dropped += 1
+            self.on_dropped([body], "full")
             return
         self._late_bytes += len(body)
 
         def send() -> None:
-            self._late.discard(timer)
+            del self._late[timer]
             self._late_bytes -= len(body)
             self.send(body)
             self.flush()
 
         timer = asyncio.get_running_loop().call_later(delay_s, send)
-        self._late.add(timer)
+        self._late[timer] = body
 
-    def hold(self, body: bytes) -> None:
-        """Keeps a frame until `take_held`. Those that are kept are bounded, too."""
+    def hold(self, body: bytes) -> bool:
+        """Keeps a frame until `take_held`. Those that are kept are bounded, too; False: it is
+        dropped."""
         if self._held_bytes > MAX_BUFFERED_BYTES:
             self.dropped += 1
-            return
+            return False
         self._held_bytes += len(body)
         self.held.append(body)
+        return True
 
     def take_held(self) -> list[bytes]:
         """The frames that were held, in the order in which they were to be sent."""
         held, self.held, self._held_bytes = self.held, [], 0
         return held
 
-    def close(self) -> None:
-        """Says goodbye, and closes this end as soon as that has left."""
-        self.take_held()
+    def drop_waiting(self, why: str) -> None:
+        """Drops what is held, what was to leave later, and what was gathered."""
         for timer in self._late:
             timer.cancel()
-        self._late.clear()
+        late, self._late = list(self._late.values()), {}
+        gathered, self._gathered = self._gathered, []
+        self.on_dropped([*self.take_held(), *late, *gathered], why)
+
+    def close(self, why: str = "closed") -> None:
+        """Says goodbye, and closes this end as soon as that has left. why: for what is dropped"""
+        self.drop_waiting(why)
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.write(wire.frame(GOODBYE))
             transport.close()
+
+    def on_dropped(self, bodies: list[bytes], why: str) -> None:
+        if self._owner.tap.is_on:
+            for body in bodies:
+                self._owner.tap.lost_later(self.peer, body, why)
 
     def on_frame(self, body: bytes) -> None:
         if body == GOODBYE:
@@ -176,6 +197,7 @@ class Link(FrameStream):
             self._owner.arrived(self, body)
 
     def on_closed(self, reason: str, *, gone: bool) -> None:
+        self.drop_waiting("closed")
         self._owner.lost(self, reason, gone=gone)
         if not gone:
             self._owner.broken(self)
@@ -200,7 +222,10 @@ class PipeLinks:
         on_lost: Callable[[NodeId, str, bool], None],
         on_broken: Callable[[NodeId], None],
         on_dropped: Callable[[NodeId, str, str], None] = lambda peer, struck, kind: None,
+        tap: Tap | None = None,
     ) -> None:
+        """tap: records what becomes of each message"""
+        self.tap = no_tap() if tap is None else tap
         self._node_id = node_id
         self._faults = faults
         self._on_frame = on_frame
@@ -220,7 +245,7 @@ class PipeLinks:
         """
         previous = self._links.get(peer)
         if previous is not None:
-            previous.close()
+            previous.close("replaced")
             self._drop(previous, "replaced", dead=not renewed)
         pipe.setblocking(False)
         link = self._links[peer] = Link(peer, self)
@@ -233,25 +258,61 @@ class PipeLinks:
         link = self._links.get(peer)
         if link is None:
             return
+        if self.tap.is_on:
+            self.tap.sent(peer, body)
         if self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body):
             return
         if link.held:
             self._let_go(link)
+        self._route(link, body)
+
+    def _route(self, link: Link, body: bytes) -> None:
+        """As the filter says."""
+        peer = link.peer
         # The true time, whatever moves the node's clock.
         now = time.monotonic() if self._faults.has_rates else 0.0
         verdict = self._faults.verdict(self._node_id, peer, len(body), now)
         if verdict is PASS:
             link.send(body)
-        elif verdict is HELD:
-            link.hold(body)
-        else:
+            return
+        kept = True
+        if verdict is HELD:
+            kept = link.hold(body)
+        if self.tap.is_on:
+            self._record(peer, body, verdict, kept=kept)
+        if verdict is not HELD:
             for delay_s in verdict:
                 link.send_later(body, delay_s)
+
+    def _record(self, peer: NodeId, body: bytes, verdict: tuple[float, ...], *, kept: bool) -> None:
+        """What the filter does to a message that it does not just let pass.
+
+        kept: there is room for it, where it is held
+        """
+        tap, link = self.tap, (self._node_id, peer)
+        if verdict is HELD:
+            fault = self._faults.cause(*link, "hold")
+            if kept:
+                tap.held(peer, body, fault=fault)
+            else:
+                tap.lost(peer, body, "held-full", fault=fault)
+        elif not verdict:
+            why = self._faults.why_lost
+            fault = self._faults.cause(*link, why.removesuffix("-full"))
+            tap.lost(peer, body, why, fault=fault)
+        elif len(verdict) > 1:
+            fault = self._faults.cause(*link, "duplicate")
+            tap.duplicated(peer, body, len(verdict), fault=fault)
+        else:
+            fault = self._faults.cause(*link, "delay", "rate", "reorder")
+            tap.delayed(peer, body, verdict[0], fault=fault)
 
     def _is_dropped(self, peer: NodeId, body: bytes) -> bool:
         types = wire.types_in(body)
         struck = self._faults.strike(self._node_id, peer, types)
         if struck is not None:
+            if self.tap.is_on:
+                self.tap.lost(peer, body, "drop")
             self._on_dropped(peer, struck, types[0])
         return struck is not None
 
@@ -266,12 +327,27 @@ class PipeLinks:
         """Sends what was held, unless the link still holds."""
         if not self._faults.holds(self._node_id, link.peer):
             for body in link.take_held():
-                self.send(link.peer, body)
+                self._release(link, body)
+
+    def _release(self, link: Link, body: bytes) -> None:
+        """Sends a message that was held, as one that is sent now."""
+        if not (
+            self._faults.awaits(self._node_id, link.peer) and self._is_dropped(link.peer, body)
+        ):
+            self._route(link, body)
 
     def arrived(self, link: Link, body: bytes) -> None:
         """A frame has come in over `link`."""
-        if self._links.get(link.peer) is link and not self._faults.is_cut(link.peer, self._node_id):
-            self._on_frame(link.peer, body)
+        peer = link.peer
+        if self._links.get(peer) is not link:
+            if self.tap.is_on:
+                self.tap.lost_from(peer, body, "replaced")
+        elif self._faults.is_cut(peer, self._node_id):
+            if self.tap.is_on:
+                fault = self._faults.cause(peer, self._node_id, "cut")
+                self.tap.lost_from(peer, body, "cut", fault=fault)
+        else:
+            self._on_frame(peer, body)
 
     def lost(self, link: Link, reason: str, *, gone: bool) -> None:
         """`link` is closed, because its other end is gone or because it is not to be trusted."""

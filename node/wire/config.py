@@ -10,7 +10,7 @@ import msgspec
 from node.raft.messages import Floor, NodeId
 from node.raft.settings import Limits, Timing
 from node.storage.lives import Founding, LastKnown
-from node.wire.control import Drop, LinkFault, SetClock
+from node.wire.control import Drop, LinkFault, SetClock, SetTap
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     unsynced: where it is to record what is not synced (`node/faults/recording.py`); None: nowhere
     max_apply_commands: commands applied, or queries served, before others get their turn
     faults, clock: what is wrong with the links and the clocks from the first moment on
+    tap, tap_folder: how it records its messages (`node/tap/`), and where; None: nowhere
     snapshot_log_bytes, snapshot_entries: a snapshot is taken after this much of the log
     """
 
@@ -67,6 +68,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     message_delay_s: float = 0.0
     drops: list[Drop] = []
     clock: SetClock = SetClock()
+    tap: SetTap = SetTap()
+    tap_folder: Path | None = None
     unsynced: Path | None = None
     seed: int | None = None
 

@@ -44,10 +44,13 @@ class SetFaults(msgspec.Struct, frozen=True, tag=True):
     """From now on the links do this, and nothing else.
 
     ids: of the injections that this comes from, which the node names in its `Status`
+    causes: of links, each source and target, the injection behind each part of what it does
+        (`node/faults/links.py: parts_of`)
     """
 
     faults: list[LinkFault]
     ids: list[int] = []
+    causes: list[tuple[NodeId, NodeId, dict[str, int]]] = []
 
 
 DiskFaultKind: TypeAlias = Literal[
@@ -131,6 +134,19 @@ class ChangeSettings(msgspec.Struct, frozen=True, tag=True):
     timing: Timing
     message_delay_s: float
     log_level: str
+
+
+class SetTap(msgspec.Struct, frozen=True, tag=True):
+    """From now on the node records its messages so (`node/tap/`).
+
+    mode: off, ring or full
+    segment_bytes: the size of one file; a ring has two
+    keep_bytes: how much of it is kept with `full`
+    """
+
+    mode: Literal["off", "ring", "full"] = "off"
+    segment_bytes: int = 4 << 20
+    keep_bytes: int = 256 << 20
 
 
 class TimeOut(msgspec.Struct, frozen=True, tag=True):
@@ -218,6 +234,7 @@ ToNode: TypeAlias = (
     SetFaults
     | SetDrops
     | ChangeSettings
+    | SetTap
     | TimeOut
     | Listen
     | SetDiskFault
@@ -299,6 +316,9 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """the ids of the faults that are in force here"""
     points: list[ArmedPoint] = []
     """the points that are armed here, or were until their chain was used up"""
+    tap: str = "off"
+    tap_problem: str = ""
+    """how it records its messages, and why it does not although it was told to"""
     voted_for: NodeId | None = None
     election_in_s: float | None = None
     """until its election timeout; below 0 when that is due; None: it leads"""

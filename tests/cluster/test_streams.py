@@ -28,6 +28,8 @@ WORDS = {
     "watch": "watch --help",
     "repl": "repl",
     "timeline": "timeline",
+    "tap": "tap ring",
+    "top": "top --once",
     "explain": "explain term",
     "why": "why n1",
     "snapshot": "snapshot all",
