@@ -26,8 +26,8 @@ from launcher.cli import planting
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
 from launcher.errors import LauncherError, UsageError
+from launcher.fault_kinds import parse_faults
 from launcher.settings import MAX_NODES
-from launcher.simulation.faults.schedule import parse_faults
 from launcher.simulation.planted import Planted, named, planted
 from launcher.simulation.planted.form import options_of
 from launcher.simulation.planted.searching import run_planted_seeds

@@ -29,6 +29,7 @@ from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.noting import note
 from launcher.supervisor.power import Power
 from launcher.supervisor.steering import Steering
 from launcher.supervisor.tapping import Tapping
@@ -135,6 +136,9 @@ class Operations:
                 return await self._tapping.set(targets, mode)
             case requests.AskDrops():
                 return Reply(ok=True, drops=self._nodes.drops.left())
+            case requests.NoteChaos():
+                note(request, self._nodes.emit)
+                return Reply(ok=True)
             case requests.Down():
                 raise AssertionError("the supervisor takes itself down")
 

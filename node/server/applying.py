@@ -16,7 +16,6 @@ equal bytes take unequal checksums to unequal ones.
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from array import array
 from collections import deque
@@ -32,6 +31,7 @@ from node.machines.sessions import Sessions, pieces
 from node.ports import ClientConnection, Points
 from node.raft import membership
 from node.raft.messages import COMMANDS, CONFIGURATION, Batch, Snapshot
+from node.server.digest import running_digest
 from node.server.machine_watch import MachineWatch
 from node.server.settings import sessions_of
 from node.server.stretch import Stretch
@@ -257,12 +257,7 @@ class Applying:
         return ()
 
     def _digest_batch(self, batch: Batch) -> None:
-        """Every node cuts the log into the same batches, so these digests can be compared."""
-        said = b"%d %d %d %d %d %d " % (
-            batch.first_index, batch.term, int(batch.kind), batch.count, batch.time_us,
-            zlib.crc32(batch.data),
-        )  # fmt: skip
-        self.digest = hashlib.blake2b(self.digest + said, digest_size=8).digest()
+        self.digest = running_digest(self.digest, batch)
         if batch.last_index >= self._digest_due:
             every = self._config.digest_every
             self._digest_due = (batch.last_index // every + 1) * every
