@@ -174,7 +174,9 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.raft node.wire"
     ),
-    "launcher.page": "launcher.errors launcher.timeline",
+    "launcher.page": (
+        "launcher.control launcher.errors launcher.evidence.messages launcher.timeline node.tap"
+    ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "

@@ -279,6 +279,8 @@ class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
 
     targets: list[str]
     mode: str
+
+
 class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
     """Write into the event log what a run of chaos does (`launcher/lab/chaos/`).
 

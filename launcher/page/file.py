@@ -46,11 +46,15 @@ def frame(said: dict[str, object], *, head: str, data: str, script: str) -> str:
         modules.text("page.html")
         .replace("<!--style-->", head)
         .replace("<!--do-->", modules.text("do.html") if said.get("live") else "")
-        .replace("<!--data-->", f'<script type="application/json" id="about">{facts}</script>\n{data}')
+        .replace(
+            "<!--data-->", f'<script type="application/json" id="about">{facts}</script>\n{data}'
+        )
         .replace("<!--script-->", script)
     )
 
 
-def about(title: str, *, left_out: str = "", live: bool = False, source: str = "") -> dict[str, object]:
+def about(
+    title: str, *, left_out: str = "", live: bool = False, source: str = ""
+) -> dict[str, object]:
     """What the page is told of its run before any event."""
     return {"title": title, "left_out": left_out, "live": live, "source": source}

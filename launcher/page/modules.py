@@ -1,9 +1,9 @@
 """The page's static files: plain ES modules, a style sheet, and the frame of the page.
 
 A server hands them out as they are. For a file that opens from the disk, where a browser loads no
-module from another file, `joined` makes one script of them: each module after those that it imports,
-without its `import` and `export`. So names at the top of the modules must all differ, and imports
-take names as they are; `joined` refuses anything else.
+module from another file, `joined` makes one script of them: each module after those that it
+imports, without its `import` and `export`. So names at the top of the modules must all differ, and
+imports take names as they are; `joined` refuses anything else.
 """
 
 from __future__ import annotations
@@ -26,8 +26,13 @@ def text(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
+def served() -> frozenset[str]:
+    """The names of the files that a server hands out."""
+    return frozenset(path.name for path in STATIC.iterdir() if path.suffix in (".js", ".css"))
+
+
 def joined(first: str = "main.js") -> str:
-    """All modules that `first` needs, as one script. Raises ValueError when they cannot be joined."""
+    """All modules that `first` needs, as one script. Raises ValueError where that will not do."""
     order: list[str] = []
     _visit(first, order, set())
     seen: dict[str, str] = {}

@@ -1,6 +1,6 @@
 """All events of something recorded, in the form that the page takes, and bounded in number.
 
-What may be recorded: a trace of the simulated world (`launcher simulate --trace`), an event log or a
+What may be recorded: a trace of the simulated world (`simulate --trace`), an event log or a
 timeline (any file of such lines), or the folder of a cluster's logs, with its nodes' messages where
 there are any (`launcher tap`).
 
@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from pathlib import Path
 
 import msgspec
 
 from launcher.errors import UsageError
+from launcher.evidence.messages.reading import TAP, Messages
 from launcher.page.events import Record, Shortened, for_page
 from launcher.timeline.events import Event, parse_line
 from launcher.timeline.files import TIMELINE, event_logs
@@ -115,7 +117,8 @@ def _logs_of(path: Path) -> Path:
 
 
 def _events_of(folder: Path) -> Iterator[Event]:
-    return read_timeline(folder)
+    messages = Messages(folder / TAP)
+    return merge(read_timeline(folder), messages.events(), key=lambda event: event.key)
 
 
 def _events_in(path: Path, broken: list[int]) -> Iterator[Event]:
@@ -164,4 +167,3 @@ def _bounded(event: Record) -> Record:
 
 def _name(node: int) -> str:
     return f"n{node}" if node else "the supervisor"
-

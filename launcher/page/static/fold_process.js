@@ -82,7 +82,7 @@ function seen(state, event) {
       why: one.why, disk: one.disk, clock: one.clock, throttle: one.throttle,
       responding: one.responding,
       role: running ? one.role ?? before.role : null,
-      electionAt: one.election_in === null ? null : event.at + one.election_in,
+      ...timer(before, event.at, one.election_in),
     });
     if (one.term < before.term) continue; // the log of events is further
     next = withNode(next, one.id, {
@@ -95,6 +95,14 @@ function seen(state, event) {
   const ids = new Set(event.nodes.map((one) => one.id));
   const nodes = Object.fromEntries(Object.entries(next.nodes).filter(([id]) => ids.has(Number(id))));
   return { ...next, nodes, links: event.links, frozen: event.frozen, conf: event.conf ?? next.conf };
+}
+
+/** When its election timer fires, and since when it has been running. */
+function timer(before, at, left) {
+  if (left === null) return { electionAt: null, electionFrom: null };
+  const electionAt = at + left;
+  const again = before.electionAt === null || electionAt > before.electionAt + 0.005;
+  return { electionAt, electionFrom: again ? at : before.electionFrom };
 }
 
 function seenLog(log, one) {

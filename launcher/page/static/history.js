@@ -35,6 +35,15 @@ export class History {
     return earliest;
   }
 
+  /** As if nothing had happened. */
+  clear() {
+    this.events = [];
+    this.arrivals.clear();
+    this._kept = [EMPTY];
+    this._place = 0;
+    this._state = EMPTY;
+  }
+
   /** The state after the first `place` events. */
   at(place) {
     const wanted = Math.max(0, Math.min(place, this.events.length));

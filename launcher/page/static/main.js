@@ -1,6 +1,7 @@
 // Puts the page together: where the events come from, who draws, and who is asked to draw.
 
 import { drawLinks, drawNode } from "./detail.js";
+import { Doing } from "./do.js";
 import { setText } from "./dom.js";
 import { EventsList, isNotable } from "./events_list.js";
 import { Flights, underWay } from "./flights.js";
@@ -32,7 +33,8 @@ export class Page {
       shows: () => (this.withMessages ? allEvents : isNotable),
     });
     this.summary = new Summary({ facts: byId("facts"), number: byId("tolerance"), why: byId("tolerance-why"), alarms: byId("alarms") });
-    this.actions = this._actions();
+    this.doing = source.live ? new Doing(this) : null;
+    this.actions = { ...this._actions(), ...this.doing?.actions() };
     this._dirty = true;
     this._last = performance.now();
     this._calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -48,6 +50,22 @@ export class Page {
       if (this.player.live) this.player.goLive();
     }
     this.redraw();
+  }
+
+  /** The stream begins anew: what was here is forgotten. */
+  restart() {
+    this.history.clear();
+    this.redraw();
+  }
+
+  /** The cluster or the server is gone; time stands still until there is more. */
+  noteGone() {
+    this.redraw();
+  }
+
+  /** A drag has ended on a node: the click that follows is none. */
+  swallowClick() {
+    this._swallow = performance.now();
   }
 
   act(change) {
@@ -82,6 +100,7 @@ export class Page {
     this.list.draw(player.place);
     this.summary.draw(state, history, player.place);
     this._drawDetail(state);
+    this.doing?.draw(state);
     const [begin, end] = history.span;
     const slider = byId("slider");
     slider.min = begin;
@@ -91,7 +110,7 @@ export class Page {
     slider.setAttribute("aria-valuetext", text);
     setText(byId("time"), text);
     setText(byId("place"), `event ${player.place} of ${history.length}`);
-    setText(byId("play"), player.playing ? "⏸ Pause" : "▶ Play");
+    setText(byId("play"), player.playing ? "‖ Pause" : "▶ Play");
     byId("speed").value = String(player.slow);
     byId("live").hidden = !player.live;
     byId("live").classList.toggle("on", player.following);
@@ -143,7 +162,7 @@ export class Page {
 
   _wire() {
     const { actions } = this;
-    for (const name of ["toggle", "next", "before", "nextNotable", "beforeNotable", "first", "last", "live", "help"]) {
+    for (const name of Object.keys(actions)) {
       for (const button of document.querySelectorAll(`[data-does="${name}"]`)) button.addEventListener("click", actions[name]);
     }
     byId("slider").addEventListener("input", (moved) => this.act(() => this.player.seek(Number(moved.target.value))));
@@ -174,8 +193,10 @@ export class Page {
     const node = event.target.closest?.("[data-node]");
     if (!node) return;
     event.preventDefault();
+    event.stopPropagation();
+    if (performance.now() - (this._swallow ?? -1000) < 300) return;
     this.choose(Number(node.dataset.node));
-    this.onNode?.(this.chosen, node);
+    this.doing?.openNode(this.chosen, node);
   }
 }
 

@@ -95,7 +95,7 @@ export class Ring {
     const votes = node.role === "candidate" || node.role === "pre-candidate" || node.role === "leader" ? node.votes : [];
     const refused = node.role?.endsWith("candidate") ? node.refused : [];
     const waiting = node.electionAt !== null && node.process === "up";
-    part.arc.setAttribute("d", waiting ? arc(this.layout.radius + 16, (node.electionAt - now) / 1.0) : "");
+    part.arc.setAttribute("d", waiting ? arc(this.layout.radius + 16, (node.electionAt - now) / Math.max(node.electionAt - node.electionFrom, 0.05)) : "");
     const key = [node.term, role, word, why, learner, isOutside(state, node.id), votes, refused, node.vote].join("|");
     if (key === part.key) return;
     part.key = key;
