@@ -38,7 +38,7 @@ export class Doing {
     try {
       const answer = await api("/do", { method: "POST", body: JSON.stringify({ words }), headers: { "Content-Type": "application/json" } });
       const good = answer.status === 0;
-      outcome.textContent = printable((good ? answer.output || "done" : answer.error || answer.output).trim(), 400).replaceAll("\\u000a", " · ");
+      outcome.textContent = printable((good ? answer.output || "done" : answer.error || answer.output).trim(), 400).replaceAll("\\u000a", " · ").replaceAll("\\u0009", " ");
       outcome.classList.add(good ? "good" : "bad");
     } catch (error) {
       outcome.textContent = error.message;

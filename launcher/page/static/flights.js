@@ -9,6 +9,7 @@ export const FLIGHT_S = 0.55;
 const MOST_SHOWN = 90;
 const MOST_ON_LINK = 3;
 const FARTHEST_SEND = 3000;
+const WORTH_SAYING = 10;
 
 /** What is on its way at this time: [{message, share, end}], at most MOST_SHOWN; and how many are not.
 
@@ -56,7 +57,8 @@ function bounded(all) {
   for (const there of links.values()) {
     there.sort((a, b) => b.message.at - a.message.at);
     const kept = there.slice(0, MOST_ON_LINK);
-    if (there.length > kept.length) kept[0] = { ...kept[0], of: there.length };
+    const stands = there.reduce((sum, one) => sum + (one.message.of ?? 1), 0);
+    if (stands > kept.length) kept[0] = { ...kept[0], of: stands };
     shown.push(...kept.map((one, i) => ({ ...one, quiet: i > 0 && !one.lost })));
   }
   return { shown: shown.slice(0, MOST_SHOWN), left: all.length - Math.min(shown.length, MOST_SHOWN) };
@@ -81,7 +83,7 @@ function shape(layout, { message, share, lost, waits, of, quiet }) {
   const x = start[0] + (end[0] - start[0]) * part;
   const y = start[1] + (end[1] - start[1]) * part;
   const turn = (Math.atan2(end[1] - start[1], end[0] - start[0]) * 180) / Math.PI;
-  const label = lost && share > 0.55 ? `lost: ${lost}` : messageLabel(message) + (of ? ` (1 of ${of})` : "");
+  const label = lost && share > 0.55 ? `lost: ${lost}` : messageLabel(message) + (of >= WORTH_SAYING ? ` 1 of ${of}` : "");
   const classes = ["message", `kind-${message.type}`];
   if (message.message?.entries) classes.push("with-entries");
   if (message.message?.granted === false || message.message?.reject) classes.push("refusal");
@@ -105,10 +107,10 @@ function outline(message) {
     case "RequestVote": return "M -13 0 L 0 -11 L 13 0 L 0 11 Z";
     case "PreVoteReply":
     case "RequestVoteReply": return "M -9 -9 H 3 L 12 0 L 3 9 H -9 Z";
-    case "AppendEntries": return message.message?.entries ? "M -14 -10 H 4 L 15 0 L 4 10 H -14 Z" : "M -6 -5 L 7 0 L -6 5 Z";
+    case "AppendEntries": return message.message?.entries ? "M -14 -10 H 4 L 15 0 L 4 10 H -14 Z" : "M -8 -6 L 9 0 L -8 6 Z";
     case "InstallSnapshot": return "M -16 -14 H 8 L 18 0 L 8 14 H -16 Z";
     case "TimeoutNow": return "M 0 -14 L 4 -4 L 14 -4 L 6 3 L 9 13 L 0 7 L -9 13 L -6 3 L -14 -4 L -4 -4 Z";
-    default: return "M -5 -4 L 6 0 L -5 4 Z";
+    default: return "M -7 -5 L 8 0 L -7 5 Z";
   }
 }
 

@@ -2,14 +2,25 @@
 
 import { condition, names, nodeName } from "./words.js";
 
-/** Voters that take part: their process runs, and a leader of the newest term can reach them. */
+/** The voters of each half of the configuration in force. */
 function halves(conf) {
   return conf ? [conf.voters, conf.outgoing ?? []].filter((half) => half.length) : [];
 }
 
-function well(state, id) {
+/** What keeps a node from taking part; empty when nothing does. */
+function ailment(state, id, among) {
   const node = state.nodes[id];
-  return node !== undefined && condition(state, node).word === "";
+  if (node === undefined) return "not there";
+  return condition(state, node).word || (among.has(id) ? "" : "cut off from the majority");
+}
+
+/** The voters that reach each other: with the leader of the newest term, or else the largest group. */
+function together(state, ids) {
+  const running = ids.filter((id) => state.nodes[id]?.process === "up");
+  const whole = (a, b) => state.links[`${a}>${b}`] !== "cut" && state.links[`${b}>${a}`] !== "cut";
+  const groups = running.map((id) => running.filter((other) => other === id || whole(id, other)));
+  groups.sort((a, b) => b.length - a.length);
+  return new Set(groups[0] ?? []);
 }
 
 export function majority(count) {
@@ -24,13 +35,13 @@ export function tolerance(state) {
   let most = Infinity;
   const ill = new Map();
   for (const half of groups) {
-    const up = half.filter((id) => well(state, id)).length;
+    const among = together(state, half);
+    const up = half.filter((id) => !ailment(state, id, among)).length;
     number = Math.min(number, up - majority(half.length));
     most = Math.min(most, half.length - majority(half.length));
     for (const id of half) {
-      if (well(state, id)) continue;
-      const node = state.nodes[id];
-      ill.set(id, node ? condition(state, node).word : "not there");
+      const word = ailment(state, id, among);
+      if (word) ill.set(id, word);
     }
   }
   const said = [...ill].map(([id, word]) => `${nodeName(id)} is ${word}`);

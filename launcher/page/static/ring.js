@@ -106,6 +106,7 @@ export class Ring {
     if (outside) classes.push("outside");
     part.group.setAttribute("class", classes.join(" "));
     setText(part.term, `T${node.term}`);
+    part.role.setAttribute("font-size", Math.max(this.layout.radius * (role.length > 9 ? 0.21 : 0.26), 12));
     setText(part.role, learner ? "learner" : outside && role === "follower" ? "no member" : role);
     setText(part.sign, sign || (role === "leader" ? "★" : ""));
     setText(part.word, word);
