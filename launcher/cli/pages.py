@@ -60,10 +60,10 @@ def _run_named(context: Context, name: str) -> Path:
     # Start-up time: loads the configuration.
     from launcher.lab import folder
 
-    try:
-        return folder.find(folder.root_of(context.load_config()), name).path
-    except LauncherError as error:
-        raise UsageError(f"{name} is no file and no folder, and no run: {error}") from None
+    path = folder.find(folder.root_of(context.load_config()), name).path
+    if not path.exists():
+        raise UsageError(f"{name} is no file and no folder, and no run of `launcher test`")
+    return path
 
 
 def write_file(context: Context, name: str | None, html: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,3 +46,12 @@ def opened(url: str, **options: Any) -> Iterator[Page]:
         yield page
         browser.close()
         assert errors == []
+
+
+def wait_until(page: Page, expression: str) -> None:
+    """Waits until this JavaScript is true. (`wait_for_function` would need the page to allow eval,
+    which its content policy does not.)"""
+    ends = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < ends, f"this did not become true: {expression}"
+        page.wait_for_timeout(50)

@@ -12,7 +12,7 @@ from launcher.page import file, recorded
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options
 from launcher.simulation.trace import Trace
-from tests.launcher.page.browser import needs_chromium, opened
+from tests.launcher.page.browser import needs_chromium, opened, wait_until
 from tests.launcher.page.test_recorded import HOSTILE, line
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -35,7 +35,7 @@ def made(trace: Path) -> Path:
 
 
 def loaded(page: Any) -> Any:
-    page.wait_for_function("globalThis.page?.history.length > 0")
+    wait_until(page, "globalThis.page?.history.length > 0")
     page.wait_for_selector("[data-node='1']")
     return page
 
@@ -52,7 +52,7 @@ def test_it_replays_with_the_slider_offline(html: Path) -> None:
         assert float(slider.get_attribute("max")) > 6.0
         box = slider.bounding_box()
         page.mouse.click(box["x"] + box["width"] * 0.08, box["y"] + box["height"] / 2)
-        page.wait_for_function("page.player.now > 0.2")
+        wait_until(page, "page.player.now > 0.2")
         where = page.evaluate("page.player.place")
         assert "leader" in roles(page).values()
         page.locator("[data-does=first]").click()
@@ -62,7 +62,7 @@ def test_it_replays_with_the_slider_offline(html: Path) -> None:
         requests: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
         page.locator("#play").click()
-        page.wait_for_function("page.player.playing && page.player.now > 0.05")
+        wait_until(page, "page.player.playing && page.player.now > 0.05")
         assert requests == []
 
 
