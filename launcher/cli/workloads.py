@@ -42,7 +42,7 @@ MOST_SHOWN = 12
 """Operations of a window that are printed; the rest is in the history."""
 
 
-class WorkloadAsked(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for, as typed; an option that was not given is None."""
 
     workload_name: str | None
@@ -58,7 +58,7 @@ class WorkloadAsked(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-def run_workload(context: Context, asked: WorkloadAsked) -> int:
+def run_workload(context: Context, asked: WorkloadOptions) -> int:
     """Runs it, prints the summary and the verdict, and returns 0, the exit status.
 
     Raises UsageError, LauncherError for an invalid history, Undecided for an unknown verdict.
@@ -106,7 +106,7 @@ def _conclude(judgement: Judgement) -> int:
 # -- what was asked for --------------------------------------------------------------------------
 
 
-def _plan(asked: WorkloadAsked, name: str) -> Plan:
+def _plan(asked: WorkloadOptions, name: str) -> Plan:
     default = Plan()
     seed = random.randrange(1, 1_000_000) if asked.seed is None else asked.seed
     options = Options(
@@ -158,7 +158,7 @@ def _for_machine(plan: Plan, machine: str) -> Plan:
     return plan
 
 
-def _at_pace(plan: Plan, asked: WorkloadAsked, cluster: Cluster) -> Plan:
+def _at_pace(plan: Plan, asked: WorkloadOptions, cluster: Cluster) -> Plan:
     """Where the timers are slow, clients wait longer, unless the user says how long."""
     if asked.timeout is not None:
         return plan

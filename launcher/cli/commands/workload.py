@@ -41,4 +41,4 @@ def workload(context: Context, **asked: Any) -> int:
     # Start-up time: loads the lab and the client.
     from launcher.cli import workloads
 
-    return workloads.run_workload(context, workloads.WorkloadAsked(**asked))
+    return workloads.run_workload(context, workloads.WorkloadOptions(**asked))
