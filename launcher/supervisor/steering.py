@@ -1,5 +1,4 @@
-"""What an operator changes in how a running cluster runs: settings, timers, single messages, and
-what is recorded of messages."""
+"""What an operator changes in how a running cluster runs: settings, timers, single messages."""
 
 from __future__ import annotations
 
@@ -19,7 +18,6 @@ from launcher.control.steering import (
 from launcher.control.targets import resolve
 from launcher.errors import LauncherError
 from launcher.supervisor.nodes import Nodes
-from launcher.supervisor.tapping import Tapping
 from node.printable import error_line
 from node.raft.messages import NodeId
 from node.wire import Drop
@@ -31,19 +29,6 @@ class Steering:
     def __init__(self, nodes: Nodes, random: Random) -> None:
         self._nodes = nodes
         self._random = random
-        self._tapping = Tapping(nodes, random)
-
-    async def perform(
-        self, request: requests.ChangeSetting | requests.DropMessages | requests.SetTaps
-    ) -> Reply:
-        """Does what is asked for. Raises LauncherError."""
-        match request:
-            case requests.ChangeSetting():
-                return await self.change_setting(request)
-            case requests.DropMessages():
-                return await self.drop(request)
-            case requests.SetTaps(targets, mode):
-                return await self._tapping.set(targets, mode)
 
     # -- settings --------------------------------------------------------------------------------
 
