@@ -124,10 +124,14 @@ WINGS: dict[str, str] = {
         "launcher.folders launcher.forked launcher.history launcher.life launcher.logs "
         "launcher.steering launcher.timeline node.errors node.raft"
     ),
+    "launcher.lab.chaos": (
+        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
+        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
+    ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.injected launcher.life launcher.logs launcher.timeline "
-        "node.errors node.machines node.wire"
+        "launcher.folders launcher.injected launcher.lab.chaos launcher.life launcher.logs "
+        "launcher.timeline node.errors node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -145,10 +149,6 @@ WINGS: dict[str, str] = {
         "launcher.errors launcher.folders launcher.forked launcher.lab.history "
         "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
         "node.process"
-    ),
-    "launcher.lab.chaos": (
-        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
-        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
     ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (

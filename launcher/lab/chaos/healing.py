@@ -13,6 +13,7 @@ from launcher.cluster import Cluster
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.lab.chaos.course import Course
+from launcher.lab.chaos.watching import Broken
 from node.errors import CommandError
 from node.machines import registry
 from node.raft.messages import NodeId
@@ -147,6 +148,12 @@ def _lacks(status: ClusterStatus, goal: int, down_before: Collection[NodeId]) ->
     return ""
 
 
-def late(why: str) -> TimedOut:
-    """What a run that did not converge ends with."""
-    return TimedOut(f"the cluster did not converge after everything was healed: {why}")
+def check(broken: Broken | None, unconverged: str) -> None:
+    """Raises LauncherError for a run that broke its budget, TimedOut for one that did not converge.
+
+    unconverged: what was not well in the end; empty: all was
+    """
+    if broken is not None:
+        raise LauncherError(f"chaos broke its budget: {broken.why}")
+    if unconverged:
+        raise TimedOut(f"the cluster did not converge after everything was healed: {unconverged}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class ToyCluster(Cluster):
     """fails: by the name of a method: what it raises instead of doing anything
     done: what was done, in words
     notes: what the player has told the supervisor
+    takes_s: how long each command takes before it has an effect
     """
 
     def __init__(self, folder: Path, nodes: int = 5) -> None:
@@ -33,6 +35,7 @@ class ToyCluster(Cluster):
         self.done: list[str] = []
         self.notes: list[NoteChaos] = []
         self.gone = False
+        self.takes_s = 0.0
         self.writes = 0
         self._guard = threading.Lock()
         self._nodes = {n: up(n, commit_index=9, applied_index=9) for n in range(1, nodes + 1)}
@@ -143,6 +146,7 @@ class ToyCluster(Cluster):
 
     def _do(self, what: str) -> None:
         self._check(what.split()[0])
+        time.sleep(self.takes_s)
         self.done.append(what)
 
     def _check(self, what: str) -> None:
