@@ -8,8 +8,9 @@
         ├── ScenarioFailed       1: a scenario did not come out as it says (simulation/script.py)
         ├── NotRunning           3: no such cluster is running
         ├── SessionLost          1: the cluster has forgotten the client's session (session.py)
-        └── TimedOut             4: it did not happen in time; it may yet
-            └── NoAnswer         4: nor is it known whether it has; resend tells (unanswered.py)
+        ├── TimedOut             4: it did not happen in time; it may yet
+        │   └── NoAnswer         4: nor is it known whether it has; resend tells (unanswered.py)
+        └── Undecided            5: a verdict that cannot be told
 
 The text of each is one line that says what is wrong and what to do.
 """
@@ -53,6 +54,12 @@ class TimedOut(LauncherError):
     """It did not happen in time; it may yet."""
 
     exit_status = 4
+
+
+class Undecided(LauncherError):
+    """Nobody can tell: what was seen neither proves nor refutes what should hold."""
+
+    exit_status = 5
 
 
 @contextlib.contextmanager

@@ -68,10 +68,10 @@ def is_installed() -> bool:
     return OURS in map(os.path.realpath, [*site.getsitepackages(), site.getusersitepackages()])
 
 
-def check_resolved(name: str, module_name: str) -> None:
+def check_resolved(name: str, module_name: str, kind: str = "machine") -> None:
     """Raises MachineError when the module was found elsewhere though the current folder has one.
 
-    name: of the machine, for the message; module_name: imported already
+    kind, name: of what is loaded, for the message; module_name: imported already
     """
     here = current_folder()
     top, *rest = module_name.split(".")
@@ -86,7 +86,7 @@ def check_resolved(name: str, module_name: str) -> None:
     if own and not any(place.is_relative_to(path) for place in places for path in meant):
         where = places[0] if places else "part of Python itself"
         raise MachineError(
-            f"machine {name}: the module {top} is {where}, which comes first, and not {own}: "
+            f"{kind} {name}: the module {top} is {where}, which comes first, and not {own}: "
             "give yours another name"
         )
 

@@ -46,7 +46,7 @@ for version in $VERSIONS; do
         fi
     fi
     echo "== $("$place/bin/python" -V)"
-    if ! "$place/bin/python" -m pytest -m "not soak" -n 3 --dist loadgroup \
+    if ! "$place/bin/python" -m pytest -m "not soak and not slow" -n 3 --dist loadgroup \
         -o cache_dir="build/pythons/cache-$version" "$@"; then
         failed="$failed $version"
     fi

@@ -53,6 +53,7 @@ WINGS: dict[str, str] = {
     "node.errors": "",
     "launcher.errors": "node.errors node.printable",
     "node.events": "",
+    "launcher.fault_kinds": "launcher.errors",
     "launcher.settings": "node.events node.quantities",
     "launcher.config_file": "launcher.errors launcher.settings node.printable",
     "launcher.config": "launcher.config_file launcher.errors launcher.settings",
@@ -133,9 +134,37 @@ WINGS: dict[str, str] = {
         "launcher.folders node.faults node.machines node.process node.raft node.wire"
     ),
     "launcher.checking": "node.machines",
+    "launcher.lab": "",
+    "launcher.lab.history": "launcher.errors node.printable",
+    "launcher.lab.workloads": (
+        "launcher.checking launcher.errors launcher.lab.history node.errors node.machines "
+        "node.module_path"
+    ),
+    "launcher.lab.clients": (
+        "launcher.benchmark launcher.client launcher.cluster launcher.config launcher.control "
+        "launcher.errors launcher.folders launcher.forked launcher.lab.history "
+        "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
+        "node.process"
+    ),
+    "launcher.lab.chaos": (
+        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
+        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
+    ),
+    "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
+    "launcher.lab.verdict": (
+        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
+    ),
+    "launcher.lab.trial": (
+        "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
+        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
+        "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
+        "node.machines node.printable node.quantities node.storage"
+    ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
-        "launcher.evidence.why launcher.folders "
+        "launcher.evidence.why launcher.fault_kinds launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.tap node.wire"
     ),
@@ -154,9 +183,11 @@ WINGS: dict[str, str] = {
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
-        "launcher.folders launcher.history launcher.learn launcher.lessons launcher.log_table "
-        "launcher.logs launcher.overrides "
-        "launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.fault_kinds launcher.folders launcher.history launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.trial "
+        "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
+        "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
+        "launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events "
         "node.machines node.printable node.process node.quantities "
@@ -173,7 +204,7 @@ This is the architecture. A new arrow is a decision, and stands here.
 """
 
 TESTS_OF_THEIR_OWN = {
-    "tests/cluster", "tests/mutation", "tests/simulation",
+    "tests/cluster", "tests/lab", "tests/mutation", "tests/simulation",
 }  # fmt: skip
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
 

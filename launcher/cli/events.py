@@ -18,7 +18,8 @@ from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
 from launcher.timeline.render import legend as columns
 from launcher.timeline.render import render
-from launcher.timeline.sentences import EVENT_NAMES, SENTENCES, pattern
+from launcher.timeline.sentences import EVENT_NAMES, pattern
+from launcher.timeline.templates import SENTENCES
 
 
 def show_timeline(

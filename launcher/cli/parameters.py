@@ -231,6 +231,26 @@ def _machines(ctx: click.Context) -> Iterable[str]:
     return names()
 
 
+def _workloads(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab.workloads.loading import names
+
+    return names()
+
+
+def _situations(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab.verdict.situations import SITUATIONS
+
+    return SITUATIONS
+
+
+def _runs(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab import folder
+
+    config = _config(ctx)
+    found = [] if config is None else folder.all_runs(folder.root_of(config))
+    return [folder.LATEST] * bool(found) + [run.path.name for run in reversed(found)]
+
+
 def _signals(ctx: click.Context) -> Iterable[str]:
     return sorted(one.name for one in signal.valid_signals() if isinstance(one, signal.Signals))
 
@@ -274,9 +294,15 @@ def _message_types(ctx: click.Context) -> Iterable[str]:
 
 
 def _simulated_faults(ctx: click.Context) -> Iterable[str]:
-    from launcher.simulation.faults.schedule import FAULTS, GROUPS
+    from launcher.fault_kinds import GROUPS, TEXTS
 
-    return [*GROUPS, *FAULTS]
+    return [*GROUPS, *TEXTS]
+
+
+def _chaos_faults(ctx: click.Context) -> Iterable[str]:
+    from launcher.lab.chaos.kinds import ALL_GROUPS, KINDS
+
+    return [*(name for name in ALL_GROUPS if name != "none"), *KINDS]
 
 
 def _stories(ctx: click.Context) -> Iterable[str]:
@@ -311,6 +337,9 @@ LINK_WORDS = LinkWords(lambda ctx: ())
 PARTITION = Word(_partitions)
 CLUSTER_NAME = Word(_cluster_names)
 MACHINE = Word(_machines)
+WORKLOAD = Word(_workloads)
+SITUATION = Word(_situations)
+RUN = Word(_runs)
 SIGNAL = Word(_signals)
 LEVEL = Word(_levels)
 EVENT = Word(_events, listed=True)
@@ -319,6 +348,7 @@ VALUE = Word(_values)
 TAP_MODE = Word(_tap_modes)
 MESSAGE_TYPE = Word(_message_types)
 SIMULATED_FAULTS = Word(_simulated_faults, listed=True)
+CHAOS_FAULTS = Word(_chaos_faults, listed=True)
 PLANTED_BUG = Word(_planted_bugs)
 STORY = Story(_stories)
 TOPIC = Word(_topics)

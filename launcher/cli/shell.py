@@ -3,7 +3,7 @@
 Results go to standard output and diagnostics to standard error, whose last line says what failed.
 
     0 done    1 it failed    2 usage, or a bad config    3 no such cluster is running
-    4 timed out    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
+    4 timed out    5 a verdict that is unknown    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM
 
 When the reader of standard output leaves (`| head -1`), that is no error, unless part of the work
 was not done: `submit`, a script of `repl`, and `simulate` then report it and exit with status 1.

@@ -40,6 +40,7 @@ ROWS = {
     "partition": f"{_COMMANDS}.faults:partition",
     "link": f"{_COMMANDS}.links:link",
     "heal": f"{_COMMANDS}.faults:heal",
+    "chaos": f"{_COMMANDS}.chaos:chaos",
     "disk": f"{_COMMANDS}.faults:disk",
     "arm": f"{_COMMANDS}.points:arm",
     "clock": f"{_COMMANDS}.clocks:clock",
@@ -55,9 +56,12 @@ ROWS = {
     "top": f"{_COMMANDS}.tap:top",
     "explain": f"{_COMMANDS}.learning:explain",
     "why": f"{_COMMANDS}.learning:why_command",
+    "workload": f"{_COMMANDS}.workload:workload",
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "lesson": f"{_COMMANDS}.lesson:lesson",
+    "test": f"{_COMMANDS}.trial:test",
+    "check": f"{_COMMANDS}.trial:check",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
 }
@@ -103,6 +107,12 @@ SECTIONS = {
         "arm": "have a node fail at a point in its code",
         "time-out": "have nodes campaign now",
         "heal": "end every fault, and resume what is paused",
+        "chaos": "break a running cluster by seed, within what it survives",
+    },
+    "Test it": {
+        "workload": "have clients use the cluster, and check what they saw",
+        "test": "start a cluster, use it, break it by a seed, and judge it",
+        "check": "judge a run again, by what it has left",
     },
     "Change its nodes": {
         "transfer": "hand leadership over to another node",

@@ -26,6 +26,7 @@
     clock {targets, change}             {"ok": true, "chosen": [...]}
     throttle {targets, share}           the same; share null: it gets all of its core
     freeze, thaw                        the same; works on a cluster that is not, or is, frozen
+    chaos {what, number, fault, ...}    the same; it is written into the event log
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -38,7 +39,7 @@ supervisor's `launcher/supervisor/listener.py`. What a request may say is checke
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -273,6 +274,22 @@ class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
     """What is still to be lost by its type?"""
 
 
+class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
+    """Write into the event log what a run of chaos does (`launcher/lab/chaos/`).
+
+    number, fault, nodes, words: which fault of its schedule, and the nodes that it has struck
+    why: why it was left out, or what else there is to say
+    """
+
+    what: Literal["began", "injected", "ended", "left-out", "failed", "over"]
+    seed: int = 0
+    number: int = 0
+    fault: str = ""
+    nodes: list[NodeId] = []
+    words: str = ""
+    why: str = ""
+
+
 class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
     """Have nodes record their messages in this mode."""
 
@@ -314,6 +331,7 @@ Request: TypeAlias = (
     | SetThrottles
     | Freeze
     | Thaw
+    | NoteChaos
     | Down
 )
 
@@ -399,6 +417,8 @@ def check(request: Request) -> None:
         case SetThrottles(_, share):
             if share is not None:
                 check_share(share)
+        case NoteChaos(_, _, _, fault, nodes, words, why):
+            _check_length("a note", sum(map(len, (fault, words, why))) + len(nodes))
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])

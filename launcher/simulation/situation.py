@@ -14,19 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from launcher.fault_kinds import ADD, FLIP_BIT, REBUILD, RECONFIGURE, RECOVER, REMOVE
 from launcher.folders.records import ClusterRecord
-from launcher.simulation.faults.schedule import (
-    ADD,
-    FAULTS,
-    FLIP_BIT,
-    REBUILD,
-    RECONFIGURE,
-    RECOVER,
-    REMOVE,
-    Fault,
-    make_schedule,
-    only,
-)
+from launcher.simulation.faults.schedule import FAULTS, Fault, make_schedule, only
 from node.raft.messages import Floor, NodeId
 from node.raft.settings import LOG_BOUND, Limits, Timing
 from node.storage.lives import LastKnown, Life

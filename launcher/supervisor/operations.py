@@ -20,7 +20,7 @@ import msgspec
 from launcher.control import requests
 from launcher.control.killing import parse_signal
 from launcher.control.requests import Reply, Request
-from launcher.control.status import FROZEN, ClusterStatus, HandedOver
+from launcher.control.status import ClusterStatus, HandedOver
 from launcher.control.targets import Action, resolve
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.supervisor import rolling
@@ -29,6 +29,7 @@ from launcher.supervisor.injecting import Injecting
 from launcher.supervisor.lifecycle import signal_name
 from launcher.supervisor.membership import Reconfiguration
 from launcher.supervisor.nodes import Nodes
+from launcher.supervisor.noting import note
 from launcher.supervisor.power import Power
 from launcher.supervisor.steering import Steering
 from launcher.supervisor.tapping import Tapping
@@ -65,13 +66,14 @@ class Operations:
         self._steering = Steering(nodes, random)
         self._tapping = Tapping(nodes, random)
         self._freezing = Freezing(nodes)
+        nodes.roster.guard.on_violation = self._freezing.freeze_at_once
         self._power = Power(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
         if self._nodes.roster.frozen and not works_while_frozen(request):
-            raise LauncherError(FROZEN)
+            raise LauncherError(self._nodes.roster.frozen_because)
         match request:
             case requests.AskStatus():
                 status = await self._nodes.status()
@@ -106,9 +108,7 @@ class Operations:
             case requests.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
             case requests.AddNodes(count):
-                new = await self.membership.add(count)
-                status = await self._nodes.status()
-                return Reply(ok=True, chosen=[status.choose(n) for n in new if status.has(n)])
+                return await self._add(count)
             case requests.RemoveNodes(targets):
                 return await self._remove(targets)
             case requests.Rebuild(targets):
@@ -125,18 +125,34 @@ class Operations:
                 | requests.SetThrottles()
             ):
                 return await self._injecting.perform(request)
+            case (
+                requests.ChangeSetting()
+                | requests.TimeOutNodes()
+                | requests.DropMessages()
+                | requests.AskDrops()
+                | requests.SetTaps()
+                | requests.NoteChaos()
+            ):
+                return await self._steer(request)
+            case requests.Down():
+                raise AssertionError("the supervisor takes itself down")
+
+    async def _steer(self, request: Request) -> Reply:
+        """What changes how nodes work, one setting or message at a time, and what is noted."""
+        match request:
             case requests.ChangeSetting():
                 return await self._steering.change_setting(request)
             case requests.TimeOutNodes(targets):
                 return await self._on_each("time-out", targets, self._steering.time_out)
             case requests.DropMessages():
                 return await self._steering.drop(request)
-            case requests.SetTaps(targets, mode):
-                return await self._tapping.set(targets, mode)
             case requests.AskDrops():
                 return Reply(ok=True, drops=self._nodes.drops.left())
-            case requests.Down():
-                raise AssertionError("the supervisor takes itself down")
+            case requests.SetTaps(targets, mode):
+                return await self._tapping.set(targets, mode)
+            case requests.NoteChaos():
+                return note(request, self._nodes.emit)
+        raise AssertionError(f"{request} steers nothing")
 
     async def _on_each(
         self,
@@ -376,6 +392,11 @@ class Operations:
                 raise LauncherError(said)
         leads = target.id if status.leader is None else status.leader
         return Reply(ok=True, handed_over=HandedOver(led, leads, status.node(leads).term))
+
+    async def _add(self, count: int) -> Reply:
+        new = await self.membership.add(count)
+        status = await self._nodes.status()
+        return Reply(ok=True, chosen=[status.choose(node) for node in new if status.has(node)])
 
     async def _remove(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()

@@ -13,7 +13,8 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launcher.simulation.faults.schedule import CYCLE_DISK, FLIP_BIT, SET_BACK, WIPE, Fault
+from launcher.fault_kinds import CYCLE_DISK, FLIP_BIT, SET_BACK, WIPE
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from launcher.simulation.memberships import is_quorum
 from launcher.supervisor import changes

@@ -12,12 +12,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from launcher.fault_kinds import ALL, FOLLOWER, LEADER
 from launcher.simulation.faults.disks import DiskFaults
 from launcher.simulation.faults.links import LinkFaults
 from launcher.simulation.faults.operators import OperatorFaults
 from launcher.simulation.faults.points import PointFaults
 from launcher.simulation.faults.processes import ProcessFaults
-from launcher.simulation.faults.schedule import ALL, FOLLOWER, LEADER, Fault
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.strikes import Strikes
 from launcher.simulation.faults.target_cluster import Begin, TargetCluster
 from launcher.simulation.operator import current_leader

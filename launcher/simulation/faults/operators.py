@@ -10,16 +10,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from launcher.simulation.faults.schedule import (
-    ADD,
-    REBUILD,
-    RECONFIGURE,
-    RECOVER,
-    REMOVE,
-    ROLL,
-    SUPERVISOR,
-    Fault,
-)
+from launcher.fault_kinds import ADD, REBUILD, RECONFIGURE, RECOVER, REMOVE, ROLL, SUPERVISOR
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from launcher.simulation.roll import ROLLING, roll
 from launcher.simulation.salvage import Salvage

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from launcher.simulation.faults.schedule import POINT, Fault
+from launcher.fault_kinds import POINT
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from node.faults.points import POINTS
 from node.wire import ArmedPoint, PointAction, PointTerm

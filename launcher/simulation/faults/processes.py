@@ -6,7 +6,8 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from launcher.simulation.faults.schedule import THROTTLE, Fault
+from launcher.fault_kinds import THROTTLE
+from launcher.simulation.faults.schedule import Fault
 from launcher.simulation.faults.target_cluster import Begin, End, TargetCluster
 from node.faults.clocks import bumped
 from node.faults.slices import PERIOD_S, Slices

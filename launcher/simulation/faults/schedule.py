@@ -26,27 +26,28 @@ from typing import TypeAlias
 import msgspec
 
 from launcher.errors import UsageError
-
-LEADER = "leader"
-FOLLOWER = "follower"
-ANY = "any"
-ALL = "all"
-
-RECONFIGURE = "reconfigure"
-REBUILD = "rebuild"
-FLIP_BIT = "flip-bit"
-WIPE = "wipe"
-SET_BACK = "set-back"
-RECOVER = "recover"
-ADD = "add"
-REMOVE = "remove"
-SUPERVISOR = "supervisor"
-ROLL = "roll"
-THROTTLE = "throttle"
-CYCLE_DISK = "cycle-disk"
-RATE = "rate"
-HOLD = "hold"
-POINT = "point"
+from launcher.fault_kinds import (
+    ADD,
+    ALL,
+    ANY,
+    CYCLE_DISK,
+    FLIP_BIT,
+    FOLLOWER,
+    HOLD,
+    LEADER,
+    POINT,
+    RATE,
+    REBUILD,
+    RECONFIGURE,
+    RECOVER,
+    REMOVE,
+    ROLL,
+    SET_BACK,
+    SUPERVISOR,
+    TEXTS,
+    THROTTLE,
+    WIPE,
+)
 
 APART_NUMBERS = 100_000
 """The faults of the kind whose `apart` is k have the numbers from k times this, plus 1. It is more
@@ -110,92 +111,52 @@ class FaultKind(msgspec.Struct, frozen=True):
 _ONE = (LEADER, FOLLOWER, ANY)
 
 FAULTS: dict[str, FaultKind] = {
-    "partition": FaultKind("the nodes are split into two or three groups", (ALL,), 2.0),
-    "isolate": FaultKind("one node neither sends nor receives", _ONE),
-    "deafen": FaultKind("one node sends but receives nothing", _ONE),
-    "mute": FaultKind("one node receives but sends nothing", _ONE),
-    "cut": FaultKind("some directed links lose everything", (ALL,)),
-    "flaky": FaultKind("messages are lost and duplicated", (ALL,)),
-    "reorder": FaultKind("messages overtake each other", (ALL,)),
-    "slow-link": FaultKind("the messages of one node are late", _ONE),
-    "kill": FaultKind("SIGKILL; unsynced writes survive", _ONE, 2.0),
-    "kill-twice": FaultKind("SIGKILL, and again during the recovery", _ONE, 0.5),
-    "kill-all": FaultKind("SIGKILL of every node", (ALL,), 0.3, (0.1, 1.5)),
-    "power": FaultKind("the power fails; unsynced writes are lost, or torn", _ONE, 2.0),
-    "blackout": FaultKind("the power of every node fails", (ALL,), 0.5, (0.1, 1.5)),
-    "hunt": FaultKind(
-        "each new leader is killed or cut off within moments", (ALL,), 1.5, (1.0, 6.0)
-    ),
-    "ambush": FaultKind(
-        "a node is struck just after a vote, a snapshot or the like", (ALL,), 0.5, (1.0, 6.0)
-    ),
-    "pause": FaultKind("SIGSTOP, then SIGCONT", _ONE, 1.5),
-    "clock": FaultKind(
-        "clocks run fast or slow, step, or jump forth and back", (ANY, ALL), 0.7, (0.5, 5.0)
-    ),
-    "slow-disk": FaultKind("syncs are slow", (*_ONE, ALL), 1.5),
-    "hang-disk": FaultKind("the disk hangs, then continues", _ONE),
-    "full-disk": FaultKind("no write finds space", _ONE, 0.5),
-    "fail-write": FaultKind("the next write fails", _ONE, 0.5),
-    "fail-sync": FaultKind("the next sync fails, and its pages are marked clean", _ONE, 0.5),
-    "snapshot": FaultKind("a node is told to take a snapshot", (*_ONE, ALL), 1.0, (0.0, 0.0)),
-    RECONFIGURE: FaultKind("the voters are replaced by others", (ALL,), 1.0, (0.0, 0.0)),
-    REBUILD: FaultKind(
-        "a node is rebuilt: it leaves, loses its data, and is added again", _ONE, 1.0, (0.5, 10.0)
-    ),
-    FLIP_BIT: FaultKind("SIGKILL, and one bit on the disk flips", _ONE, 0.5),
-    "transfer": FaultKind("the leader is asked to hand over, perhaps again and again", _ONE),
-    WIPE: FaultKind("SIGKILL, and the node's folder is emptied", _ONE, apart=11),
-    SET_BACK: FaultKind(
-        "SIGKILL, and an older copy of the node's folder is put back", _ONE, 1.0, (0.1, 10.0), 12
-    ),
-    RECOVER: FaultKind(
-        "the cluster is recovered from one node's data", (ALL,), 1.0, (0.0, 0.0), 13
-    ),
-    ADD: FaultKind("one or two new nodes are added", (ALL,), 1.0, (0.0, 0.0), 21),
-    REMOVE: FaultKind(
-        "a node is removed, perhaps one that is being added", _ONE, 1.0, (0.0, 0.0), 22
-    ),
-    SUPERVISOR: FaultKind(
-        "SIGKILL of the supervisor, perhaps in the middle of a change", (ALL,), 1.0, (0.1, 3.0), 23
-    ),
-    ROLL: FaultKind("all nodes are restarted, one at a time", (ALL,), lasts_s=(1.0, 10.0), apart=1),
-    THROTTLE: FaultKind(
-        "a node gets a share of a core, in slices of 100 ms", (*_ONE, ALL), 1.0, (0.5, 10.0), 41
-    ),
-    CYCLE_DISK: FaultKind("the disk stalls and works in turn", (*_ONE, ALL), 1.0, (0.5, 10.0), 42),
-    RATE: FaultKind("few bits per second cross the links of one node", (*_ONE, ALL), apart=43),
-    HOLD: FaultKind(
-        "links of one node hold all messages, and let them go at the end", (*_ONE, ALL), apart=44
-    ),
+    "partition": FaultKind(TEXTS["partition"], (ALL,), 2.0),
+    "isolate": FaultKind(TEXTS["isolate"], _ONE),
+    "deafen": FaultKind(TEXTS["deafen"], _ONE),
+    "mute": FaultKind(TEXTS["mute"], _ONE),
+    "cut": FaultKind(TEXTS["cut"], (ALL,)),
+    "flaky": FaultKind(TEXTS["flaky"], (ALL,)),
+    "reorder": FaultKind(TEXTS["reorder"], (ALL,)),
+    "slow-link": FaultKind(TEXTS["slow-link"], _ONE),
+    "kill": FaultKind(TEXTS["kill"], _ONE, 2.0),
+    "kill-twice": FaultKind(TEXTS["kill-twice"], _ONE, 0.5),
+    "kill-all": FaultKind(TEXTS["kill-all"], (ALL,), 0.3, (0.1, 1.5)),
+    "power": FaultKind(TEXTS["power"], _ONE, 2.0),
+    "blackout": FaultKind(TEXTS["blackout"], (ALL,), 0.5, (0.1, 1.5)),
+    "hunt": FaultKind(TEXTS["hunt"], (ALL,), 1.5, (1.0, 6.0)),
+    "ambush": FaultKind(TEXTS["ambush"], (ALL,), 0.5, (1.0, 6.0)),
+    "pause": FaultKind(TEXTS["pause"], _ONE, 1.5),
+    "clock": FaultKind(TEXTS["clock"], (ANY, ALL), 0.7, (0.5, 5.0)),
+    "slow-disk": FaultKind(TEXTS["slow-disk"], (*_ONE, ALL), 1.5),
+    "hang-disk": FaultKind(TEXTS["hang-disk"], _ONE),
+    "full-disk": FaultKind(TEXTS["full-disk"], _ONE, 0.5),
+    "fail-write": FaultKind(TEXTS["fail-write"], _ONE, 0.5),
+    "fail-sync": FaultKind(TEXTS["fail-sync"], _ONE, 0.5),
+    "snapshot": FaultKind(TEXTS["snapshot"], (*_ONE, ALL), 1.0, (0.0, 0.0)),
+    RECONFIGURE: FaultKind(TEXTS[RECONFIGURE], (ALL,), 1.0, (0.0, 0.0)),
+    REBUILD: FaultKind(TEXTS[REBUILD], _ONE, 1.0, (0.5, 10.0)),
+    FLIP_BIT: FaultKind(TEXTS[FLIP_BIT], _ONE, 0.5),
+    "transfer": FaultKind(TEXTS["transfer"], _ONE),
+    WIPE: FaultKind(TEXTS[WIPE], _ONE, apart=11),
+    SET_BACK: FaultKind(TEXTS[SET_BACK], _ONE, 1.0, (0.1, 10.0), 12),
+    RECOVER: FaultKind(TEXTS[RECOVER], (ALL,), 1.0, (0.0, 0.0), 13),
+    ADD: FaultKind(TEXTS[ADD], (ALL,), 1.0, (0.0, 0.0), 21),
+    REMOVE: FaultKind(TEXTS[REMOVE], _ONE, 1.0, (0.0, 0.0), 22),
+    SUPERVISOR: FaultKind(TEXTS[SUPERVISOR], (ALL,), 1.0, (0.1, 3.0), 23),
+    ROLL: FaultKind(TEXTS[ROLL], (ALL,), lasts_s=(1.0, 10.0), apart=1),
+    THROTTLE: FaultKind(TEXTS[THROTTLE], (*_ONE, ALL), 1.0, (0.5, 10.0), 41),
+    CYCLE_DISK: FaultKind(TEXTS[CYCLE_DISK], (*_ONE, ALL), 1.0, (0.5, 10.0), 42),
+    RATE: FaultKind(TEXTS[RATE], (*_ONE, ALL), apart=43),
+    HOLD: FaultKind(TEXTS[HOLD], (*_ONE, ALL), apart=44),
     POINT: FaultKind(
-        "a point in the code is armed: whoever comes there is killed, stopped or held up",
+        TEXTS[POINT],
         (*_ONE, ALL),
         lasts_s=(0.5, 10.0),
         apart=31,
     ),
 }
 """Every kind, by name."""
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "all": tuple(FAULTS),
-    "none": (),
-    "link": ("cut", "flaky", "reorder", "slow-link", HOLD, RATE),
-    "disk": ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync"),
-    "membership": (RECONFIGURE,),
-}
-"""Names for several kinds together."""
-
-
-def parse_faults(text: str) -> tuple[str, ...]:
-    """The kinds that a list of kinds and `GROUPS`, with commas, stands for. Raises UsageError."""
-    kinds: set[str] = set()
-    for name in filter(None, (part.strip() for part in text.split(","))):
-        if name not in FAULTS and name not in GROUPS:
-            known = ", ".join((*GROUPS, *FAULTS))
-            raise UsageError(f"--faults {text}: no fault is called {name!r}; there are {known}")
-        kinds |= set(GROUPS.get(name, (name,)))
-    return tuple(kind for kind in FAULTS if kind in kinds)
 
 
 def make_schedule(kinds: Sequence[str], time_s: float, random_for: RandomFor) -> list[Fault]:

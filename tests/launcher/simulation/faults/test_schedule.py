@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from launcher.errors import UsageError
+from launcher.fault_kinds import parse_faults
 from launcher.simulation.faults.schedule import (
     APART_NUMBERS,
     FAULTS,
@@ -14,7 +15,6 @@ from launcher.simulation.faults.schedule import (
     FaultKind,
     make_schedule,
     only,
-    parse_faults,
     shrink,
 )
 from launcher.simulation.situation import Options, situation
