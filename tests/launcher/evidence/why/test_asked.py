@@ -52,9 +52,7 @@ def test_a_run_without_any_election_or_violation() -> None:
         explain(lambda: started, "n9")
 
 
-def test_a_run_without_messages_is_explained_by_its_events_and_says_how_to_turn_the_tap_on() -> (
-    None
-):
+def test_a_run_without_messages_says_how_to_turn_the_tap_on() -> None:
     said = tree(ELECTION, f"n2:{3 * SECOND}")
     assert NO_MESSAGES in said
     assert "launcher tap ring" in NO_MESSAGES
