@@ -133,7 +133,7 @@ def test_a_truncated_tail(stage: Stage) -> None:
     said = stage.why(truncated)
 
     assert f"an AppendEntries of n{elected.node}, leader of term" in said, said
-    assert "they had not reached a majority" in said, said
+    assert "had not reached a majority" in said, said
     assert f"(fault {number_of(stage, 'partition')})" in said, said
     assert f"fault {number_of(stage, 'pause')}" not in said, said
 

@@ -130,6 +130,11 @@ class Past:
         place = bisect_left(self.happenings, before, key=_place)
         return self.happenings[place - 1] if place else None
 
+    def at(self, place: int) -> Happening | None:
+        """What happened at exactly that place."""
+        last = self.last_any(place + 1)
+        return last if last is not None and last.place == place else None
+
     def last_of_node(self, node: int, before: int, unless: Container[str] = ()) -> Happening | None:
         """What happened last on this node before that place."""
         own = self._by_node.get(node, [])
