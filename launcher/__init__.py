@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from launcher.control.points import PointRow
     from launcher.control.status import Chosen, ClusterStatus, HandedOver, NodeStatus
     from launcher.control.steering import SettingChange, Unconfirmed
+    from launcher.control.taps import TapOfNode
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
     from launcher.injected import Injected
@@ -70,6 +71,7 @@ _HOMES = {
     "SessionLost": "launcher.client.session",
     "SettingChange": "launcher.control.steering",
     "Submitted": "launcher.client.answers",
+    "TapOfNode": "launcher.control.taps",
     "TimedOut": "launcher.errors",
     "Unconfirmed": "launcher.control.steering",
     "UsageError": "launcher.errors",
@@ -104,6 +106,7 @@ __all__ = [
     "SessionLost",
     "SettingChange",
     "Submitted",
+    "TapOfNode",
     "TimedOut",
     "Unconfirmed",
     "UsageError",

@@ -98,6 +98,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     reads: Literal["read-index", "lease"]
     entry_limit_bytes: int
     append_limit_bytes: int
+    chunk_limit_bytes: int
     inflight_batches: int
     inflight_bytes: int
     uncommitted_bytes: int

@@ -198,6 +198,7 @@ SETTINGS: dict[str, Setting] = {
     "raft.reads": _choice("reads", "read-index", "read-index", "lease"),
     "limits.entry": _size("entry_limit_bytes", "1MiB", "1B", "64MiB"),
     "limits.append": _size("append_limit_bytes", "1MiB", "1KiB", "64MiB"),
+    "limits.chunk": _size("chunk_limit_bytes", "1MiB", "256B", "64MiB"),
     "limits.inflight_batches": _count("inflight_batches", 64, 1, 65_536),
     "limits.inflight": _size("inflight_bytes", "8MiB", "1KiB", "4GiB"),
     "limits.uncommitted": _size("uncommitted_bytes", "64MiB", "1KiB", "4GiB"),

@@ -85,6 +85,7 @@ WINGS: dict[str, str] = {
     ),
     "launcher.evidence": "",
     "launcher.evidence.messages": ("launcher.timeline node.errors node.raft node.tap node.wire"),
+    "launcher.evidence.why": "launcher.errors launcher.timeline node.printable node.raft",
     "launcher.learn": "launcher.control launcher.errors launcher.timeline node.raft",
     "node.server": (
         "node.errors node.events node.machines node.ports node.printable node.raft node.storage "
@@ -151,12 +152,16 @@ WINGS: dict[str, str] = {
     ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.clients "
-        "launcher.lab.folder launcher.lab.history launcher.timeline node.errors node.machines "
-        "node.printable node.raft node.server node.storage node.wire"
+        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
-    "launcher.lab.trial": "launcher.errors launcher.folders launcher.lab.folder "
-    "launcher.lab.verdict node.printable node.storage",
+    "launcher.lab.trial": (
+        "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
+        "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
+        "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
+        "node.machines node.printable node.quantities node.storage"
+    ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
         "launcher.fault_kinds launcher.folders "
@@ -180,11 +185,12 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
-        "launcher.control launcher.errors launcher.evidence.messages launcher.fault_kinds "
-        "launcher.folders launcher.history launcher.lab.chaos launcher.lab.clients "
-        "launcher.lab.folder launcher.lab.history launcher.lab.verdict launcher.lab.workloads "
-        "launcher.learn launcher.lessons launcher.log_table launcher.logs launcher.overrides "
-        "launcher.page launcher.real_stories launcher.settings launcher.simulation "
+        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
+        "launcher.fault_kinds launcher.folders launcher.history launcher.lab.chaos "
+        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.trial "
+        "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
+        "launcher.log_table launcher.logs launcher.overrides launcher.page "
+        "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
         "launcher.timeline node.errors node.events node.machines node.printable node.process "
         "node.quantities node.raft node.wire"

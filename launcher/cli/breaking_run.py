@@ -23,7 +23,7 @@ from node.quantities import parse_duration_s
 _MOST_SEED = 1 << 31
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for, as typed; an option that was not given is None."""
 
     time: str | None
@@ -41,7 +41,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-def chaos(context: Context, asked: Asked) -> None:
+def chaos(context: Context, asked: ChaosOptions) -> None:
     """Raises UsageError for what makes no sense, TimedOut when the cluster did not converge,
     LauncherError when the budget was broken or the cluster cannot be broken."""
     plan = _schedule(asked)
@@ -49,12 +49,6 @@ def chaos(context: Context, asked: Asked) -> None:
         _print(plan, asked.as_json)
         return
     cluster = context.cluster()
-    cluster.status()
-    if not asked.as_json:
-        click.echo(
-            f"seed {plan.head.seed}: {len(plan.faults)} faults in {plan.time_s:g} s; "
-            "Ctrl-C heals everything and ends"
-        )
     player = Player(
         cluster,
         plan,
@@ -72,7 +66,7 @@ def _conclude(plan: Schedule, outcome: Outcome, as_json: bool) -> None:
     else:
         failed = f", {outcome.failed} failed" if outcome.failed else ""
         click.echo(
-            f"seed {plan.head.seed}: {outcome.injected} faults injected, "
+            f"seed {plan.head.seed}: {outcome.injected} injected, "
             f"{outcome.left_out} left out{failed}"
         )
     if outcome.broken is not None:
@@ -81,7 +75,7 @@ def _conclude(plan: Schedule, outcome: Outcome, as_json: bool) -> None:
         raise healing.late(outcome.unconverged)
 
 
-def _schedule(asked: Asked) -> Schedule:
+def _schedule(asked: ChaosOptions) -> Schedule:
     if asked.file is not None:
         plan = _read(asked.file, asked)
     else:
@@ -102,7 +96,7 @@ def _schedule(asked: Asked) -> Schedule:
     return plan if asked.only is None else schedule.only(plan, _numbers(asked.only))
 
 
-def _read(file: Path, asked: Asked) -> Schedule:
+def _read(file: Path, asked: ChaosOptions) -> Schedule:
     """The schedule of a file, which says everything but what part of it is played."""
     given = {
         "--seed": asked.seed, "--faults": asked.faults, "--interval": asked.interval,

@@ -9,13 +9,17 @@ import click
 
 from launcher import history
 from launcher.cli.output import print_json, wants_colour
+from launcher.cli.recorded import Record, line_of
 from launcher.config import ClusterConfig
+from launcher.evidence.why.asked import is_message
+from launcher.evidence.why.explaining import NO_MESSAGES
 from launcher.folders import private
 from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
 from launcher.timeline.render import legend as columns
 from launcher.timeline.render import render
-from launcher.timeline.sentences import EVENT_NAMES, SENTENCES, pattern
+from launcher.timeline.sentences import EVENT_NAMES, pattern
+from launcher.timeline.templates import SENTENCES
 
 
 def show_timeline(
@@ -47,6 +51,38 @@ def show_timeline(
             click.echo()
         term = max(term, event.term)
         click.echo(event.raw if as_json else render(event, colour=colour))
+
+
+def show_record(
+    record: Record,
+    wanted: Filter,
+    *,
+    count: int | None,
+    ids: bool,
+    messages: bool,
+    as_json: bool,
+) -> None:
+    """Prints the events of a record, with their ids or with the messages.
+
+    Of a trace, which has events of all levels, those at `debug` are shown only when asked for.
+    """
+    colour = wants_colour()
+    quiet = record.is_trace and not wanted.is_narrow
+
+    def shown(event: Event) -> bool:
+        if is_message(event):
+            return messages and wanted.accepts(event)
+        return wanted.accepts(event) and not (quiet and event.level == "debug")
+
+    seen = False
+    for event in _last(filter(shown, record.events()), count):
+        seen = seen or is_message(event)
+        text = line_of(event, record, ids=ids, colour=colour)
+        click.echo(event.raw if as_json else text)
+    if messages and not seen:
+        click.echo(f"note: {NO_MESSAGES}", err=True)
+    for remark in record.remarks():
+        click.echo(f"note: {remark}", err=True)
 
 
 def _last(found: Iterable[Event], count: int | None) -> Iterator[Event]:

@@ -61,6 +61,7 @@ ROWS = {
     "story": f"{_COMMANDS}.story:story",
     "simulate": f"{_COMMANDS}.simulate:simulate",
     "lesson": f"{_COMMANDS}.lesson:lesson",
+    "test": f"{_COMMANDS}.trial:test",
     "check": f"{_COMMANDS}.trial:check",
     "bench": f"{_COMMANDS}.bench:bench",
     "completion": f"{_COMMANDS}.interactive:completion",
@@ -112,6 +113,7 @@ SECTIONS = {
     },
     "Test it": {
         "workload": "have clients use the cluster, and check what they saw",
+        "test": "start a cluster, use it, break it by a seed, and judge it",
         "check": "judge a run again, by what it has left",
     },
     "Change its nodes": {

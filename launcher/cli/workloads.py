@@ -33,7 +33,7 @@ MOST_SHOWN = 12
 """Operations of a window that are printed; the rest is in the history."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for, as typed; an option that was not given is None."""
 
     workload_name: str | None
@@ -48,7 +48,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-def run_workload(context: Context, asked: Asked) -> int:
+def run_workload(context: Context, asked: WorkloadOptions) -> int:
     """Runs it, prints the summary and the verdict, and returns 0, the exit status.
 
     Raises UsageError, LauncherError for an invalid history, Undecided for an unknown verdict.
@@ -65,12 +65,12 @@ def run_workload(context: Context, asked: Asked) -> int:
     with _telling(plan, quiet=asked.as_json) as progress:
         try:
             ran = run(cluster, plan, folder, progress=progress)
-        except KeyboardInterrupt:
-            _tell_kept(folder, begun)
-            raise
         except LauncherError as error:
             if (folder / history.FOLDER).exists() and not isinstance(error, UsageError):
                 raise type(error)(f"{error}; what was recorded is in {folder}") from error
+            raise
+        except BaseException:  # Ctrl-C, SIGTERM
+            _tell_kept(folder, begun)
             raise
     operations = history.read(folder).operations
     summary = summarise(operations, ran.begun, ran.took_s)
@@ -91,7 +91,7 @@ def _conclude(judgement: Judgement) -> int:
 # -- what was asked for --------------------------------------------------------------------------
 
 
-def _plan(asked: Asked, name: str) -> Plan:
+def _plan(asked: WorkloadOptions, name: str) -> Plan:
     default = Plan()
     seed = random.randrange(1, 1_000_000) if asked.seed is None else asked.seed
     options = Options(
@@ -136,7 +136,7 @@ def _for_machine(plan: Plan, machine: str) -> Plan:
     return plan
 
 
-def _at_pace(plan: Plan, asked: Asked, cluster: Cluster) -> Plan:
+def _at_pace(plan: Plan, asked: WorkloadOptions, cluster: Cluster) -> Plan:
     """Where the timers are slow, clients wait longer, unless the user says how long."""
     if asked.timeout is not None:
         return plan

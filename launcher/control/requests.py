@@ -274,13 +274,6 @@ class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
     """What is still to be lost by its type?"""
 
 
-class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
-    """Have nodes record their messages in this mode."""
-
-    targets: list[str]
-    mode: str
-
-
 class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
     """Write into the event log what a run of chaos does (`launcher/lab/chaos/`).
 
@@ -295,6 +288,13 @@ class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
     nodes: list[NodeId] = []
     words: str = ""
     why: str = ""
+
+
+class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
+    """Have nodes record their messages in this mode."""
+
+    targets: list[str]
+    mode: str
 
 
 class Down(msgspec.Struct, frozen=True, tag_field="op", tag="down"):

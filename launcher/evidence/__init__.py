@@ -1,4 +1,7 @@
-"""Evidence: what nodes have left behind of what happened, and what it says.
+"""What the records of a run show: who sent what to whom, and why something happened.
 
-messages/    the records of messages that nodes write (`node/tap/`), as events
+The rooms:
+
+    messages/   the records of messages that nodes write (`node/tap/`), as events
+    why/        the causes of an event, as a tree of sentences
 """

@@ -4,10 +4,11 @@
         run.json        what was asked for, by which version, in which circumstances; its format
         cluster.yaml    the configuration of its cluster; data and logs are beside it
         course.jsonl    what the run had reached when: a line for each step
-        schedule.json   the faults of the seed
+        schedule.jsonl  the faults of the seed
         chaos.jsonl     the faults as they were injected
         samples.jsonl   the cluster's status, ten times a second
-        history/        what the clients asked for and saw
+        workload.json   what the clients were to do
+        history/        what they asked for and saw
         logs/           the event logs, and the timeline
         data/           what the nodes had on their disks when the cluster was stopped
         wal/            copies of the segments of their logs, also of those that they have dropped
@@ -89,7 +90,7 @@ class RunFolder:
         self.made_file = path / "run.json"
         self.config_file = path / "cluster.yaml"
         self.course_file = path / "course.jsonl"
-        self.schedule_file = path / "schedule.json"
+        self.schedule_file = path / "schedule.jsonl"
         self.chaos_file = path / "chaos.jsonl"
         self.samples_file = path / "samples.jsonl"
         self.history_dir = path / "history"

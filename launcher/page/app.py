@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -173,7 +173,7 @@ class PageApp:
             return JSONResponse({"error": str(error)}, 503)
 
 
-async def _stream(feed: Feed, last_id: str) -> AsyncIterator[bytes]:
+async def _stream(feed: Feed, last_id: str) -> AsyncGenerator[bytes, None]:
     """The frames of one reader. A slow one holds up nobody: it is served from what is kept."""
     feed.readers += 1
     try:

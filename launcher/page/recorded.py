@@ -25,6 +25,7 @@ from launcher.timeline.events import Event, parse_line
 from launcher.timeline.files import TIMELINE, event_logs
 from launcher.timeline.reading import read_timeline
 from launcher.timeline.sentences import sentence
+from launcher.timeline.trace_file import BEGUN, TRACE_FORMAT
 
 MOST_EVENTS = 150_000
 MOST_TEXT = 2_000
@@ -126,9 +127,20 @@ def _events_in(path: Path, broken: list[int]) -> Iterator[Event]:
         for number, line in enumerate(file, 1):
             event = parse_line(line.rstrip(b"\r\n"))
             if event is not None:
+                if event.event == BEGUN:
+                    _check_format(path, event)
                 yield event
             elif line.strip():
                 broken.append(number)
+
+
+def _check_format(path: Path, begun: Event) -> None:
+    number = begun.fields.get("format")
+    if not isinstance(number, int) or number > TRACE_FORMAT:
+        raise UsageError(
+            f"{path} has format {number}, and this version reads formats up to {TRACE_FORMAT}: use "
+            "the version that wrote it, or write it again"
+        )
 
 
 def _taken(events: Iterator[Event], least: int, skipped: int) -> Iterator[Record]:

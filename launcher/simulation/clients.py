@@ -311,7 +311,10 @@ class SimulatedClient(Waiting):
                 f"client {self.number} is answered as things were after entry {answer.index}, "
                 f"and when it asked, {asked.committed} entries were known to be committed"
             )
-            raise InvariantBroken(READ_INDEX, belief)
+            raise InvariantBroken(
+                READ_INDEX, belief, answered_by=answer.leader, in_term=answer.term,
+                index=answer.index, committed=asked.committed, asked_s=asked.invoked_s,
+            )  # fmt: skip
 
     def _take_submitted(self, asked: Asked, answer: Submitted) -> None:
         if answer.entry != asked.command or answer.index <= self._last_index:

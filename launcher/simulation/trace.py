@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from launcher.simulation.saying import describe
 from launcher.simulation.telling import Telling
+from launcher.timeline.trace_file import BEGUN, TRACE_FORMAT
 from node import wire
 from node.faults.links import FaultId
 from node.raft.messages import NodeId
@@ -56,6 +57,8 @@ class Trace:
         self._logged: dict[NodeId, tuple[int, int]] = {}
         """of each node that leads: its term, and the last entry that is in the trace"""
         self._telling = Telling()
+        if messages:
+            self.world(0.0, "info", BEGUN, {"format": TRACE_FORMAT})
 
     def event(
         self,

@@ -168,9 +168,9 @@ class World:
             self._run_with_faults()
             self._liveness.examine()
         except InvariantBroken as error:
-            failure = Failure(error.broken, error.belief, self.time.now)
+            failure = self.broken(error)
         except AssertionError as error:  # the product's own
-            failure = Failure(CRASH, f"an assertion does not hold: {error}", self.time.now)
+            failure = self.broken(InvariantBroken(CRASH, f"an assertion does not hold: {error}"))
         if failure is None:
             failure, undecided = self._check_history()
         return Outcome(
@@ -186,6 +186,17 @@ class World:
             events=self.time.events,
             fingerprint=self.fingerprint,
         )
+
+    def broken(self, error: InvariantBroken, detail: str = "") -> Failure:
+        """A property does not hold: that is the last event of the run's trace."""
+        self._note(
+            "property.broken",
+            level="error",
+            property=error.broken,
+            belief=error.belief,
+            **error.facts,
+        )
+        return Failure(error.broken, error.belief, self.time.now, detail)
 
     def _run_with_faults(self) -> None:
         time_s = self.situation.options.time_s
@@ -208,7 +219,9 @@ class World:
             at_s = max(
                 (one.completed_s or one.invoked_s for one in verdict.window), default=self.time.now
             )
-            return Failure(LINEARIZABILITY, verdict.reason, at_s, explain(verdict)), ""
+            error = InvariantBroken(LINEARIZABILITY, verdict.reason, until_s=at_s)
+            failure = self.broken(error, explain(verdict))
+            return msgspec.structs.replace(failure, at_s=at_s), ""
         return None, verdict.reason if verdict.validity is Validity.UNKNOWN else ""
 
     # -- the Observer port -----------------------------------------------------------------------

@@ -135,6 +135,7 @@ def _timing(config: ClusterConfig) -> Timing:
 def _limits(config: ClusterConfig) -> Limits:
     return Limits(
         max_append_bytes=config.append_limit_bytes,
+        max_chunk_bytes=config.chunk_limit_bytes,
         inflight_batches=config.inflight_batches,
         inflight_bytes=config.inflight_bytes,
         max_uncommitted_bytes=config.uncommitted_bytes,

@@ -126,21 +126,35 @@ class Operations:
                 | requests.SetThrottles()
             ):
                 return await self._injecting.perform(request)
+            case (
+                requests.ChangeSetting()
+                | requests.TimeOutNodes()
+                | requests.DropMessages()
+                | requests.AskDrops()
+                | requests.SetTaps()
+                | requests.NoteChaos()
+            ):
+                return await self._steer(request)
+            case requests.Down():
+                raise AssertionError("the supervisor takes itself down")
+
+    async def _steer(self, request: Request) -> Reply:
+        """What changes how nodes work, one setting or message at a time, and what is noted."""
+        match request:
             case requests.ChangeSetting():
                 return await self._steering.change_setting(request)
             case requests.TimeOutNodes(targets):
                 return await self._on_each("time-out", targets, self._steering.time_out)
             case requests.DropMessages():
                 return await self._steering.drop(request)
-            case requests.SetTaps(targets, mode):
-                return await self._tapping.set(targets, mode)
             case requests.AskDrops():
                 return Reply(ok=True, drops=self._nodes.drops.left())
+            case requests.SetTaps(targets, mode):
+                return await self._tapping.set(targets, mode)
             case requests.NoteChaos():
                 note(request, self._nodes.emit)
                 return Reply(ok=True)
-            case requests.Down():
-                raise AssertionError("the supervisor takes itself down")
+        raise AssertionError(f"{request} steers nothing")
 
     async def _on_each(
         self,

@@ -7,7 +7,8 @@ modules, in reading order:
     events       an event: one line of an event log
     order        the order of all events, and the check that nodes have applied the same entries
     filter       which events a reader wants to see
-    sentences    the table of what each event says in words
+    templates    the table of what each event says in words
+    sentences    an event in words
     render       one line of text for an event
     logfiles     an event log on disk: its files, read forwards or by bisection
     tail         a log that is being written: what is new in it
@@ -15,6 +16,7 @@ modules, in reading order:
     files        the names of a timeline's files
     output       a file of whole lines that is appended to
     combiner     the supervisor's side: merges the event logs into the timeline
+    trace_file   the trace of a simulated run, which is a file of events
     reading      the readers' side: all of the timeline, or as it grows
 
 It may import `node.events`, which writes the logs, and of the launcher its config and errors.

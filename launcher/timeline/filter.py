@@ -59,6 +59,11 @@ class Filter:
         self._named = re.compile(either).match if patterns else None
         self._levels = None if level is None else frozenset(LEVELS[: LEVELS.index(level)])
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it chooses by name or by level."""
+        return self._named is not None or self._levels is not None
+
     def accepts(self, event: Event) -> bool:
         """Whether to show it. A level that nobody knows is never too low."""
         return (

@@ -30,6 +30,7 @@ from node.faults.unsynced import (
     aside,
     clear_aside,
     fill_slot,
+    kept_aside,
 )
 from node.ports import Disk, DiskFile
 
@@ -268,9 +269,11 @@ class RecordingDisk:
 
     def sync_directory(self) -> None:
         """The port's `sync_directory`."""
+        # Listed before the sync: meanwhile the node's loop may remove a file, which is not synced.
+        kept = kept_aside(self._folder)
         self._disk.sync_directory()
         self.record(NamesSynced())
-        clear_aside(self._folder)
+        clear_aside(self._folder, kept)
 
     # -- the record ------------------------------------------------------------------------------
 

@@ -15,11 +15,12 @@ Whatever is added counts from one store on: a process that is killed leaves the 
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -70,13 +71,27 @@ def aside(folder: Path) -> Path:
     return folder / ASIDE
 
 
-def clear_aside(folder: Path) -> None:
-    """Removes what was kept beside this folder. Raises OSError."""
-    kept = aside(folder)
+def kept_aside(folder: Path) -> list[Path]:
+    """The files that are kept beside this folder now. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        for path in list(kept.iterdir()):
-            path.unlink(missing_ok=True)
-        kept.rmdir()
+        return list(aside(folder).iterdir())
+    return []
+
+
+def clear_aside(folder: Path, kept: Iterable[Path] | None = None) -> None:
+    """Removes what was kept beside this folder. Raises OSError.
+
+    kept: only these. Another thread may have put a file there since they were listed; it stays
+    """
+    for path in kept_aside(folder) if kept is None else kept:
+        path.unlink(missing_ok=True)
+    try:
+        aside(folder).rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 class Memory:

@@ -43,12 +43,14 @@ class InvariantBroken(AssertionError):
 
     broken: the property's name
     belief: what should hold, and what was found instead
+    facts: what it is about, for whoever explains it: nodes, terms, indexes
     """
 
-    def __init__(self, broken: str, belief: str) -> None:
+    def __init__(self, broken: str, belief: str, **facts: object) -> None:
         super().__init__(f"{broken}: {belief}")
         self.broken = broken
         self.belief = belief
+        self.facts = facts
 
     def __reduce__(self) -> tuple[object, ...]:
         return InvariantBroken, (self.broken, self.belief), self.__dict__

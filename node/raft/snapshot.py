@@ -115,12 +115,24 @@ def on_install_snapshot_reply(
     # A reply to a later round that knows no more: the chunk is lost, unless it has not left yet.
     lost = progress.chunk_round is None or message.round > progress.chunk_round
     if not progress.chunk_read and (message.offset > progress.snapshot_offset or lost):
+        _note_resumed(raft, sender, message, progress)
         progress.snapshot_offset = message.offset
         if message.offset < snapshot.size:
             progress.chunk_read = True
             chunk = _message(raft, snapshot, message.offset)
             raft.chunks_to_send.append((sender, chunk))
     return False
+
+
+def _note_resumed(
+    raft: RaftState, peer: NodeId, message: InstallSnapshotReply, progress: Progress
+) -> None:
+    """Tell of a transfer that was broken off, here or by an earlier leader, and goes on where it
+    was: a part has arrived, and what comes next was lost, or is the first that we send."""
+    begins = progress.chunk_round is None
+    if message.offset > 0 and (begins or message.offset == progress.snapshot_offset):
+        index = message.last_included_index
+        raft.note("info", "snapshot.resumed", peer=peer, index=index, offset=message.offset)
 
 
 def chunk_sent(raft: RaftState, peer: NodeId, message: InstallSnapshot) -> None:

@@ -121,7 +121,7 @@ def test_up_answers_with_a_settled_cluster(tmp_path: Path) -> None:
             ),
             *("voted_for", "election_in_s", "leader_heard_s", "peers"),
             *("cut_off_from", "cannot_send_to", "cannot_hear"),
-            "points",
+            *("points", "tap"),
         ]
         assert status.nodes[0].rss_bytes
         assert status.supervisor_pid == cluster.record().pid

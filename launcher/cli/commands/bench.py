@@ -19,6 +19,7 @@ ROWS = {
     "reads": f"{_COMMANDS}.bench_pair:reads",
     "sweep": f"{_COMMANDS}.bench_pair:sweep",
     "peers": f"{_COMMANDS}.bench_pair:peers",
+    "tap": f"{_COMMANDS}.bench_pair:tap",
     "failover": f"{_COMMANDS}.bench_one:failover",
     "figure16": f"{_COMMANDS}.bench_one:figure16",
     "growth": f"{_COMMANDS}.bench_one:growth",

@@ -85,6 +85,38 @@ def reads(
     conclude("reads", out, as_json, comparison, [table(comparison)])
 
 
+@benchmark("tap", "The record of messages beside none: what it costs in CPU time.")
+@_nodes
+@_window
+@_size
+@click.option("--rounds", type=int, default=10, show_default=True, help="How many turns.")
+@_seconds
+@click.option(
+    "--mode",
+    type=click.Choice(["ring", "full"]),
+    default="ring",
+    show_default=True,
+    help="How it records.",
+)
+def tap(
+    nodes: int,
+    window: int,
+    size: int,
+    rounds: int,
+    seconds: float,
+    mode: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """`launcher bench tap`."""
+    from launcher.benchmark import tap as cost
+
+    shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
+    with progress("bench tap", 2 * rounds) as done:
+        measured = cost.run(shape, effort, out, mode, done=done)
+    conclude("tap", out, as_json, measured, [cost.table(measured)])
+
+
 @benchmark(
     "sweep",
     "Ours beside the floor for 1 to 4096 unanswered, 16 B to 4 KiB, 1 to 7 nodes.\n\nOne of the "

@@ -1,8 +1,11 @@
-"""The timeline: what has happened on all nodes."""
+"""The timeline: what has happened on all nodes, and why."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +14,42 @@ from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER
 from launcher.cli.rows import as_json, row
 from launcher.errors import UsageError
 
+if TYPE_CHECKING:
+    from launcher.timeline.filter import Filter
+
 DEFAULT_COUNT = 30
+
+
+@dataclass(frozen=True)
+class _Views:
+    """What is to be shown of the events, in place of a list of them, and of what.
+
+    why, between, diagram, svg, trace, messages, ids: the options of these names
+    """
+
+    why: str | None
+    between: tuple[str, str] | None
+    diagram: bool
+    svg: Path | None
+    trace: Path | None
+    messages: bool
+    ids: bool
+
+    @property
+    def explains(self) -> bool:
+        return self.why is not None or self.between is not None
+
+    @property
+    def are_any(self) -> bool:
+        """Whether the plain list of a cluster's events will not do."""
+        drawn = self.diagram or self.svg is not None
+        recorded = self.trace is not None or self.messages or self.ids
+        return self.explains or drawn or recorded
 
 
 @row(
     "timeline",
-    "Show what happened on all nodes, in one order; also after the cluster has stopped.",
+    "Show what happened on all nodes, in one order, and why; also after the cluster has stopped.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens next, until Ctrl-C.")
 @click.option(
@@ -24,7 +57,7 @@ DEFAULT_COUNT = 30
     "--count",
     metavar="COUNT",
     help=f"Only the last COUNT events, or all. By default {DEFAULT_COUNT}, but all of them with "
-    "--since or --json.",
+    "--since or --json. With --why and --diagram: how many lines.",
 )
 @click.option("--node", type=PROCESS_NUMBER, help="Only events of this node; 0 is the supervisor.")
 @click.option(
@@ -45,6 +78,34 @@ DEFAULT_COUNT = 30
     help="A first line with the names of the columns, and a gap before each new term; by default "
     "on a terminal only.",
 )
+@click.option(
+    "--why",
+    metavar="EVENT",
+    help="Print the causes of EVENT as a tree, the newest first: an id (n4:T, see --ids), "
+    "last-election, last-violation, the index of an entry, or n3: why it does not catch up.",
+)
+@click.option(
+    "--between",
+    nargs=2,
+    metavar="A B",
+    help="Print what leads from event A to event B.",
+)
+@click.option("--ids", is_flag=True, help="With the id of each event, as --why takes it.")
+@click.option("--messages", is_flag=True, help="With the messages between nodes, if recorded.")
+@click.option(
+    "--diagram",
+    is_flag=True,
+    help="Draw a column for each node, and arrows for messages; with --why only of the causes.",
+)
+@click.option(
+    "--svg", type=click.Path(path_type=Path), metavar="FILE", help="The same as a picture."
+)
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Of a simulated run, which `simulate --trace FILE` has written, in place of a cluster.",
+)
 @as_json
 def timeline(
     context: Context,
@@ -56,6 +117,13 @@ def timeline(
     events: bool,
     level: str | None,
     legend: bool | None,
+    why: str | None,
+    between: tuple[str, str] | None,
+    ids: bool,
+    messages: bool,
+    diagram: bool,
+    svg: Path | None,
+    trace: Path | None,
     as_json: bool,
 ) -> None:
     """`launcher timeline`."""
@@ -67,9 +135,14 @@ def timeline(
     if events or event == "list":
         list_events(as_json=as_json)
         return
+    views = _Views(why, between, diagram, svg, trace, messages, ids)
     wanted = Filter(node=node, since=since, event=event, level=level)
     if event is not None:
         check_known(event, EVENT_NAMES)
+    if views.are_any:
+        _check_together(views, wanted, follow=follow, as_json=as_json)
+        _show_views(context, views, wanted, count, as_json)
+        return
     most = _count(count, None if since is not None or as_json else DEFAULT_COUNT)
     config = context.load_config()
     if level == "debug":
@@ -78,6 +151,57 @@ def timeline(
     show_timeline(
         config, wanted, count=most, follow=follow, as_json=as_json, legend=told and not as_json
     )
+
+
+def _show_views(
+    context: Context, views: _Views, wanted: Filter, count: str | None, as_json: bool
+) -> None:
+    # Start-up time, as above.
+    from launcher.cli import recorded, why
+    from launcher.cli.events import show_record
+
+    if views.trace is not None:
+        record = recorded.of_trace(views.trace)
+    else:
+        record = recorded.of_cluster(context.load_config())
+    if views.why is not None:
+        why.show_why(
+            record, views.why, most=_count(count, why.LINES), ids=views.ids, as_json=as_json,
+            diagram=views.diagram, svg=views.svg,
+        )  # fmt: skip
+    elif views.between is not None:
+        why.show_between(record, *views.between, ids=views.ids, as_json=as_json)
+    elif views.diagram or views.svg is not None:
+        rows = why.ROWS if views.diagram else why.ROWS_OF_A_PICTURE
+        why.show_diagram(
+            record, count=_count(count, rows), since_ns=wanted.since_t, node=wanted.node,
+            svg=views.svg, as_text=views.diagram,
+        )  # fmt: skip
+    else:
+        most = _count(count, None if as_json else DEFAULT_COUNT)
+        show_record(
+            record, wanted, count=most, ids=views.ids, messages=views.messages, as_json=as_json
+        )
+
+
+def _check_together(views: _Views, wanted: Filter, *, follow: bool, as_json: bool) -> None:
+    """Raises UsageError for options that make no sense together."""
+    if follow:
+        raise UsageError("-f follows the plain list of events; it goes with none of these views")
+    if views.why is not None and views.between is not None:
+        raise UsageError("either --why or --between, not both")
+    filtered = wanted.node is not None or wanted.since_t or wanted.is_narrow
+    if views.explains and filtered:
+        raise UsageError("--why and --between look at all events: no --node, --since, --event or "
+                         "--level goes with them")  # fmt: skip
+    if (views.diagram or views.svg is not None) and wanted.is_narrow:
+        raise UsageError("a diagram takes --node, --since and -n, but no --event or --level")
+    if as_json and (views.diagram or views.svg is not None):
+        raise UsageError("a diagram is no JSON: --json goes with --why, --between and the list")
+    if views.between is not None and (views.diagram or views.svg is not None):
+        raise UsageError("--between prints a list; --why EVENT --diagram draws causes")
+    if views.trace is not None and wanted.since_t:
+        raise UsageError("--since is of the clock on the wall, and a trace has simulated time")
 
 
 def _count(text: str | None, default: int | None) -> int | None:

@@ -40,4 +40,4 @@ def workload(context: Context, **asked: Any) -> int:
     # Start-up time: loads the lab and the client.
     from launcher.cli import workloads
 
-    return workloads.run_workload(context, workloads.Asked(**asked))
+    return workloads.run_workload(context, workloads.WorkloadOptions(**asked))

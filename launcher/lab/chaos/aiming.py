@@ -13,6 +13,7 @@ has ordered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from random import Random
 
 import msgspec
@@ -21,7 +22,7 @@ from launcher.control import partitions
 from launcher.control.links import LinkChange, ended_by
 from launcher.control.naming import Link, link_name, node_names
 from launcher.control.status import ClusterStatus, NodeStatus
-from launcher.control.targets import resolve
+from launcher.control.targets import WORDS, resolve
 from launcher.errors import LauncherError
 from launcher.fault_kinds import (
     ADD,
@@ -130,6 +131,12 @@ class View(msgspec.Struct, frozen=True):
     def taken(self) -> frozenset[str]:
         """The slots of all that is in force."""
         return frozenset().union(*(one.slots for one in self.in_force))
+
+    def check_exclude(self) -> None:
+        """Raises UsageError for a node that is to be left out and is none."""
+        for word in self.exclude:
+            with suppress(LauncherError) if word in WORDS else nullcontext():
+                resolve([word], self.status, "link", Random(0))
 
 
 def aim(fault: Fault, view: View) -> Aim | str:
@@ -305,9 +312,9 @@ def _partitions(
         links = frozenset((cut.source, cut.target) for cut in cuts)
         spared = frozenset(link for link in links if excluded.isdisjoint(link))
         distinct = sum(map(len, groups)) == len(status.nodes)
-        if distinct and spared == links:
+        slots = frozenset(("partition", *(f"link {link_name(link)} cut" for link in links)))
+        if distinct and spared == links and slots.isdisjoint(view.taken):
             spec = "|".join(",".join(map(str, group)) for group in groups)
-            slots = frozenset(("partition", *(f"link {link_name(link)} cut" for link in links)))
             yield Aim((), tuple(sorted(links)), Effect(cut=links), slots, spec)
         else:
             yield _over(spared, LinkChange(cut=True), view)
@@ -356,11 +363,11 @@ def _refusal(candidate: Aim, view: View) -> str | None:
     """Why this must not be struck now; None when it may be."""
     if candidate == NOWHERE:
         return "no node or link is left that it could strike"
+    if not view.beyond_quorum and (why := may(candidate.effect, view.state)):
+        return why
     if both := sorted(candidate.slots & view.taken):
         return f"another fault of this run is there: {both[0]}"
-    if foreign := _foreign(candidate, view):
-        return foreign
-    return None if view.beyond_quorum else may(candidate.effect, view.state)
+    return _foreign(candidate, view) or None
 
 
 def _foreign(candidate: Aim, view: View) -> str:
@@ -412,11 +419,8 @@ def _excluded(view: View, rng: Random) -> frozenset[NodeId]:
     """The nodes that are never struck; none for a word that means nobody now."""
     found: set[NodeId] = set()
     for word in view.exclude:
-        try:
+        with suppress(LauncherError):  # a leader that there is not now; a node that was removed
             found.update(resolve([word], view.status, "link", rng))
-        except LauncherError:
-            if word != LEADER and not word.startswith(FOLLOWER):
-                raise
     return frozenset(found)
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 
 from launcher.cluster import Cluster
-from launcher.errors import LauncherError, NotRunning
+from launcher.errors import LauncherError
 from launcher.lab.chaos.aiming import Aim, View, aim, where
 from launcher.lab.chaos.record import Happening, NowNs, What
 from launcher.lab.chaos.schedule import Fault
@@ -28,7 +28,6 @@ class Course:
     ends: set when faults are to end before their time
     happened: what there is to say, for the player's thread
     lost: nodes whose data was taken away and that have not been rebuilt
-    gone: why the cluster is not there any more; empty while it is
     """
 
     def __init__(self, cluster: Cluster, view: View, now_ns: NowNs) -> None:
@@ -37,7 +36,6 @@ class Course:
         self.ends = threading.Event()
         self.happened: queue.Queue[Happening] = queue.Queue()
         self.lost: set[NodeId] = set()
-        self.gone = ""
         self._now_ns = now_ns
         self._began_ns = now_ns()
         self._lock = threading.Lock()
@@ -134,8 +132,5 @@ class Course:
         """What fails in here is said, and ends nothing else."""
         try:
             yield
-        except NotRunning as error:
-            if not self.ends.is_set():
-                self.say("failed", fault, struck, str(error))
         except (LauncherError, OSError) as error:
             self.say("failed", fault, struck, str(error) or type(error).__name__)

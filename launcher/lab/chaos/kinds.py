@@ -183,7 +183,7 @@ KINDS: dict[str, Kind] = {
     RECOVER: Kind((ALL,), 0.3, (0.1, 1.0)),
     ADD: Kind((ALL,), 0.5, (0.5, 6.0), _one_of("1 node", "1 node", "2 nodes")),
     REMOVE: Kind(_ONE, 0.5, (0.5, 6.0)),
-    SUPERVISOR: Kind((ALL,), 0.3, (0.1, 1.0)),
+    SUPERVISOR: Kind((ALL,), 0.2, (0.1, 1.0)),
     ROLL: Kind((ALL,), 0.4, (0.0, 0.0)),
     THROTTLE: Kind(
         (*_ONE, ALL), 1.0, (0.5, 4.0), lambda rng: f"{rng.choice([2, 5, 10, 20, 50])}%"
@@ -195,7 +195,7 @@ KINDS: dict[str, Kind] = {
     RATE: Kind(_ONE, words=lambda rng: f"rate {round(10 * 300 ** rng.random())}kbit"),
     HOLD: Kind(_ONE, words=_one_of("hold")),
     POINT: Kind((*_ONE, ALL), 1.5, (0.5, 5.0), _point),
-    FREEZE: Kind((ALL,), 0.5, (0.2, 1.5)),
+    FREEZE: Kind((ALL,), 0.2, (0.2, 1.5)),
     DROP: Kind((ALL,), 0.5, (0.0, 0.0), lambda rng: f"{rng.choice(_TYPES)} {rng.randint(1, 3)}"),
     TIME_OUT: Kind((FOLLOWER,), 1.0, (0.0, 0.0)),
 }  # fmt: skip

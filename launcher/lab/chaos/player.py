@@ -47,6 +47,9 @@ from launcher.lab.chaos.watching import Broken, Sampler
 ENDS_S = 30.0
 """How long faults may take to end before everything is healed in spite of them."""
 
+GONE_S = 3.0
+"""A cluster that has not been there for so long does not come back: it is somebody's `down`."""
+
 LOCK_FILE = "chaos.lock"
 """In the runtime folder of the cluster."""
 
@@ -128,6 +131,7 @@ class Player:
                 beyond_quorum=self._beyond_quorum,
                 exclude=tuple(self._schedule.head.exclude),
             )
+            view.check_exclude()
             course = Course(self._cluster, view, self._now_ns)
             down = frozenset(node.id for node in status.nodes if not node.running)
             with self._lines() as lines:
@@ -145,13 +149,18 @@ class Player:
         sampler = Sampler(self._cluster.status, self._now_ns, self._path(SAMPLES_FILE))
         sampler.start()
         head = self._schedule.head
-        self._note("began", seed=head.seed, why=f"{len(self._schedule.faults)} faults")
+        faults = len(self._schedule.faults)
+        count = f"{faults} fault{'s' * (faults != 1)}"
+        self._note("began", seed=head.seed, why=count)
+        unconverged = "it was not healed"
         try:
-            course.say("run", why=f"{len(self._schedule.faults)} faults, seed {head.seed}")
-            self._play(course, lines, stop)
+            try:
+                course.say("run", why=f"{count} in {head.time_s:g} s by seed {head.seed}")
+                self._play(course, lines, stop, sampler)
+            finally:
+                course.ends.set()
+                unconverged = self._end(course, down, lines)
         finally:
-            course.ends.set()
-            unconverged = self._end(course, down, lines)
             sampler.stop()
             self._note("over", seed=head.seed, why=unconverged)
         broken = None if self._beyond_quorum else sampler.found
@@ -166,9 +175,9 @@ class Player:
 
     # -- playing ---------------------------------------------------------------------------------
 
-    def _play(self, course: Course, lines: Lines, stop: threading.Event) -> None:
+    def _play(self, course: Course, lines: Lines, stop: threading.Event, sampler: Sampler) -> None:
         left = list(self._schedule.faults)
-        while not stop.is_set() and not course.gone:
+        while not stop.is_set() and sampler.gone_s < GONE_S:
             now_s = course.at_s
             while left and left[0].at_s <= now_s:
                 self._begin(course, left.pop(0))

@@ -24,6 +24,7 @@ import msgspec
 from launcher.errors import UsageError
 from launcher.fault_kinds import ANY, FOLLOWER, LEADER, parse_faults
 from launcher.lab.chaos.kinds import ALL_GROUPS, KINDS, NOT_HERE, text_of
+from launcher.lab.chaos.wording import check_words
 from node.quantities import write_duration
 
 FORMAT = 1
@@ -263,5 +264,6 @@ def _check_fault(fault: Fault) -> None:
         )
     if not (0 <= fault.at_s <= MOST_TIME_S and 0 <= fault.duration_s <= _MOST_LASTS_S):
         raise UsageError(f"a fault begins within 7 days and lasts at most {_MOST_LASTS_S:g} s")
+    check_words(fault.kind, fault.words)
     if fault.number < 1:
         raise UsageError("the number of a fault is 1 or more")

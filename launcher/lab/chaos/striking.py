@@ -55,6 +55,9 @@ from launcher.lab.chaos.wording import (
 )
 from node.raft.messages import NodeId
 
+BEGUN = 0.0
+"""What a fault yields first that takes long to carry out: it begins with the command."""
+
 HUNT_PAUSE_S = 0.1
 """How often a hunt looks for a new leader."""
 
@@ -258,12 +261,14 @@ def _drop(strike: Strike) -> Steps:
 
 
 def _snapshot(strike: Strike) -> Steps:
+    yield BEGUN
     strike.cluster.snapshot(*strike.nodes)
     yield strike.lasts_s
 
 
 def _transfer(strike: Strike) -> Steps:
     """To the node that was chosen, and then to whichever."""
+    yield BEGUN
     strike.cluster.transfer(strike.nodes[0])
     for _ in range(TRANSFERS[strike.fault.words] - 1):
         yield strike.lasts_s / 3
@@ -277,6 +282,7 @@ def _time_out(strike: Strike) -> Steps:
 
 
 def _roll(strike: Strike) -> Steps:
+    yield BEGUN
     strike.cluster.restart(*sorted(strike.struck.effect.next_out), rolling=True)
     yield strike.lasts_s
 
@@ -284,6 +290,7 @@ def _roll(strike: Strike) -> Steps:
 def _add(strike: Strike) -> Steps:
     """In the end others go, so that there are as many nodes as before; if the budget allows it."""
     count = ADDITIONS[strike.fault.words]
+    yield BEGUN
     strike.cluster.add(count)
     strike.give_back()
     yield strike.lasts_s
@@ -295,6 +302,7 @@ def _add(strike: Strike) -> Steps:
 
 def _remove(strike: Strike) -> Steps:
     """In the end a new node comes, if the budget allows it."""
+    yield BEGUN
     strike.cluster.remove(*strike.nodes)
     strike.give_back()
     yield strike.lasts_s
@@ -304,12 +312,14 @@ def _remove(strike: Strike) -> Steps:
 
 
 def _reconfigure(strike: Strike) -> Steps:
+    yield BEGUN
     strike.cluster.add(1)
     yield strike.lasts_s
     strike.cluster.remove(*strike.nodes)
 
 
 def _rebuild(strike: Strike) -> Steps:
+    yield BEGUN
     strike.cluster.rebuild(*strike.nodes)
     yield strike.lasts_s
 

@@ -9,13 +9,14 @@ was killed: chaos had armed it, or had to reckon with it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from launcher.control.status import ClusterStatus, LinkStatus, NodeState, NodeStatus
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, NotRunning
 from launcher.lab.chaos.budget import describe, holds, state_of
 from launcher.lab.chaos.record import Lines, NowNs
 from node.raft.messages import Membership, NodeId
@@ -148,6 +149,12 @@ class Sampler(threading.Thread):
         self.taken = 0
         self.found: Broken | None = None
         self.trouble = ""
+        self._is_there, self._there_at = True, time.monotonic()
+
+    @property
+    def gone_s(self) -> float:
+        """For how many seconds there has been no cluster; 0 when there is one."""
+        return 0.0 if self._is_there else time.monotonic() - self._there_at
 
     def run(self) -> None:
         """Takes samples."""
@@ -170,6 +177,9 @@ class Sampler(threading.Thread):
     def _sample(self) -> Sample:
         t = self._now_ns()
         try:
-            return sample_of(self._ask(), t)
+            sample = sample_of(self._ask(), t)
         except LauncherError as error:
+            self._is_there = not isinstance(error, NotRunning)
             return Sample(t=t, error=str(error))
+        self._is_there, self._there_at = True, time.monotonic()
+        return sample

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import signal
 import sys
 import threading
 import time
@@ -25,7 +26,7 @@ import msgspec
 from launcher.client.client import Client
 from launcher.client.route import HEDGE_S
 from launcher.client.sockets import Sockets
-from launcher.errors import LauncherError, NotRunning
+from launcher.errors import LauncherError, NotRunning, UsageError
 from launcher.folders import lock
 from launcher.lab.clients.pace import Pace
 from launcher.lab.clients.performing import Performer
@@ -65,7 +66,7 @@ class Crew:
             with limited(f"workload {plan.workload}: importing it", LOAD_LIMIT_S):
                 workload = load(plan.workload, plan.options)
         except TooSlow as error:
-            raise LauncherError(str(error)) from None
+            raise UsageError(str(error)) from None
         called = Called(plan.workload, workload, self._spec.config.entry_limit_bytes)
         self.say(Said(what="loaded", machine=workload.machine))
         self._await("go")
@@ -165,9 +166,9 @@ class Crew:
             number = self._children.pop(pid, None)
             code = os.waitstatus_to_exitcode(status)
             if number is not None and code < 0:
-                raise LauncherError(f"client {number} was ended by signal {-code}")
-            if number is not None and code:
-                raise SystemExit(1)  # it has said why
+                raise LauncherError(f"client {number} was ended by {signal.Signals(-code).name}")
+            if number is not None and code:  # it has said why, if it could
+                raise LauncherError(f"client {number} ended itself with exit status {code}")
 
     def _be_client(self, called: Called, number: int, until_s: float, stopping: int) -> NoReturn:
         """One client, from its fork to its end."""

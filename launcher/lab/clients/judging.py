@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, UsageError
 from launcher.lab import history
 from launcher.lab.clients.children import LabProcess
 from launcher.lab.clients.plan import JudgeSpec, Said, decode_judge_spec, encode_spec, kept_plan
@@ -73,7 +73,7 @@ def _judged(spec: JudgeSpec, limit_s: float) -> Judgement:
         with limited(f"workload {spec.workload}: importing it", LOAD_LIMIT_S):
             workload = load(spec.workload, spec.options)
     except TooSlow as error:
-        raise LauncherError(str(error)) from None
+        raise UsageError(str(error)) from None
     operations = history.read(spec.folder).operations
     try:
         return Called(spec.workload, workload, 1).check(operations, limit_s)

@@ -20,7 +20,7 @@ from launcher.folders import private
 from launcher.lab.folder import RunFolder
 from launcher.lab.verdict.written import copy_name, header_of, node_folders
 from node.printable import error_line
-from node.storage.segment import segment_number
+from node.storage.segment import SPARE_PREFIX, is_spare, segment_number
 
 POLL_S = 0.2
 
@@ -75,17 +75,18 @@ class Keeper:
 
     def _copy_segments(self, folder: Path, target: Path, *, whole: bool) -> None:
         names = sorted(name for name in os.listdir(folder) if segment_number(name) is not None)
-        for name in names if whole else names[:-1]:
+        spares = [name for name in os.listdir(folder) if is_spare(name)]
+        for name in (names if whole else names[:-1]) + spares:
             path = folder / name
             about = path.stat()
             key = (str(path), about.st_ino, about.st_mtime_ns)
             if key in self._known and not whole:
                 continue
             data = path.read_bytes()
-            header = header_of(data, name)
+            header = header_of(data, name.removeprefix(SPARE_PREFIX))
             if header is not None:
                 _write(target / copy_name(header), data)
-                self._known.add(key)
+            self._known.add(key)
 
 
 def _copy_snapshots(folder: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from launcher.checking.checker import Validity
 from launcher.config import ClusterConfig, load
 from launcher.errors import LauncherError
 from launcher.lab import history
+from launcher.lab.chaos import watching
 from launcher.lab.clients import judge as judge_workload
 from launcher.lab.clients import kept_plan
 from launcher.lab.folder import Made, RunFolder, Step
@@ -39,6 +40,7 @@ from launcher.lab.verdict.seen import Seen, see
 from launcher.lab.verdict.situations import Facts
 from launcher.lab.verdict.written import Kept, node_folders, read_node
 from launcher.timeline.reading import read_timeline
+from node.printable import error_line
 from node.raft.messages import NodeId
 
 MOST_SHOWN = 40
@@ -56,8 +58,11 @@ COPIED, LOAD, FAULTS, STOPPED = "copied", "load", "faults", "stopped"
 RECOVERED, NOT_RECOVERED = "recovered", "not-recovered"
 """Steps: after the faults the cluster converged and took a write; or it did not."""
 
-OVER_BUDGET, CUT_SHORT = "over-budget", "cut-short"
-"""Steps: the chaos broke more than it may; the run was ended before its time."""
+_CRASHED, _DAMAGED = "internal error: ", ": damaged at byte "
+"""How `node/process/reports.py` tells of an error that is none of ours, and of a damaged log."""
+
+CUT_SHORT = "cut-short"
+"""A step: the run was ended before its time."""
 
 
 def judge(run: RunFolder, required: Sequence[str] = ()) -> Verdict:
@@ -90,6 +95,7 @@ class _Judging:
             *self._of_history(recorded),
             exactly_once.check(operations, nodes.chain, applied, self._begun),
             *figure3.check(nodes),
+            *_crashes(nodes.seen),
             *_machines(nodes.seen),
             *self._of_course(operations),
         ]
@@ -196,9 +202,7 @@ class _Judging:
         findings = []
         if (rate := self._rate(operations)) is not None:
             findings.append(rate)
-        if (over := steps.get(OVER_BUDGET)) is not None:
-            reason = f"the chaos broke more than it may: {over.detail.get('reason', '')}"
-            findings.append(Finding(check="budget", outcome=INVALID, reason=reason))
+        findings += self._budget()
         if (failed := steps.get(NOT_RECOVERED)) is not None:
             reason = f"after every fault had ended: {failed.detail.get('reason', '')}"
             findings.append(Finding(check="recovery", outcome=INVALID, reason=reason))
@@ -206,6 +210,23 @@ class _Judging:
             reason = "after the faults all nodes had the same log, and a write was taken"
             findings.append(Finding(check="recovery", outcome=VALID, reason=reason))
         return findings
+
+    def _budget(self) -> list[Finding]:
+        """Whether the faults left a majority at every moment, by the samples of the status."""
+        if self._made.asked.get("beyond_quorum") or not self._run.samples_file.exists():
+            return []
+        try:
+            samples = watching.read(self._run.samples_file)
+        except (OSError, msgspec.MsgspecError) as error:
+            text = error_line(error)
+            raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
+        found = watching.broken(samples)
+        if found is None:
+            reason = f"a majority worked in each of {len(samples)} samples of the status"
+            return [Finding(check="budget", outcome=VALID, reason=reason)]
+        at_s = (found.t - self._begun) / 1e9
+        reason = f"the chaos broke more than it may, at {at_s:.1f} s: {found.why}"
+        return [Finding(check="budget", outcome=INVALID, reason=reason)]
 
     def _rate(self, operations: Sequence[Done]) -> Finding | None:
         """Whether the clients came near the rate that was asked for while nothing was broken; None
@@ -246,6 +267,20 @@ class _Judging:
             self.missing.append("the end: the run was killed, or goes on")
         for node, life, reason in nodes.seen.failures:
             self.remarks.append(f"n{node} failed in life {life}: {reason}")
+
+
+def _crashes(seen: Seen) -> list[Finding]:
+    """Whether a node ended by an error of its own: no fault that is injected leads to that."""
+    own = [
+        f"n{node}, life {life}: {reason}"
+        for node, life, reason in seen.failures
+        if reason.startswith(_CRASHED) or _DAMAGED in reason
+    ]
+    own += [f"n{node}, life {life}: {reason}" for node, life, reason in seen.machine_failures]
+    if not own:
+        return []
+    reason = f"a node ended by an error that no fault explains: {own[0]}"
+    return [Finding(check="crash", outcome=INVALID, reason=reason, window=own[:MOST_SHOWN])]
 
 
 def _machines(seen: Seen) -> list[Finding]:

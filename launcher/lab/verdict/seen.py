@@ -59,6 +59,7 @@ class Seen:
     stopped: lives that ended in good order
     ends: how processes ended
     failures: why nodes failed by themselves
+    machine_failures: what their machines raised
     violations: what the supervisor said of a broken property
     diverged: what it said of machines that answered differently
     """
@@ -74,6 +75,7 @@ class Seen:
         self.stopped: set[Lived] = set()
         self.ends: list[Ended] = []
         self.failures: list[tuple[NodeId, int, str]] = []
+        self.machine_failures: list[tuple[NodeId, int, str]] = []
         self.violations: list[str] = []
         self.diverged: list[str] = []
 
@@ -156,6 +158,10 @@ class Seen:
         if event.node:
             self.failures.append((event.node, event.life, str(fields.get("reason", ""))))
 
+    def _machine_failed(self, event: Event, fields: dict[str, object]) -> None:
+        reason = str(fields.get("reason", "")).strip().splitlines()
+        self.machine_failures.append((event.node, event.life, reason[-1] if reason else ""))
+
     def _violated(self, event: Event, fields: dict[str, object]) -> None:
         self.violations.append(", ".join(f"{name} {value}" for name, value in fields.items()))
 
@@ -173,6 +179,7 @@ _TAKEN = {
     "node.stopped": Seen._stopped,
     "node.exited": Seen._exited,
     "node.failed": Seen._failed,
+    "machine.failed": Seen._machine_failed,
     "safety.violated": Seen._violated,
     "node.diverged": Seen._diverged,
 }

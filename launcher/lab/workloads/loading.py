@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from launcher.errors import UsageError
+from launcher.errors import LauncherError, UsageError
 from launcher.lab.workloads.election import ElectionLoad
 from launcher.lab.workloads.files import FilesLoad
 from launcher.lab.workloads.kv import KeyValueLoad
@@ -131,6 +131,8 @@ def _find(name: str, module_name: str, class_name: str) -> type[object]:
             raise UsageError(f"{said}; those that come along are {', '.join(names())}") from error
         said = f"{module_name} needs the module {missing!r}, which is not installed"
         raise UsageError(f"workload {name}: {said}") from error
+    except LauncherError:  # of whoever limits the time that this takes
+        raise
     except BaseException as error:  # whatever the user's module does when it is run
         raise UsageError(f"workload {name}: importing it failed: {what(error)}") from error
     _check_resolved(name, module_name)
@@ -164,6 +166,8 @@ def _constructed(name: str, found: type[object]) -> Workload:
         )
     try:
         workload: object = found()
+    except LauncherError:
+        raise
     except BaseException as error:
         raise UsageError(
             f"workload {name}: {found.__name__}() failed, and a workload is constructed without "

@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_is_said_in_one_line() -> None:
         _descriptor=os.open("/dev/full", os.O_WRONLY),
     )
 
-    with pytest.raises(LauncherError, match="cannot be written: .*No space left"):
+    with pytest.raises(LauncherError, match=r"cannot be written: .*No space left"):
         writer.write(begin(1, 10))
 
 

@@ -1,4 +1,4 @@
-"""The HTML file in Chromium, from the disk: it replays with the slider, by keyboard, at any size."""
+"""The HTML file in Chromium, from the disk: it replays with the slider, at any size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def roles(page: Any) -> dict[str, str]:
 def test_it_replays_with_the_slider_offline(html: Path) -> None:
     with opened(html.as_uri()) as page:
         loaded(page)
-        slider = page.locator("#slider")
+        slider: Any = page.locator("#slider")
         assert float(slider.get_attribute("max")) > 6.0
         box = slider.bounding_box()
         page.mouse.click(box["x"] + box["width"] * 0.08, box["y"] + box["height"] / 2)

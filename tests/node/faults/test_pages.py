@@ -254,6 +254,28 @@ def test_a_name_that_was_not_synced_is_undone(recorded: Recorded) -> None:
     assert not aside(recorded.folder).exists()
 
 
+def test_a_name_that_is_removed_while_names_are_synced_can_be_undone(recorded: Recorded) -> None:
+    """The loop of a node discards a snapshot while its disk thread syncs the folder (found by
+    `launcher test --seed 7 --time 10s`: the node failed with "Directory not empty")."""
+
+    class RemovesMeanwhile(OsDisk):
+        def sync_directory(self) -> None:
+            super().sync_directory()
+            disk.remove("b")
+
+    for name in "ab":
+        (recorded.folder / name).write_bytes(name.encode())
+    disk = RecordingDisk(RemovesMeanwhile(recorded.folder), recorded.folder, recorded.memory)
+    disk.remove("a")
+
+    disk.sync_directory()
+
+    assert len(list(aside(recorded.folder).iterdir())) == 1
+    disk._disk = OsDisk(recorded.folder)
+    disk.sync_directory()
+    assert not aside(recorded.folder).exists()
+
+
 def test_names_that_were_synced_stay(recorded: Recorded) -> None:
     disk = recorded.disk
     disk.open("a", create=True)

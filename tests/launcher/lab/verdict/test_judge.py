@@ -184,6 +184,27 @@ def test_machines_that_answer_differently_are_found(run: RunFolder) -> None:
     assert "not deterministic" in one.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "reason", "outcome"),
+    [
+        ("node.failed", "internal error: AssertionError: a belief", "invalid"),
+        ("node.failed", "0000000001.wal: damaged at byte 16: record 2 was synced", "invalid"),
+        ("machine.failed", "Traceback\nZeroDivisionError: division by zero", "invalid"),
+        ("node.failed", "write of 0000000001.wal failed: No space left on device", "valid"),
+    ],
+)
+def test_a_node_that_ends_by_an_error_of_its_own_is_found(
+    run: RunFolder, name: str, reason: str, outcome: str
+) -> None:
+    write_events(run.log_dir, {2: [event(2, name, 1, 6, reason=reason)]})
+
+    verdict = judge(run)
+
+    assert verdict.outcome == outcome
+    if outcome == "invalid":
+        assert reason.splitlines()[-1] in finding(verdict, "crash").reason
+
+
 def test_a_run_below_a_tenth_of_its_rate_is_unknown(run: RunFolder) -> None:
     run.note(10 * SECOND, "faults")
     assert finding(judge(run), "load").outcome == "valid"
@@ -209,9 +230,18 @@ def test_a_cluster_that_did_not_recover_is_invalid(run: RunFolder) -> None:
 
 
 def test_chaos_over_its_budget_makes_a_run_fail(run: RunFolder) -> None:
-    run.note(1, "over-budget", reason="n1, n2 were down")
+    up, down = ({"id": node, "state": state} for node, state in ((1, "up"), (2, "down")))
+    fine = {"t": SECOND, "voters": [1, 2, 3], "nodes": [up, up | {"id": 2}, down | {"id": 3}]}
+    over = {"t": 3 * SECOND, "voters": [1, 2, 3], "nodes": [up, down, down | {"id": 3}]}
+    run.samples_file.write_text(json.dumps(fine) + "\n")
+    assert finding(judge(run), "budget").outcome == "valid"
+    run.samples_file.write_text(f"{json.dumps(fine)}\n{json.dumps(over)}\n{{")
 
-    assert "the chaos broke more than it may" in telling.summary(judge(run))
+    verdict = judge(run)
+
+    assert telling.summary(verdict) == (
+        "invalid: budget: the chaos broke more than it may, at 3.0 s: n2, n3 are out"
+    )
 
 
 def test_a_required_situation_that_was_not_reached_fails(run: RunFolder) -> None:

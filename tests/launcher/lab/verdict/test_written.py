@@ -103,6 +103,18 @@ def test_what_is_dropped_later_was_copied(run: RunFolder) -> None:
     assert list(node_folders(run.wal_dir)) == [1]
 
 
+def test_what_a_snapshot_replaced_at_once_is_copied_too(run: RunFolder) -> None:
+    """The last segment was dropped: no other one had followed it before."""
+    log = open_log(run)
+    fill(log, 1, 3)
+    log.restart_after(40)
+    Keeper(run)._look(whole=False)
+    fill(log, 41, 42)
+    log.close()
+
+    assert indexes(read(run.wal_dir / "node-1", run.data_dir / "node-1")) == [[1, 2, 3, 41, 42]]
+
+
 def test_copies_and_the_nodes_own_files_are_read_as_one_log(run: RunFolder) -> None:
     """As of a run that was killed before everything was copied."""
     log = open_log(run)
