@@ -44,7 +44,7 @@ MOST_BODY = 2 << 20
 BEAT_S = 10.0
 """So often a stream that has nothing to say says so, so that a lost connection is noticed."""
 
-TAKE_S = 0.1
+TAKE_S = 0.05
 
 
 class Answer(msgspec.Struct, frozen=True):
