@@ -180,7 +180,8 @@ WINGS: dict[str, str] = {
         "launcher.simulation.stage node.raft node.wire"
     ),
     "launcher.page": (
-        "launcher.control launcher.errors launcher.evidence.messages launcher.timeline node.tap"
+        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
+        "launcher.timeline node.tap"
     ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
