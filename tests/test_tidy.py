@@ -152,15 +152,15 @@ WINGS: dict[str, str] = {
     ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
-        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "launcher.checking launcher.errors launcher.lab.chaos launcher.lab.clients "
+        "launcher.lab.folder launcher.lab.history launcher.timeline "
         "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
     "launcher.lab.trial": (
         "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
         "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
         "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
-        "node.machines node.printable node.quantities node.storage"
+        "node.errors node.machines node.printable node.quantities node.storage"
     ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
