@@ -65,7 +65,7 @@ class Reports:
         self._faults = faults
         self._tap = tap
         faults.tell = self.tell
-        self._reported: tuple[Role, bool, int, NodeId | None] | None = None
+        self._reported: tuple[Role, bool, int, NodeId | None, int] | None = None
         self._digest_told = 0
         self._digest_due = 0.0
         """the last index whose digest was told, and from when on the next is"""
@@ -103,10 +103,11 @@ class Reports:
         self.tell(self._faults.add_to(status))
 
     def tell_changes(self, server: Server) -> None:
-        """The status, if role, term or leader is another than when this last told it, or a digest
-        was logged."""
+        """The status, if role, term, leader or membership is another than when this last told it,
+        or a digest was logged."""
         state = server.state
-        now = (state.role, state.is_voter, state.current_term, state.leader_id)
+        members_since = state.configurations[-1][0]
+        now = (state.role, state.is_voter, state.current_term, state.leader_id, members_since)
         if now != self._reported or self._has_digest(server):
             self._reported = now
             self.tell_status(server)
