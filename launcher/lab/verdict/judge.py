@@ -221,6 +221,9 @@ class _Judging:
         except (OSError, msgspec.MsgspecError) as error:
             text = error_line(error)
             raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
+        if (violated := self._steps.get(VIOLATED)) is not None:
+            # Then every node is frozen, and the cluster is ended.
+            samples = [one for one in samples if one.t < violated.t]
         found = watching.broken(samples)
         if found is None:
             reason = f"a majority worked in each of {len(samples)} samples of the status"

@@ -291,8 +291,7 @@ def test_a_joint_configuration_that_is_committed_without_its_old_half_is_found(
         commit_term=4,
         membership=stable((1, 2, 3)),
         membership_committed=False,
-        committed_membership=joint,
-        committed_membership_index=8,
+        committed_membership=(8, joint),
     )
 
     seen = compared((1, status))
