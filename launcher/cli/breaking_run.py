@@ -23,7 +23,7 @@ from node.quantities import parse_duration_s
 _MOST_SEED = 1 << 31
 
 
-class ChaosAsked(msgspec.Struct, frozen=True, kw_only=True):
+class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for, as typed; an option that was not given is None."""
 
     time: str | None
@@ -41,7 +41,7 @@ class ChaosAsked(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
 
 
-def chaos(context: Context, asked: ChaosAsked) -> None:
+def chaos(context: Context, asked: ChaosOptions) -> None:
     """Raises UsageError for what makes no sense, TimedOut when the cluster did not converge,
     LauncherError when the budget was broken or the cluster cannot be broken."""
     plan = _schedule(asked)
@@ -75,7 +75,7 @@ def _conclude(plan: Schedule, outcome: Outcome, as_json: bool) -> None:
         raise healing.late(outcome.unconverged)
 
 
-def _schedule(asked: ChaosAsked) -> Schedule:
+def _schedule(asked: ChaosOptions) -> Schedule:
     if asked.file is not None:
         plan = _read(asked.file, asked)
     else:
@@ -96,7 +96,7 @@ def _schedule(asked: ChaosAsked) -> Schedule:
     return plan if asked.only is None else schedule.only(plan, _numbers(asked.only))
 
 
-def _read(file: Path, asked: ChaosAsked) -> Schedule:
+def _read(file: Path, asked: ChaosOptions) -> Schedule:
     """The schedule of a file, which says everything but what part of it is played."""
     given = {
         "--seed": asked.seed, "--faults": asked.faults, "--interval": asked.interval,

@@ -10,7 +10,7 @@ import click
 
 from launcher.cli.output import columns, print_json, wants_colour
 from launcher.cli.recorded import Record
-from launcher.errors import LauncherError, UsageError
+from launcher.errors import LauncherError
 from launcher.evidence.why import collect, explain, find, lines, parse, to_json
 from launcher.evidence.why.asked import thing_at
 from launcher.evidence.why.between import Path as Way

@@ -10,7 +10,8 @@ from functools import cache
 
 from launcher.errors import UsageError
 from launcher.learn.glossary import Word, words
-from launcher.timeline.sentences import EVENT_NAMES, SENTENCES, pattern
+from launcher.timeline.sentences import EVENT_NAMES, pattern
+from launcher.timeline.templates import SENTENCES
 
 EXIT_STATUSES = ("0", "1", "2", "3", "4", "129", "130", "143")
 _MOST_NEAR = 3

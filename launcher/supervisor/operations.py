@@ -108,9 +108,7 @@ class Operations:
             case requests.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
             case requests.AddNodes(count):
-                new = await self.membership.add(count)
-                status = await self._nodes.status()
-                return Reply(ok=True, chosen=[status.choose(n) for n in new if status.has(n)])
+                return await self._add(count)
             case requests.RemoveNodes(targets):
                 return await self._remove(targets)
             case requests.Rebuild(targets):
@@ -127,21 +125,34 @@ class Operations:
                 | requests.SetThrottles()
             ):
                 return await self._injecting.perform(request)
+            case (
+                requests.ChangeSetting()
+                | requests.TimeOutNodes()
+                | requests.DropMessages()
+                | requests.AskDrops()
+                | requests.SetTaps()
+                | requests.NoteChaos()
+            ):
+                return await self._steer(request)
+            case requests.Down():
+                raise AssertionError("the supervisor takes itself down")
+
+    async def _steer(self, request: Request) -> Reply:
+        """What changes how nodes work, one setting or message at a time, and what is noted."""
+        match request:
             case requests.ChangeSetting():
                 return await self._steering.change_setting(request)
             case requests.TimeOutNodes(targets):
                 return await self._on_each("time-out", targets, self._steering.time_out)
             case requests.DropMessages():
                 return await self._steering.drop(request)
-            case requests.SetTaps(targets, mode):
-                return await self._tapping.set(targets, mode)
             case requests.AskDrops():
                 return Reply(ok=True, drops=self._nodes.drops.left())
+            case requests.SetTaps(targets, mode):
+                return await self._tapping.set(targets, mode)
             case requests.NoteChaos():
-                note(request, self._nodes.emit)
-                return Reply(ok=True)
-            case requests.Down():
-                raise AssertionError("the supervisor takes itself down")
+                return note(request, self._nodes.emit)
+        raise AssertionError(f"{request} steers nothing")
 
     async def _on_each(
         self,
@@ -150,8 +161,7 @@ class Operations:
         act: _Act,
         act_on_leader: _Act | None = None,
     ) -> Reply:
-        """act_on_leader: what is done to the leader instead, after all others, where those that are
-        not meant are a quorum without it"""
+        """act_on_leader: done to the leader instead, last, if the nodes not chosen are a quorum"""
         status = await self._nodes.status()
         ids = resolve(targets, status, action, self._random)
         chosen = [status.choose(node) for node in ids]
@@ -381,6 +391,11 @@ class Operations:
                 raise LauncherError(said)
         leads = target.id if status.leader is None else status.leader
         return Reply(ok=True, handed_over=HandedOver(led, leads, status.node(leads).term))
+
+    async def _add(self, count: int) -> Reply:
+        new = await self.membership.add(count)
+        status = await self._nodes.status()
+        return Reply(ok=True, chosen=[status.choose(node) for node in new if status.has(node)])
 
     async def _remove(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()

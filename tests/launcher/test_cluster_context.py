@@ -122,7 +122,9 @@ def test_a_fork_while_a_supervisor_starts_keeps_nothing_of_it(tmp_path: Path) ->
     running = script(
         tmp_path,
         """
-        import os, subprocess, threading, time
+        import os, subprocess, threading, time, warnings
+        # Python 3.12 and later warn of what is tried here.
+        warnings.simplefilter("ignore", DeprecationWarning)
         starting, forked = threading.Event(), threading.Event()
         popen = subprocess.Popen
 

@@ -53,4 +53,4 @@ def chaos(context: Context, **asked: Any) -> None:
     # Start-up time: loads the client and all words for faults.
     from launcher.cli import breaking_run
 
-    breaking_run.chaos(context, breaking_run.ChaosAsked(**asked))
+    breaking_run.chaos(context, breaking_run.ChaosOptions(**asked))

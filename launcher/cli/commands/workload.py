@@ -27,6 +27,7 @@ from launcher.cli.rows import as_json, row
 @click.option("--time", help="For how long. By default 60s.")
 @click.option("--mix", metavar="F=N,...", help="Shares of the operations: read=40,write=60.")
 @click.option("--keys", type=int, help="How many keys, or names. By default 10.")
+@click.option("--values", type=int, help="kv: how many different values; by default all differ.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the clients' random choices.")
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="How long a client waits for an answer."
@@ -40,4 +41,4 @@ def workload(context: Context, **asked: Any) -> int:
     # Start-up time: loads the lab and the client.
     from launcher.cli import workloads
 
-    return workloads.run_workload(context, workloads.WorkloadAsked(**asked))
+    return workloads.run_workload(context, workloads.WorkloadOptions(**asked))

@@ -22,7 +22,7 @@ from launcher.lab.clients import kept_plan
 from launcher.lab.folder import Made, RunFolder, Step
 from launcher.lab.history import Done, History
 from launcher.lab.verdict import exactly_once, figure3, situations
-from launcher.lab.verdict.chain import committed_chain
+from launcher.lab.verdict.chain import Chain, committed_chain
 from launcher.lab.verdict.exactly_once import Applied
 from launcher.lab.verdict.figure3 import Nodes
 from launcher.lab.verdict.finding import (
@@ -89,11 +89,13 @@ class _Judging:
     def verdict(self, required: Sequence[str]) -> Verdict:
         recorded = self._history()
         nodes = self._nodes()
-        applied = self._applied(nodes)
+        ends, by_end = nodes.replay.ends, nodes.replay.by_end
+        latest = committed_chain(ends, by_end, nodes.seen.claims, latest=True)
+        applied = self._applied(latest)
         operations = [] if recorded is None else recorded.operations
         findings = [
             *self._of_history(recorded),
-            exactly_once.check(operations, nodes.chain, applied, self._begun),
+            exactly_once.check(operations, latest, applied, self._begun),
             *figure3.check(nodes),
             *_reported(nodes.seen),
             *_crashes(nodes.seen),
@@ -153,12 +155,12 @@ class _Judging:
                 folders.setdefault(node, []).append(folder)
         return {node: read_node(node, paths) for node, paths in sorted(folders.items())}
 
-    def _applied(self, nodes: Nodes) -> Applied:
+    def _applied(self, chain: Chain) -> Applied:
         config = self._config()
         if config is None:
             self.missing.append("cluster.yaml: it says when sessions end")
-            return exactly_once.apply(nodes.chain, 3600.0, 10_000)
-        return exactly_once.apply(nodes.chain, config.session_timeout_s, config.most_sessions)
+            return exactly_once.apply(chain, 3600.0, 10_000)
+        return exactly_once.apply(chain, config.session_timeout_s, config.most_sessions)
 
     def _config(self) -> ClusterConfig | None:
         if not self._run.config_file.exists():
@@ -222,8 +224,8 @@ class _Judging:
             text = error_line(error)
             raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
         if (violated := self._steps.get(VIOLATED)) is not None:
-            # Then every node is frozen, and the cluster is ended.
-            samples = [one for one in samples if one.t < violated.t]
+            # The supervisor has frozen every node, and then the cluster is ended: not by chaos.
+            samples = [one for one in samples if one.t < violated.t and not one.frozen]
         found = watching.broken(samples)
         if found is None:
             reason = f"a majority worked in each of {len(samples)} samples of the status"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from launcher.control.links import parse_change
+from launcher.control import asking, requests
+from launcher.control.links import LinkChange, parse_change
 from launcher.errors import LauncherError, UsageError
 from launcher.supervisor.link_layers import NO_FAULTS, LinkLayers, link_statuses
 from node.faults.links import partition
@@ -207,3 +208,14 @@ def test_heal_ends_everything_and_says_what(tmp_path: Path) -> None:
         assert healed["event"] == "fault.healed"
         assert len(healed["ids"]) == 5
         assert cluster.heal() == []
+
+
+@cluster_test
+def test_the_fault_of_a_link_ends_whose_node_was_removed_meanwhile(tmp_path: Path) -> None:
+    """Its handle names the links that there were when it began."""
+    with fake_cluster(tmp_path) as cluster:
+        cluster.link("1>2", "cut")
+        end = requests.ChangeLinks("", LinkChange(ends=["cut"]), [(1, 2), (1, 9), (9, 1)])
+        reply = asking.ask(cluster.config, end, 10.0)
+        assert [node.id for node in reply.chosen] == [1, 2]
+        assert links(cluster) == {}

@@ -6,14 +6,14 @@ import ast
 import re
 from pathlib import Path
 
-from launcher.timeline.sentences import SENTENCES
+from launcher.timeline.templates import SENTENCES
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = [
     path
     for folder in ("node", "launcher")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if path.name != "sentences.py"
+    if path.name not in ("templates.py", "fault_sentences.py")
 ]
 EMITS = {"emit", "_emit", "note", "_note", "tell", "_tell", "happened"}
 """The functions and methods that are handed an event's name."""
