@@ -323,8 +323,6 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
     ),
-    "state.changed": ("the state of {node:node} has changed",),
-    "world.changed": ("links, processes or disks have changed",),
     **FAULT_SENTENCES,
 }
 """What happened, in words; of several the first whose fields the event has. After the colon stands
