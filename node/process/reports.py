@@ -32,6 +32,10 @@ from node.wire import (
     TransferLeadership,
 )
 
+DIGESTS_EVERY_S = 0.1
+"""Digests that are logged are told unasked, at most once in so long: then nodes are compared soon,
+and at any rate of entries it costs the node a thousandth of a core."""
+
 MOST_REASON_CHARACTERS = 2000
 """No reason for the end of a node is longer."""
 
@@ -62,6 +66,9 @@ class Reports:
         self._tap = tap
         faults.tell = self.tell
         self._reported: tuple[Role, bool, int, NodeId | None] | None = None
+        self._digest_told = 0
+        self._digest_due = 0.0
+        """the last index whose digest was told, and from when on the next is"""
         self._transfers: list[int] = []
         """the requests to hand over that are to be answered"""
 
@@ -96,12 +103,21 @@ class Reports:
         self.tell(self._faults.add_to(status))
 
     def tell_changes(self, server: Server) -> None:
-        """The status, if role, term or leader is another than when this last told it."""
+        """The status, if role, term or leader is another than when this last told it, or a digest
+        was logged."""
         state = server.state
         now = (state.role, state.is_voter, state.current_term, state.leader_id)
-        if now != self._reported:
+        if now != self._reported or self._has_digest(server):
             self._reported = now
             self.tell_status(server)
+
+    def _has_digest(self, server: Server) -> bool:
+        """Whether a digest was logged that is to be told now."""
+        digests, now = server.applying.digests, server.state.now
+        if not digests or digests[-1][0] == self._digest_told or now < self._digest_due:
+            return False
+        self._digest_told, self._digest_due = digests[-1][0], now + DIGESTS_EVERY_S
+        return True
 
     # -- an election by command ------------------------------------------------------------------
 

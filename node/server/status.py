@@ -55,6 +55,8 @@ def status_of(
         sequence=sequence,
         frames_skipped=frames_skipped,
         voted_for=state.voted_for,
+        kept_term=state.persisted_hard_state.current_term,
+        kept_vote=state.persisted_hard_state.voted_for,
         election_in_s=None if leads else round(state.election_deadline - now, 6),
         leader_heard_s=None if leads or heard_at < 0 else round(now - heard_at, 6),
         peers=_peers_of(state, now) if leads else [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.cli.context import Context
-from launcher.cli.output import print_chosen, print_json
+from launcher.cli.output import print_chosen, print_json, warn_of
 from launcher.cli.parameters import MACHINE
 from launcher.cli.rows import TARGET_HELP, as_json, other_machine_code, row, targets, timeout
 from launcher.errors import UsageError
@@ -41,6 +41,11 @@ from node.printable import printable
     is_flag=True,
     help="Slow timers and messages; no failure hint, no pre-votes; debug events.",
 )
+@click.option(
+    "--page",
+    is_flag=True,
+    help="Serve the page, too, and print its address; it ends with the cluster.",
+)
 @timeout
 @as_json
 def up(
@@ -51,6 +56,7 @@ def up(
     machine: str | None,
     timescale: str | None,
     as_in_the_paper: bool,
+    page: bool,
     timeout: float | None,
     as_json: bool,
 ) -> int:
@@ -71,7 +77,14 @@ def up(
         timescale=timescale,
         as_in_the_paper=as_in_the_paper,
     )
+    if page:
+        # Start-up time: loads what reads logs.
+        from launcher.cli import pages
+
+        pages.check_installed()
     asked_at = foreground.start(cluster, timeout, detach=detach, as_json=as_json)
+    if page:
+        pages.begin_beside(context, cluster)
     if detach:
         return 0
     return foreground.run(cluster, context.open_prompt, asked_at, as_json=as_json)
@@ -92,6 +105,7 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
     if report.removed_data:
         said.append(f"removed {printable(cluster.config.data_dir)}")
     click.echo(f"{cluster.config.name}: {'; '.join(said)}")
+    warn_of(report.violations)
 
 
 @row("stop", "Stop nodes cleanly; a leader transfers its leadership first." + TARGET_HELP)

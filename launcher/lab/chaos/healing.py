@@ -97,26 +97,31 @@ def unconverged(
     began, and answers as the others do, and one write succeeds.
 
     Returns what of it never came about, in one line; empty when all did. Raises NotRunning. It does
-    not ask for a quiet moment: the cluster may be under load meanwhile.
+    not ask for a quiet moment: the cluster may be under load meanwhile. It waits for nothing when a
+    node has failed, since that starts no more by itself.
     """
     deadline = time.monotonic() + limit_s * cluster.settings().patience
-    goal = cluster.status().commit_index
-    while why := _lacks(cluster.status(), goal, down_before):
-        if time.monotonic() > deadline:
-            return why
-        time.sleep(_POLL_S)
+    if why := _wait(cluster, down_before, deadline):
+        return why
     try:
         write(cluster)
     except NotRunning:
         raise
     except LauncherError as error:
         return f"no write succeeds: {error}"
+    return _wait(cluster, down_before, deadline)
+
+
+def _wait(cluster: Cluster, down_before: Collection[NodeId], deadline: float) -> str:
+    """As `unconverged`, without the write."""
     goal = cluster.status().commit_index
-    while why := _lacks(cluster.status(), goal, down_before):
-        if time.monotonic() > deadline:
+    while True:
+        status = cluster.status()
+        why = _lacks(status, goal, down_before)
+        failed = any(node.state == "failed" for node in status.nodes if node.id not in down_before)
+        if not why or failed or time.monotonic() > deadline:
             return why
         time.sleep(_POLL_S)
-    return ""
 
 
 def _lacks(status: ClusterStatus, goal: int, down_before: Collection[NodeId]) -> str:

@@ -22,7 +22,7 @@ from launcher.lab.clients import kept_plan
 from launcher.lab.folder import Made, RunFolder, Step
 from launcher.lab.history import Done, History
 from launcher.lab.verdict import exactly_once, figure3, situations
-from launcher.lab.verdict.chain import committed_chain
+from launcher.lab.verdict.chain import Chain, committed_chain
 from launcher.lab.verdict.exactly_once import Applied
 from launcher.lab.verdict.figure3 import Nodes
 from launcher.lab.verdict.finding import (
@@ -61,8 +61,8 @@ RECOVERED, NOT_RECOVERED = "recovered", "not-recovered"
 _CRASHED, _DAMAGED = "internal error: ", ": damaged at byte "
 """How `node/process/reports.py` tells of an error that is none of ours, and of a damaged log."""
 
-CUT_SHORT = "cut-short"
-"""A step: the run was ended before its time."""
+CUT_SHORT, VIOLATED = "cut-short", "violated"
+"""Steps: the run was ended before its time; it was, because a promise was found broken."""
 
 
 def judge(run: RunFolder, required: Sequence[str] = ()) -> Verdict:
@@ -89,12 +89,15 @@ class _Judging:
     def verdict(self, required: Sequence[str]) -> Verdict:
         recorded = self._history()
         nodes = self._nodes()
-        applied = self._applied(nodes)
+        ends, by_end = nodes.replay.ends, nodes.replay.by_end
+        latest = committed_chain(ends, by_end, nodes.seen.claims, latest=True)
+        applied = self._applied(latest)
         operations = [] if recorded is None else recorded.operations
         findings = [
             *self._of_history(recorded),
-            exactly_once.check(operations, nodes.chain, applied, self._begun),
+            exactly_once.check(operations, latest, applied, self._begun),
             *figure3.check(nodes),
+            *_reported(nodes.seen),
             *_crashes(nodes.seen),
             *_machines(nodes.seen),
             *self._of_course(operations),
@@ -152,12 +155,12 @@ class _Judging:
                 folders.setdefault(node, []).append(folder)
         return {node: read_node(node, paths) for node, paths in sorted(folders.items())}
 
-    def _applied(self, nodes: Nodes) -> Applied:
+    def _applied(self, chain: Chain) -> Applied:
         config = self._config()
         if config is None:
             self.missing.append("cluster.yaml: it says when sessions end")
-            return exactly_once.apply(nodes.chain, 3600.0, 10_000)
-        return exactly_once.apply(nodes.chain, config.session_timeout_s, config.most_sessions)
+            return exactly_once.apply(chain, 3600.0, 10_000)
+        return exactly_once.apply(chain, config.session_timeout_s, config.most_sessions)
 
     def _config(self) -> ClusterConfig | None:
         if not self._run.config_file.exists():
@@ -220,6 +223,8 @@ class _Judging:
         except (OSError, msgspec.MsgspecError) as error:
             text = error_line(error)
             raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
+        if VIOLATED in self._steps:  # frozen by the supervisor, which is none of the chaos
+            samples = [sample for sample in samples if not sample.frozen]
         found = watching.broken(samples)
         if found is None:
             reason = f"a majority worked in each of {len(samples)} samples of the status"
@@ -265,8 +270,27 @@ class _Judging:
             self.remarks.append(f"the run was ended before its time: {cut.detail.get('reason')}")
         elif STOPPED not in steps:
             self.missing.append("the end: the run was killed, or goes on")
-        for node, life, reason in nodes.seen.failures:
-            self.remarks.append(f"n{node} failed in life {life}: {reason}")
+        self.remarks += _failures(nodes.seen)
+
+
+def _failures(seen: Seen) -> list[str]:
+    """Which nodes ended by themselves, and why: once for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for node, life, reason in seen.failures:
+        kind = reason.rpartition(" (injected: ")[2].rstrip(")") if "(injected: " in reason else ""
+        text = f"a disk fault, {kind}" if kind else reason
+        if "its data is" in reason:
+            text = "its data was taken away or set back, as a fault wanted it"
+        by_reason.setdefault(text, []).append(f"n{node} (life {life})")
+    return [f"{', '.join(nodes)} ended: {reason}" for reason, nodes in by_reason.items()]
+
+
+def _reported(seen: Seen) -> list[Finding]:
+    """What the supervisor found while the run went on, by comparing what nodes reported."""
+    if not seen.violations:
+        return []
+    window = list(dict.fromkeys(seen.violations))[:MOST_SHOWN]
+    return [Finding(check="reports", outcome=INVALID, reason=window[0], window=window)]
 
 
 def _crashes(seen: Seen) -> list[Finding]:

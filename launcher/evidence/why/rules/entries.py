@@ -144,6 +144,8 @@ def _never_sent(past: Past, index: int) -> Cause:
         (one.content.last or 0 for on_link in past.sent.values() for one in on_link), default=0
     )
     known = _known_committed(past, index)
+    if not past.has_messages:
+        return Cause(f"nothing is known of entry {index} without messages", is_end=True)
     if known is not None:
         return Cause(
             f"entry {index} was sent before what is recorded begins; it was known to be committed "

@@ -14,6 +14,7 @@ from launcher.evidence.why.cause import Cause, node_name, said_of, seconds, stat
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.rules.elections import leader_elected
 from launcher.evidence.why.rules.leadership import ANSWERS
+from launcher.evidence.why.rules.sending import told
 from launcher.evidence.why.rules.silence import silence
 from launcher.evidence.why.things import NEVER, Happening, Message, in_term, on
 from node.raft.membership import majority
@@ -217,9 +218,25 @@ def _brought(past: Past, node: int, index: int, before: int) -> Message | None:
     return found
 
 
+def _last_arrival(past: Past, broken: Happening) -> Iterator[Cause]:
+    links = past.arrivals
+    last = [past.last_arrival(*link, broken.place) for link in links]
+    message = max(
+        (one for one in last if one is not None), key=lambda one: one.arrived, default=None
+    )
+    before = past.last_any(broken.place)
+    if before is not None and before.node and (message is None or before.place > message.arrived):
+        yield Cause(f"just before it: {said_of(before)}", before, is_order=True)
+    if message is not None:
+        yield Cause(f"just before it, {told(message)}", message, is_order=True)
+
+
 def _last_of_those_named(past: Past, broken: Happening) -> Iterator[Cause]:
-    """Where no rule knows more: what happened last on the nodes that the report names."""
+    """Where no rule knows more: what happened last on the nodes that the report names; if it names
+    none, the message after whose arrival the property was found broken."""
     named = {int(found) for found in _NODE.findall(broken.text("belief"))} & past.nodes
+    if not named:
+        yield from _last_arrival(past, broken)
     for node in sorted(named):
         last = past.last_of_node(node, broken.place, unless=("commit.advanced", "entries.proposed"))
         if last is not None:

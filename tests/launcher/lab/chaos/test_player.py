@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,25 @@ def test_what_does_not_converge_is_said_in_one_line(
     assert outcome.unconverged == "n3 has applied 5 of 9 entries"
     assert said[-1] == "not well: n3 has applied 5 of 9 entries"
     assert toy.notes[-1].why == outcome.unconverged
+
+
+def test_nobody_waits_for_a_node_that_has_failed(
+    toy: ToyCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts no more by itself: a minute of waiting would tell nothing new."""
+    heal = toy.heal
+
+    def fails_meanwhile() -> list[str]:
+        ended = heal()
+        toy.change(4, state="failed", reason="its log is damaged")
+        return ended
+
+    monkeypatch.setattr(toy, "heal", fails_meanwhile)
+    toy.fails["start"] = LauncherError("n4 is failed: its log is damaged")
+    began = time.monotonic()
+    outcome, _ = play(toy, plan((0.01, 0.1, "pause", "leader", "")))
+    assert outcome.unconverged == "n4 is failed: its log is damaged"
+    assert time.monotonic() - began < healing.CONVERGE_S / 2
 
 
 def test_a_write_that_does_not_succeed_is_said(toy: ToyCluster) -> None:
