@@ -179,6 +179,10 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.raft node.wire"
     ),
+    "launcher.page": (
+        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
+        "launcher.timeline node.tap"
+    ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
@@ -186,12 +190,11 @@ WINGS: dict[str, str] = {
         "launcher.fault_kinds launcher.folders launcher.history launcher.lab.chaos "
         "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.trial "
         "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
-        "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
-        "launcher.settings launcher.simulation "
+        "launcher.log_table launcher.logs launcher.overrides launcher.page "
+        "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
-        "launcher.timeline node.errors node.events "
-        "node.machines node.printable node.process node.quantities "
-        "node.raft node.wire"
+        "launcher.timeline node.errors node.events node.machines node.printable node.process "
+        "node.quantities node.raft node.wire"
     ),
     "node": "",
     "launcher.__main__": (

@@ -50,10 +50,15 @@ def probe(cluster: Cluster) -> None:
 def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> None:
     """Ends every fault, starts what was stopped, and has as many nodes as there were before.
 
-    What fails is said, and convergence shows whether it matters. Raises NotRunning.
+    What fails is said, and convergence shows whether it matters. Raises NotRunning, and
+    LauncherError for a cluster that its supervisor has frozen because a promise of Raft was broken:
+    it stays as it is, for its evidence.
     """
     cluster = course.cluster
-    if cluster.status().frozen:
+    status = cluster.status()
+    if is_evidence(status):
+        raise LauncherError(f"it was frozen and is left so: {status.frozen_because}")
+    if status.frozen:
         cluster.thaw()
     cluster.heal()
     _until_unchanging(cluster)
@@ -69,6 +74,11 @@ def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> No
             course.lost.discard(lost)
     with course.noting():
         _restore_size(cluster, down_before, began_with)
+
+
+def is_evidence(status: ClusterStatus) -> bool:
+    """Whether the cluster was frozen because a promise of Raft was broken."""
+    return status.frozen and bool(status.violations)
 
 
 def _until_unchanging(cluster: Cluster) -> None:

@@ -213,8 +213,9 @@ class _Judging:
         except (OSError, msgspec.MsgspecError) as error:
             text = error_line(error)
             raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
-        if VIOLATED in self._steps:  # frozen by the supervisor, which is none of the chaos
-            samples = [sample for sample in samples if not sample.frozen]
+        if (violated := self._steps.get(VIOLATED)) is not None:
+            # The supervisor has frozen every node, and then the cluster is ended: not by chaos.
+            samples = [one for one in samples if one.t < violated.t and not one.frozen]
         found = watching.broken(samples)
         if found is None:
             reason = f"a majority worked in each of {len(samples)} samples of the status"

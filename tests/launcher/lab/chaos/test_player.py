@@ -13,6 +13,7 @@ import pytest
 from launcher.control import asking
 from launcher.control.requests import NoteChaos
 from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.folders.violations import Violation
 from launcher.lab.chaos import healing
 from launcher.lab.chaos.player import Outcome, Player, alone
 from launcher.lab.chaos.record import Happening, steady_clock
@@ -326,3 +327,14 @@ def test_a_script_is_told_what_went_wrong(toy: ToyCluster) -> None:
         raise ZeroDivisionError
     with pytest.raises(UsageError, match="no fault is called"):
         Chaos(toy, seed=3, faults="nonsense")
+
+
+def test_a_cluster_that_was_frozen_for_its_evidence_is_left_as_it_is(toy: ToyCluster) -> None:
+    """The supervisor freezes it when a promise of Raft is broken (`safety: freeze`)."""
+    found = Violation(
+        promise="election safety", subject="term 3", found="n1 and n2 lead in term 3", reports=[]
+    )
+    threading.Timer(0.2, lambda: toy.violations.append(found)).start()
+    outcome, _ = play(toy, plan((0.01, 0.6, "hang-disk", "leader", "hang"), time_s=1.0))
+    assert outcome.unconverged == "it was frozen and is left so: the leaders differ"
+    assert "heal" not in toy.done

@@ -16,6 +16,7 @@ from launcher.control.links import parse_change
 from launcher.control.requests import NoteChaos
 from launcher.control.status import Chosen, ClusterStatus, LinkStatus
 from launcher.errors import LauncherError, NotRunning
+from launcher.folders.violations import Violation
 from launcher.injected import Injected, InjectedList
 from node.errors import CommandError
 from node.raft.membership import stable
@@ -36,6 +37,7 @@ class ToyCluster(Cluster):
         self.notes: list[NoteChaos] = []
         self.gone = False
         self.takes_s = 0.0
+        self.violations: list[Violation] = []
         self.writes = 0
         self._guard = threading.Lock()
         self._nodes = {n: up(n, commit_index=9, applied_index=9) for n in range(1, nodes + 1)}
@@ -63,6 +65,9 @@ class ToyCluster(Cluster):
                 nodes=nodes,
                 membership=self._members,
                 membership_committed=True,
+                frozen=bool(self.violations),
+                frozen_because="the leaders differ" if self.violations else "",
+                violations=self.violations,
                 links=[LinkStatus(*link, does) for link, does in self._links.items()],
             )
 

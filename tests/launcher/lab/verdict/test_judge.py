@@ -273,9 +273,10 @@ def test_chaos_over_its_budget_makes_a_run_fail(run: RunFolder) -> None:
     assert finding(judge(run), "budget").outcome == "valid"
     run.samples_file.write_text(f"{json.dumps(fine)}\n{json.dumps(over)}\n{{")
 
-    run.note(2, "violated")
+    run.note(5 * SECOND, "violated")
     frozen = {"t": 2, "voters": [1, 2, 3], "nodes": [], "frozen": True}
-    run.samples_file.write_text(json.dumps(frozen) + "\n")
+    ended = over | {"t": 6 * SECOND}
+    run.samples_file.write_text(f"{json.dumps(frozen)}\n{json.dumps(ended)}\n")
     assert finding(judge(run), "budget").outcome == "valid", "it was the supervisor"
     run.samples_file.write_text(f"{json.dumps(fine)}\n{json.dumps(over)}\n{{")
 
