@@ -65,6 +65,9 @@ HUNT_PAUSE_S = 0.1
 HUNTED_S = 0.6
 """How long a leader that was hunted down stays down."""
 
+WRITES_WAIT, WRITES_WAIT_S = "100*sleep(30ms)", 0.1
+"""What delays writes before a torn power failure, and for how many seconds before."""
+
 TOLD_IN_VAIN = 6
 """The shortest election timeout has five heartbeats, and the first message goes at once."""
 
@@ -122,7 +125,15 @@ def _kill(strike: Strike) -> Steps:
 
 
 def _power(strike: Strike) -> Steps:
-    strike.cluster.kill(*strike.nodes, power=True, torn=strike.fault.words == "torn")
+    """Where writes are to be torn, there must be one: so each waits between its bytes and its sync
+    from a moment before the power fails."""
+    torn = strike.fault.words == "torn"
+    if torn:
+        strike.cluster.arm(*strike.nodes, point="before-sync", action=WRITES_WAIT)
+        yield WRITES_WAIT_S
+    strike.cluster.kill(*strike.nodes, power=True, torn=torn)
+    if torn:
+        strike.cluster.arm(*strike.nodes, point="before-sync", action="off")
     yield strike.lasts_s
     strike.revive()
 
