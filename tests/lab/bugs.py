@@ -72,7 +72,8 @@ BUGS = (
         "older-term",
         "an entry of an earlier term is committed by counting replicas",
         (named("count-earlier-terms"),),
-        "test --seed 4 --time 20s --faults slow-disk,hunt,transfer --interval 1s --number 2 --rate 500",
+        "test --seed 4 --time 20s --faults slow-disk,hunt,transfer --interval 1s --number 2 "
+        "--rate 500",
     ),
     Bug(
         "double-apply",
