@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 1280, 800
 SEEDS = 40
-"""Of so many seeds the first that has such a moment is shown."""
+"""The first of this many seeds that has such a moment is shown."""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ PICTURES = (
         wanted="event.event === 'message.received' && event.type === 'RequestVoteReply' "
         f"&& {_UP}.length === 4 && {_UP}.some((n) => n.role === 'candidate' && n.term > 2 "
         "&& n.votes.length === 2 && n.log.last > 12)",
-        then="page.player.slow = 1 / 60",
+        then="page.player.slow = 1 / 50",
     ),
     Picture(
         "two-leaders", 3, faults="partition,isolate,cut", later_s=0.03,

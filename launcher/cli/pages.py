@@ -124,7 +124,11 @@ def serve_live(context: Context, port: int | None, *, until_down: bool) -> None:
     feed = Feed(config.log_dir, lambda: status.seen(cluster.status()))
     feed.start()
     served = app.PageApp(
-        config.name, feed=feed, run=lambda words: _run(cluster, words), status=cluster.status
+        config.name,
+        feed=feed,
+        run=lambda words: _run(cluster, words),
+        source=lambda: recorded.events_of(config.log_dir),
+        status=cluster.status,
     )
     try:
         serving.serve(served, place, (lambda: not lock.is_locked(config)) if until_down else None)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from launcher import history
-from launcher.config import ClusterConfig
-from launcher.errors import LauncherError
+from launcher.config import ClusterConfig, load
+from launcher.errors import LauncherError, UsageError
 from launcher.evidence.messages.reading import Messages
 from launcher.evidence.why.asked import is_message
 from launcher.evidence.why.rules.sending import content_of_side
 from launcher.evidence.why.things import side_of
 from launcher.folders import private
+from launcher.lab import folder
 from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
 from launcher.timeline.order import merge
@@ -36,6 +37,7 @@ class Record:
     clock: says a time in nanoseconds, as `when_ns` of a thing has it
     title: what it is a record of
     remarks: what to say of the record when it has been read
+    run: the folder of the run of `launcher test` that it is of
     """
 
     events: Callable[[], Iterable[Event]]
@@ -43,6 +45,7 @@ class Record:
     title: str
     is_trace: bool = False
     remarks: Callable[[], list[str]] = field(default=list)
+    run: Path | None = None
 
 
 def of_cluster(config: ClusterConfig) -> Record:
@@ -70,6 +73,17 @@ def of_cluster(config: ClusterConfig) -> Record:
         return begins + messages.problems
 
     return Record(events, wall_clock, f"cluster {config.name}", remarks=remarks)
+
+
+def of_run(config: ClusterConfig, name: str | None) -> Record:
+    """The events and messages of a run of `launcher test`. Raises LauncherError, UsageError.
+
+    config: of the project; name: as for `launcher check`
+    """
+    run = folder.find(folder.root_of(config), name)
+    if not run.config_file.exists():
+        raise UsageError(f"{run.path} is no run of `launcher test`: it has no cluster.yaml")
+    return replace(of_cluster(load(run.config_file)), title=f"run {run.path.name}", run=run.path)
 
 
 def of_trace(path: Path) -> Record:

@@ -3,6 +3,7 @@
     /                the page itself, and /static/... its modules: open to who knows the port
     /run             all events of something recorded
     /events          a live cluster's events as they come (server-sent events)
+    /why?of=n4:T     the causes of an event, as a tree
     /do              one command of the table, by POST: {"words": ["kill", "2"]}
     /status          the cluster's status, as JSON
     /metrics         the same for Prometheus
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -34,16 +35,16 @@ from starlette.routing import Route
 
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError
-from launcher.page import doing, file, metrics, modules
+from launcher.page import causes, doing, file, metrics, modules
 from launcher.page.feed import Feed
-from launcher.page.recorded import Recorded
+from launcher.page.recorded import Recorded, Source
 
 MOST_STREAMS = 64
 MOST_BODY = 2 << 20
 BEAT_S = 10.0
 """So often a stream that has nothing to say says so, so that a lost connection is noticed."""
 
-TAKE_S = 0.1
+TAKE_S = 0.05
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -73,14 +74,17 @@ class PageApp:
         recorded: Recorded | None = None,
         feed: Feed | None = None,
         run: Run | None = None,
+        source: Source | None = None,
         status: Callable[[], ClusterStatus] | None = None,
     ) -> None:
         self._title = title
         self._recorded = recorded
         self._feed = feed
         self._run = run
+        self._source = recorded.source if recorded is not None else source
         self._status = status
         self._turn = asyncio.Lock()
+        self._explaining = asyncio.Lock()
 
     def asgi(self) -> Starlette:
         """The application, without its guard."""
@@ -90,6 +94,7 @@ class PageApp:
                 Route("/static/{name}", self._static),
                 Route("/run", self._all),
                 Route("/events", self._events),
+                Route("/why", self._why),
                 Route("/do", self._do, methods=["POST"]),
                 Route("/status", self._say_status),
                 Route("/metrics", self._metrics),
@@ -123,6 +128,17 @@ class PageApp:
         if self._recorded is None:
             return JSONResponse({"error": "a live cluster has a stream: /events"}, 404)
         return Response(json.dumps(self._recorded.events), media_type="application/json")
+
+    async def _why(self, request: Request) -> Response:
+        if self._source is None:
+            return JSONResponse({"error": "there is nothing to explain it by"}, 404)
+        what = request.query_params.get("of", "")
+        try:
+            async with self._explaining:  # reads the whole run: one after the other
+                found = await run_in_threadpool(causes.causes, self._source, what)
+        except LauncherError as error:
+            return JSONResponse({"error": str(error)}, 404)
+        return JSONResponse(found)
 
     # -- live --------------------------------------------------------------------------------------
 
@@ -173,7 +189,7 @@ class PageApp:
             return JSONResponse({"error": str(error)}, 503)
 
 
-async def _stream(feed: Feed, last_id: str) -> AsyncIterator[bytes]:
+async def _stream(feed: Feed, last_id: str) -> AsyncGenerator[bytes, None]:
     """The frames of one reader. A slow one holds up nobody: it is served from what is kept."""
     feed.readers += 1
     try:

@@ -18,11 +18,12 @@ _EXACT = 1 << 53
 
 def clock_text(value: Any) -> Any:
     """The same value, with integers that a browser cannot hold as text."""
-    if isinstance(value, int) and abs(value) > _EXACT:
-        return str(value)
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is int:
+        return value if -_EXACT < value < _EXACT else str(value)
+    if kind is dict:
         return {key: clock_text(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [clock_text(inner) for inner in value]
     return value
 

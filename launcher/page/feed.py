@@ -32,8 +32,11 @@ from launcher.timeline.files import TIMELINE
 from launcher.timeline.tail import Tail
 from node.tap.segment import segments
 
-POLL_S = 0.1
-SETTLE_S = 0.3
+POLL_S = 0.15
+IDLE_S = 0.75
+"""The same while nobody reads."""
+
+SETTLE_S = 0.25
 STATUS_S = 0.25
 MOST_KEPT = 60_000
 MOST_RECORDED = 32 << 20
@@ -139,7 +142,7 @@ class Feed:
         while not self._stopped.is_set():
             with contextlib.suppress(OSError):  # a folder that is being removed, or made anew
                 self.poll(time.time_ns())
-            self._stopped.wait(POLL_S)
+            self._stopped.wait(POLL_S if self.readers else IDLE_S)
 
     def poll(self, now_ns: int) -> None:
         """Takes what is new, and hands on what has settled. Raises OSError."""

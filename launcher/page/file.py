@@ -11,7 +11,7 @@ import base64
 import json
 import zlib
 
-from launcher.page import modules
+from launcher.page import causes, modules
 from launcher.page.recorded import Recorded
 
 MOST_BYTES = 24 << 20
@@ -20,20 +20,28 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 def html_file(recorded: Recorded) -> str:
     """The whole file. Raises ValueError when it would be larger than MOST_BYTES."""
-    events = json.dumps(recorded.events, separators=(",", ":")).encode()
-    data = base64.b64encode(zlib.compress(events, 9)).decode()
+    data, whys = _packed(recorded.events), causes.beforehand(recorded)
     made = frame(
         about(recorded.title, left_out=recorded.left_out),
         head=(
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
             f"<style>\n{modules.text('page.css')}</style>"
         ),
-        data=f'<script type="application/octet-stream" id="data">{data}</script>',
+        data=(
+            f'<script type="application/octet-stream" id="data">{data}</script>\n'
+            f'<script type="application/octet-stream" id="causes">{_packed(whys)}</script>'
+        ),
         script=f'<script type="module">\n{modules.joined()}</script>',
     )
     if len(made) > MOST_BYTES:
         raise ValueError(f"{len(made)} bytes, and at most {MOST_BYTES} are reasonable")
     return made
+
+
+def _packed(value: object) -> str:
+    """Text that is no markup whatever the value contains."""
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return base64.b64encode(zlib.compress(text, 9)).decode()
 
 
 def frame(said: dict[str, object], *, head: str, data: str, script: str) -> str:

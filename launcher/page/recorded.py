@@ -25,6 +25,7 @@ from launcher.timeline.events import Event, parse_line
 from launcher.timeline.files import TIMELINE, event_logs
 from launcher.timeline.reading import read_timeline
 from launcher.timeline.sentences import sentence
+from launcher.timeline.trace_file import BEGUN, TRACE_FORMAT
 
 MOST_EVENTS = 150_000
 MOST_TEXT = 2_000
@@ -34,11 +35,17 @@ Source = Callable[[], Iterator[Event]]
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """events: as `for_page` makes them; title: what it is; left_out: what is missing, or empty."""
+    """Something recorded.
+
+    events: as `for_page` makes them
+    left_out: what is missing, or empty
+    source: all events, as they were recorded, each time that it is called
+    """
 
     title: str
     events: list[Record]
     left_out: str = ""
+    source: Source | None = None
 
 
 def read(path: Path, most: int = MOST_EVENTS) -> Recorded:
@@ -46,7 +53,7 @@ def read(path: Path, most: int = MOST_EVENTS) -> Recorded:
     broken: list[int] = []
     if path.is_dir():
         folder = _logs_of(path)
-        source: Source = lambda: _events_of(folder)  # noqa: E731
+        source: Source = lambda: events_of(folder)  # noqa: E731
     elif path.is_file():
         source = lambda: _events_in(path, broken)  # noqa: E731
     else:
@@ -84,7 +91,7 @@ def collect(source: Source, most: int, title: str) -> Recorded:
         said.append(f"the first {skipped} of the other events")
     taken = _taken(source(), least, skipped)
     left_out = f"Of {total} events this shows {min(kept, most)}; left out: {', and '.join(said)}."
-    return Recorded(title, list(taken), left_out if said else "")
+    return Recorded(title, list(taken), left_out if said else "", source)
 
 
 def page_events(events: Iterable[Event], begun_ns: int) -> Iterator[Record]:
@@ -116,7 +123,8 @@ def _logs_of(path: Path) -> Path:
     raise UsageError(f"{path} has no event logs, and no folder `logs` that has some")
 
 
-def _events_of(folder: Path) -> Iterator[Event]:
+def events_of(folder: Path) -> Iterator[Event]:
+    """All events and messages in a folder of logs, in their order, as of now. Raises OSError."""
     messages = Messages(folder / TAP)
     return merge(read_timeline(folder), messages.events(), key=lambda event: event.key)
 
@@ -126,9 +134,20 @@ def _events_in(path: Path, broken: list[int]) -> Iterator[Event]:
         for number, line in enumerate(file, 1):
             event = parse_line(line.rstrip(b"\r\n"))
             if event is not None:
+                if event.event == BEGUN:
+                    _check_format(path, event)
                 yield event
             elif line.strip():
                 broken.append(number)
+
+
+def _check_format(path: Path, begun: Event) -> None:
+    number = begun.fields.get("format")
+    if not isinstance(number, int) or number > TRACE_FORMAT:
+        raise UsageError(
+            f"{path} has format {number}, and this version reads formats up to {TRACE_FORMAT}: use "
+            "the version that wrote it, or write it again"
+        )
 
 
 def _taken(events: Iterator[Event], least: int, skipped: int) -> Iterator[Record]:

@@ -316,13 +316,13 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "trace.begun": ("the trace of a simulated run begins, in format {format}",),
     "property.broken": ("{property} IS BROKEN: {belief}",),
+    "state.changed": ("the state of {node:node} has changed",),
+    "world.changed": ("links, processes or disks have changed",),
     "safety.violated": (
         "SAFETY IS VIOLATED ({promise}): {found}",
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
     ),
-    "state.changed": ("the state of {node:node} has changed",),
-    "world.changed": ("links, processes or disks have changed",),
     **FAULT_SENTENCES,
 }
 """What happened, in words; of several the first whose fields the event has. After the colon stands

@@ -51,7 +51,8 @@ def leader_of(page: Any, but: int = 0) -> int:
         f"{ROLES}.some(([id, role, process]) => role === 'leader' && process === 'up' "
         f"&& id !== {but})",
     )
-    return next(id_ for id_, role, up, _ in page.evaluate(ROLES) if role == "leader" and id_ != but)
+    shown = page.evaluate(ROLES)
+    return next(int(node) for node, role, _, _ in shown if role == "leader" and node != but)
 
 
 def where(page: Any, node: int) -> tuple[float, float]:

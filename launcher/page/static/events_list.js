@@ -13,10 +13,11 @@ export function isNotable(event) {
 }
 
 export class EventsList {
-  constructor(root, history, { onPlace, shows }) {
+  constructor(root, history, { onPlace, onWhy, shows }) {
     this.root = root;
     this.history = history;
     this.onPlace = onPlace;
+    this.onWhy = onWhy;
     this.shows = shows; // which events are wanted now
     this._key = "";
   }
@@ -59,6 +60,7 @@ export class EventsList {
         el("span", { class: "at" }, seconds(event.at)),
         el("span", { class: "said" }, eventText(event)),
       ),
+      current ? el("button", { type: "button", class: "ask", onclick: () => this.onWhy(event) }, "Why?") : null,
     );
   }
 }

@@ -69,10 +69,12 @@ export class Flights {
     this.root = root;
   }
 
-  draw(layout, flights, highlighted) {
+  /** highlighted: the message that was stepped to; causes: those that led to what was asked about */
+  draw(layout, flights, highlighted, causes = []) {
     const others = flights.shown.filter((one) => one.message.id !== highlighted?.message.id);
     const drawn = others.map((one) => shape(layout, one));
     if (highlighted) drawn.unshift(arrow(layout, highlighted));
+    drawn.unshift(...causes.map((one) => arrow(layout, { message: one, became: one.lost ? "cause lost" : "cause" })));
     this.root.replaceChildren(...drawn);
   }
 }
@@ -122,6 +124,6 @@ function arrow(layout, { message, became }) {
     "g",
     { class: `arrow ${became}` },
     svg("line", { x1: start[0], y1: start[1], x2: end[0], y2: end[1], "marker-end": "url(#arrow)" }),
-    svg("text", { x: middle[0], y: middle[1] - 12, "text-anchor": "middle" }, `${message.type} ${messageLabel(message)}`.trim()),
+    svg("text", { x: middle[0], y: middle[1] - 12, "text-anchor": "middle" }, message.message ? `${message.type} ${messageLabel(message)}`.trim() : message.type),
   );
 }

@@ -11,6 +11,7 @@ export const KEYS = [
   [["End"], "go to the end", "last"],
   [["+", "="], "faster", "faster"],
   [["-"], "slower", "slower"],
+  [["w"], "say why the event happened that was stepped to", "why"],
   [["m"], "show or hide messages in the timeline", "messages"],
   [["?", "h"], "show or hide this help", "help"],
 ];

@@ -14,6 +14,7 @@ import { Player, SPEEDS, speedName } from "./player.js";
 import { Ring } from "./ring.js";
 import { loadEvents } from "./source.js";
 import { Summary } from "./summary.js";
+import { Why } from "./why.js";
 import { seconds } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -30,10 +31,12 @@ export class Page {
     this.withMessages = false;
     this.list = new EventsList(byId("events"), this.history, {
       onPlace: (place) => this.act(() => this.player.goTo(place)),
+      onWhy: (event) => this.askWhy(event),
       shows: () => (this.withMessages ? allEvents : isNotable),
     });
     this.summary = new Summary({ facts: byId("facts"), number: byId("tolerance"), why: byId("tolerance-why"), alarms: byId("alarms") });
     this.doing = source.live ? new Doing(this) : null;
+    this.why = new Why(byId("why-panel"), this);
     this.actions = { ...this._actions(), ...this.doing?.actions() };
     this._dirty = true;
     this._last = performance.now();
@@ -95,7 +98,8 @@ export class Page {
     this.ring.draw(state, player.now);
     const flights = underWay(history, state, player.place, player.now, player.slow);
     const calm = this._calm.matches && player.playing;
-    this.flights.draw(this.ring.layout, calm ? { shown: [] } : flights, player.stepped ? this._stepped() : null);
+    this.flights.draw(this.ring.layout, calm || this._isAsking() ? { shown: [] } : flights, player.stepped ? this._stepped() : null, this._isAsking() ? this.why.lit.messages : []);
+    this.ring.light(this._isAsking() ? this.why.lit.nodes : new Set());
     this.logs.draw(state);
     this.list.draw(player.place);
     this.summary.draw(state, history, player.place);
@@ -132,6 +136,16 @@ export class Page {
     }
   }
 
+  _isAsking() {
+    return byId("tab-why").checked;
+  }
+
+  /** Why an event happened, in the panel and in the picture. */
+  askWhy(event) {
+    byId("tab-why").checked = true;
+    this.why.ask(event);
+  }
+
   choose(id) {
     this.chosen = id;
     byId("tab-node").checked = true;
@@ -152,6 +166,10 @@ export class Page {
       live: on(() => player.goLive()),
       faster: on(() => player.faster(1)),
       slower: on(() => player.faster(-1)),
+      why: () => {
+        const notable = this.history.events.slice(0, player.place).findLast((event) => player.stepped || isNotable(event));
+        if (notable) this.askWhy(notable);
+      },
       messages: on(() => {
         this.withMessages = !this.withMessages;
         byId("with-messages").checked = this.withMessages;

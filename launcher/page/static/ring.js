@@ -53,6 +53,11 @@ export class Ring {
     for (const id of ids) this._drawNode(state, state.nodes[id], now);
   }
 
+  /** The nodes at which something happened that is asked about. */
+  light(lit) {
+    for (const [id, part] of this._drawn) part.group.classList.toggle("lit", lit.has(id));
+  }
+
   _begin(ids) {
     this._ids = ids.join();
     this.layout = places(ids);

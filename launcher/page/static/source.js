@@ -3,6 +3,7 @@
 import { api, hasToken } from "./api.js";
 import { follow } from "./live.js";
 import { say } from "./note.js";
+import { unpacked } from "./packed.js";
 
 /** Makes the page, gives it its events, and runs it. */
 export async function loadEvents(Page) {
@@ -22,11 +23,4 @@ export async function loadEvents(Page) {
   } catch (error) {
     say(error.message, "bad");
   }
-}
-
-/** Events as they are kept in a file: JSON, deflated, in base64. */
-async function unpacked(text) {
-  const bytes = Uint8Array.from(atob(text.trim()), (one) => one.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return JSON.parse(await new Response(stream).text());
 }

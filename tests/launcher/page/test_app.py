@@ -15,10 +15,14 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from launcher.control.status import ClusterStatus, NodeStatus  # noqa: E402
 from launcher.errors import NotRunning  # noqa: E402
+from launcher.page import causes, recorded  # noqa: E402
 from launcher.page.app import Answer, PageApp, _stream, is_open  # noqa: E402
 from launcher.page.feed import Feed  # noqa: E402
 from launcher.page.guard import TOKEN_HEADER, Guard  # noqa: E402
 from launcher.page.recorded import Recorded  # noqa: E402
+from launcher.simulation.runner import run_seed  # noqa: E402
+from launcher.simulation.situation import Options  # noqa: E402
+from launcher.simulation.trace import Trace  # noqa: E402
 from node.raft.membership import stable  # noqa: E402
 from tests.launcher.page.test_feed import LATER, add  # noqa: E402
 from tests.launcher.page.test_recorded import HOSTILE, line  # noqa: E402
@@ -160,6 +164,25 @@ def test_the_status_and_the_metrics() -> None:
     response = ask(PageApp("lab", status=gone), "/status")
     assert response.status_code == 503
     assert response.json()["error"] == "no cluster is running"
+
+
+def test_the_causes_of_an_event_are_a_tree(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    with trace.open("w") as opened:
+        run_seed(Options(time_s=3.0), 5, Trace(opened.write))
+    found = recorded.read(trace)
+    app = PageApp("a run", recorded=found)
+    elected = next(event for event in found.events if event["event"] == "leader.elected")
+    response = ask(app, f"/why?of=n{elected['node']}:{elected['t']}")
+    assert response.status_code == 200
+    assert "became leader" in response.json()["said"]
+    assert response.json()["because"]
+    for nonsense in ("", "n1:7", "x", "n1:1>n2", "<script>"):
+        refused = ask(app, "/why", params={"of": nonsense})
+        assert refused.status_code == 404
+        assert "\n" not in refused.json()["error"]
+    assert found.source is not None
+    assert next(iter(causes.beforehand(found))) == f"n{elected['node']}:{elected['t']}"
 
 
 # -- the stream ------------------------------------------------------------------------------------

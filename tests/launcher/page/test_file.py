@@ -1,4 +1,4 @@
-"""The HTML file in Chromium, from the disk: it replays with the slider and by keyboard."""
+"""The HTML file in Chromium, from the disk: it replays with the slider, at any size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def roles(page: Any) -> dict[str, str]:
 def test_it_replays_with_the_slider_offline(html: Path) -> None:
     with opened(html.as_uri()) as page:
         loaded(page)
-        slider = page.locator("#slider")
+        slider: Any = page.locator("#slider")
         assert float(slider.get_attribute("max")) > 6.0
         box = slider.bounding_box()
         page.mouse.click(box["x"] + box["width"] * 0.08, box["y"] + box["height"] / 2)
@@ -88,6 +88,19 @@ def test_it_works_by_keyboard_alone_in_both_directions(html: Path) -> None:
         assert "Node n2" in page.inner_text("#node-panel")
 
 
+def test_a_cause_can_be_followed_and_is_lit_up(html: Path) -> None:
+    with opened(html.as_uri()) as page:
+        loaded(page)
+        page.evaluate("page.act(() => page.player.step(1, (e) => e.event === 'leader.elected'))")
+        elected = page.evaluate("page.player.place")
+        page.get_by_role("button", name="Why?").click()
+        page.locator(".causes .root").wait_for()
+        assert "became leader" in page.inner_text(".causes .root > .cause")
+        assert page.locator(".node.lit").count() >= 1
+        page.locator(".causes ul .cause").first.click()
+        assert page.evaluate("page.player.place") < elected
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(360, 740), (1920, 1080)])
 def test_it_passes_the_rules_of_axe_and_fits(
@@ -101,7 +114,7 @@ def test_it_passes_the_rules_of_axe_and_fits(
         loaded(page)
         page.evaluate("page.act(() => page.player.seek(2.5))")
         page.wait_for_timeout(400)
-        for tab in ("tab-events", "tab-node", "tab-links"):
+        for tab in ("tab-events", "tab-node", "tab-why", "tab-links"):
             page.evaluate(f"document.getElementById('{tab}').click()")
             page.wait_for_timeout(100)
             results = axe.Axe().run(page)

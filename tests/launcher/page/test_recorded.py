@@ -117,3 +117,8 @@ def test_hostile_text_is_data_in_the_file_and_bounded(tmp_path: Path) -> None:
     start = made.index('id="data">') + len('id="data">')
     data = made[start : made.index("</script>", start)]
     assert json.loads(zlib.decompress(base64.b64decode(data))) == found.events
+
+
+def test_a_trace_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has format 99, and this version reads"):
+        recorded.read(write(tmp_path, line(0, "trace.begun", node=0, format=99)))

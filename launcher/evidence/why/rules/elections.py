@@ -30,9 +30,11 @@ def leader_elected(past: Past, elected: Happening) -> Iterator[Cause]:
     if voters:
         yield _votes(past, elected, voters)
     campaign = past.last(
-        STARTED, elected.place, lambda one: one.node == node and not one.flag("pre_vote")
+        STARTED,
+        elected.place,
+        lambda one: one.node == node and one.number("for_term") in (term, None),
     )
-    if campaign is not None and campaign.number("for_term") in (term, None):
+    if campaign is not None:
         yield stated(campaign)
 
 

@@ -348,7 +348,14 @@ def node_behind(past: Past, node: int) -> Cause:
     answer = past.last_arrival(
         node, leader, past.end, lambda one: one.type in ANSWERS and not one.content.reject
     )
-    last, held = max(ends, default=0), (answer.content.match or 0) if answer is not None else 0
+    if not ends:
+        return Cause(
+            f"the leader {node_name(leader)} has sent no entry since it was elected, so nothing "
+            f"says that {node_name(node)} is behind",
+            elected,
+            is_end=True,
+        )
+    last, held = max(ends), (answer.content.match or 0) if answer is not None else 0
     if answer is not None and held >= last:
         return Cause(
             f"{node_name(node)} is not behind: it has acknowledged all entries up to {held}",
