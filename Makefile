@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help up down test test-slow test-pythons soak mutants bench bench-peers check docs wheel \
-	picture clean rebuild
+	picture pictures clean rebuild
 SHELL := /bin/sh
 
 # Whatever the caller's environment says of other Pythons must not reach this one.
@@ -52,6 +52,7 @@ help:
 	@echo "make docs       the documentation as a site: build/docs/index.html"
 	@echo "make wheel      the packages: an sdist, and a wheel built from it, in build/dist"
 	@echo "make picture    run the session that the README shows, and draw it anew"
+	@echo "make pictures   draw the pictures of the page anew (needs Chromium)"
 	@echo "make clean      remove .venv, build/ and caches; data/ and logs/ stay"
 	@echo "PYTHON=python3.12 picks the Python that .venv is made with"
 
@@ -102,6 +103,9 @@ wheel: $(RELEASE)
 
 picture: $(RUN)
 	@$(VENV) docs/session.py
+
+pictures: $(TEST)
+	@PYTHONPATH=. $(VENV) docs/pictures.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -124,10 +124,14 @@ WINGS: dict[str, str] = {
         "launcher.folders launcher.forked launcher.history launcher.life launcher.logs "
         "launcher.steering launcher.timeline node.errors node.raft"
     ),
+    "launcher.lab.chaos": (
+        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
+        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
+    ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.injected launcher.life launcher.logs launcher.timeline "
-        "node.errors node.machines node.wire"
+        "launcher.folders launcher.injected launcher.lab.chaos launcher.life launcher.logs "
+        "launcher.timeline node.errors node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -146,21 +150,17 @@ WINGS: dict[str, str] = {
         "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
         "node.process"
     ),
-    "launcher.lab.chaos": (
-        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
-        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
-    ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
-        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "launcher.checking launcher.errors launcher.lab.chaos launcher.lab.clients "
+        "launcher.lab.folder launcher.lab.history launcher.timeline "
         "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
     "launcher.lab.trial": (
         "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
         "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
         "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
-        "node.machines node.printable node.quantities node.storage"
+        "node.errors node.machines node.printable node.quantities node.storage"
     ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
@@ -179,6 +179,10 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.raft node.wire"
     ),
+    "launcher.page": (
+        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
+        "launcher.timeline node.tap"
+    ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
@@ -186,12 +190,11 @@ WINGS: dict[str, str] = {
         "launcher.fault_kinds launcher.folders launcher.history launcher.lab.chaos "
         "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.lab.trial "
         "launcher.lab.verdict launcher.lab.workloads launcher.learn launcher.lessons "
-        "launcher.log_table launcher.logs launcher.overrides launcher.real_stories "
-        "launcher.settings launcher.simulation "
+        "launcher.log_table launcher.logs launcher.overrides launcher.page "
+        "launcher.real_stories launcher.settings launcher.simulation "
         "launcher.simulation.planted launcher.simulation.stage launcher.streams "
-        "launcher.timeline node.errors node.events "
-        "node.machines node.printable node.process node.quantities "
-        "node.raft node.wire"
+        "launcher.timeline node.errors node.events node.machines node.printable node.process "
+        "node.quantities node.raft node.wire"
     ),
     "node": "",
     "launcher.__main__": (

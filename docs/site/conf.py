@@ -55,6 +55,7 @@ docs/TEACH
 docs/STORIES
 docs/RECIPES
 docs/BREAKING
+docs/PAGE
 docs/GLOSSARY
 examples/README
 CHANGELOG

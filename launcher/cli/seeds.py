@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from launcher.cli import planting
+from launcher.cli import pages, planting
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
 from launcher.errors import LauncherError, Undecided, UsageError
@@ -59,6 +59,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     trace: Path | None
     shrink: bool
     as_json: bool
+    page: bool = False
     plant: str | None = None
 
 
@@ -70,7 +71,12 @@ def simulate(request: Request) -> int:
     bug = None if request.plant is None else named(request.plant)
     options = _options(request, Options() if bug is None else options_of(bug))
     first, last = _seeds(request, DEFAULT_SEEDS if bug is None else (1, bug.within))
+    if request.page and first != last:
+        raise UsageError("--page shows one run: add --seed N")
     with contextlib.nullcontext() if bug is None else planted(bug):
+        if request.page:
+            pages.show_seed(options, first)
+            return 0
         if bug is not None and not request.as_json:
             planting.announce(bug)
         return _simulate(request, options, (first, last), bug)

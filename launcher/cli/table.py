@@ -52,6 +52,7 @@ ROWS = {
     "watch": f"{_COMMANDS}.entries:watch",
     "repl": f"{_COMMANDS}.interactive:repl",
     "timeline": f"{_COMMANDS}.timeline:timeline",
+    "page": f"{_COMMANDS}.page:page",
     "tap": f"{_COMMANDS}.tap:tap",
     "top": f"{_COMMANDS}.tap:top",
     "explain": f"{_COMMANDS}.learning:explain",
@@ -88,6 +89,7 @@ SECTIONS = {
         "ps": "every node: state, role, term, indexes, process",
         "log": "the nodes' logs side by side",
         "timeline": "what happened on all nodes, in one order",
+        "page": "the cluster in a browser: watch it, break it, go back in time",
         "tap": "have nodes record every message",
         "top": "messages, bytes and entries a second on each link",
         "why": "why a node does not lead, or why it does",
@@ -135,7 +137,7 @@ SECTIONS = {
 }
 """The commands by topic, as the help lists them, each with a few words."""
 
-NOT_AT_PROMPT = ("up", "repl", "completion")
+NOT_AT_PROMPT = ("up", "repl", "completion", "page")
 """The commands that the prompt does not have."""
 
 

@@ -28,6 +28,8 @@ Promise: TypeAlias = Literal[
     "one vote in each term",
     "terms and commit indexes only rise",
     "a leader counts replicas of its own term only",
+    "what is committed is on a majority of disks",
+    "what was acknowledged is kept",
     "machines compute the same",
 ]
 """Which promise is broken: those of Figure 3, and those on which they rest."""

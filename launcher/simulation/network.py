@@ -145,6 +145,10 @@ class SimulatedLinks:
         """Whether the link loses everything in that direction."""
         return self._filter.is_cut(source, target)
 
+    def in_force(self) -> Mapping[tuple[NodeId, NodeId], LinkFault]:
+        """What each link does that does something."""
+        return self._filter.in_force()
+
     def _set(self) -> None:
         named = [
             (_fault_id(owner), fault) for owner, faults in self._faults.items() for fault in faults

@@ -20,16 +20,18 @@ Each has the message's own fields under `message` (`node/tap/fields.py`), and `s
 few words. An event of a node has its server's `state` at that moment: term, vote, commit index, the
 index and the term of its last entry, and its configuration. With `entries.proposed`, which has the
 entries that a leader has appended, these are the fields of which a trace can be checked against a
-specification of Raft.
+specification of Raft. `telling.py` describes what else a state has, `state.changed` and
+`world.changed`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from launcher.simulation.saying import describe
+from launcher.simulation.telling import Telling
 from launcher.timeline.trace_file import BEGUN, TRACE_FORMAT
 from node import wire
 from node.faults.links import FaultId
@@ -38,7 +40,7 @@ from node.raft.state import LEADER, RaftState
 from node.tap.fields import fields_of, type_of
 
 if TYPE_CHECKING:
-    from launcher.simulation.network import Time
+    from launcher.simulation.network import SimulatedLinks, Time
     from launcher.simulation.node import SimulatedNode
 
 
@@ -54,6 +56,7 @@ class Trace:
         self.has_messages = messages
         self._logged: dict[NodeId, tuple[int, int]] = {}
         """of each node that leads: its term, and the last entry that is in the trace"""
+        self._telling = Telling()
         if messages:
             self.world(0.0, "info", BEGUN, {"format": TRACE_FORMAT})
 
@@ -72,7 +75,7 @@ class Trace:
         """Writes an event of a node."""
         if node.server is not None and self.has_messages:
             self._tell_proposals(now, t, node, node.server.state)
-            fields = {**fields, "state": _state(node.server.state)}
+            fields = {**fields, "state": self._telling.state(node)}
         self._put(now, t, node.node_id, node.life, term, role, commit, level, event, fields)
 
     def of_messages(
@@ -88,6 +91,16 @@ class Trace:
     def world(self, now: float, level: str, event: str, fields: dict[str, object]) -> None:
         """Writes an event of the world."""
         self._put(now, int(now * 1e9), 0, 0, 0, "", 0, level, event, fields)
+
+    def stepped(self, now: float, node: SimulatedNode) -> None:
+        """Writes the state of a node that has changed without an event of its own."""
+        if self.has_messages and self._telling.is_news(node):
+            self.of_messages(now, node.present(0), node, "state.changed", {})
+
+    def look(self, now: float, links: SimulatedLinks, nodes: Iterable[SimulatedNode]) -> None:
+        """Writes what befell the world since it was last looked at."""
+        if self.has_messages and (changed := self._telling.world(links, nodes)):
+            self.world(now, "debug", "world.changed", changed)
 
     def _tell_proposals(self, now: float, t: int, node: SimulatedNode, state: RaftState) -> None:
         """Writes what a leader has appended since it was last looked at."""
@@ -105,7 +118,7 @@ class Trace:
         if first <= last:
             proposed: dict[str, object] = {
                 "prop": {"first": first, "last": last},
-                "state": _state(state),
+                "state": self._telling.state(node),
             }
             self._put(
                 now, t, node.node_id, node.life, term, state.role_name, state.commit_index,
@@ -198,22 +211,4 @@ def _message(frame: bytes) -> tuple[int, dict[str, object]]:
         "bytes": len(frame),
         "message": fields_of(message),
         "said": describe(message),
-    }
-
-
-def _state(state: RaftState) -> dict[str, object]:
-    """A server's state, as far as a specification of Raft knows it."""
-    membership = state.configuration.membership
-    return {
-        "term": state.current_term,
-        "role": state.role_name,
-        "vote": state.voted_for,
-        "commit": state.commit_index,
-        "last": state.log.last_index,
-        "last_term": state.log.last_term,
-        "conf": {
-            "voters": membership.voters,
-            "outgoing": membership.outgoing,
-            "learners": state.configuration.learners,
-        },
     }

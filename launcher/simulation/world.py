@@ -239,6 +239,9 @@ class World:
         """The `Observer` port."""
         self._watch.stepped(node)
         self._handovers.stepped(node)
+        if self._trace is not None:
+            self._trace.look(self.time.now, self._links, self._nodes.values())
+            self._trace.stepped(self.time.now, node)
 
     def sending(self, node: SimulatedNode, peer: NodeId, frame: bytes) -> None:
         """The `Observer` port."""

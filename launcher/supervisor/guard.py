@@ -48,16 +48,18 @@ class Guard:
         status: wire.Status,
         nodes: Iterable[NodeId],
         *,
+        asked: int,
         freezes: bool,
     ) -> None:
         """A node's report.
 
         life: the node's start, counted
         nodes: all that there are
+        asked: the number of the last question that was put to the nodes
         freezes: a violation freezes the cluster; otherwise it is only said
         """
         self._machines.see(node, status, nodes)
-        found = self._safety.see(node, life, status, _now(), self._machines.diverged)
+        found = self._safety.see(node, life, status, _now(), asked, self._machines.diverged)
         if status.kept_term:
             self._claim.keep(node, status.kept_term, status.kept_vote)
         if not found:

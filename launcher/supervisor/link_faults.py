@@ -89,7 +89,7 @@ class LinkFaults:
         concerned = sorted({node for link in chosen for node in link})
         return Reply(
             ok=True,
-            # One that was removed since its links got the fault that ends now is not there any more.
+            # One that was removed since its links got the fault that ends now is gone.
             chosen=[status.choose(node) for node in concerned if status.has(node)],
             links=[LinkStatus(*link, after.says(link) or "ok") for link in chosen],
             unconfirmed=unconfirmed,

@@ -337,7 +337,8 @@ class Nodes:
         node.status = message
         if node.process is not None:
             life, freezes = node.process.life, self._config.safety == "freeze"
-            self.roster.guard.see(node_id, life, message, self.all, freezes=freezes)
+            asked = self._questions.asked
+            self.roster.guard.see(node_id, life, message, self.all, asked=asked, freezes=freezes)
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":
             self.roster.led_term = max(self.roster.led_term, message.term)

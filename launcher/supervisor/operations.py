@@ -161,8 +161,7 @@ class Operations:
         act: _Act,
         act_on_leader: _Act | None = None,
     ) -> Reply:
-        """act_on_leader: what is done to the leader instead, after all others, where those that are
-        not meant are a quorum without it"""
+        """act_on_leader: done to the leader instead, last, if the nodes not chosen are a quorum"""
         status = await self._nodes.status()
         ids = resolve(targets, status, action, self._random)
         chosen = [status.choose(node) for node in ids]

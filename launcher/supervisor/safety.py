@@ -7,8 +7,9 @@ or leader has changed, and within a tenth of a second when a digest was logged. 
     Leader Completeness (§5.4)    a leader's log reaches as far as was committed in earlier terms
     State Machine Safety (§5.4.3) the running hash of what was applied, at equal indexes; and the
                                   terms of committed entries, which only rise with their indexes
-    commit rule (§5.4.2)          what a leader newly knows to be committed ends with an entry of
-                                  its own term
+    commit rule (§5.4.2, §6)      `commit_rule.py`: a leader counts entries of its own term only,
+                                  and a majority has them, of both halves of a joint configuration
+    acknowledgements (§5.3)       `acknowledged.py`: what a node has acknowledged, its log holds
     one vote in each term (§5.2)  a vote that was given, also in the node's next life
     terms and commit indexes      never go back: the commit index in one life, the term in all
 
@@ -32,6 +33,8 @@ from typing import Generic, TypeAlias, TypeVar
 from launcher.control.divergence import Divergence
 from launcher.control.naming import node_names
 from launcher.folders.violations import Report, Violation
+from launcher.supervisor.acknowledged import Acknowledged
+from launcher.supervisor.commit_rule import Speaker, not_counted, not_its_own, said_of_commit
 from node import wire
 from node.raft.messages import NodeId
 
@@ -70,6 +73,7 @@ class Safety:
         self._commits: _ByTerm[_Commit] = _ByTerm()
         self._entries: _ByTerm[_Entries] = _ByTerm()
         self._digests: dict[int, tuple[str, Report]] = {}
+        self._acknowledged = Acknowledged()
 
     def see(
         self,
@@ -77,22 +81,26 @@ class Safety:
         life: int,
         status: wire.Status,
         at: str,
+        asked: int = 0,
         marks: Mapping[NodeId, Divergence] | None = None,
     ) -> list[Violation]:
         """A node's report; what is found broken by it, and was not found before.
 
         life: the node's start, counted
         at: when it was heard, as in `Report`
+        asked: the number of the last question that was put to the nodes before
         marks: the nodes whose machines differ, this report included
         """
-        saying = _Saying(node, life, at)
+        saying = Speaker(node, life, at)
         found = [
             *self._compare_lives(saying, status),
             *self._compare_leaders(saying, status),
             *self._compare_counting(saying, status),
+            *not_counted(saying, status),
             *self._compare_commits(saying, status),
             *self._compare_entries(saying, status),
             *self._compare_digests(saying, status),
+            *self._acknowledged.see(saying, status, asked),
             *_diverged(saying, marks or {}),
         ]
         self._nodes[node] = _Node(life, status, at)
@@ -108,10 +116,11 @@ class Safety:
         """The node's data is gone on purpose: it owes nothing any more. What it said stays said."""
         self._nodes.pop(node, None)
         self._before.pop(node, None)
+        self._acknowledged.forget(node)
 
     # -- one node --------------------------------------------------------------------------------
 
-    def _compare_lives(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _compare_lives(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         """Against what the same node has said before."""
         last = self._nodes.get(saying.node)
         if last is not None and last.life == saying.life:
@@ -129,7 +138,7 @@ class Safety:
 
     # -- who leads -------------------------------------------------------------------------------
 
-    def _compare_leaders(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _compare_leaders(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         term, leader = status.term, status.leader
         if leader is None or status.role not in ("leader", "follower", "learner"):
             return
@@ -155,27 +164,17 @@ class Safety:
         if leads:
             yield from self._check_complete(saying, status)
 
-    def _compare_counting(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _compare_counting(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         """Against what the same leader has said before in its term."""
         known = self._leaders.get(status.term)
         if status.role != "leader" or known is None or known.leader != saying.node:
             return
-        term, commit = status.term, status.commit_index
-        report = saying(
-            f"it leads term {term}; entry {commit}, of term {status.commit_term}, is committed"
-        )
-        if known.commit is None or commit < known.commit[0]:
-            known.commit = (commit, report)
-        elif commit > known.commit[0] and 0 < status.commit_term < term:
-            yield Violation(
-                promise="a leader counts replicas of its own term only",
-                subject=f"commits by the leader of term {term}",
-                found=f"n{saying.node}, which leads term {term}, has committed entry {commit} of "
-                f"term {status.commit_term}, and no entry of its own term behind it",
-                reports=[known.commit[1], report],
-            )
+        if known.commit is None or status.commit_index < known.commit[0]:
+            known.commit = (status.commit_index, saying(said_of_commit(status)))
+        else:
+            yield from not_its_own(saying, status, *known.commit)
 
-    def _check_complete(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _check_complete(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         """Against all that is known to be committed in the terms before this leader's."""
         for term in self._commits.terms:
             if term >= status.term:
@@ -189,7 +188,7 @@ class Safety:
 
     # -- what is committed -----------------------------------------------------------------------
 
-    def _compare_commits(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _compare_commits(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         """The leaders of later terms must have had all of it, however late this is heard."""
         term, index = status.term, status.commit_index
         known = self._commits.get(term)
@@ -205,7 +204,7 @@ class Safety:
                 yield _incomplete(later, leader.report, leader.last_index, commit)
                 return
 
-    def _compare_entries(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _compare_entries(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         """Of each term the committed entries are known from the lowest index to the highest; no two
         terms overlap, and the later one is behind the earlier."""
         index, term = status.commit_index, status.commit_term
@@ -251,7 +250,7 @@ class Safety:
 
     # -- what is applied -------------------------------------------------------------------------
 
-    def _compare_digests(self, saying: _Saying, status: wire.Status) -> Iterator[Violation]:
+    def _compare_digests(self, saying: Speaker, status: wire.Status) -> Iterator[Violation]:
         said = [(index, digest) for index, _, digest in status.digests]
         for index, digest in [*said, (status.applied_index, status.digest)]:
             if not digest:
@@ -272,18 +271,6 @@ class Safety:
 
 
 # -- what is remembered --------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Saying:
-    """Who speaks: makes its reports."""
-
-    node: NodeId
-    life: int
-    at: str
-
-    def __call__(self, said: str) -> Report:
-        return Report(self.node, self.life, self.at, said)
 
 
 @dataclass(slots=True)
@@ -358,7 +345,7 @@ class _ByTerm(Generic[_T]):
 # -- what is wrong -------------------------------------------------------------------------------
 
 
-def _gone_back(saying: _Saying, status: wire.Status, last: _Node) -> Iterator[Violation]:
+def _gone_back(saying: Speaker, status: wire.Status, last: _Node) -> Iterator[Violation]:
     """Within one life."""
     before, node = last.status, f"n{saying.node}"
     earlier = Report(saying.node, last.life, last.at, _said(before))
@@ -383,7 +370,7 @@ def _gone_back(saying: _Saying, status: wire.Status, last: _Node) -> Iterator[Vi
 
 
 def _forgotten(
-    saying: _Saying, status: wire.Status, kept: Kept, before: Report
+    saying: Speaker, status: wire.Status, kept: Kept, before: Report
 ) -> Iterator[Violation]:
     """Since an earlier life. kept: what was durable in it."""
     term, vote = kept
@@ -400,7 +387,7 @@ def _forgotten(
 
 
 def _voted_again(
-    saying: _Saying, status: wire.Status, vote: NodeId | None, before: Report
+    saying: Speaker, status: wire.Status, vote: NodeId | None, before: Report
 ) -> Violation:
     node = f"n{saying.node}"
     now = "has forgotten it" if status.voted_for is None else f"now for n{status.voted_for}"
@@ -422,7 +409,7 @@ def _incomplete(term: int, leads: Report, last_index: int, commit: _Commit) -> V
     )
 
 
-def _diverged(saying: _Saying, marks: Mapping[NodeId, Divergence]) -> Iterator[Violation]:
+def _diverged(saying: Speaker, marks: Mapping[NodeId, Divergence]) -> Iterator[Violation]:
     """Machines that differ: of each kind only the first is a violation of its own, for with each
     report another node may look odd. `ps` shows the mark of each node."""
     for node, mark in marks.items():

@@ -254,32 +254,20 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} lost its link to {peer:node}",
     ),
     "message.sent": (
-        "{told}",
         "{node:node} sends {to:node}: {said}",
         "{node:node} sends {to:node} {type}",
     ),
     "message.received": (
-        "{told}",
         "{node:node} receives from {from:node}: {said}",
         "{node:node} receives {type} from {from:node}",
     ),
     "message.lost": (
-        "{told}",
         "{type} from {from:node} to {to:node} is lost at {node:node}: {why}",
         "a message from {from:node} to {to:node} is lost at {node:node}: {why}",
     ),
-    "message.held": (
-        "{told}",
-        "{type} from {node:node} to {to:node} is held",
-    ),
-    "message.delayed": (
-        "{told}",
-        "{type} from {node:node} to {to:node} leaves {delay_s} s later",
-    ),
-    "message.duplicated": (
-        "{told}",
-        "{type} from {node:node} to {to:node} is sent twice",
-    ),
+    "message.held": ("{type} from {node:node} to {to:node} is held",),
+    "message.delayed": ("{type} from {node:node} to {to:node} leaves {delay_s} s later",),
+    "message.duplicated": ("{type} from {node:node} to {to:node} is sent twice",),
     "entries.proposed": ("{node:node} appends entries to its log, as the leader",),
     "timer.fired": ("the {which} timer of {node:node} has fired",),
     "disk.waited": ("{node:node} has waited {seconds} s for its disk: {what}",),
@@ -328,6 +316,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
     "trace.begun": ("the trace of a simulated run begins, in format {format}",),
     "property.broken": ("{property} IS BROKEN: {belief}",),
+    "state.changed": ("the state of {node:node} has changed",),
+    "world.changed": ("links, processes or disks have changed",),
     "safety.violated": (
         "SAFETY IS VIOLATED ({promise}): {found}",
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",

@@ -108,6 +108,10 @@ class FaultFilter:
         self.has_rates = any(fault.rate for fault in self._links.values())
         self.cut_off(self._alone)
 
+    def in_force(self) -> Mapping[tuple[NodeId, NodeId], LinkFault]:
+        """What each link does that does something, without what `cut_off` says."""
+        return self._links
+
     def cut_off(self, node: NodeId | None) -> None:
         """From now on nothing crosses any link of this node, whatever `set` says; None: of none."""
         self._alone = node

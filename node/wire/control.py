@@ -320,6 +320,8 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     tap: str = "off"
     tap_problem: str = ""
     """how it records its messages, and why it does not although it was told to"""
+    committed_membership: tuple[int, Membership] | None = None
+    """the last that is committed, after its entry's index; `membership` may be a later one"""
     voted_for: NodeId | None = None
     kept_term: int = 0
     kept_vote: NodeId | None = None

@@ -30,6 +30,7 @@ WORDS = {
     "repl": "repl",
     "timeline": "timeline",
     "tap": "tap ring",
+    "page": "page --help",
     "top": "top --once",
     "explain": "explain term",
     "why": "why n1",

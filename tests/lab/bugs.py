@@ -89,7 +89,7 @@ BUGS = (
     Bug(
         "old-snapshot",
         "a snapshot takes a node back to an earlier state",
-        (named("older-snapshot-installed"),),
+        (named("snapshot-claims-one-more"),),
         "test --seed 3 --time 20s",
     ),
     Bug(

@@ -1,7 +1,7 @@
 """Seeds 1 to 20 of `launcher test`, a minute each: all valid, and together all twelve situations.
 
-It can be resumed: what a seed came to is kept in the cache of pytest, for as long as the source of the
-product is the same. `pytest --cache-clear` begins anew.
+It can be resumed: what a seed came to is kept in the cache of pytest, for as long as the source of
+the product is the same. `pytest --cache-clear` begins anew.
 """
 
 from __future__ import annotations

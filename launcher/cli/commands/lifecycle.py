@@ -41,6 +41,11 @@ from node.printable import printable
     is_flag=True,
     help="Slow timers and messages; no failure hint, no pre-votes; debug events.",
 )
+@click.option(
+    "--page",
+    is_flag=True,
+    help="Serve the page, too, and print its address; it ends with the cluster.",
+)
 @timeout
 @as_json
 def up(
@@ -51,6 +56,7 @@ def up(
     machine: str | None,
     timescale: str | None,
     as_in_the_paper: bool,
+    page: bool,
     timeout: float | None,
     as_json: bool,
 ) -> int:
@@ -71,7 +77,14 @@ def up(
         timescale=timescale,
         as_in_the_paper=as_in_the_paper,
     )
+    if page:
+        # Start-up time: loads what reads logs.
+        from launcher.cli import pages
+
+        pages.check_installed()
     asked_at = foreground.start(cluster, timeout, detach=detach, as_json=as_json)
+    if page:
+        pages.begin_beside(context, cluster)
     if detach:
         return 0
     return foreground.run(cluster, context.open_prompt, asked_at, as_json=as_json)

@@ -34,6 +34,7 @@ from launcher.cli.rows import as_json, row
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. By default one per core.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write every event of one run here.")
+@click.option("--page", is_flag=True, help="Show the run of one seed in a browser.")
 @click.option("--no-shrink", "shrink", flag_value=False, default=True, help="Report it as it is.")
 @click.option(
     "--plant",

@@ -13,6 +13,7 @@ from launcher.cluster import Cluster
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.lab.chaos.course import Course
+from launcher.lab.chaos.watching import Broken
 from node.errors import CommandError
 from node.machines import registry
 from node.raft.messages import NodeId
@@ -49,10 +50,15 @@ def probe(cluster: Cluster) -> None:
 def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> None:
     """Ends every fault, starts what was stopped, and has as many nodes as there were before.
 
-    What fails is said, and convergence shows whether it matters. Raises NotRunning.
+    What fails is said, and convergence shows whether it matters. Raises NotRunning, and
+    LauncherError for a cluster that its supervisor has frozen because a promise of Raft was broken:
+    it stays as it is, for its evidence.
     """
     cluster = course.cluster
-    if cluster.status().frozen:
+    status = cluster.status()
+    if is_evidence(status):
+        raise LauncherError(f"it was frozen and is left so: {status.frozen_because}")
+    if status.frozen:
         cluster.thaw()
     cluster.heal()
     _until_unchanging(cluster)
@@ -68,6 +74,11 @@ def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> No
             course.lost.discard(lost)
     with course.noting():
         _restore_size(cluster, down_before, began_with)
+
+
+def is_evidence(status: ClusterStatus) -> bool:
+    """Whether the cluster was frozen because a promise of Raft was broken."""
+    return status.frozen and bool(status.violations)
 
 
 def _until_unchanging(cluster: Cluster) -> None:
@@ -147,6 +158,12 @@ def _lacks(status: ClusterStatus, goal: int, down_before: Collection[NodeId]) ->
     return ""
 
 
-def late(why: str) -> TimedOut:
-    """What a run that did not converge ends with."""
-    return TimedOut(f"the cluster did not converge after everything was healed: {why}")
+def check(broken: Broken | None, unconverged: str) -> None:
+    """Raises LauncherError for a run that broke its budget, TimedOut for one that did not converge.
+
+    unconverged: what was not well in the end; empty: all was
+    """
+    if broken is not None:
+        raise LauncherError(f"chaos broke its budget: {broken.why}")
+    if unconverged:
+        raise TimedOut(f"the cluster did not converge after everything was healed: {unconverged}")

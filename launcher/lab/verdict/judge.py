@@ -7,13 +7,12 @@ A file that is there and damaged is an error, except for the ends of files that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from launcher.checking.checker import Validity
-from launcher.config import ClusterConfig, load
 from launcher.errors import LauncherError
 from launcher.lab import history
 from launcher.lab.chaos import watching
@@ -48,6 +47,9 @@ MOST_SHOWN = 40
 
 LEAST_SHARE = 0.1
 """Of the rate that was asked for. A run that did not come near it has tested nothing."""
+
+SESSIONS_S, MOST_SESSIONS = 3600.0, 10_000
+"""When sessions end in a log that does not tell: as cluster.yaml has it by default."""
 
 LEAST_MEASURED_S = 0.3
 """A rate is not measured in less time."""
@@ -91,7 +93,7 @@ class _Judging:
         nodes = self._nodes()
         ends, by_end = nodes.replay.ends, nodes.replay.by_end
         latest = committed_chain(ends, by_end, nodes.seen.claims, latest=True)
-        applied = self._applied(latest)
+        applied = _applied(latest, nodes.kept)
         operations = [] if recorded is None else recorded.operations
         findings = [
             *self._of_history(recorded),
@@ -155,18 +157,6 @@ class _Judging:
                 folders.setdefault(node, []).append(folder)
         return {node: read_node(node, paths) for node, paths in sorted(folders.items())}
 
-    def _applied(self, chain: Chain) -> Applied:
-        config = self._config()
-        if config is None:
-            self.missing.append("cluster.yaml: it says when sessions end")
-            return exactly_once.apply(chain, 3600.0, 10_000)
-        return exactly_once.apply(chain, config.session_timeout_s, config.most_sessions)
-
-    def _config(self) -> ClusterConfig | None:
-        if not self._run.config_file.exists():
-            return None
-        return load(self._run.config_file)
-
     # -- findings ----------------------------------------------------------------------------------
 
     def _of_history(self, recorded: History | None) -> list[Finding]:
@@ -223,8 +213,9 @@ class _Judging:
         except (OSError, msgspec.MsgspecError) as error:
             text = error_line(error)
             raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
-        if VIOLATED in self._steps:  # frozen by the supervisor, which is none of the chaos
-            samples = [sample for sample in samples if not sample.frozen]
+        if (violated := self._steps.get(VIOLATED)) is not None:
+            # The supervisor has frozen every node, and then the cluster is ended: not by chaos.
+            samples = [one for one in samples if one.t < violated.t and not one.frozen]
         found = watching.broken(samples)
         if found is None:
             reason = f"a majority worked in each of {len(samples)} samples of the status"
@@ -271,6 +262,14 @@ class _Judging:
         elif STOPPED not in steps:
             self.missing.append("the end: the run was killed, or goes on")
         self.remarks += _failures(nodes.seen)
+
+
+def _applied(chain: Chain, kept: Mapping[NodeId, Kept]) -> Applied:
+    """What the committed log comes to. When sessions end stands in each node's log."""
+    founding = next((one.founding for one in kept.values() if one.founding is not None), None)
+    timeout_s = SESSIONS_S if founding is None else founding.session_timeout_s
+    most = MOST_SESSIONS if founding is None else founding.most_sessions
+    return exactly_once.apply(chain, timeout_s, most)
 
 
 def _failures(seen: Seen) -> list[str]:

@@ -47,6 +47,19 @@ def test_layers_add_up_and_end_apart() -> None:
     assert layers.order.ids == [3]
 
 
+def test_nodes_are_told_which_fault_is_behind_each_part_of_a_link() -> None:
+    layers = NO_FAULTS.split(partition([[1], [2, 3]]), 1, "1|2,3")
+    layers = layers.changed(
+        [(1, 2), (2, 3)], parse_change(["delay 50ms", "loss 5%"]), {"delay": 2, "loss": 3}
+    )
+    found = {(source, target): by for source, target, by in layers.order.causes}
+    assert found[1, 2] == {"cut": 1, "delay": 2, "loss": 3}
+    assert found[2, 3] == {"delay": 2, "loss": 3}
+    assert found[3, 1] == {"cut": 1}
+    layers = layers.whole().replaced([LinkFault(source=3, target=1, cut=True, loss=0.5)], 4)
+    assert layers.order.causes == [(3, 1, {"cut": 4, "loss": 4})]
+
+
 def test_a_fault_is_in_force_as_long_as_some_link_has_it() -> None:
     both = [(1, 2), (2, 1)]
     layers = NO_FAULTS.changed(both, parse_change(["loss 5%"]), {"loss": 1})

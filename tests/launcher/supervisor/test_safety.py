@@ -12,6 +12,7 @@ from launcher.supervisor import safety
 from launcher.supervisor.safety import MOST_DIGESTS, MOST_VIOLATIONS, Safety
 from node import wire
 from node.raft.membership import stable
+from node.raft.messages import Membership
 
 AT = "2026-11-29T01:02:03.456Z"
 
@@ -38,7 +39,17 @@ def report(
     return wire.Status(**(said | rest))
 
 
+def peers(**matches: int) -> list[wire.Peer]:
+    """`n2=7`: n2 has acknowledged 7 entries."""
+    return [
+        wire.Peer(int(name[1:]), match + 1, match, "replicate", 0, 0, 0.0)
+        for name, match in matches.items()
+    ]
+
+
 def leads(node: int, term: int, last_index: int = 0, **rest: Any) -> wire.Status:
+    """A leader whose peers have acknowledged everything, unless something else is told."""
+    rest.setdefault("peers", peers(n1=last_index, n2=last_index, n3=last_index))
     return report(term, role="leader", leader=node, voted_for=node, last_index=last_index, **rest)
 
 
@@ -235,6 +246,108 @@ def test_a_new_leader_may_know_entries_of_earlier_terms_to_be_committed() -> Non
     assert seen.violations == []
 
 
+def test_a_leader_that_commits_without_a_majority_is_found() -> None:
+    """Five voters; two of them, and the leader, are a majority, and one of them is not."""
+    five = {"membership": stable((1, 2, 3, 4, 5)), "commit_index": 8, "commit_term": 4}
+
+    enough = compared((1, leads(1, 4, 9, peers=peers(n2=8, n3=9, n4=7, n5=0), **five)))
+    too_few = compared((1, leads(1, 4, 9, peers=peers(n2=8, n3=7, n4=7, n5=0), **five)))
+
+    assert enough.violations == []
+    ((promise, said),) = found(too_few)
+    assert promise == "what is committed is on a majority of disks"
+    assert said.startswith("n1 has committed entry 8 with n1, n2 alone, which is no majority of")
+
+
+def test_what_the_leader_has_forgotten_of_a_peer_that_was_restarted_counts_as_acknowledged() -> (
+    None
+):
+    there = [wire.Peer(2, 9, 0, "probe", 1, 0, None), wire.Peer(3, 9, 0, "snapshot", 1, 0, None)]
+
+    seen = compared((1, leads(1, 4, 9, peers=there, commit_index=8, commit_term=4)))
+
+    assert seen.violations == []
+
+
+def test_what_a_leader_of_an_earlier_term_has_committed_need_not_be_acknowledged_again() -> None:
+    seen = compared((1, leads(1, 4, 9, peers=peers(n2=0, n3=0), commit_index=8, commit_term=3)))
+
+    assert seen.violations == []
+
+
+@pytest.mark.parametrize(("old_voter", "count"), [(8, 0), (7, 1)])
+def test_a_joint_configuration_that_is_committed_without_its_old_half_is_found(
+    old_voter: int, count: int
+) -> None:
+    """§6: n4 leaves; n1 and n2 are a majority of the new voters, and not of the old ones. The
+    leader has just committed the joint configuration and proposed the one after it."""
+    joint = Membership((1, 2, 3), (1, 2, 3), (1, 2, 3, 4))
+    status = leads(
+        1,
+        4,
+        9,
+        peers=peers(n2=8, n3=7, n4=old_voter),
+        commit_index=8,
+        commit_term=4,
+        membership=stable((1, 2, 3)),
+        membership_committed=False,
+        committed_membership=(8, joint),
+    )
+
+    seen = compared((1, status))
+
+    assert len(seen.violations) == count
+    if count:
+        assert seen.violations[0].found == (
+            "n1 has committed entry 8 with n1, n2 alone, which is no majority of the old voters "
+            "n1, n2, n3, n4 and of the new voters n1, n2, n3"
+        )
+
+
+# -- what was acknowledged -------------------------------------------------------------------------
+
+
+def test_a_log_that_has_lost_what_it_acknowledged_in_this_term_is_found() -> None:
+    """§5.3: nothing is truncated that the leader of the term has had acknowledged."""
+    seen = Safety()
+    seen.see(1, 1, leads(1, 4, 9, peers=peers(n2=8, n3=9)), AT, asked=6)
+
+    seen.see(2, 1, report(4, leader=1, last_index=7, request=6), AT, asked=7)
+    assert seen.violations == [], "this may have been said before"
+    seen.see(2, 1, report(4, leader=1, last_index=7, request=7), AT, asked=7)
+
+    assert found(seen) == [
+        (
+            "what was acknowledged is kept",
+            "n2 has acknowledged 8 entries in term 4, and its log ends at 7",
+        )
+    ]
+
+
+def test_in_a_later_term_what_was_acknowledged_may_be_truncated() -> None:
+    seen = Safety()
+    seen.see(1, 1, leads(1, 4, 9, peers=peers(n2=8, n3=9)), AT, asked=6)
+
+    seen.see(2, 1, report(5, leader=3, last_index=7, request=7), AT, asked=7)
+
+    assert seen.violations == []
+
+
+def test_what_a_node_acknowledged_before_its_data_was_removed_on_purpose_does_not_count() -> None:
+    """Its leader may tell of it for a while."""
+    seen = Safety()
+    seen.see(1, 1, leads(1, 4, 9, peers=peers(n2=8, n3=9)), AT, asked=6)
+    seen.forget(2)
+    seen.see(1, 1, leads(1, 4, 9, peers=peers(n2=8, n3=9)), AT, asked=7)
+    seen.see(2, 2, report(4, leader=1, last_index=0, request=9), AT, asked=9)
+    assert seen.violations == []
+
+    seen.see(1, 1, leads(1, 5, 9, peers=peers(n2=8, n3=9)), AT, asked=10)
+    seen.see(2, 2, report(5, leader=1, last_index=0, request=11), AT, asked=11)
+
+    assert [one.promise for one in seen.violations] == ["what was acknowledged is kept"]
+
+
 # -- what one node has promised --------------------------------------------------------------------
 
 
@@ -306,11 +419,11 @@ def test_machines_that_differ_are_one_violation() -> None:
     mark = Divergence(kind="answers", after=4, up_to=6, others=[2], odd=False)
     seen = Safety()
 
-    new = seen.see(1, 1, report(), AT, {1: mark, 2: mark})
+    new = seen.see(1, 1, report(), AT, marks={1: mark, 2: mark})
 
     assert [one.promise for one in new] == ["machines compute the same"]
     assert "its answers differ from those of n2" in new[0].found
-    assert seen.see(2, 1, report(), AT, {1: mark, 2: mark}) == []
+    assert seen.see(2, 1, report(), AT, marks={1: mark, 2: mark}) == []
 
 
 # -- what is kept ----------------------------------------------------------------------------------

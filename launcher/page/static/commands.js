@@ -1,0 +1,63 @@
+// What the page can do, each as the words of a command line. Pure.
+
+import { nodeName } from "./words.js";
+
+/** For the menu of a node: [label, words], by what the node is now. */
+export function ofNode(state, node) {
+  const id = String(node.id);
+  if (node.process === "down") {
+    return [["Start", ["start", id]], ["Rebuild from the others", ["rebuild", id]]];
+  }
+  if (node.process === "paused") {
+    return [["Resume", ["resume", id]], ["Kill", ["kill", id]]];
+  }
+  const rows = [
+    ["Kill", ["kill", id]],
+    ["Kill, with its power", ["kill", id, "--power"]],
+    ["Pause", ["pause", id]],
+    ["Stop cleanly", ["stop", id]],
+    ["Restart", ["restart", id]],
+  ];
+  if (node.role !== "leader") rows.push(["Hand leadership to it", ["transfer", id]], ["Campaign now", ["time-out", id]]);
+  const others = Object.keys(state.nodes).filter((other) => other !== id);
+  if (others.length) rows.push(["Cut off from the others", ["partition", `${id} | ${others.join(",")}`]]);
+  rows.push(
+    ["Disk hangs", ["disk", id, "hang"]],
+    ["Disk is slow", ["disk", id, "slow", "50ms"]],
+    ["Disk works again", ["disk", id, "ok"]],
+    ["Clock 500 ms ahead", ["clock", id, "bump", "500ms"]],
+    ["A fifth of a core", ["throttle", id, "20%"]],
+    ["All of its core", ["throttle", id, "ok"]],
+    ["Kill at its next sync", ["arm", id, "before-sync", "kill"]],
+  );
+  return rows;
+}
+
+/** For the menu of a link between two nodes. */
+export function ofLink(state, a, b) {
+  const both = `${a}-${b}`;
+  const one = `${a}>${b}`;
+  const does = state.links[`${a}>${b}`] || state.links[`${b}>${a}`];
+  const rows = [
+    ["Cut, both ways", ["link", both, "cut"]],
+    [`Cut, only ${nodeName(a)} to ${nodeName(b)}`, ["link", one, "cut"]],
+    ["Delay 100 ms", ["link", both, "delay", "100ms"]],
+    ["Lose 30 %", ["link", both, "loss", "30%"]],
+    ["Hold all messages", ["link", both, "hold"]],
+    ["Drop the next AppendEntries", ["drop", one, "AppendEntries"]],
+  ];
+  if (does) rows.unshift(["Make it whole", ["link", both, "ok"]]);
+  return rows;
+}
+
+/** The words that split the nodes: those inside, and the others. */
+export function partition(state, inside) {
+  const others = Object.keys(state.nodes).map(Number).filter((id) => !inside.includes(id));
+  if (!inside.length || !others.length) return null;
+  return ["partition", `${inside.join(",")} | ${others.join(",")}`];
+}
+
+/** A command line as a shell wants it. */
+export function commandLine(words) {
+  return ["launcher", ...words].map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`)).join(" ");
+}

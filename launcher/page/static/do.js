@@ -1,0 +1,199 @@
+// Doing: menus, dragging and drawing on the picture, entries and queries. Each action shows the
+// command line that would have done it, and its answer or its error in one line.
+
+import { api } from "./api.js";
+import { commandLine, ofLink, ofNode, partition } from "./commands.js";
+import { el, fill, svg } from "./dom.js";
+import { leaders } from "./health.js";
+import { nodeName, printable } from "./words.js";
+
+const MOST_ANSWERS = 5;
+const FAR_ENOUGH = 14;
+
+export class Doing {
+  constructor(page) {
+    this.page = page;
+    this.menu = document.getElementById("menu");
+    this.answers = document.getElementById("answer");
+    this.stage = document.getElementById("stage");
+    this.sketch = svg("path", { class: "sketch", d: "" });
+    this.stage.append(this.sketch);
+    this._from = null;
+    this._opener = null;
+    this._wire();
+  }
+
+  get state() {
+    return this.page.history.at(this.page.history.length);
+  }
+
+  /** Runs one command and shows what came of it. */
+  async run(words) {
+    this.close();
+    const line = commandLine(words);
+    const row = el("p", { class: "said" }, el("code", {}, printable(line, 300)), " ", el("span", { class: "outcome" }, "…"));
+    this.answers.prepend(row);
+    while (this.answers.children.length > MOST_ANSWERS) this.answers.lastChild.remove();
+    const outcome = row.querySelector(".outcome");
+    try {
+      const answer = await api("/do", { method: "POST", body: JSON.stringify({ words }), headers: { "Content-Type": "application/json" } });
+      const good = answer.status === 0;
+      outcome.textContent = printable((good ? answer.output || "done" : answer.error || answer.output).trim(), 400).replaceAll("\\u000a", " · ").replaceAll("\\u0009", " ");
+      outcome.classList.add(good ? "good" : "bad");
+    } catch (error) {
+      outcome.textContent = error.message;
+      outcome.classList.add("bad");
+    }
+  }
+
+  /** Says so where no message is recorded at all. */
+  draw(state) {
+    const none = Object.keys(state.counts).length === 0 && state.count > 3;
+    document.getElementById("no-messages").hidden = !none;
+  }
+
+  // -- menus ---------------------------------------------------------------------------------------
+
+  open(title, rows, place, opener) {
+    const items = rows.map(([label, words]) =>
+      el("button", { type: "button", role: "menuitem", title: commandLine(words), onclick: () => this.run(words) }, label));
+    fill(this.menu, el("p", { class: "menu-title" }, title), ...items);
+    this.menu.hidden = false;
+    const { width, height } = this.menu.getBoundingClientRect();
+    this.menu.style.left = `${Math.max(4, Math.min(place[0], innerWidth - width - 8))}px`;
+    this.menu.style.top = `${Math.max(4, Math.min(place[1], innerHeight - height - 8))}px`;
+    this._opener = opener;
+    items[0]?.focus();
+  }
+
+  close() {
+    if (this.menu.hidden) return;
+    this.menu.hidden = true;
+    this._opener?.focus?.();
+    this._opener = null;
+  }
+
+  openNode(id, opener) {
+    const node = this.state.nodes[id];
+    if (!node) return;
+    const box = opener.getBoundingClientRect();
+    this.open(`Node ${nodeName(id)}`, ofNode(this.state, node), [box.right - 8, box.top + 8], opener);
+  }
+
+  // -- the mouse -----------------------------------------------------------------------------------
+
+  _wire() {
+    this.stage.addEventListener("pointerdown", (event) => this._begin(event));
+    this.stage.addEventListener("pointermove", (event) => this._move(event));
+    this.stage.addEventListener("pointerup", (event) => this._end(event));
+    this.stage.addEventListener("pointercancel", () => this._forget());
+    document.addEventListener("pointerdown", (event) => {
+      if (!this.menu.hidden && !this.menu.contains(event.target)) this.close();
+    });
+    this.menu.addEventListener("keydown", (event) => this._inMenu(event));
+    const form = document.getElementById("say");
+    const entry = document.getElementById("entry");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (entry.value) this.run(["submit", "--", entry.value]);
+    });
+    document.getElementById("record").addEventListener("click", () => this.run(["tap", "ring"]));
+    document.getElementById("ask-query").addEventListener("click", () => {
+      if (entry.value) this.run(["read", "--", entry.value]);
+    });
+  }
+
+  _inMenu(event) {
+    const items = [...this.menu.querySelectorAll("button")];
+    const at = items.indexOf(document.activeElement);
+    if (event.key === "Escape") this.close();
+    else if (event.key === "ArrowDown") items[(at + 1) % items.length].focus();
+    else if (event.key === "ArrowUp") items[(at + items.length - 1) % items.length].focus();
+    else if (event.key === "Tab") this.close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  _at(event) {
+    const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.stage.getScreenCTM().inverse());
+    return [point.x, point.y];
+  }
+
+  _nodeAt([x, y]) {
+    const { at, radius } = this.page.ring.layout;
+    const found = Object.entries(at).find(([, [nx, ny]]) => Math.hypot(nx - x, ny - y) <= radius + 8);
+    return found ? Number(found[0]) : null;
+  }
+
+  _begin(event) {
+    if (event.button !== 0) return;
+    const at = this._at(event);
+    this._from = { node: this._nodeAt(at), line: [at], moved: false };
+  }
+
+  _move(event) {
+    if (!this._from) return;
+    const at = this._at(event);
+    const [bx, by] = this._from.line[0];
+    if (!this._from.moved && Math.hypot(at[0] - bx, at[1] - by) < FAR_ENOUGH) return;
+    if (!this._from.moved) this.stage.setPointerCapture(event.pointerId);
+    this._from.moved = true;
+    if (this._from.node === null) this._from.line.push(at);
+    else this._from.line = [this._from.line[0], at];
+    this.sketch.setAttribute("d", `M ${this._from.line.map((one) => one.map((n) => n.toFixed(1)).join(" ")).join(" L ")}${this._from.node === null ? " Z" : ""}`);
+  }
+
+  _end(event) {
+    const from = this._from;
+    this._forget();
+    if (!from?.moved) return;
+    const place = [event.clientX, event.clientY];
+    this.page.swallowClick();
+    if (from.node !== null) {
+      const to = this._nodeAt(this._at(event));
+      if (to !== null && to !== from.node) {
+        this.open(`Link ${nodeName(from.node)} – ${nodeName(to)}`, ofLink(this.state, from.node, to), place, null);
+      }
+      return;
+    }
+    const inside = Object.entries(this.page.ring.layout.at).filter(([, at]) => encloses(from.line, at)).map(([id]) => Number(id));
+    const words = partition(this.state, inside);
+    if (words) this.run(words);
+  }
+
+  _forget() {
+    this._from = null;
+    this.sketch.setAttribute("d", "");
+  }
+
+  // -- the keyboard ----------------------------------------------------------------------------------
+
+  actions() {
+    const leader = () => leaders(this.state)[0];
+    const follower = () => Object.values(this.state.nodes).find((node) => node.role === "follower" && node.process === "up");
+    const withNode = (find, words) => () => {
+      const node = find();
+      if (node) this.run(words(String(node.id)));
+    };
+    return {
+      submit: () => this.run(["submit", "--", document.getElementById("entry").value || `SET key ${this.state.count}`]),
+      restart: withNode(leader, (id) => ["restart", id]),
+      timeOut: withNode(follower, (id) => ["time-out", id]),
+      timeOutAll: () => this.run(["time-out", "all"]),
+      heal: () => this.run(["heal"]),
+      freeze: () => this.run([this.state.frozen ? "thaw" : "freeze"]),
+    };
+  }
+}
+
+/** Whether a closed line goes around a point (even-odd rule). */
+function encloses(line, [x, y]) {
+  let inside = false;
+  for (let i = 0, j = line.length - 1; i < line.length; j = i, i += 1) {
+    const [ax, ay] = line[i];
+    const [bx, by] = line[j];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+  }
+  return inside;
+}

@@ -1,0 +1,86 @@
+// How many nodes may fail, and what is wrong; pure, from the state and the newest events.
+
+import { condition, names, nodeName } from "./words.js";
+
+/** The voters of each half of the configuration in force. */
+function halves(conf) {
+  return conf ? [conf.voters, conf.outgoing ?? []].filter((half) => half.length) : [];
+}
+
+/** What keeps a node from taking part; empty when nothing does. */
+function ailment(state, id, among) {
+  const node = state.nodes[id];
+  if (node === undefined) return "not there";
+  return condition(state, node).word || (among.has(id) ? "" : "cut off from the majority");
+}
+
+/** The voters that reach each other: with the leader of the newest term, or else the largest group. */
+function together(state, ids) {
+  const running = ids.filter((id) => state.nodes[id]?.process === "up");
+  const whole = (a, b) => state.links[`${a}>${b}`] !== "cut" && state.links[`${b}>${a}`] !== "cut";
+  const groups = running.map((id) => running.filter((other) => other === id || whole(id, other)));
+  groups.sort((a, b) => b.length - a.length);
+  return new Set(groups[0] ?? []);
+}
+
+export function majority(count) {
+  return Math.floor(count / 2) + 1;
+}
+
+/** {number, most, why}: how many further voters may fail, how many could at best, and why fewer. */
+export function tolerance(state) {
+  const groups = halves(state.conf);
+  if (!groups.length) return { number: 0, most: 0, why: "nobody has said who votes" };
+  let number = Infinity;
+  let most = Infinity;
+  const ill = new Map();
+  for (const half of groups) {
+    const among = together(state, half);
+    const up = half.filter((id) => !ailment(state, id, among)).length;
+    number = Math.min(number, up - majority(half.length));
+    most = Math.min(most, half.length - majority(half.length));
+    for (const id of half) {
+      const word = ailment(state, id, among);
+      if (word) ill.set(id, word);
+    }
+  }
+  const said = [...ill].map(([id, word]) => `${nodeName(id)} is ${word}`);
+  if (groups.length > 1) said.push("two configurations are in force at once");
+  return { number, most, why: said.join(", ") };
+}
+
+/** The leaders that claim to lead; the one of the newest term first. */
+export function leaders(state) {
+  return Object.values(state.nodes)
+    .filter((node) => node.role === "leader" && node.process !== "down")
+    .sort((a, b) => b.term - a.term);
+}
+
+/** The two alarms, each {name, text, todo}; and whether two nodes claim to lead. */
+export function alarms(state, events, place) {
+  const found = [];
+  const { number, why } = tolerance(state);
+  if (state.conf && number < 0) {
+    found.push({ name: "no quorum", text: `No majority: ${why}.`, todo: "Start, resume or reconnect enough voters." });
+  }
+  const elections = recent(events, place, 10);
+  if (elections >= 4) {
+    found.push({ name: "election churn", text: `${elections} elections in 10 s.`, todo: "Look for cut or slow links, and for a node that campaigns again and again." });
+  }
+  const leading = leaders(state);
+  if (leading.length > 1) {
+    const text = leading.map((node) => `${nodeName(node.id)} in term ${node.term}`).join(", ");
+    found.push({ name: "two leaders", text: `${names(leading.map((node) => node.id))} each claim to lead: ${text}.`, todo: "The one of the older term cannot commit; it steps down when it hears of the newer." });
+  }
+  return found;
+}
+
+function recent(events, place, within) {
+  const now = place ? events[place - 1].at : 0;
+  let count = 0;
+  for (let i = place - 1, looked = 0; i >= 0 && looked < 20000; i -= 1, looked += 1) {
+    if (events[i].at < now - within) break;
+    if (events[i].event === "election.started" && !events[i].pre_vote) count += 1;
+  }
+  return count;
+}

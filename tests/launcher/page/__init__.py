@@ -1,0 +1,1 @@
+"""Tests of the page: its fold, its picture, its server."""

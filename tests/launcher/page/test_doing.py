@@ -1,0 +1,58 @@
+"""What the page may run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from launcher.cli.table import ROWS
+from launcher.page import doing
+
+
+def body(*words: str) -> bytes:
+    return json.dumps({"words": words}).encode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kill", "2"],
+        ["kill", "2", "--power"],
+        ["clock", "2", "bump", "-200ms"],
+        ["partition", "1,2 | 3"],
+        ["submit", "--", "--power - <script> \u202e"],
+        ["read", "--stale", "--node=2", "--", "GET a"],
+    ],
+)
+def test_what_a_user_could_type_is_run_as_it_is(words: list[str]) -> None:
+    assert doing.parse(body(*words)) == words
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (body("down"), "does not run 'down'"),
+        (body("up"), "does not run 'up'"),
+        (body("kill", "2", "--config", "/etc/passwd"), "does not run kill with --config"),
+        (body("kill", "--help"), "does not run kill with --help"),
+        (body("submit", "-"), "use a terminal"),
+        (body("submit", "--", "-"), "a lone dash"),
+        (body("submit", "text"), "put -- before the text"),
+        (body("submit", "--", "a\0b"), "zero byte"),
+        (body(), "not a command"),
+        (b"{", "not a command"),
+        (b'{"words": ["kill"], "more": 1}', "not a command"),
+        (b'{"words": "kill"}', "not a command"),
+        (b"\xff", "not a command"),
+        (body(*["kill"] * 100), "not a command"),
+    ],
+)
+def test_anything_else_is_refused_in_one_line(data: bytes, why: str) -> None:
+    with pytest.raises(doing.Refused, match=why) as refused:
+        doing.parse(data)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_command_of_the_page_is_one_of_the_table() -> None:
+    assert set(doing.COMMANDS) <= set(ROWS)

@@ -1,0 +1,146 @@
+"""The stream's source: in order, thinned, resumed, bounded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.errors import NotRunning
+from launcher.page import feed as module
+from launcher.page.feed import Feed, Thinning
+from launcher.timeline.events import Event, parse_line
+from tests.launcher.page.test_recorded import line
+
+LATER = 10**12
+"""A time at which everything that these tests write has settled."""
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def feed(logs: Path) -> Iterator[Feed]:
+    made = Feed(logs)
+    yield made
+    made.stop()
+
+
+def add(logs: Path, *lines: str) -> None:
+    with (logs / "timeline.jsonl").open("a") as file:
+        file.writelines(lines)
+
+
+def times(feed: Feed, number: int = 0) -> list[str]:
+    return [record["t"] for _, record in feed.take(number)[1]]
+
+
+def test_events_are_handed_on_when_they_have_settled(logs: Path, feed: Feed) -> None:
+    add(logs, line(1_000_000_000, "node.ready"), line(2_000_000_000, "node.ready"))
+    feed.poll(1_300_000_000)
+    assert times(feed) == ["1000000000"]
+    feed.poll(2_300_000_000)
+    assert times(feed) == ["1000000000", "2000000000"]
+
+
+def test_a_reader_goes_on_after_the_last_id_without_a_gap_or_a_double(
+    logs: Path, feed: Feed
+) -> None:
+    add(logs, *(line(i, "node.ready") for i in range(1, 11)))
+    feed.poll(LATER)
+    number, first, lost = feed.take(0, most=4)
+    assert (number, lost) == (4, False)
+    last_id = first[-1][0]
+    assert last_id == "4.1"
+    add(logs, line(11, "node.ready"))
+    feed.poll(LATER)
+    assert times(feed, feed.after(last_id)) == [str(t) for t in range(5, 12)]
+    again = Feed(logs)  # the page's process was started anew
+    again.poll(LATER)
+    assert times(again, again.after(last_id)) == [str(t) for t in range(5, 12)]
+    again.stop()
+
+
+def test_an_id_that_is_not_known_begins_with_the_oldest(logs: Path, feed: Feed) -> None:
+    add(logs, line(1, "node.ready"))
+    feed.poll(LATER)
+    assert feed.after("77.3") == 0
+    assert feed.after("") == 0
+
+
+def test_only_so_many_are_kept_and_a_reader_that_is_behind_is_told(
+    logs: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_KEPT", 10)
+    add(logs, *(line(i, "node.ready") for i in range(1, 31)))
+    feed.poll(LATER)
+    number, events, lost = feed.take(0)
+    assert lost
+    assert number == 30
+    assert [record["t"] for _, record in events] == [str(t) for t in range(21, 31)]
+    assert feed.take(30) == (30, [], False)
+
+
+def sent(t: int, kind: str, event: str = "message.sent", **fields: Any) -> tuple[Event, Any]:
+    text = line(t, event, type=kind, **fields)
+    event_read = parse_line(text.encode())
+    assert event_read is not None
+    return event_read, json.loads(text)
+
+
+def test_frequent_messages_are_thinned_and_say_for_how_many_they_stand() -> None:
+    thinning = Thinning()
+    kept = []
+    for i in range(100):  # a second, one each ten milliseconds
+        event, record = sent(i * 10_000_000, "AppendEntries", to=2)
+        if thinning.take(event, record):
+            kept.append(record)
+    assert len(kept) == 10
+    assert [record.get("of", 1) for record in kept] == [1] + [10] * 9
+
+
+def test_what_became_of_a_message_is_handed_on_with_it_and_rare_kinds_always_are() -> None:
+    thinning = Thinning()
+    assert thinning.take(*sent(1_000_000_000, "AppendEntries", to=2))
+    assert not thinning.take(*sent(1_000_000_001, "AppendEntries", to=2))
+    received = {"from": 1, "node": 2}
+    for sent_t, handed_on in ((1_000_000_000, True), (1_000_000_001, False)):
+        event, record = sent(
+            1_000_000_009, "AppendEntries", "message.lost", to=2, sent_t=sent_t, **{"from": 1}
+        )
+        assert thinning.take(event, record) is handed_on, received
+    for i in range(20):
+        assert thinning.take(*sent(i, "RequestVote", to=2))
+
+
+def test_the_status_is_asked_for_only_while_somebody_reads(logs: Path) -> None:
+    asked = []
+
+    def status() -> dict[str, Any]:
+        asked.append(1)
+        if len(asked) > 1:
+            raise NotRunning("no cluster is running")
+        return {"nodes": []}
+
+    feed = Feed(logs, status)
+    feed.poll(LATER)
+    assert asked == []
+    feed.readers = 1
+    feed.poll(LATER)
+    assert feed.latest is not None
+    assert feed.latest["event"] == "status.seen"
+    feed._next_status = 0.0
+    feed.poll(LATER)
+    assert feed.gone == "no cluster is running"
+    feed.stop()
+
+
+def test_a_torn_or_hostile_line_does_not_end_the_stream(logs: Path, feed: Feed) -> None:
+    add(logs, '{"t": 5, "no\n', line(6, "machine.failed", reason="</script>\u202e\x00"))
+    feed.poll(LATER)
+    assert times(feed) == ["6"]
