@@ -8,6 +8,7 @@ import { Flights, underWay } from "./flights.js";
 import { idOf } from "./fold_messages.js";
 import { History } from "./history.js";
 import { KEYS, LIVE_KEYS, keyName, listen } from "./keys.js";
+import { LessonPanel } from "./lesson.js";
 import { Logs } from "./logs.js";
 import { drawMarks } from "./marks.js";
 import { Player, SPEEDS, speedName } from "./player.js";
@@ -55,6 +56,15 @@ export class Page {
     this.redraw();
   }
 
+  /** Plays the lesson, where the server has one. */
+  async beginLesson() {
+    if (!this.source.lesson) return;
+    document.body.classList.add("with-lesson");
+    byId("tab-lesson").checked = true;
+    this.lesson = new LessonPanel(byId("lesson-panel"), this);
+    await this.lesson.begin();
+  }
+
   /** The stream begins anew: what was here is forgotten. */
   restart() {
     this.history.clear();
@@ -99,7 +109,7 @@ export class Page {
     const flights = underWay(history, state, player.place, player.now, player.slow);
     const calm = this._calm.matches && player.playing;
     this.flights.draw(this.ring.layout, calm || this._isAsking() ? { shown: [] } : flights, player.stepped ? this._stepped() : null, this._isAsking() ? this.why.lit.messages : []);
-    this.ring.light(this._isAsking() ? this.why.lit.nodes : new Set());
+    this.ring.light(this._isAsking() ? this.why.lit.nodes : byId("tab-lesson").checked && this.lesson ? this.lesson.lit : new Set());
     this.logs.draw(state);
     this.list.draw(player.place);
     this.summary.draw(state, history, player.place);
