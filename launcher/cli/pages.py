@@ -20,6 +20,7 @@ import click
 
 from launcher.cli import shell
 from launcher.cli.context import Context
+from launcher.cli.output import print_json
 from launcher.errors import LauncherError, UsageError
 from launcher.folders import lock
 from launcher.page import doing, file, recorded
@@ -211,7 +212,7 @@ def _text(written: io.TextIOWrapper) -> str:
     return data.getvalue().decode("utf-8", "replace").strip()
 
 
-def begin_beside(context: Context, cluster: Cluster) -> None:
+def begin_beside(context: Context, cluster: Cluster, *, as_json: bool) -> None:
     """Starts the page of a cluster that is up, as a process of its own, and prints its address.
 
     The nodes record their messages from now on: without these the page has no arrows.
@@ -236,7 +237,10 @@ def begin_beside(context: Context, cluster: Cluster) -> None:
     if not line:
         why = process.stderr.read().strip().removeprefix("launcher: ")
         raise LauncherError(f"the cluster is up, but its page did not begin: {why}")
-    click.echo(line)
+    if as_json:
+        print_json({"page": line.removeprefix("page: ")})
+    else:
+        click.echo(line)
 
 
 def _say(place: Place) -> None:

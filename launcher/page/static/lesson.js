@@ -80,7 +80,7 @@ export class LessonPanel {
 
   _say(text, kind) {
     this._point(text);
-    this._add(el("p", { class: kind }, ...marked(printable(text.replace(/\s+/g, " "), 4000))));
+    this._add(el("p", { class: kind }, ...withMarks(printable(text.replace(/\s+/g, " "), 4000))));
   }
 
   /** Nodes that the text names are lit in the picture. */
@@ -106,14 +106,14 @@ export class LessonPanel {
     this.button.hidden = true;
     this._add(el("h3", {}, "Questions"));
     for (const [question, answer] of this.lesson.questions) {
-      this._add(el("details", {}, el("summary", {}, ...marked(question.replace(/\s+/g, " "))), el("p", {}, ...marked(answer.replace(/\s+/g, " ").replace("*Answer.* ", "")))));
+      this._add(el("details", {}, el("summary", {}, ...withMarks(question.replace(/\s+/g, " "))), el("p", {}, ...withMarks(answer.replace(/\s+/g, " ").replace("*Answer.* ", "")))));
     }
     this._add(el("p", { class: "lesson-over" }, `The lesson is over: all ${this._held} checks held.`));
   }
 }
 
 /** The little Markdown of the lessons: **bold**, *italic* and `code`. */
-function marked(text) {
+function withMarks(text) {
   return text.split(/(\*\*[^*]+\*\*|\*[^*]+\*|`[^`]+`)/).map((part) => {
     if (part.startsWith("**")) return el("b", {}, part.slice(2, -2));
     if (part.startsWith("*") && part.length > 1) return el("em", {}, part.slice(1, -1));
