@@ -6,7 +6,11 @@
 `Bank` is the machine: ten accounts, and money that moves between them. `Transfers` is the workload:
 clients move money and look at the accounts, and the check says what must be true of all that they
 have seen. No money is made or lost, no account is below zero, and each transfer happens once.
-docs/LAB.md explains it line by line.
+docs/LAB.md explains both.
+
+    python examples/bank.py
+
+runs them together while the leader is killed, and prints the verdict.
 """
 
 from __future__ import annotations
@@ -15,7 +19,11 @@ import json
 import random
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from launcher import Cluster
+from launcher.lab.clients import Plan, Tally, judge, run
 from launcher.lab.history import Done
 from launcher.lab.workloads import Judgement, Operation, invalid, valid
 from node.errors import CommandError
@@ -142,3 +150,32 @@ def counted(history: Sequence[Done], looks: Sequence[Done]) -> Judgement:
         if seen > begun:
             return invalid(f"{begun} transfers were begun, and the bank has done {seen}", [one])
     return valid(f"{len(moves)} transfers, none lost and none done twice")
+
+
+def use_and_judge(cluster: Cluster, folder: Path) -> None:
+    """Clients move money; the leader dies in the middle; and what they saw is judged."""
+    killed: list[int] = []
+
+    def progress(tally: Tally) -> None:
+        if tally.operations > 300 and not killed:
+            (leader,) = cluster.kill("leader")
+            killed.append(leader.id)
+            print(f"after {tally.operations} operations the leader, n{leader.id}, is killed")
+
+    print("eight clients move money for 5 seconds")
+    ran = run(
+        cluster, Plan(workload="examples.bank:Transfers", time_s=5), folder, progress=progress
+    )
+    tally = ran.tally
+    print(f"done: {tally.ok}, refused: {tally.fail}, without an answer: {tally.info}")
+    judgement = judge(folder)
+    print(f"{judgement.validity.value}: {judgement.reason}")
+    assert judgement.validity.value == "valid"
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as place:
+        config = Path(place) / "cluster.yaml"
+        config.write_text("name: bank-example\n")
+        with Cluster(3, machine="examples.bank:Bank", config=config) as cluster:
+            use_and_judge(cluster, Path(place) / "run")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from launcher.errors import ConfigError, LauncherError, NotRunning, TimedOut, UsageError
     from launcher.folders.recovery import Outlook
     from launcher.injected import Injected
+    from launcher.lab.chaos.running import Chaos
     from launcher.life import DownReport
     from launcher.logs import ClusterLog
     from launcher.timeline.events import Event
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Chaos": "launcher.lab.chaos.running",
     "Chosen": "launcher.control.status",
     "Client": "launcher.client.client",
     "Cluster": "launcher.cluster",
@@ -78,6 +80,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Chaos",
     "Chosen",
     "Client",
     "Cluster",

@@ -80,6 +80,8 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     digest_every: the running hash of what was applied is logged at indexes divisible by it
     tap_mode, tap_segment_bytes, tap_keep_bytes: how nodes record their messages (`node/tap/`)
     slow_s: an apply or a query of the machine that takes so long is told of
+    safety: what is done when a promise of Raft turns out to be broken: every node is frozen, or it
+        is only said
     source: the file that it came from, or None for the built-in defaults
     """
 
@@ -117,6 +119,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_keep: int
     digest_every: int
     slow_s: float
+    safety: Literal["freeze", "report"]
     tap_mode: Literal["off", "ring", "full"]
     tap_segment_bytes: int
     tap_keep_bytes: int

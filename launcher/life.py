@@ -18,9 +18,10 @@ from launcher.client.shared_client import SharedClient
 from launcher.config import MAX_NODES, ClusterConfig, load
 from launcher.control import asking
 from launcher.errors import LauncherError, NotRunning, UsageError
-from launcher.folders import healing, lock, records, recovery, runtime_files
+from launcher.folders import healing, lock, records, recovery, runtime_files, violations
 from launcher.folders.ownership import CutOff, Holder, Running
 from launcher.folders.recovery import Outlook
+from launcher.folders.violations import Violation
 from launcher.supervision import OwnSupervisor, check_machine
 from launcher.supervisor import ending
 
@@ -33,11 +34,13 @@ class DownReport(msgspec.Struct, frozen=True, kw_only=True):
     was_running: there was a supervisor, which has stopped the cluster, or was killed
     healed: whether it was killed, and what a dead supervisor had left behind, a phrase each
     removed_data: the cluster's data has been removed
+    violations: of safety, that were found in this cluster
     """
 
     was_running: bool
     healed: list[str] = []
     removed_data: bool = False
+    violations: list[Violation] = []
 
 
 class Life:
@@ -68,13 +71,17 @@ class Life:
         healed: list[str] = []
         if holder is not None:
             healed += ending.end(config, self._ours(config, holder))
+        found = violations.read(config)[0]
         known, left = ending.clean_up(config, volumes=volumes)
         healed += left
         self.forget()
         if holder is None and not healed and not (volumes and known):
             raise _not_running(config)
         return DownReport(
-            was_running=holder is not None, healed=healed, removed_data=volumes and known
+            was_running=holder is not None,
+            healed=healed,
+            removed_data=volumes and known,
+            violations=found,
         )
 
     def destroy(self, config: ClusterConfig) -> None:

@@ -217,6 +217,7 @@ SETTINGS: dict[str, Setting] = {
     "log.keep": _count("log_keep", 16, 1, 10_000),
     "log.digest_every": _count("digest_every", 1000, 1, 1_000_000),
     "log.slow": _duration("slow_s", "100ms", "1ms", "1h"),
+    "safety": _choice("safety", "freeze", "freeze", "report"),
     "tap.mode": _choice("tap_mode", "off", "off", "ring", "full"),
     "tap.segment": _size("tap_segment_bytes", "4MiB", "64KiB", "1GiB"),
     "tap.keep": _size("tap_keep_bytes", "256MiB", "128KiB", "64GiB"),

@@ -124,10 +124,14 @@ WINGS: dict[str, str] = {
         "launcher.folders launcher.forked launcher.history launcher.life launcher.logs "
         "launcher.steering launcher.timeline node.errors node.raft"
     ),
+    "launcher.lab.chaos": (
+        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
+        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
+    ),
     "launcher": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
-        "launcher.folders launcher.injected launcher.life launcher.logs launcher.timeline "
-        "node.errors node.machines node.wire"
+        "launcher.folders launcher.injected launcher.lab.chaos launcher.life launcher.logs "
+        "launcher.timeline node.errors node.machines node.wire"
     ),
     "launcher.benchmark": (
         "launcher.client launcher.cluster launcher.config launcher.control launcher.errors "
@@ -146,25 +150,21 @@ WINGS: dict[str, str] = {
         "launcher.lab.workloads launcher.streams node.machines node.module_path node.printable "
         "node.process"
     ),
-    "launcher.lab.chaos": (
-        "launcher.cluster launcher.control launcher.errors launcher.fault_kinds launcher.folders "
-        "launcher.settings node.errors node.faults node.machines node.quantities node.raft"
-    ),
     "launcher.lab.folder": "launcher.config launcher.errors launcher.folders",
     "launcher.lab.verdict": (
-        "launcher.checking launcher.config launcher.errors launcher.lab.chaos "
-        "launcher.lab.clients launcher.lab.folder launcher.lab.history launcher.timeline "
+        "launcher.checking launcher.errors launcher.lab.chaos launcher.lab.clients "
+        "launcher.lab.folder launcher.lab.history launcher.timeline "
         "node.errors node.machines node.printable node.raft node.server node.storage node.wire"
     ),
     "launcher.lab.trial": (
         "launcher launcher.benchmark launcher.cluster launcher.errors launcher.folders "
         "launcher.lab.chaos launcher.lab.clients launcher.lab.folder launcher.lab.history "
         "launcher.lab.verdict launcher.lab.workloads launcher.settings launcher.timeline "
-        "node.machines node.printable node.quantities node.storage"
+        "node.errors node.machines node.printable node.quantities node.storage"
     ),
     "launcher.simulation": (
         "launcher.checking launcher.client launcher.control launcher.errors "
-        "launcher.fault_kinds launcher.folders "
+        "launcher.evidence.why launcher.fault_kinds launcher.folders "
         "launcher.supervisor launcher.timeline node.errors node.events node.faults node.machines "
         "node.quantities node.raft node.server node.storage node.tap node.wire"
     ),
@@ -207,7 +207,7 @@ This is the architecture. A new arrow is a decision, and stands here.
 """
 
 TESTS_OF_THEIR_OWN = {
-    "tests/cluster", "tests/mutation", "tests/simulation",
+    "tests/cluster", "tests/lab", "tests/mutation", "tests/simulation",
 }  # fmt: skip
 NOT_OURS = {".git", ".venv", "build", "data", "logs", "__pycache__", ".hypothesis"}
 

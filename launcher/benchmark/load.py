@@ -84,12 +84,17 @@ READS_GOAL = Goal(figure="throughput", least=2.0)
 
 
 @contextlib.contextmanager
-def running_cluster(nodes: int, folder: Path, machine: str = MACHINE) -> Iterator[Cluster]:
-    """A cluster with default settings and its data in a new folder in `folder`, for a while."""
+def running_cluster(
+    nodes: int, folder: Path, machine: str = MACHINE, more: str = ""
+) -> Iterator[Cluster]:
+    """A cluster with default settings and its data in a new folder in `folder`, for a while.
+
+    more: lines of cluster.yaml that change some of them
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cluster-", dir=folder) as home:
         config = Path(home) / "cluster.yaml"
-        config.write_text("name: bench\n")
+        config.write_text(f"name: bench\n{more}")
         with Cluster(nodes, machine=machine, config=config) as cluster:
             yield cluster
 

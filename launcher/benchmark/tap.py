@@ -1,5 +1,7 @@
 """What the record of messages costs: a cluster with its tap on, beside the same with it off.
 
+The cluster takes no snapshots: one that falls into a turn would cost more than any record.
+
 It is one cluster, whose nodes are told to record or not to, in turn. Each round measures both, and
 the order changes from round to round, so that a machine that gets slower meanwhile favours neither.
 """
@@ -18,6 +20,9 @@ from launcher.benchmark.report import Table, number
 MODES = ("ring", "full")
 GOAL_PERCENT = 3.0
 """A tap that costs less than that is on by default."""
+
+
+NO_SNAPSHOTS = "snapshot: {log: 64GiB, entries: 999999999}\n"
 
 
 class TapCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +48,7 @@ def run(
     done: called after each turn
     """
     rounds = []
-    with running_cluster(shape.nodes, folder) as cluster:
+    with running_cluster(shape.nodes, folder, more=NO_SNAPSHOTS) as cluster:
         measure_ours(cluster, shape, effort)  # the log's first files are made, the caches warm
         for number_of_round in range(effort.rounds):
             found: dict[str, Figures] = {}

@@ -11,7 +11,7 @@ import msgspec
 
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
-from launcher.errors import LauncherError, UsageError
+from launcher.errors import UsageError
 from launcher.lab.chaos import healing, schedule
 from launcher.lab.chaos.kinds import KINDS
 from launcher.lab.chaos.player import Outcome, Player
@@ -69,10 +69,7 @@ def _conclude(plan: Schedule, outcome: Outcome, as_json: bool) -> None:
             f"seed {plan.head.seed}: {outcome.injected} injected, "
             f"{outcome.left_out} left out{failed}"
         )
-    if outcome.broken is not None:
-        raise LauncherError(f"chaos broke its budget: {outcome.broken.why}")
-    if outcome.unconverged:
-        raise healing.late(outcome.unconverged)
+    healing.check(outcome.broken, outcome.unconverged)
 
 
 def _schedule(asked: ChaosOptions) -> Schedule:

@@ -9,10 +9,10 @@ import click
 
 from launcher import history
 from launcher.cli.output import print_json, wants_colour
-from launcher.cli.recorded import Record, line_of
+from launcher.cli.recorded import Record, line_of, of_cluster
 from launcher.config import ClusterConfig
-from launcher.evidence.why.asked import is_message
-from launcher.evidence.why.explaining import NO_MESSAGES
+from launcher.evidence.why.asked import VIOLATIONS, is_message
+from launcher.evidence.why.explaining import NO_MESSAGES, explain_first_lines
 from launcher.folders import private
 from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
@@ -34,7 +34,8 @@ def show_timeline(
     """Prints events of all nodes in one order; the cluster need not run any more.
 
     count: only this many, the last ones; a line on standard error says that there are more
-    follow: goes on until the cluster has stopped
+    follow: goes on until the cluster has stopped; a violation is followed by the first lines of
+        why it happened
     legend: with the names of the columns, and an empty line before each new term
     """
     private.check_readable(config.log_dir, f"the logs folder {config.log_dir}")
@@ -51,6 +52,9 @@ def show_timeline(
             click.echo()
         term = max(term, event.term)
         click.echo(event.raw if as_json else render(event, colour=colour))
+        if follow and not as_json and event.event in VIOLATIONS:
+            for line in explain_first_lines(of_cluster(config).events, f"n{event.node}:{event.t}"):
+                click.echo(f"  {line}")
 
 
 def show_record(

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from node.printable import escaped
+from node.printable import escaped, printable_line
 
 if TYPE_CHECKING:
     from launcher.client.answers import ReadAnswer, Submitted
     from launcher.control.status import Chosen, ClusterStatus
+    from launcher.folders.violations import Violation
 
 
 def wants_colour() -> bool:
@@ -110,6 +111,12 @@ def print_unconfirmed(nodes: Sequence[int], status: ClusterStatus) -> None:
         click.echo(
             f"n{node} has not confirmed: it {why}; the change takes effect when it {when}", err=True
         )
+
+
+def warn_of(violations: Sequence[Violation]) -> None:
+    """Says on standard error, in red on a terminal, what was found wrong with safety."""
+    for one in violations:
+        click.secho(f"launcher: {printable_line(str(one))}", fg="red", err=True)
 
 
 _IDLE = {

@@ -30,6 +30,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
@@ -56,6 +57,7 @@ class Glance:
         self._cluster = cluster
         self._changed = changed
         self._text = ""
+        self._red = False
         self._ended = threading.Event()
         self.refresh()
         threading.Thread(target=self._watch, name="prompt", daemon=True).start()
@@ -63,14 +65,16 @@ class Glance:
     def refresh(self) -> None:
         """Asks the cluster now."""
         try:
-            self._text = summary(self._cluster.status())
+            status = self._cluster.status()
+            self._text, self._red = summary(status), bool(status.violations)
         except NotRunning:
             self._text = "not running"
         except (LeekyError, OSError):
             self._text = "no answer"
 
-    def __str__(self) -> str:
-        return self._text
+    def shown(self) -> StyleAndTextTuples:
+        """For the prompt."""
+        return [("ansired" if self._red else "", f"[{self._text}] "), ("ansigreen", "> ")]
 
     def close(self) -> None:
         """Ends the thread."""
@@ -88,6 +92,8 @@ def summary(status: ClusterStatus) -> str:
     """The cluster in a few words: the leader, its term, the commit index, nodes that are not up."""
     leads = "no leader" if status.leader is None else f"n{status.leader} leads"
     away = [f"n{node.id} {node.state}" for node in status.nodes if node.state != "up"]
+    if status.violations:
+        away.append("SAFETY IS VIOLATED (`:ps`)" + ("; frozen" if status.frozen else ""))
     return ", ".join([leads, f"term {status.term}", f"commit {status.commit_index}", *away])
 
 
@@ -106,7 +112,7 @@ def _read_lines(context: Context) -> int:
         while True:
             try:
                 with _signals_end(session):
-                    line = session.prompt(lambda: [("", f"[{glance}] "), ("ansigreen", "> ")])
+                    line = session.prompt(glance.shown)
             except KeyboardInterrupt:
                 continue
             except EOFError:

@@ -25,7 +25,7 @@ import msgspec
 from launcher.cli import pages, planting
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
-from launcher.errors import LauncherError, UsageError
+from launcher.errors import LauncherError, Undecided, UsageError
 from launcher.fault_kinds import parse_faults
 from launcher.settings import MAX_NODES
 from launcher.simulation.planted import Planted, named, planted
@@ -66,7 +66,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 def simulate(request: Request) -> int:
     """Runs the seeds, prints a summary, and returns 0, the exit status.
 
-    Raises UsageError, and LauncherError when a seed fails.
+    Raises UsageError, LauncherError when a seed fails, Undecided when one cannot be decided.
     """
     bug = None if request.plant is None else named(request.plant)
     options = _options(request, Options() if bug is None else options_of(bug))
@@ -101,6 +101,8 @@ def _simulate(
     if tally.failed is None:
         if bug is not None and not request.as_json:
             click.echo(planting.describe_miss(bug, tally))
+        if tally.undecided:
+            raise Undecided(f"unknown: {_count(len(tally.undecided))} could not be decided")
         return 0
     if not request.as_json:
         _report(options, tally.failed, request, bug)
@@ -109,6 +111,10 @@ def _simulate(
     if bug is not None:
         raise LauncherError(f"found by seed {seed}: {broken}")
     raise LauncherError(f"seed {seed} breaks {broken}")
+
+
+def _count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
 
 
 # -- what was asked for --------------------------------------------------------------------------
@@ -235,7 +241,7 @@ def _progress_bar(count: int) -> Iterator[Callable[[Tally], None]]:
 
 
 def _summary(options: Options, tally: Tally, took_s: float) -> str:
-    seeds = "1 seed" if tally.seeds == 1 else f"{tally.seeds} seeds"
+    seeds = _count(tally.seeds)
     holds = "every property holds" if tally.failed is None else "1 failure"
     return (
         f"{seeds} of {write_duration(options.time_s)}, {options.nodes} nodes: {holds}. "

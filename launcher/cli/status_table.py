@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from launcher.cli.links_table import slowed
 from launcher.control.naming import node_names
-from launcher.control.status import FROZEN, ClusterStatus, NodeStatus, PeerStatus
+from launcher.control.status import ClusterStatus, NodeStatus, PeerStatus
 from launcher.control.throttles import describe as throttled
 from node.printable import printable_line
 
@@ -54,7 +54,12 @@ def shown(
     raft: Raft's own state, in place of the processes'
     """
     table = _shown(status, colour, width, narrow=narrow, raft=raft)
-    return f"{FROZEN}\n{table}" if status.frozen else table
+    warnings = [str(one) for one in status.violations]
+    warnings += [status.frozen_because] if status.frozen else []
+    lines = [printable_line(one) for one in warnings]
+    if colour and status.violations:
+        lines = [click.style(line, fg="red") for line in lines]
+    return "\n".join([*lines, table])
 
 
 def _shown(

@@ -7,10 +7,12 @@ import random
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import msgspec
 
+from launcher import streams
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
 from launcher.errors import LauncherError, Undecided, UsageError
@@ -73,12 +75,17 @@ def test(context: Context, typed: Typed) -> int:
     shown = _Progress(asked, quiet=typed.as_json)
     tells = Telling(shown.began, shown.step, shown.happened, shown.progress)
     try:
-        trial = run(asked, root, tells)
-    except LauncherError:
+        with streams.all_or_error("the run was not finished, or its verdict not told"):
+            trial = run(asked, root, tells)
+            return _tell(asked, typed, trial, root, shown)
+    except BaseException as error:
+        if not isinstance(error, Exception):  # a signal
+            shown.interrupted()
         raise
-    except BaseException:
-        shown.interrupted()
-        raise
+
+
+def _tell(asked: Asked, typed: Typed, trial: RunFolder, root: Path, shown: _Progress) -> int:
+    """Judges a run that is over, and prints the verdict."""
     shown.step("checking")
     verdict = judge(trial, typed.required)
     folder.write_json(trial.verdict_file, verdict_json(verdict))
@@ -164,7 +171,11 @@ class _Progress:
     def progress(self, tally: Tally) -> None:
         """The clients go on."""
         now = time.monotonic()
-        if self._quiet or now - self._told_at < (REDRAW_S if self._live else TOLD_S):
+        if (
+            self._quiet
+            or tally.at_s < CALM_S
+            or now - self._told_at < (REDRAW_S if self._live else TOLD_S)
+        ):
             return
         seconds = max(1e-9, tally.at_s - self._before.at_s)
         rate = (tally.operations - self._before.operations) / seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,22 +11,27 @@ import click
 
 from launcher.cli.output import columns, print_json, wants_colour
 from launcher.cli.recorded import Record
-from launcher.errors import LauncherError
-from launcher.evidence.why import collect, explain, find, lines, parse, to_json
+from launcher.errors import LauncherError, UsageError
+from launcher.evidence.why import collect, explain, find, grow, lines, parse, to_json
 from launcher.evidence.why.asked import thing_at
 from launcher.evidence.why.between import Path as Way
 from launcher.evidence.why.between import path_between
 from launcher.evidence.why.diagram import draw
 from launcher.evidence.why.explaining import NO_MESSAGES, Explanation
+from launcher.evidence.why.operation import Operation, operation
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.spacetime import Diagram, of_all, of_things
 from launcher.evidence.why.svg import picture
 from launcher.evidence.why.tree import MOST_LINES, mentions
+from launcher.lab import history
+from launcher.timeline.events import Event
 
 LINES = MOST_LINES
 ROWS = 40
 ROWS_OF_A_PICTURE = 200
 MOST_ROWS = 5_000
+SETTLED_NS = 1_000_000_000
+"""What happens within this time after an operation may still tell of its entry."""
 ALL = 10_000
 """How many lines of a tree are all of them."""
 
@@ -50,20 +56,61 @@ def show_why(
     most: lines of the tree; None: all
     """
     found = explain(record.events, what, most_lines=ALL if most is None else most)
-    if as_json:
-        print_json({**to_json(found.tree), "notes": [*found.notes, *record.remarks()]})
+    if not diagram and svg is None:
+        _show_tree(record, found, ids, as_json)
         return
-    if diagram or svg is not None:
-        chosen = of_things(found.past, mentions(found.tree))
-        _show_diagram(record, chosen, svg, f"Why {what}: {record.title}", as_text=diagram)
-    else:
-        _print_tree(record, found, ids)
+    chosen = of_things(found.past, mentions(found.tree))
+    _show_diagram(record, chosen, svg, f"Why {what}: {record.title}", as_text=diagram)
     _print_remarks([*found.notes, *record.remarks()])
 
 
-def _print_tree(record: Record, found: Explanation, ids: bool) -> None:
-    said = lines(found.tree, clock=record.clock, ids=ids, width=columns(), style=_style())
-    _print(said)
+def _show_tree(record: Record, found: Explanation, ids: bool, as_json: bool) -> None:
+    remarks = [*found.notes, *record.remarks()]
+    if as_json:
+        print_json({**to_json(found.tree), "notes": remarks})
+        return
+    _print(lines(found.tree, clock=record.clock, ids=ids, width=columns(), style=_style()))
+    _print_remarks(remarks)
+
+
+def show_operation(
+    record: Record, what: str, *, most: int | None, ids: bool, as_json: bool
+) -> None:
+    """Prints what became of an operation of a run's history, and what that rests on."""
+    asked = _operation(record, what)
+    until = _place_after(record.events(), asked.completed_ns)
+    past = collect(record.events(), until)
+    root = operation(past, asked)
+    tree = grow(past, root, most_lines=ALL if most is None else most)
+    _show_tree(record, Explanation(past, root, tree, tuple(_missing(past))), ids, as_json)
+
+
+def _operation(record: Record, what: str) -> Operation:
+    """The operation that `op:CLIENT:ID` names. Raises UsageError."""
+    assert record.run is not None, "only a run has operations"
+    _, *numbers = what.split(":")
+    if len(numbers) != 2 or not all(one.isascii() and one.isdigit() for one in numbers):
+        raise UsageError(f"{what!r} names no operation: op:3:17 is operation 17 of client 3")
+    client, number = map(int, numbers)
+    for one in history.read(record.run).operations:
+        if (one.process, one.id) == (client, number):
+            return Operation(
+                f"client {client} asked for {one.f} {json.dumps(one.value)}",
+                one.outcome,
+                one.invoked,
+                one.completed if one.completed is not None else one.given_up,
+                one.index,
+                one.error,
+                is_read=one.command is None,
+            )
+    raise UsageError(f"the history of {record.run} has no operation {number} of client {client}")
+
+
+def _place_after(events: Iterable[Event], t: int | None) -> int | None:
+    """The place of the last event that may count for something that ended then."""
+    if t is None:
+        return None
+    return next((place for place, one in enumerate(events) if one.t > t + SETTLED_NS), None)
 
 
 def show_between(record: Record, one: str, other: str, *, ids: bool, as_json: bool) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,21 +17,27 @@ from pathlib import Path
 import click
 import msgspec
 
+from launcher import streams
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
 from launcher.cluster import Cluster
-from launcher.errors import LauncherError, Undecided, UsageError
+from launcher.errors import LauncherError, Undecided, UsageError, saying
 from launcher.lab import history
 from launcher.lab.clients import Plan, Ran, Summary, Tally, check_plan, judge, run, summarise
-from launcher.lab.clients.plan import latency_ms
+from launcher.lab.clients.plan import PLAN_FILE, latency_ms
 from launcher.lab.clients.summary import Counted
 from launcher.lab.history import Done
 from launcher.lab.workloads import Judgement, Options, names
+from node.machines.failures import shown_path
 from node.printable import printable_line
 from node.quantities import parse_duration_s, write_duration
 
 REDRAW_S = 0.2
+KEPT = 20
+"""How many histories are kept under a cluster's logs."""
+
+_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]+(-[0-9]+)?")
 MOST_SHOWN = 12
 """Operations of a window that are printed; the rest is in the history."""
 
@@ -42,6 +51,7 @@ class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     time: str | None
     mix: str | None
     keys: int | None
+    values: int | None
     seed: int | None
     timeout: float | None
     to: Path | None
@@ -62,20 +72,25 @@ def run_workload(context: Context, asked: WorkloadOptions) -> int:
     plan = _at_pace(plan, asked, cluster)
     folder = asked.to or _folder(cluster, plan)
     begun = time.monotonic()
-    with _telling(plan, quiet=asked.as_json) as progress:
-        try:
+    try:
+        with _telling(plan, quiet=asked.as_json) as progress:
             ran = run(cluster, plan, folder, progress=progress)
-        except LauncherError as error:
-            if (folder / history.FOLDER).exists() and not isinstance(error, UsageError):
-                raise type(error)(f"{error}; what was recorded is in {folder}") from error
-            raise
-        except BaseException:  # Ctrl-C, SIGTERM
-            _tell_kept(folder, begun)
-            raise
-    operations = history.read(folder).operations
-    summary = summarise(operations, ran.begun, ran.took_s)
-    judgement = judge(folder)
-    _print(ran, summary, judgement, asked.as_json)
+        if not ran.closed:
+            click.echo("launcher: the last reads had no answer: the check sees less", err=True)
+        summary = summarise(history.read(folder).operations, ran.begun, ran.took_s)
+        judgement = judge(folder)
+    except LauncherError as error:
+        if (folder / history.FOLDER).exists() and not isinstance(error, UsageError):
+            kept = f"what was recorded is in {shown_path(str(folder))}"
+            raise type(error)(f"{error}; {kept}") from error
+        raise
+    except BaseException:  # Ctrl-C, SIGTERM
+        _tell_kept(folder, begun)
+        raise
+    try:
+        _print(ran, summary, judgement, asked.as_json)
+    except streams.ReaderGone:  # the verdict is in the exit status
+        streams.silence()
     return _conclude(judgement)
 
 
@@ -97,6 +112,7 @@ def _plan(asked: WorkloadOptions, name: str) -> Plan:
     options = Options(
         mix=asked.mix or "",
         keys=default.options.keys if asked.keys is None else asked.keys,
+        values=_values(asked.values),
         tag=_tag(),
     )
     if asked.mix is not None and not asked.mix.strip():
@@ -110,6 +126,12 @@ def _plan(asked: WorkloadOptions, name: str) -> Plan:
         seed=seed,
         timeout_s=default.timeout_s if asked.timeout is None else asked.timeout,
     )
+
+
+def _values(count: int | None) -> int:
+    if count is not None and count < 1:
+        raise UsageError(f"--values {count}: how many different values, from 1 on")
+    return count or 0
 
 
 def _tag() -> str:
@@ -144,8 +166,26 @@ def _at_pace(plan: Plan, asked: WorkloadOptions, cluster: Cluster) -> Plan:
 
 
 def _folder(cluster: Cluster, plan: Plan) -> Path:
-    now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return cluster.config.log_dir / "workloads" / f"{now}-{plan.seed}"
+    """A new one under the cluster's logs. The oldest are removed when there are many."""
+    root = cluster.config.log_dir / "workloads"
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{plan.seed}"
+    names = (name if n == 1 else f"{name}-{n}" for n in itertools.count(1))
+    _remove_oldest(root, KEPT - 1)
+    return next(root / one for one in names if not (root / one).exists())
+
+
+def _remove_oldest(root: Path, keep: int) -> None:
+    """Removes all histories but the newest, and says so. Others' folders are left alone."""
+    found = sorted(
+        path
+        for path in root.glob("*")
+        if _NAME.fullmatch(path.name) and (path / PLAN_FILE).exists()
+    )
+    for path in found[: max(0, len(found) - keep)]:
+        with saying(f"{shown_path(str(path))} cannot be removed"):
+            shutil.rmtree(path)
+        kept = f"the newest {KEPT} are kept"
+        click.echo(f"removed the history {shown_path(str(path))}: {kept}", err=True)
 
 
 # -- how it goes ---------------------------------------------------------------------------------
@@ -191,7 +231,9 @@ def _tell_kept(folder: Path, begun: float) -> None:
     took = time.monotonic() - begun
     if (folder / history.FOLDER).exists():
         click.echo(
-            f"launcher: interrupted after {took:.0f} s; what was recorded is in {folder}", err=True
+            f"launcher: interrupted after {took:.0f} s; what was recorded is in "
+            f"{shown_path(str(folder))}",
+            err=True,
         )
 
 
@@ -214,7 +256,7 @@ def _print(ran: Ran, summary: Summary, judgement: Judgement, as_json: bool) -> N
     click.echo(
         f"\n{plan.workload}, {plan.clients} clients, {ran.took_s:.1f} s of "
         f"{write_duration(plan.time_s)}: {summary.rate:.0f} answers/s of {plan.rate:g} asked; "
-        f"seed {plan.seed}\nhistory: {ran.folder}"
+        f"seed {plan.seed}\nhistory: {shown_path(str(ran.folder))}"
     )
     for line in window_lines(judgement, ran.begun):
         click.echo(line)

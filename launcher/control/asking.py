@@ -15,7 +15,6 @@ from pathlib import Path
 from launcher.config import ClusterConfig
 from launcher.control import calling, requests
 from launcher.control.requests import Reply, Request
-from launcher.control.status import FROZEN
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders import lock, runtime_files
 from launcher.folders.ownership import Running
@@ -50,8 +49,8 @@ def runtime_dir(config: ClusterConfig) -> Path:
 
 def check_thawed(runtime_dir: Path) -> None:
     """Raises LauncherError while the cluster is frozen: its nodes answer nobody."""
-    if runtime_files.is_frozen(runtime_dir):
-        raise LauncherError(FROZEN)
+    if why := runtime_files.why_frozen(runtime_dir):
+        raise LauncherError(why)
 
 
 def ask(

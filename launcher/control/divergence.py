@@ -75,7 +75,8 @@ class Comparison:
     def see(self, node: NodeId, status: wire.Status, nodes: Iterable[NodeId]) -> None:
         """A node's word, and all nodes that there are."""
         count = len(set(nodes) | {node})
-        for index, answers in [*status.digests, (status.applied_index, status.answers)]:
+        said = [(index, answers) for index, answers, _ in status.digests]
+        for index, answers in [*said, (status.applied_index, status.answers)]:
             self._note("answers", node, index, answers, count)
         if status.state is not None:
             self._note("state", node, *status.state, count)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from launcher.control.status import FROZEN, TO_BE_RESTARTED, ClusterStatus, counted
+from launcher.control.status import TO_BE_RESTARTED, ClusterStatus, counted
 from launcher.errors import LauncherError, TimedOut
 from node.raft.messages import NodeId
 
@@ -186,7 +186,7 @@ def _check_possible(status: ClusterStatus, restarting: list[NodeId], what: str) 
     nothing is certain yet.
     """
     if status.frozen:
-        raise LauncherError(FROZEN)
+        raise LauncherError(status.frozen_because)
     coming = {node.id for node in status.up} | set(restarting)
     if coming.issuperset(node.id for node in status.nodes):
         return  # nobody is missing: who votes is then known from before a change

@@ -17,6 +17,7 @@ import msgspec
 
 from launcher.control.divergence import Divergence
 from launcher.control.naming import node_names
+from launcher.folders.violations import Violation
 from node import wire
 from node.raft.membership import Configuration, majority, stable
 from node.raft.messages import Membership, NodeId
@@ -26,6 +27,12 @@ Role: TypeAlias = Literal["leader", "follower", "pre-candidate", "candidate", "l
 
 FROZEN = "the cluster is frozen: `launcher thaw`"
 """What whoever needs nodes is told while they are all stopped."""
+
+FROZEN_FOR_SAFETY = (
+    "safety was violated, and every node is frozen: `launcher ps` says what was found, `launcher "
+    "thaw` lets the nodes go on, and `launcher down` ends them"
+)
+"""The same, where the supervisor has stopped them."""
 
 TO_BE_RESTARTED = "to be restarted"
 """The reason of a node that is down begins so when its supervisor is about to start it again."""
@@ -150,7 +157,9 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     membership: who takes part, as the leader has it; without a leader, as the node with the newest
         log has it; None while no node has said it
     membership_committed: whether that node knows the entry with this membership to be committed
-    frozen: every process of the nodes is stopped (`launcher freeze`), and none is started
+    frozen: every process of the nodes is stopped, and none is started
+    frozen_because: what whoever needs the nodes is told then; empty when they are not frozen
+    violations: which promises of Raft were found broken in this cluster, and by what
     links: the links that do something to their messages, by an operator's order
     """
 
@@ -162,6 +171,8 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     membership: Membership | None = None
     membership_committed: bool = False
     frozen: bool = False
+    frozen_because: str = ""
+    violations: list[Violation] = []
     links: list[LinkStatus] = []
 
     def node(self, node_id: NodeId) -> NodeStatus:

@@ -22,7 +22,7 @@ from launcher.errors import LauncherError
 _DATA_FOLDER = re.compile(r"node-[0-9]+(\.recovering|\.before-[0-9a-f]*(\.[0-9]+)?)?")
 _LOG_FILE = re.compile(r"(node-[0-9]+|supervisor|timeline)\.jsonl(\.late)?(\.[0-9]+)?")
 _TAP_FILE = re.compile(r"node-[0-9]+\.[0-9]+\.tap")
-_RECORDS = ("cluster.json", "lives.json", "recovery.json")
+_RECORDS = ("cluster.json", "lives.json", "recovery.json", "safety.json")
 _OF_THE_FILE_SYSTEM = "lost+found"
 """What stands at the root of a file system, and is no data."""
 

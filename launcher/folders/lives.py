@@ -51,11 +51,14 @@ class NodeRecord(msgspec.Struct, frozen=True):
     started: how often
     token: of the last start
     known: what its data is known to have held
+    kept_term, kept_vote: the term and the vote that were durable in it then
     """
 
     started: int = 0
     token: int = 0
     known: LastKnown = LastKnown()
+    kept_term: int = 0
+    kept_vote: NodeId | None = None
 
     @property
     def life(self) -> Life:
@@ -94,9 +97,16 @@ def reaching(
     )
 
 
+def keeping(record: NodeRecord, term: int, vote: NodeId | None) -> NodeRecord:
+    """The node's data holds this term, and this vote in it."""
+    if (term, vote) == (record.kept_term, record.kept_vote):
+        return record
+    return msgspec.structs.replace(record, kept_term=term, kept_vote=vote)
+
+
 def emptied(record: NodeRecord) -> NodeRecord:
     """The node's data is removed on purpose: it may begin anew, with a higher life."""
-    return msgspec.structs.replace(record, known=LastKnown())
+    return msgspec.structs.replace(record, known=LastKnown(), kept_term=0, kept_vote=None)
 
 
 class Lives(msgspec.Struct, frozen=True, kw_only=True):

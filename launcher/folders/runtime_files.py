@@ -3,7 +3,7 @@
     owner.json        for which data folder it was made, and by which process; written first
     processes.json    the nodes' processes; written anew with each start of a node
     settings.json     the settings that are in force; written anew when one is changed
-    frozen            there while the cluster is frozen; empty
+    frozen            there while the cluster is frozen: what those are told who ask its nodes
     control.sock, node-N.sock, and what multiprocessing makes
 
 The files are sealed (`launcher/folders/sealed.py`): one that is damaged says nothing.
@@ -67,18 +67,23 @@ def publish(folder: RuntimeFolder, texts: Mapping[str, str]) -> None:
     sealed.replace(folder.path / SETTINGS_FILE, settings, durable=False)
 
 
-def mark_frozen(folder: RuntimeFolder, is_frozen: bool) -> None:
-    """Writes down that the cluster is frozen, or that it is not. Raises OSError."""
+def mark_frozen(folder: RuntimeFolder, why: str) -> None:
+    """Writes down that the cluster is frozen, and what those are told who ask its nodes; or, where
+    that is empty, that it is not frozen. Raises OSError."""
     file = folder.path / FROZEN_FILE
-    if is_frozen:
-        file.touch(mode=0o600)
+    if why:
+        sealed.replace(file, why.encode(), durable=False)
     else:
         file.unlink(missing_ok=True)
 
 
-def is_frozen(path: Path) -> bool:
-    """Whether the cluster of this runtime folder is frozen."""
-    return os.path.exists(path / FROZEN_FILE)
+def why_frozen(path: Path) -> str:
+    """What those are told who ask the nodes of this runtime folder's cluster, while it is frozen;
+    empty: it is not."""
+    try:
+        return (path / FROZEN_FILE).read_text()
+    except OSError:  # as a rule it is not there
+        return ""
 
 
 def settings_in(path: Path) -> dict[str, str]:

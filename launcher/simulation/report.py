@@ -1,4 +1,4 @@
-"""The report on a failed run: the property, the last events, a smaller schedule, and the commands.
+"""The report on a failed run: the property, the last events, a smaller schedule, why, the commands.
 
 The seed repeats the run, so the report runs it again: the first run keeps nothing for it.
 """
@@ -12,17 +12,21 @@ from typing import TypeAlias
 
 import msgspec
 
+from launcher.evidence.why import explain_first_lines
 from launcher.simulation.faults.schedule import FAULTS, Fault, shrink
 from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import Failure, Outcome
-from launcher.timeline.events import parse_line
+from launcher.timeline.events import Event, parse_line
 from launcher.timeline.render import render
 from node.quantities import write_duration
 
 EVENTS_OF_A_NODE = 6
 """How many events of each node are shown."""
+
+MOST_KEPT = 400_000
+"""How many lines of a trace are kept to explain a failure: more than a run of a minute has."""
 
 UNREMARKABLE = ("applied.digest", "leader.heard")
 """Events that are not shown, because others tell more."""
@@ -127,6 +131,23 @@ def last_events(options: Options, seed: int) -> list[str]:
     return [text for _, text in sorted(item for queue in kept.values() for item in queue)]
 
 
+def first_causes(options: Options, seed: int) -> list[str]:
+    """The first lines of why a run failed, as `launcher timeline --why last-violation` says it.
+
+    Runs the seed again, with its messages, of which the last MOST_KEPT lines are kept.
+    """
+    kept: deque[str] = deque(maxlen=MOST_KEPT)
+    run_seed(options, seed, Trace(kept.append))
+
+    def events() -> Iterator[Event]:
+        for line in kept:
+            event = parse_line(line.rstrip("\n").encode())
+            assert event is not None, "a trace is made of events"
+            yield event
+
+    return explain_first_lines(events, "last-violation", clock=_seconds)
+
+
 def describe_failure(
     options: Options, outcome: Outcome, shrunk: Shrunk | None, again: Command | None = None
 ) -> Iterator[str]:
@@ -152,6 +173,10 @@ def describe_failure(
     yield ""
     yield "the last events before it:"
     for line in last_events(told, outcome.seed):
+        yield f"  {line}"
+    yield ""
+    yield "why, as far as the run's messages tell:"
+    for line in first_causes(told, outcome.seed):
         yield f"  {line}"
     yield ""
     yield f"again:   {again(options, outcome.seed)}"

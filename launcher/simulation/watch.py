@@ -157,7 +157,7 @@ class Watch:
         index, digest = server.applied
         if index != self._digested[node.node_id]:
             self._digested[node.node_id] = index
-            self._compare_digest(node, index, digest, server.answered)
+            self._compare_digest(node, index, digest, server.applying.answers)
         if not self._servers[node.node_id].check():
             return  # nothing has changed
         state = server.state

@@ -26,6 +26,7 @@ from launcher.folders import (
     recovery,
     runtime_files,
     supervisor_file,
+    violations,
 )
 from launcher.folders.healing import heal
 from launcher.folders.lives import Lives, NodeRecord
@@ -34,6 +35,7 @@ from launcher.folders.ownership import SupervisorRecord
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.records import Change, ClusterRecord
 from launcher.folders.runtime import RuntimeFolder
+from launcher.folders.violations import Violation
 from launcher.overrides import texts_of
 from node.raft.messages import Floor, NodeId
 from node.storage.lives import LastKnown, Life
@@ -44,6 +46,7 @@ class Claim:
 
     healed: what was left behind and has been cleaned up, a phrase each
     warnings: what is on record is not as it should be, a sentence each
+    violations: of safety, that were found in this cluster
     remarks: what is not well with the folders, for whoever starts the cluster, a sentence each
     """
 
@@ -58,6 +61,7 @@ class Claim:
         self.healed: list[str] = []
         self.warnings: list[str] = []
         self.remarks: list[str] = []
+        self.violations: list[Violation] = []
         self.cluster: ClusterRecord
         self._lives: Lives
 
@@ -116,10 +120,28 @@ class Claim:
     ) -> None:
         """The node's log holds record `sequence`; written by the next `save`."""
         before = self._lives.of(node)
-        after = lives.reaching(before, sequence, last_index, term)
+        self._note(node, before, lives.reaching(before, sequence, last_index, term))
+
+    def keep(self, node: NodeId, term: int, vote: NodeId | None) -> None:
+        """The node's data holds this term and this vote; written by the next `save`."""
+        before = self._lives.of(node)
+        self._note(node, before, lives.keeping(before, term, vote))
+
+    def kept(self) -> dict[NodeId, tuple[int, NodeId | None]]:
+        """The terms and votes that the nodes' data is known to hold; without those of none."""
+        records = ((node, self._lives.of(node)) for node in self.cluster.members)
+        return {node: (one.kept_term, one.kept_vote) for node, one in records if one.kept_term}
+
+    def _note(self, node: NodeId, before: NodeRecord, after: NodeRecord) -> None:
         if after is not before:
             self._lives = self._lives.changed(node, after)
             self._unsaved = True
+
+    def convict(self, found: list[Violation]) -> None:
+        """These are all violations of safety that were found. Durable. Raises OSError."""
+        self.violations = list(found)
+        self._check_held()
+        violations.write(self._config, self.cluster.cluster_id, found)
 
     def look(self, node: NodeId) -> None:
         """A process of `node` has ended: how far its log reaches, by its folder. Never raises."""
@@ -199,9 +221,12 @@ class Claim:
         self._settings = texts_of(config)
         runtime_files.publish(self._runtime, self._settings)
 
-    def mark_frozen(self, is_frozen: bool) -> None:
-        """Writes down whether the cluster is frozen, for its clients. Raises OSError."""
-        runtime_files.mark_frozen(self._runtime, is_frozen)
+    def mark_frozen(self, why: str) -> None:
+        """Writes down why the cluster is frozen, for its clients; empty: it is not.
+
+        Raises OSError.
+        """
+        runtime_files.mark_frozen(self._runtime, why)
 
     @property
     def holds(self) -> bool:
@@ -278,6 +303,10 @@ class Claim:
         if warning:
             self.warnings.append(warning)
         self.cluster = known
+        self.violations, warning = violations.read(config, known.cluster_id)
+        if warning:
+            self.warnings.append(warning)
+        self.remarks += map(str, self.violations)
 
     def _begin(self) -> None:
         config = self._config

@@ -20,7 +20,7 @@ from launcher.control import requests
 from launcher.control.killing import parse_signal
 from launcher.control.naming import node_names
 from launcher.control.requests import Reply, Request
-from launcher.control.status import FROZEN
+from launcher.control.status import FROZEN, FROZEN_FOR_SAFETY
 from launcher.errors import LauncherError
 from launcher.folders.process_identity import ProcessRecord
 from launcher.supervisor.nodes import Nodes
@@ -60,6 +60,8 @@ class Freezing:
         self._fault_id = 0
         self._paused: set[NodeId] = set()
         """the nodes that were paused before"""
+        self._settling: asyncio.Task[None] | None = None
+        """a freeze at once of which not everything is done yet"""
 
     async def freeze(self) -> Reply:
         """Returns when every process is stopped. Raises LauncherError; then none is."""
@@ -67,13 +69,8 @@ class Freezing:
         status = await self._nodes.status()
         async with self._nodes.one_start:  # so that no process is about to come up
             self._check_thawed()
-            self._roster.freeze()
-        running = dict(self._roster.running())
-        self._paused = {node for node, process in running.items() if process.is_paused()}
-        for process in running.values():
-            process.throttling.suspend()
-        for process in running.values():
-            process.signal_all(signal.SIGSTOP)
+            self._roster.freeze(FROZEN)
+        running = self._stop_all()
         left = await self._until(lambda: _not_stopped(running))
         if left:
             self._release()
@@ -81,17 +78,57 @@ class Freezing:
                 f"{node_names(left)} did not stop at SIGSTOP in {FREEZE_TIMEOUT_S:g} s: "
                 "nothing is frozen"
             )
+        ids = self._note_frozen(running)
+        return Reply(ok=True, chosen=[status.choose(node) for node in ids])
+
+    def freeze_at_once(self) -> None:
+        """Every process is sent its signal before this returns; the rest is done when the kernel
+        has stopped them. Does nothing when the cluster is frozen. Never raises."""
+        if self._roster.frozen:
+            return
+        self._roster.freeze_silently(FROZEN_FOR_SAFETY)
+        self._stop_all()
+        with contextlib.suppress(LauncherError):  # clients then wait in vain
+            self._roster.freeze(FROZEN_FOR_SAFETY)
+        self._settling = asyncio.ensure_future(self._settle())
+
+    async def _settle(self) -> None:
+        """Stops also those that were just being started, and takes down that all are stopped."""
+        await self._until(lambda: [node.id for node in self._roster.all.values() if node.starting])
+        if not self._roster.frozen:
+            return  # the cluster is being taken down
+        paused = self._paused
+        running = self._stop_all()
+        self._paused = paused
+        await self._until(lambda: _not_stopped(running))
+        self._note_frozen(running)
+
+    def _stop_all(self) -> dict[NodeId, NodeProcess]:
+        """Sends the signal to the processes of all nodes that run; returns those."""
+        running = dict(self._roster.running())
+        self._paused = {node for node, process in running.items() if process.is_paused()}
+        for process in running.values():
+            process.throttling.suspend()
+        for process in running.values():
+            process.signal_all(signal.SIGSTOP)
+        return running
+
+    def _note_frozen(self, running: dict[NodeId, NodeProcess]) -> list[NodeId]:
+        """They are all stopped. Returns which they are."""
         for node in running:
             self._roster.all[node].lifecycle.paused(True)
         self._fault_id = self._injections.next_id()
         ids = sorted(running)
         self._injections.begin("freeze", "freeze", ids, self._fault_id, targets=ids)
-        return Reply(ok=True, chosen=[status.choose(node) for node in ids])
+        return ids
 
     async def thaw(self) -> Reply:
         """Returns when every process runs, but for those that were paused before."""
         if not self._roster.frozen:
             raise LauncherError("the cluster is not frozen: there is nothing to thaw")
+        if self._settling is not None:
+            await self._settling
+            self._settling = None
         thawed = self._release()
         ids = sorted(thawed)
         self._injections.end([self._fault_id], fault="freeze", targets=ids)
@@ -101,7 +138,7 @@ class Freezing:
 
     def _check_thawed(self) -> None:
         if self._roster.frozen:
-            raise LauncherError(f"nothing to freeze: {FROZEN}")
+            raise LauncherError(f"nothing to freeze: {self._roster.frozen_because}")
 
     def _release(self) -> dict[NodeId, NodeProcess]:
         """Lets all processes run that ran before. Returns those of nodes."""

@@ -81,8 +81,9 @@ class Home:
             self._nodes.record_processes()
         if not (claim.runtime_dir / runtime_files.SETTINGS_FILE).exists():
             claim.publish(self._nodes.config)
-        if self._nodes.roster.frozen and not runtime_files.is_frozen(claim.runtime_dir):
-            claim.mark_frozen(True)
+        why = self._nodes.roster.frozen_because
+        if why and not runtime_files.why_frozen(claim.runtime_dir):
+            claim.mark_frozen(why)
         if not (claim.runtime_dir / requests.CONTROL_SOCKET).exists():
             missing = True
             await self.listen()

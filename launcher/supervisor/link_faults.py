@@ -86,9 +86,11 @@ class LinkFaults:
         after = before.changed(chosen, request.change, ids)
         self._record(before, after, chosen, [(text, name, one) for text, name, _, one in began])
         unconfirmed = await self._faults.set_links(after)
+        concerned = sorted({node for link in chosen for node in link})
         return Reply(
             ok=True,
-            chosen=[status.choose(node) for node in sorted({n for link in chosen for n in link})],
+            # One that was removed since its links got the fault that ends now is gone.
+            chosen=[status.choose(node) for node in concerned if status.has(node)],
             links=[LinkStatus(*link, after.says(link) or "ok") for link in chosen],
             unconfirmed=unconfirmed,
         )

@@ -21,10 +21,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import msgspec
-
 from launcher.config import ClusterConfig
-from launcher.control.divergence import event_of
 from launcher.control.status import ClusterStatus, NodeStatus, cluster_status, with_cuts
 from launcher.errors import LauncherError
 from launcher.folders import private
@@ -73,7 +70,7 @@ class Nodes:
         )
         self._config = config
         self._claim = claim
-        self.roster = Roster(claim, policy)
+        self.roster = Roster(claim, policy, self.emit)
         self.all = self.roster.all
         self._questions = Questions(self.roster)
         self.logs = LogQuestions(self.roster)
@@ -338,7 +335,10 @@ class Nodes:
                 self.emit("warn", "link.renewed", targets=[node_id, peer.id])
             return
         node.status = message
-        self.roster.comparison.see(node_id, message, self.all)
+        if node.process is not None:
+            life, freezes = node.process.life, self._config.safety == "freeze"
+            asked = self._questions.asked
+            self.roster.guard.see(node_id, life, message, self.all, asked=asked, freezes=freezes)
         self._claim.reach(node_id, message.sequence, message.last_index, message.term)
         if message.role == "leader":
             self.roster.led_term = max(self.roster.led_term, message.term)
@@ -387,9 +387,7 @@ class Nodes:
     async def ask(self, patience_s: float = STATUS_PATIENCE_S) -> int:
         """As `Questions.ask`; what that shows of machines that differ becomes events."""
         request = await self._questions.ask(patience_s)
-        for node_id, mark in self.roster.comparison.changes():
-            level, event, fields = event_of(node_id, mark)
-            self.emit(level, event, **fields)
+        self.roster.guard.tell_marks()
         return request
 
     async def status(self) -> ClusterStatus:
@@ -400,7 +398,7 @@ class Nodes:
         nodes = with_cuts(nodes, self.faults.links.faults)
         name, led_term, links = self._config.name, self.roster.led_term, self.faults.link_statuses()
         status = cluster_status(name, os.getpid(), nodes, said, led_term, links)
-        status = msgspec.structs.replace(status, frozen=self.roster.frozen)
+        status = self.roster.with_what_holds_for_all(status)
         return with_reasons(status, self.roster.change, self.trouble)
 
     def _describe(self, node: Node) -> NodeStatus:
@@ -409,7 +407,7 @@ class Nodes:
             node,
             self.roster.reason(node),
             voter,
-            self.roster.comparison.diverged.get(node.id),
+            self.roster.guard.marks.get(node.id),
             folder_at(self._config.node_data_dir(node.id)),
         )
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launcher.control.requests import NoteChaos
+from launcher.control.requests import NoteChaos, Reply
 
 
-def note(said: NoteChaos, emit: Callable[..., None]) -> None:
+def note(said: NoteChaos, emit: Callable[..., None]) -> Reply:
     """Writes it. emit: writes an event of the supervisor (level, name, fields)"""
     about: dict[str, Any] = {"number": said.number, "fault": said.fault}
     if said.nodes:
@@ -34,3 +34,4 @@ def note(said: NoteChaos, emit: Callable[..., None]) -> None:
             emit("warn", "chaos.over", seed=said.seed, reason=said.why)
         case "over":
             emit("info", "chaos.over", seed=said.seed)
+    return Reply(ok=True)

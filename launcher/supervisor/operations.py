@@ -20,7 +20,7 @@ import msgspec
 from launcher.control import requests
 from launcher.control.killing import parse_signal
 from launcher.control.requests import Reply, Request
-from launcher.control.status import FROZEN, ClusterStatus, HandedOver
+from launcher.control.status import ClusterStatus, HandedOver
 from launcher.control.targets import Action, resolve
 from launcher.errors import LauncherError, TimedOut, UsageError
 from launcher.supervisor import rolling
@@ -66,13 +66,14 @@ class Operations:
         self._steering = Steering(nodes, random)
         self._tapping = Tapping(nodes, random)
         self._freezing = Freezing(nodes)
+        nodes.roster.guard.on_violation = self._freezing.freeze_at_once
         self._power = Power(nodes, random)
         self.membership = Reconfiguration(nodes, self.start, self.stop)
 
     async def perform(self, request: Request) -> Reply:
         """Does what is asked for and answers when it has come about. Raises LauncherError."""
         if self._nodes.roster.frozen and not works_while_frozen(request):
-            raise LauncherError(FROZEN)
+            raise LauncherError(self._nodes.roster.frozen_because)
         match request:
             case requests.AskStatus():
                 status = await self._nodes.status()
@@ -107,9 +108,7 @@ class Operations:
             case requests.TakeSnapshots(targets):
                 return await self._on_each("snapshot", targets, self.snapshot)
             case requests.AddNodes(count):
-                new = await self.membership.add(count)
-                status = await self._nodes.status()
-                return Reply(ok=True, chosen=[status.choose(n) for n in new if status.has(n)])
+                return await self._add(count)
             case requests.RemoveNodes(targets):
                 return await self._remove(targets)
             case requests.Rebuild(targets):
@@ -152,8 +151,7 @@ class Operations:
             case requests.SetTaps(targets, mode):
                 return await self._tapping.set(targets, mode)
             case requests.NoteChaos():
-                note(request, self._nodes.emit)
-                return Reply(ok=True)
+                return note(request, self._nodes.emit)
         raise AssertionError(f"{request} steers nothing")
 
     async def _on_each(
@@ -163,8 +161,7 @@ class Operations:
         act: _Act,
         act_on_leader: _Act | None = None,
     ) -> Reply:
-        """act_on_leader: what is done to the leader instead, after all others, where those that are
-        not meant are a quorum without it"""
+        """act_on_leader: done to the leader instead, last, if the nodes not chosen are a quorum"""
         status = await self._nodes.status()
         ids = resolve(targets, status, action, self._random)
         chosen = [status.choose(node) for node in ids]
@@ -394,6 +391,11 @@ class Operations:
                 raise LauncherError(said)
         leads = target.id if status.leader is None else status.leader
         return Reply(ok=True, handed_over=HandedOver(led, leads, status.node(leads).term))
+
+    async def _add(self, count: int) -> Reply:
+        new = await self.membership.add(count)
+        status = await self._nodes.status()
+        return Reply(ok=True, chosen=[status.choose(node) for node in new if status.has(node)])
 
     async def _remove(self, targets: Sequence[str]) -> Reply:
         status = await self._nodes.status()

@@ -7,7 +7,6 @@ that of a later question.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import Any, TypeAlias
 
 from launcher.errors import LauncherError
@@ -30,17 +29,24 @@ _Outcome: TypeAlias = wire.TransferEnded | wire.TimedOut
 
 
 class Questions:
-    """The questions to the nodes of a roster that are not answered yet."""
+    """The questions to the nodes of a roster that are not answered yet.
+
+    asked: the number of the last question
+    """
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
-        self._requests = itertools.count(1)
+        self.asked = 0
         self._asked: dict[int, set[NodeId]] = {}
         self._orders: dict[int, asyncio.Future[_Outcome]] = {}
 
     def first(self) -> wire.GetStatus:
         """What a node is asked when it starts; nobody waits for the answer."""
-        return wire.GetStatus(next(self._requests))
+        return wire.GetStatus(self._next())
+
+    def _next(self) -> int:
+        self.asked += 1
+        return self.asked
 
     def answered(self, node_id: NodeId, message: wire.Status | _Outcome) -> None:
         """A node has answered a question, perhaps one that nobody waits for any more."""
@@ -60,7 +66,7 @@ class Questions:
 
         Returns the number of the request that they answer.
         """
-        request = next(self._requests)
+        request = self._next()
         waiting = self._asked[request] = set()
         for node_id, process in self._roster.running():
             paused = process.is_paused()
@@ -81,7 +87,7 @@ class Questions:
 
         transfer_s: a leader gives up handing over after so long
         """
-        request = next(self._requests)
+        request = self._next()
         order = wire.TransferLeadership(request, target)
         late = f"n{leader}, which was to hand over to n{target},"
         ended = await self._outcome(leader, request, order, transfer_s + TRANSFER_PATIENCE_S, late)
@@ -90,7 +96,7 @@ class Questions:
 
     async def time_out(self, node: NodeId) -> wire.TimedOut:
         """Has the election timer of a node fire. Raises LauncherError when it does not answer."""
-        request = next(self._requests)
+        request = self._next()
         order = wire.TimeOut(request)
         ended = await self._outcome(node, request, order, TIME_OUT_PATIENCE_S, f"n{node}")
         assert isinstance(ended, wire.TimedOut)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
-from launcher.control.divergence import Comparison
+import msgspec
+
+from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, saying
 from launcher.folders.lives import advice
 from launcher.folders.process_identity import ProcessRecord
 from launcher.folders.records import Change
 from launcher.supervisor.claim import Claim
+from launcher.supervisor.guard import Guard
 from launcher.supervisor.lifecycle import Lifecycle, RestartPolicy
 from launcher.supervisor.processes import Node, NodeProcess
 from node import wire
@@ -33,17 +37,20 @@ class Roster:
     """All nodes, and what each has said last.
 
     all: the nodes by their numbers
-    comparison: of what their machines have answered
+    guard: of what they report, which must agree
     led_term: the newest term of which any node has said that it leads it
     frozen: all processes are stopped, or about to be, and none is started
+    frozen_because: what whoever needs them is told then; empty when they are not frozen
     """
 
-    def __init__(self, claim: Claim, policy: RestartPolicy) -> None:
+    def __init__(self, claim: Claim, policy: RestartPolicy, emit: Callable[..., None]) -> None:
+        """emit: writes an event of the supervisor's (level, name, fields)"""
         self._claim = claim
         self._policy = policy
         self.all = _All({n: self._new(n) for n in claim.cluster.members})
-        self.comparison = Comparison()
+        self.guard = Guard(claim, emit)
         self.led_term = 0
+        self.frozen_because = ""
         self._changed = asyncio.Event()
         self._thawed = asyncio.Event()
         self._thawed.set()
@@ -63,7 +70,7 @@ class Roster:
             self._claim.renew(node_id, floor)
         self.all[node_id].unsynced.forget()
         self.all[node_id].status = None
-        self.comparison.forget(node_id)
+        self.guard.forget(node_id)
 
     @property
     def change(self) -> Change | None:
@@ -95,7 +102,7 @@ class Roster:
         with saying(f"n{node_id} stays on record"):
             self._claim.dismiss(node_id)
         self.all.pop(node_id, None)
-        self.comparison.forget(node_id)
+        self.guard.forget(node_id)
         self.socket_of(node_id).unlink(missing_ok=True)
 
     # -- the processes ---------------------------------------------------------------------------
@@ -145,20 +152,35 @@ class Roster:
     @property
     def frozen(self) -> bool:
         """See above."""
-        return not self._thawed.is_set()
+        return bool(self.frozen_because)
 
-    def freeze(self) -> None:
+    def freeze(self, because: str) -> None:
         """From now on nothing is started, and clients of the cluster are told why it does not
-        answer. Raises LauncherError."""
+        answer. Raises LauncherError when that cannot be written down: then nothing has changed."""
         with saying("the cluster cannot be frozen"):
-            self._claim.mark_frozen(True)
+            self._claim.mark_frozen(because)
+        self.freeze_silently(because)
+
+    def freeze_silently(self, because: str) -> None:
+        """The same, but for the clients: they wait for nodes that do not answer."""
+        self.frozen_because = because
         self._thawed.clear()
 
     def thaw(self) -> None:
         """Nodes may be started again."""
+        self.frozen_because = ""
         self._thawed.set()
         with contextlib.suppress(OSError):  # its folder was removed, and the file with it
-            self._claim.mark_frozen(False)
+            self._claim.mark_frozen("")
+
+    def with_what_holds_for_all(self, status: ClusterStatus) -> ClusterStatus:
+        """The status, with whether all nodes are frozen, and what was found wrong with safety."""
+        return msgspec.structs.replace(
+            status,
+            frozen=self.frozen,
+            frozen_because=self.frozen_because,
+            violations=self.guard.violations,
+        )
 
     async def until_thawed(self) -> None:
         """Waits while the cluster is frozen."""

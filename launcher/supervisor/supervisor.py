@@ -213,7 +213,8 @@ class Supervisor:
                 await self._nodes.start(node, automatic=True)  # nothing, once the end has begun
 
     def _complete_timeline(self, killed: list[int]) -> None:
-        self._look(self._combiner.drain())
+        self._combiner.drain()
+        self._look()
         self._nodes.emit("info", "supervisor.stopped", reason=self._why, killed=killed)
         self._events.close()
         incomplete = self._combiner.finish()
@@ -238,12 +239,12 @@ class Supervisor:
                 return
             for node in self._nodes.all:
                 self._combiner.include(self._config.event_log(node))
-            self._look(self._combiner.poll())
+            self._combiner.prunes = not self._nodes.roster.guard.violations
+            self._combiner.poll()
+            self._look()
 
-    def _look(self, findings: list[dict[str, object]]) -> None:
-        """Says what the timeline tells, and what is wrong with the logs that it is made of."""
-        for finding in findings:
-            self._nodes.emit("error", "safety.violated", **finding)
+    def _look(self) -> None:
+        """Says what is wrong with the logs that the timeline is made of."""
         for file, lines in self._combiner.take_broken().items():
             self._nodes.emit("warn", "log.lost", file=file, lines=lines)
         trouble = self._combiner.trouble

@@ -7,6 +7,7 @@ modules, in reading order:
     events       an event: one line of an event log
     order        the order of all events, and the check that nodes have applied the same entries
     filter       which events a reader wants to see
+    fault_sentences  the rows of that table for faults
     templates    the table of what each event says in words
     sentences    an event in words
     render       one line of text for an event

@@ -30,7 +30,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing, suppress
 from heapq import heapify, heappop, heapreplace
 from pathlib import Path
@@ -39,7 +39,7 @@ from launcher.config import ClusterConfig
 from launcher.timeline.events import Event, Key
 from launcher.timeline.files import LATE, TIMELINE, event_logs
 from launcher.timeline.logfiles import LogFile, open_log
-from launcher.timeline.order import DigestCheck, merge
+from launcher.timeline.order import merge
 from launcher.timeline.output import Output
 from launcher.timeline.sorted_log import SortedLog
 from launcher.timeline.tail import Tail
@@ -59,6 +59,7 @@ class Combiner:
     are told by `trouble`, and end by themselves when their cause does.
 
     now: monotonic, in seconds
+    prunes: the logs' old files are deleted when they are merged; otherwise they stay
     trouble: why the timeline lags behind, in one line; None when it does not
     """
 
@@ -66,7 +67,7 @@ class Combiner:
         self._directory = config.log_dir
         self._keep = config.log_keep
         self._now = now
-        self._digests = DigestCheck()
+        self.prunes = True
         self.trouble: str | None = None
         for stale in self._directory.glob(f"{TIMELINE}*{_BESIDE}"):
             stale.unlink()
@@ -87,21 +88,16 @@ class Combiner:
         with SortedLog(self._timeline.path) as merged:
             self._sources.append(_Source(log, merged))
 
-    def poll(self) -> list[dict[str, object]]:
-        """Merges what is new and old enough. Gives what is wrong with it (`DigestCheck`): one
-        finding for each index at which State Machine Safety turns out to be broken.
+    def poll(self) -> None:
+        """Merges what is new and old enough. Bounded: after a long absence it takes several polls
+        to catch up."""
+        self._move(HOLD_S)
 
-        Bounded: after a long absence it takes several polls to catch up.
-        """
-        return self._check(self._move(HOLD_S))
-
-    def drain(self) -> list[dict[str, object]]:
-        """As `poll`, but all there is, however young: for when every process has ended, or to ask
-        for findings before one's own last word."""
-        findings = []
-        while moved := self._move(-math.inf):
-            findings += self._check(moved)
-        return findings
+    def drain(self) -> None:
+        """Merges all there is, however young: for when every process has ended, or before one's
+        own last word."""
+        while self._move(-math.inf):
+            pass
 
     def finish(self) -> str | None:
         """Completes the timeline and closes it; no process may write a log any more.
@@ -171,7 +167,8 @@ class Combiner:
             else:
                 heappop(heads)
         self._write(self._timeline, batch, moved)
-        self._delete_merged()
+        if self.prunes:
+            self._delete_merged()
         return moved
 
     def _fill(self, source: _Source, now: float) -> bool:
@@ -202,10 +199,6 @@ class Combiner:
         complete = written == len(batch)
         batch.clear()
         return complete
-
-    def _check(self, moved: Iterable[Event]) -> list[dict[str, object]]:
-        found = map(self._digests.see, moved)
-        return [finding for finding in found if finding is not None]
 
     def _delete_merged(self) -> None:
         for source in self._sources:

@@ -6,6 +6,8 @@ test compares the two (`tests/launcher/timeline/test_sentences.py`).
 
 from __future__ import annotations
 
+from launcher.timeline.fault_sentences import FAULT_SENTENCES
+
 _UNSAID = "{pre_vote:unsaid}{for_term:unsaid}{reason:unsaid}{count:times}"
 _LOG_BEHIND = (
     ": the log of {candidate:node} is behind; it ends with entry {candidate_index} of term "
@@ -252,32 +254,20 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "{node:node} lost its link to {peer:node}",
     ),
     "message.sent": (
-        "{told}",
         "{node:node} sends {to:node}: {said}",
         "{node:node} sends {to:node} {type}",
     ),
     "message.received": (
-        "{told}",
         "{node:node} receives from {from:node}: {said}",
         "{node:node} receives {type} from {from:node}",
     ),
     "message.lost": (
-        "{told}",
         "{type} from {from:node} to {to:node} is lost at {node:node}: {why}",
         "a message from {from:node} to {to:node} is lost at {node:node}: {why}",
     ),
-    "message.held": (
-        "{told}",
-        "{type} from {node:node} to {to:node} is held",
-    ),
-    "message.delayed": (
-        "{told}",
-        "{type} from {node:node} to {to:node} leaves {delay_s} s later",
-    ),
-    "message.duplicated": (
-        "{told}",
-        "{type} from {node:node} to {to:node} is sent twice",
-    ),
+    "message.held": ("{type} from {node:node} to {to:node} is held",),
+    "message.delayed": ("{type} from {node:node} to {to:node} leaves {delay_s} s later",),
+    "message.duplicated": ("{type} from {node:node} to {to:node} is sent twice",),
     "entries.proposed": ("{node:node} appends entries to its log, as the leader",),
     "timer.fired": ("the {which} timer of {node:node} has fired",),
     "disk.waited": ("{node:node} has waited {seconds} s for its disk: {what}",),
@@ -324,64 +314,16 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "disk.hung": ("{leader:node} leads, and its disk hangs from here on",),
     "leader.deafened": ("{leader:node} leads, and hears nobody from here on",),
     "follower.deafened": ("{follower:node} does not hear the leader from here on",),
-    "point.hit": ("{node:node} has reached {point} (hit {number}): {action}",),
-    "fault.injected": (
-        "armed at {targets:nodes}: {point} {action}",
-        "fault injected: {fault} {groups:groups}",
-        "fault injected: {fault} on {links:links}: {does}",
-        "fault injected: {fault} on {links:links}",
-        "fault injected: {fault} {targets:nodes}: {does}",
-        "fault injected: {fault} {targets:nodes}",
-        "fault injected: {fault} {nodes:nodes}",
-        "fault injected: {fault}",
-    ),
-    "chaos.began": ("chaos begins, seed {seed}: {reason}",),
-    "chaos.injected": (
-        "chaos #{number}: {fault} {targets:nodes}: {does}",
-        "chaos #{number}: {fault} {targets:nodes}",
-        "chaos #{number}: {fault}: {does}",
-        "chaos #{number}: {fault}",
-    ),
-    "chaos.ended": (
-        "chaos #{number} is over: {fault} {targets:nodes}{does:unsaid}",
-        "chaos #{number} is over: {fault} {targets:nodes}",
-        "chaos #{number} is over: {fault}{does:unsaid}",
-        "chaos #{number} is over: {fault}",
-    ),
-    "chaos.left_out": (
-        "chaos #{number}: {fault} is left out: {reason}{does:unsaid}",
-        "chaos #{number}: {fault} is left out: {reason}",
-    ),
-    "chaos.failed": (
-        "chaos #{number}: {fault} {targets:nodes} failed: {reason}{does:unsaid}",
-        "chaos #{number}: {fault} {targets:nodes} failed: {reason}",
-        "chaos #{number}: {fault} failed: {reason}{does:unsaid}",
-        "chaos #{number}: {fault} failed: {reason}",
-    ),
-    "chaos.over": (
-        "chaos is over, seed {seed}, and the cluster is not well: {reason}",
-        "chaos is over, seed {seed}",
-    ),
-    "power.lost": (
-        "{target:node} had nothing unsynced to lose{files:none}{names:none}{bytes:unsaid}",
-        "{target:node} lost {bytes} bytes of {files:words}, which it had not synced{names:none}",
-        "{target:node} lost changes of names: {names:words}{files:none}{bytes:unsaid}",
-        ("{target:node} lost {bytes} bytes of {files:words}, and changes of names: {names:words}"),
-    ),
-    "fault.healed": (
-        "fault ended: {fault} {targets:nodes}",
-        "fault ended: {fault} on {links:links}",
-        "fault ended: {targets:nodes} may run again",
-        "every fault has ended",
-    ),
     "trace.begun": ("the trace of a simulated run begins, in format {format}",),
     "property.broken": ("{property} IS BROKEN: {belief}",),
     "state.changed": ("the state of {node:node} has changed",),
     "world.changed": ("links, processes or disks have changed",),
     "safety.violated": (
+        "SAFETY IS VIOLATED ({promise}): {found}",
         "STATE MACHINE SAFETY IS BROKEN: {nodes:nodes} applied different entries up to {index}",
         "STATE MACHINE SAFETY IS BROKEN at entry {index}",
     ),
+    **FAULT_SENTENCES,
 }
 """What happened, in words; of several the first whose fields the event has. After the colon stands
 how a field is said; `true` and `false` say nothing and only choose."""

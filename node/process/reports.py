@@ -19,8 +19,7 @@ from node.events import HybridClock
 from node.printable import printable_line
 from node.process.fault_ports import FaultPorts
 from node.process.transport import ControlChannel
-from node.raft.messages import NodeId
-from node.raft.state import Role
+from node.raft.state import LEADER, RaftState
 from node.server.server import Server
 from node.tap.writer import Tap
 from node.wire import (
@@ -31,6 +30,10 @@ from node.wire import (
     TransferEnded,
     TransferLeadership,
 )
+
+DIGESTS_EVERY_S = 0.1
+"""Digests that are logged are told unasked, at most once in so long: then nodes are compared soon,
+and at any rate of entries it costs the node a thousandth of a core."""
 
 MOST_REASON_CHARACTERS = 2000
 """No reason for the end of a node is longer."""
@@ -61,7 +64,12 @@ class Reports:
         self._faults = faults
         self._tap = tap
         faults.tell = self.tell
-        self._reported: tuple[Role, bool, int, NodeId | None] | None = None
+        self._reported: tuple[object, ...] = ()
+        self._commit_told: int | None = None
+        """the commit index when that was told; None once its first commit after that is told"""
+        self._digest_told = 0
+        self._digest_due = 0.0
+        """the last index whose digest was told, and from when on the next is"""
         self._transfers: list[int] = []
         """the requests to hand over that are to be answered"""
 
@@ -96,12 +104,31 @@ class Reports:
         self.tell(self._faults.add_to(status))
 
     def tell_changes(self, server: Server) -> None:
-        """The status, if role, term or leader is another than when this last told it."""
+        """The status, if role, term, leader or membership is another than when this last told it,
+        if a leader has committed something for the first time, or if a digest was logged."""
         state = server.state
-        now = (state.role, state.is_voter, state.current_term, state.leader_id)
+        members_since = state.configurations[-1][0]
+        now = (state.role, state.is_voter, state.current_term, state.leader_id, members_since)
         if now != self._reported:
-            self._reported = now
-            self.tell_status(server)
+            self._reported, self._commit_told = now, state.commit_index
+        elif self._has_first_commit(state):
+            self._commit_told = None
+        elif not self._has_digest(server):
+            return
+        self.tell_status(server)
+
+    def _has_first_commit(self, state: RaftState) -> bool:
+        """Whether it leads, and has committed something since it was told that it does."""
+        told = self._commit_told
+        return state.role is LEADER and told is not None and state.commit_index > told
+
+    def _has_digest(self, server: Server) -> bool:
+        """Whether a digest was logged that is to be told now."""
+        digests, now = server.applying.digests, server.state.now
+        if not digests or digests[-1][0] == self._digest_told or now < self._digest_due:
+            return False
+        self._digest_told, self._digest_due = digests[-1][0], now + DIGESTS_EVERY_S
+        return True
 
     # -- an election by command ------------------------------------------------------------------
 

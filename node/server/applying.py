@@ -39,7 +39,7 @@ from node.storage.snapshots import Stands
 from node.wire import NodeConfig, Submit
 
 KEPT_DIGESTS = 16
-"""A status tells the answers' hash at this many of the last indexes at which digests are logged."""
+"""A status tells both hashes at this many of the last indexes at which digests are logged."""
 
 Waiting: TypeAlias = tuple[Sequence[ClientConnection] | None, Sequence[Submit] | None]
 """The clients that wait for a batch, by request, and the requests; None: no client waits."""
@@ -52,7 +52,7 @@ class Applying:
     membership: the last that was applied
     digest: the running hash of all that was applied
     answers: the running hash of the answers to it
-    digests: the last indexes at which both were logged, each with its `answers`
+    digests: the last indexes at which both were logged, each with its `answers` and `digest`
     restoring: the snapshot that is being restored; None when none is
     """
 
@@ -84,7 +84,7 @@ class Applying:
         self.membership = membership.stable(config.voters)
         self.digest = b""
         self.answers = self._answers = 0
-        self.digests: deque[tuple[int, int]] = deque(maxlen=KEPT_DIGESTS)
+        self.digests: deque[tuple[int, int, str]] = deque(maxlen=KEPT_DIGESTS)
         self._digest_due = config.digest_every
         self.restoring: Snapshot | None = None
         self._to_apply: deque[Batch] = deque()
@@ -261,11 +261,12 @@ class Applying:
         if batch.last_index >= self._digest_due:
             every = self._config.digest_every
             self._digest_due = (batch.last_index // every + 1) * every
-            self.digests.append((batch.last_index, self.answers))
+            digest = self.digest.hex()
+            self.digests.append((batch.last_index, self.answers, digest))
             self._note(
                 "info",
                 "applied.digest",
                 index=batch.last_index,
-                digest=self.digest.hex(),
+                digest=digest,
                 answers=f"{self.answers:08x}",
             )

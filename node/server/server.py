@@ -252,9 +252,9 @@ class Server:
         return self._applying.index, self._applying.digest
 
     @property
-    def answered(self) -> int:
-        """The running hash of its machine's answers to that."""
-        return self._applying.answers
+    def applying(self) -> Applying:
+        """The machine's half of the server, for those who watch over it; only to be read."""
+        return self._applying
 
     @property
     def sequence(self) -> int:

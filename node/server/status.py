@@ -28,7 +28,10 @@ def status_of(
     sequence: of the last record of the node's log that is durable
     frames_skipped: how many messages of peers made no sense
     """
-    index, configuration = state.configurations[-1]
+    (committed_at, committed), (index, configuration) = (
+        state.configurations[0],
+        state.configurations[-1],
+    )
     leads, heard_at = state.role is LEADER, state.leader_heard_at
     return wire.Status(
         request=request,
@@ -54,7 +57,10 @@ def status_of(
         slowest_query_s=watch.slowest_query_s,
         sequence=sequence,
         frames_skipped=frames_skipped,
+        committed_membership=(committed_at, committed.membership),
         voted_for=state.voted_for,
+        kept_term=state.persisted_hard_state.current_term,
+        kept_vote=state.persisted_hard_state.voted_for,
         election_in_s=None if leads else round(state.election_deadline - now, 6),
         leader_heard_s=None if leads or heard_at < 0 else round(now - heard_at, 6),
         peers=_peers_of(state, now) if leads else [],

@@ -6,4 +6,7 @@ turned into events by whoever reads them (`launcher/evidence/messages/`), so a n
 modules, in reading order:
 
     fields      a message as the flat fields of an event
+    format      the bytes of a file
+    segment     the files: one that is written, and older ones
+    writer      what a running node calls
 """

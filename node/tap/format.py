@@ -4,14 +4,14 @@ A file is one segment of a node's record: a head, then records one after the oth
 length from the beginning, and what is not written yet is zero.
 
     head    magic, version, node, life, number of the segment, its capacity in bytes
-    record  its length in bytes, then kind, role, cause, peer, size of the message, t, term, commit
-            index, fault, detail, length of its body; then the body, then zeros up to a multiple of
-            eight
+    record  a mark, kind, role, cause, the record's length in bytes, peer, size of the message, t,
+            term, commit index, detail, fault, length of its body; then the body, then zeros up to a
+            multiple of eight
 
-The length is written last. So a record is there as a whole or, with a length of zero, not at all,
-wherever its writer was stopped. `body` is a message as it was in its frame, but without the data of
-entries and of snapshots (`light`), so its own fields and the clock that it carries are in there. Or
-it is an event in MessagePack: its name, its level, its fields.
+The mark is one byte, and is written last. So a record is there as a whole or, with a mark of zero,
+not at all, wherever its writer was stopped. `body` is a message as it was in its frame, but without
+the data of entries and of snapshots (`light`), so its own fields and the clock that it carries are
+in there. Or it is an event in MessagePack: its name, its level, its fields.
 
 Numbers are little-endian. The fields that a record does not use are zero:
 
@@ -39,10 +39,12 @@ MAGIC: Final = b"LEEKYTAP"
 VERSION: Final = 1
 
 HEAD: Final = struct.Struct("<8sIIQQQ")
-RECORD: Final = struct.Struct("<BBHIIQQQIQI")
-LENGTH: Final = struct.Struct("<I")
-BODY_AT: Final = 56
-"""Where a record's body begins."""
+RECORD: Final = struct.Struct("<BBBBIIIQQQQII")
+BODY_AT: Final = RECORD.size
+"""Where a record's body begins: a multiple of eight."""
+
+MARK: Final = 1
+"""The mark of a record that is there."""
 
 LEAST_SEGMENT_BYTES: Final = 64 << 10
 

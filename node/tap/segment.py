@@ -13,13 +13,9 @@ import contextlib
 import mmap
 import os
 import re
-import struct
 from pathlib import Path
 
-from node.tap.format import BODY_AT, HEAD, LENGTH, RECORD, Head, head
-
-_TIME, _TIME_AT = struct.Struct("<Q"), LENGTH.size + 12
-"""Where `t` is in a record."""
+from node.tap.format import BODY_AT, HEAD, MARK, RECORD, Head, head
 
 _NAME = re.compile(r"node-([0-9]+)\.([0-9]+)\.tap")
 
@@ -44,22 +40,20 @@ class Segment:
             raise
         self._map[: HEAD.size] = head(of)
         self._position = HEAD.size
-        self._end = of.capacity - LENGTH.size  # there is always a length of zero behind the last
+        self._end = of.capacity - 8  # there is always a mark of zero behind the last
 
-    def write(self, body: bytes, *fields: int) -> bool:
-        """Writes a record whole; whether there was room for it.
+    def write(self, record: bytes, length: int) -> bool:
+        """Writes a record, whose mark is zero yet; whether there was room for it.
 
-        fields: those of `format.RECORD` but for the length of the body
+        length: its own, up to a multiple of eight
         """
         start = self._position
-        size = BODY_AT + len(body)
-        stop = start + size + (-size & 7)
+        stop = start + length
         if stop > self._end:
             return False
         into = self._map
-        RECORD.pack_into(into, start + LENGTH.size, *fields, len(body))
-        into[start + BODY_AT : start + size] = body
-        LENGTH.pack_into(into, start, stop - start)
+        into[start : start + len(record)] = record
+        into[start] = MARK
         self._position = stop
         return True
 
@@ -67,7 +61,7 @@ class Segment:
         """Lets go of the file, and gives back what it has not used."""
         self._map.close()
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, self._position + LENGTH.size)
+            os.ftruncate(self._fd, self._position + 1)  # less than its full length, always
         os.close(self._fd)
 
 
@@ -102,10 +96,9 @@ def last_time(folder: Path, node: int) -> int:
         return 0
     latest, position = 0, HEAD.size
     while position + BODY_AT <= len(data):
-        (length,) = LENGTH.unpack_from(data, position)
-        if length < BODY_AT:
+        mark, _, _, _, length, _, _, t, *_ = RECORD.unpack_from(data, position)
+        if mark != MARK or length < BODY_AT:
             break
-        (t,) = _TIME.unpack_from(data, position + _TIME_AT)
         latest, position = max(latest, t), position + length
     return latest
 

@@ -23,6 +23,7 @@ from node.faults.links import FaultId
 from node.raft.messages import NodeId
 from node.raft.state import FOLLOWER, LEADER, RaftState
 from node.tap.format import (
+    BODY_AT,
     CAUSES,
     DELAYED,
     DUPLICATED,
@@ -32,6 +33,7 @@ from node.tap.format import (
     LEAST_SEGMENT_BYTES,
     LOST,
     RECEIVED,
+    RECORD,
     ROLES,
     SENT,
     Head,
@@ -154,8 +156,13 @@ class Tap:
         if threading.get_ident() != self._thread:
             return
         body = _encode((event, level, fields))
-        t = self._clock.tick()
-        self._put(body, EVENT, _ROLE_NUMBERS.get(role, 0), 0, 0, 0, t, term, commit, 0, 0)
+        body_bytes = len(body)
+        length = BODY_AT + body_bytes + (-body_bytes & 7)
+        number, t = _ROLE_NUMBERS.get(role, 0), self._clock.tick()
+        self._put(
+            _pack(0, EVENT, number, 0, length, 0, 0, t, term, commit, 0, 0, body_bytes) + body,
+            length,
+        )
 
     # -- the file --------------------------------------------------------------------------------
 
@@ -172,6 +179,9 @@ class Tap:
         """t: None: the time that the frame carries"""
         if frame is not self._seen:  # one message to many is looked at once
             self._seen, self._light, self._sent_t = frame, light(frame), clock_in(frame)
+        body = self._light
+        body_bytes = len(body)
+        length = BODY_AT + body_bytes + (-body_bytes & 7)
         state = self.state
         if state is None:
             role = term = commit = 0
@@ -180,17 +190,21 @@ class Tap:
             term, commit = state.current_term, state.commit_index
         fault_id = fault if isinstance(fault, int) else 0
         when = self._sent_t if t is None else t
-        self._put(
-            self._light, kind, role, cause, peer, len(frame), when, term, commit, fault_id, detail
-        )
-
-    def _put(self, body: bytes, *fields: int) -> None:
+        record = _pack(
+            0, kind, role, cause, length, peer, len(frame), when, term, commit, detail, fault_id,
+            body_bytes,
+        ) + body  # fmt: skip
         segment = self._segment
-        if segment is None or segment.write(body, *fields):
+        if segment is None or not segment.write(record, length):
+            self._put(record, length)
+
+    def _put(self, record: bytes, length: int) -> None:
+        segment = self._segment
+        if segment is None or segment.write(record, length):
             return
         self._begin_segment()
         if self._segment is not None:
-            self._segment.write(body, *fields)  # one that is larger than a segment is left out
+            self._segment.write(record, length)  # one that is larger than a segment is left out
 
     def _begin_segment(self) -> None:
         """Goes on in a new file, and removes what is not to be kept. Off if it cannot be made."""
@@ -210,7 +224,7 @@ class Tap:
             of = Head(self._node, self._life, self._number, capacity)
             self._segment = Segment(self._folder, of)
         except OSError as error:
-            self.problem = str(error)
+            self.problem = error.strerror or str(error)
             self._note("warn", "tap.failed", reason=self.problem)
             return
         self.is_on = True
@@ -234,4 +248,5 @@ def _encode(what: Any) -> bytes:
     return _encoder.encode(what)
 
 
+_pack = RECORD.pack
 _encoder = msgspec.msgpack.Encoder(enc_hook=str)

@@ -275,7 +275,7 @@ class Peer(msgspec.Struct, frozen=True, array_like=True):
 
 class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """How a node sees the world. Sent when it is asked for (`request` says by what), and unasked
-    (`request` 0) whenever role, term or leader has changed."""
+    (`request` 0) when role, term or leader has changed, and when a digest was logged."""
 
     request: int = 0
     role: str
@@ -298,8 +298,9 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """the running hash of the entries applied up to applied_index"""
     answers: int = 0
     """that of what the machine answered to them"""
-    digests: list[tuple[int, int]] = []
-    """the same at the last indexes at which digests are logged (`log.digest_every`)"""
+    digests: list[tuple[int, int, str]] = []
+    """of the last indexes at which digests are logged (`log.digest_every`): the index, `answers`
+    and `digest`"""
     state: tuple[int, int] | None = None
     """the checksum of the machine's state at the index of the last snapshot that was taken here"""
     slowest_apply_s: float = 0.0
@@ -319,7 +320,12 @@ class Status(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     tap: str = "off"
     tap_problem: str = ""
     """how it records its messages, and why it does not although it was told to"""
+    committed_membership: tuple[int, Membership] | None = None
+    """the last that is committed, after its entry's index; `membership` may be a later one"""
     voted_for: NodeId | None = None
+    kept_term: int = 0
+    kept_vote: NodeId | None = None
+    """the term and the vote that are durable, which may be behind `term` and `voted_for`"""
     election_in_s: float | None = None
     """until its election timeout; below 0 when that is due; None: it leads"""
     leader_heard_s: float | None = None

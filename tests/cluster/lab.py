@@ -51,10 +51,14 @@ class Done:
 
 
 class Lab:
-    """A folder with a cluster.yaml, and the commands that are run in it."""
+    """A folder with a cluster.yaml, and the commands that are run in it.
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    root: where the supervisor and its nodes have their program from
+    """
+
+    def __init__(self, folder: Path, settings: str = "", *, root: Path = ROOT) -> None:
         self.folder = folder
+        self.root = root
         self.seen: dict[int, float] = {}
         (folder / "cluster.yaml").write_text(settings or "name: lab\nlog:\n  digest_every: 50\n")
 
@@ -105,7 +109,7 @@ class Lab:
         return [sys.executable, "-m", "launcher", *words]
 
     def environment(self, changes: dict[str, str] | None) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **(changes or {})}
+        return {**os.environ, "PYTHONPATH": str(self.root), "NO_COLOR": "1", **(changes or {})}
 
     def up(self, nodes: int = 5, *words: str) -> None:
         """Starts the cluster in the background; what it leaves behind must not hold our pipes."""

@@ -75,6 +75,16 @@ def test_growth_is_measured(lab: Lab) -> None:
     assert all(one["figures"]["throughput"] > 0 for one in results["clients"])
 
 
+def test_the_cost_of_recording_messages_is_measured(lab: Lab) -> None:
+    brief = ["--nodes", "1", "--rounds", "2", "--seconds", "0.3"]
+    results = lab.launcher("bench", "tap", *brief, "--json", check=True).json
+    assert results["mode"] == "ring"
+    assert len(results["rounds"]) == 2
+    assert all(one["throughput"] > 0 for pair in results["rounds"] for one in pair)
+    refused = lab.launcher("bench", "tap", "--mode", "off")
+    assert refused.status == 2
+
+
 def test_idling_is_measured(lab: Lab) -> None:
     results = lab.launcher("bench", "idle", "--nodes", "3", "--seconds", "1", "--json", check=True)
     names = [one["name"].split()[0] for one in results.json["processes"]]

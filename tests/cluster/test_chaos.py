@@ -133,6 +133,16 @@ def test_every_kind_begins_and_ends_on_real_processes(lab: Lab) -> None:
             check_nothing_in_force(cluster)
 
 
+def test_a_transfer_in_vain_is_given_up_by_the_leader(lab: Lab) -> None:
+    cluster = begin(lab, 3)
+
+    outcome, _ = play(cluster, one("transfer", "follower", "in vain"))
+
+    assert (outcome.injected, outcome.failed, outcome.unconverged) == (1, 0, "")
+    assert lab.events("transfer.aborted")
+    assert not cluster.drops(), "nothing is to be lost any more"
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", BEYOND)
 def test_beyond_the_quorum_even_all_nodes_are_struck(lab: Lab, kind: str) -> None:

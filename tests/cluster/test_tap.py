@@ -119,7 +119,10 @@ class Account:
             assert after is None or min(ends) <= after, f"n{source}:{t}>n{target} has vanished"
 
 
-def test_every_message_is_sent_once_and_received_or_lost_or_under_way_at_an_end(lab: Lab) -> None:
+@pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=pytest.mark.soak)])
+def test_every_message_is_sent_once_and_received_or_lost_or_under_way_at_an_end(
+    lab: Lab, rounds: int
+) -> None:
     """With clocks of both kinds that are wrong, under load, while nodes are killed, links cut, and
     messages lost and doubled."""
     cluster = begin(lab)
@@ -127,7 +130,7 @@ def test_every_message_is_sent_once_and_received_or_lost_or_under_way_at_an_end(
     cluster.clock(3, "bump -20s", wall=True)
     with Load(lab.folder, many=True, pause_s=0.005, every=10) as load:
         load.goes_on()
-        for _ in range(2):
+        for _ in range(rounds):
             cluster.link("all", "loss 10% duplicate 20%")
             load.goes_on(100)
             follower = next(n.id for n in cluster.status().nodes if n.role == "follower")

@@ -186,7 +186,7 @@ def test_a_workload_that_raises_ends_the_run_in_one_line(lab: Lab) -> None:
         "    def check(self, history): return valid()\n"
     )
 
-    words = ("--seed", "1", "--time", "20s", "--nodes", "3", "--workload", "mine:Load")
+    words = ("--seed", "1", "--time", "20s", "--machine", "kv", "--workload", "mine:Load")
     done = lab.launcher("test", *words, timeout_s=ENDS_S)
 
     assert done.status == 1

@@ -231,7 +231,7 @@ def test_a_signal_ends_all_and_keeps_what_was_recorded(
 
     assert ended == status
     assert line.startswith("launcher: interrupted after")
-    assert str(kv.folder / "run") in line or "run" in line
+    assert line.endswith("what was recorded is in run")
     assert clients(kv) == []
     assert recorded(kv.folder / "run") > 50
 
@@ -281,3 +281,26 @@ def test_a_disk_that_is_full_is_said(kv: Lab) -> None:
     assert "cannot be written" in line
     assert "what was recorded is in" in line
     assert recorded(kv.folder / "run") > 10
+
+
+def test_a_verdict_that_nobody_reads_is_in_the_exit_status(kv: Lab) -> None:
+    """`launcher workload | true`"""
+    for name, status in (("odd:Fine", 0), ("odd:Wrong", 1), ("odd:CannotTell", 5)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = kv.spawn("workload", name, "--time", "1s", stdout=writer)
+        os.close(writer)
+        process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == status, name
+
+
+def test_a_cluster_that_has_lost_its_quorum_is_judged_by_what_was_seen(kv: Lab) -> None:
+    process = kv.spawn("workload", "--time", "4s", "--to", "run", "--timeout", "1")
+    eventually(lambda: recorded(kv.folder / "run") > 50, "operations are recorded")
+    kv.launcher("kill", "1", "2", check=True)
+
+    out, err = process.communicate(timeout=90)
+
+    assert process.returncode == 0, err
+    assert b"the last reads had no answer" in err
+    assert out.decode().splitlines()[-1].startswith("valid")

@@ -80,7 +80,9 @@ def example(kind: type[BaseException]) -> BaseException:
     hints = typing.get_type_hints(kind.__init__)
     positional, named = [], {}
     for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named["fact"] = "any value"
+        elif parameter.kind is parameter.KEYWORD_ONLY:
             named[name] = sample(hints[name])
         else:
             positional.append(sample(hints[name]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.cli.context import Context
-from launcher.cli.output import print_chosen, print_json
+from launcher.cli.output import print_chosen, print_json, warn_of
 from launcher.cli.parameters import DISK_FAULT, PARTITION, SHARE, SIGNAL
 from launcher.cli.rows import TARGET_HELP, as_json, row, targets
 from launcher.control import requests
@@ -147,4 +147,9 @@ def freeze(context: Context, as_json: bool) -> None:
 @as_json
 def thaw(context: Context, as_json: bool) -> None:
     """`launcher thaw`."""
-    print_chosen("thawed", context.cluster().thaw(), as_json)
+    cluster = context.cluster()
+    violations = cluster.status().violations
+    chosen = cluster.thaw()
+    if not as_json:
+        warn_of(violations)
+    print_chosen("thawed", chosen, as_json)

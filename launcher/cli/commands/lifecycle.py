@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.cli.context import Context
-from launcher.cli.output import print_chosen, print_json
+from launcher.cli.output import print_chosen, print_json, warn_of
 from launcher.cli.parameters import MACHINE
 from launcher.cli.rows import TARGET_HELP, as_json, other_machine_code, row, targets, timeout
 from launcher.errors import UsageError
@@ -105,6 +105,7 @@ def down(context: Context, volumes: bool, as_json: bool) -> None:
     if report.removed_data:
         said.append(f"removed {printable(cluster.config.data_dir)}")
     click.echo(f"{cluster.config.name}: {'; '.join(said)}")
+    warn_of(report.violations)
 
 
 @row("stop", "Stop nodes cleanly; a leader transfers its leadership first." + TARGET_HELP)

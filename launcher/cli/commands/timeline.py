@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.cli.context import Context
-from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER
+from launcher.cli.parameters import EVENT, LEVEL, PROCESS_NUMBER, RUN
 from launcher.cli.rows import as_json, row
 from launcher.errors import UsageError
 
@@ -24,7 +24,7 @@ DEFAULT_COUNT = 30
 class _Views:
     """What is to be shown of the events, in place of a list of them, and of what.
 
-    why, between, diagram, svg, trace, messages, ids: the options of these names
+    why, between, diagram, svg, trace, run, messages, ids: the options of these names
     """
 
     why: str | None
@@ -32,6 +32,7 @@ class _Views:
     diagram: bool
     svg: Path | None
     trace: Path | None
+    run: str | None
     messages: bool
     ids: bool
 
@@ -43,7 +44,7 @@ class _Views:
     def are_any(self) -> bool:
         """Whether the plain list of a cluster's events will not do."""
         drawn = self.diagram or self.svg is not None
-        recorded = self.trace is not None or self.messages or self.ids
+        recorded = self.trace is not None or self.run is not None or self.messages or self.ids
         return self.explains or drawn or recorded
 
 
@@ -106,6 +107,13 @@ class _Views:
     metavar="FILE",
     help="Of a simulated run, which `simulate --trace FILE` has written, in place of a cluster.",
 )
+@click.option(
+    "--run",
+    type=RUN,
+    metavar="RUN",
+    help="Of a run of `launcher test`: its folder or its name. With --why op:CLIENT:ID: why that "
+    "operation of its history ended as it did; by default in the latest run.",
+)
 @as_json
 def timeline(
     context: Context,
@@ -124,6 +132,7 @@ def timeline(
     diagram: bool,
     svg: Path | None,
     trace: Path | None,
+    run: str | None,
     as_json: bool,
 ) -> None:
     """`launcher timeline`."""
@@ -135,7 +144,7 @@ def timeline(
     if events or event == "list":
         list_events(as_json=as_json)
         return
-    views = _Views(why, between, diagram, svg, trace, messages, ids)
+    views = _Views(why, between, diagram, svg, trace, run, messages, ids)
     wanted = Filter(node=node, since=since, event=event, level=level)
     if event is not None:
         check_known(event, EVENT_NAMES)
@@ -160,11 +169,18 @@ def _show_views(
     from launcher.cli import recorded, why
     from launcher.cli.events import show_record
 
+    asks_operation = views.why is not None and views.why.startswith("op:")
     if views.trace is not None:
         record = recorded.of_trace(views.trace)
+    elif views.run is not None or asks_operation:
+        record = recorded.of_run(context.load_config(), views.run)
     else:
         record = recorded.of_cluster(context.load_config())
-    if views.why is not None:
+    if views.why is not None and asks_operation:
+        why.show_operation(
+            record, views.why, most=_count(count, why.LINES), ids=views.ids, as_json=as_json
+        )
+    elif views.why is not None:
         why.show_why(
             record, views.why, most=_count(count, why.LINES), ids=views.ids, as_json=as_json,
             diagram=views.diagram, svg=views.svg,
@@ -200,6 +216,10 @@ def _check_together(views: _Views, wanted: Filter, *, follow: bool, as_json: boo
         raise UsageError("a diagram is no JSON: --json goes with --why, --between and the list")
     if views.between is not None and (views.diagram or views.svg is not None):
         raise UsageError("--between prints a list; --why EVENT --diagram draws causes")
+    if views.trace is not None and views.run is not None:
+        raise UsageError("either --trace or --run, not both")
+    if views.trace is not None and (views.why or "").startswith("op:"):
+        raise UsageError("a trace has no history of operations: op:CLIENT:ID is of a --run")
     if views.trace is not None and wanted.since_t:
         raise UsageError("--since is of the clock on the wall, and a trace has simulated time")
 

@@ -15,10 +15,10 @@ from launcher.cli.rows import as_json, row
 @row(
     "workload",
     "Have clients use the running cluster for a while, record what they see, and check it.\n\n"
-    "NAME is kv (the default), files, multicast, lock or election, each for the machine of that "
-    "name, or package.module:Class for one of your own; by default the one for the cluster's "
-    "machine. The clients are real processes; every second one asks a certain node for its reads. "
-    "docs/LAB.md says how to write a workload.\n\n"
+    "NAME is kv, files, multicast, lock or election, each for the machine of that name, or "
+    "package.module:Class for one of your own; by default the one for the cluster's machine. The "
+    "clients are real processes; every second one asks a certain node for its reads. docs/LAB.md "
+    "says how to write a workload.\n\n"
     "Exit status: 0 valid, 1 invalid, 5 unknown.",
 )
 @click.argument("workload_name", required=False, type=WORKLOAD, metavar="[NAME]")
@@ -27,6 +27,7 @@ from launcher.cli.rows import as_json, row
 @click.option("--time", help="For how long. By default 60s.")
 @click.option("--mix", metavar="F=N,...", help="Shares of the operations: read=40,write=60.")
 @click.option("--keys", type=int, help="How many keys, or names. By default 10.")
+@click.option("--values", type=int, help="kv: how many different values; by default all differ.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the clients' random choices.")
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="How long a client waits for an answer."

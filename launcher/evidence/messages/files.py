@@ -11,7 +11,7 @@ from pathlib import Path
 
 from launcher.evidence.messages.records import Damaged, Record, record_at
 from node.raft.messages import NodeId
-from node.tap.format import BODY_AT, HEAD, Head, parse_head
+from node.tap.format import HEAD, Head, parse_head
 from node.tap.segment import segments
 
 CHUNK_BYTES = 256 << 10
@@ -137,6 +137,3 @@ class NodeRecord:
         self._number = max(0, there[-1][1] - 1) if there else 0
         while self.read():
             pass
-
-
-assert BODY_AT % 8 == 0, "records begin at multiples of eight"

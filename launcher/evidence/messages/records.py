@@ -19,8 +19,8 @@ from node.tap.format import (
     EVENT,
     INWARD,
     KINDS,
-    LENGTH,
     LOST,
+    MARK,
     RECEIVED,
     RECORD,
     ROLES,
@@ -46,8 +46,8 @@ class Record(NamedTuple):
     t: int
     term: int
     commit: int
-    fault: int
     detail: int
+    fault: int
     body: bytes
 
 
@@ -56,23 +56,19 @@ def record_at(data: bytes, position: int, head: Head) -> tuple[Record, int] | No
 
     None: it is not written yet, or `data` ends before it does. Raises Damaged.
     """
-    if position + LENGTH.size > len(data):
+    if position + BODY_AT > len(data) or data[position] == 0:
         return None
-    (length,) = LENGTH.unpack_from(data, position)
-    if length == 0:
-        return None
-    if length < BODY_AT or length % 8 or length > head.capacity:
-        raise Damaged(f"no record is {length} bytes long")
+    mark, kind, role, cause, length, *fields, body_bytes = RECORD.unpack_from(data, position)
+    if mark != MARK or length < BODY_AT or length % 8 or length > head.capacity:
+        raise Damaged("what stands there is no record")
     if position + length > len(data):
         return None
-    *fields, body_bytes = RECORD.unpack_from(data, position + LENGTH.size)
-    kind, role, cause = fields[:3]
     size = BODY_AT + body_bytes
     known = kind in KINDS or kind == EVENT
     if size + (-size & 7) != length or not known or role >= len(ROLES) or cause >= len(CAUSES):
         raise Damaged("a record contradicts itself")
     body = data[position + BODY_AT : position + size]
-    return Record._make((head, *fields, body)), position + length
+    return Record._make((head, kind, role, cause, *fields, body)), position + length
 
 
 def message_of(record: Record) -> tuple[int, Message]:

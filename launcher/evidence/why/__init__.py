@@ -9,6 +9,7 @@ traces of the simulated world are the same. It reads no clock and no file. In re
     faults      which fault cut a link or ended a process, and whether it was in force
     rules/      the table: for each kind of event what names its causes
     tree        causes under what they caused, as lines and as JSON
+    operation   what became of an operation of a client
     asked       what a user may ask about, and where it is
     explaining  all of it in one call
     between     what leads from one event to another

@@ -29,7 +29,8 @@ LAST_ELECTION = "last-election"
 LAST_VIOLATION = "last-violation"
 FORMS = (
     "n4:T (see timeline --ids), n1:T>n2 (see timeline --messages --ids), last-election, "
-    "last-violation, the index of an entry, or n3 (why it does not catch up)"
+    "last-violation, the index of an entry, n3 (why it does not catch up), or op:CLIENT:ID with "
+    "--run"
 )
 VIOLATIONS = frozenset({"safety.violated", "property.broken", "node.diverged"})
 
@@ -201,9 +202,8 @@ def thing_at(past: Past, found: Found) -> Happening | Message | None:
     if found.asked.to is not None and found.asked.id is not None:
         return past.messages.get((*found.asked.id, found.asked.to))
     place = found.place
-    last = past.last_any(past.end)
-    if last is not None and last.place == place:
-        return last
+    if place is not None and (happening := past.at(place)) is not None:
+        return happening
     sides = (one for one in past.messages.values() if place in (one.sent, one.arrived, one.lost_at))
     return next(sides, None)
 

@@ -147,6 +147,18 @@ def that_killed(past: Past, node: int, at: Happening) -> Happening | None:
     return None
 
 
+def ending(past: Past, node: int, before: int) -> Happening | None:
+    """The fault that has just ended a process, where the supervisor's event that it has ended comes
+    only later; None when that came, or when there was no such fault since it was started."""
+    since = past.last(("node.spawned", "node.exited"), before, aimed_at(node))
+    return past.last(
+        INJECTED,
+        before,
+        lambda one: one.text("fault") in ("kill", "power") and node in concerned(past, one),
+        after=since.place if since is not None else -1,
+    )
+
+
 def concerned(past: Past, fault: Happening) -> set[int]:
     """The nodes that a fault is aimed at."""
     targets = set(fault.numbers("targets")) | set(fault.numbers("nodes"))

@@ -22,11 +22,10 @@ from launcher.evidence.why.things import (
     MessageId,
     Side,
     side_of,
-    when_ns,
 )
 from launcher.timeline.events import Event
 
-MOST_MESSAGES = 200_000
+MOST_MESSAGES = 100_000
 MOST_EVENTS = 100_000
 
 NEGLECTED = frozenset({"applied.digest", "timer.fired"})
@@ -66,9 +65,15 @@ class Past:
         self.left_out_until_ns = 0
         self.damaged = 0
         self.end = 0
-        self.end_ns = 0
+        self._last_side_ns = 0
         self._by_kind: dict[str, list[Happening]] = defaultdict(list)
         self._by_node: dict[int, list[Happening]] = defaultdict(list)
+
+    @property
+    def end_ns(self) -> int:
+        """When the last event was."""
+        last = self.happenings[-1].when_ns if self.happenings else 0
+        return max(last, self._last_side_ns)
 
     # -- what happened ---------------------------------------------------------------------------
 
@@ -124,6 +129,11 @@ class Past:
         """What happened last before that place, on any node."""
         place = bisect_left(self.happenings, before, key=_place)
         return self.happenings[place - 1] if place else None
+
+    def at(self, place: int) -> Happening | None:
+        """What happened at exactly that place."""
+        last = self.last_any(place + 1)
+        return last if last is not None and last.place == place else None
 
     def last_of_node(self, node: int, before: int, unless: Container[str] = ()) -> Happening | None:
         """What happened last on this node before that place."""
@@ -194,7 +204,6 @@ class Past:
                 self.damaged += 1
             else:
                 self._take_side(side, place)
-                self.end_ns = max(self.end_ns, when_ns(event, side.at_s))
         elif event.event not in NEGLECTED:
             self._take_happening(Happening(event, place))
         if event.node:
@@ -206,10 +215,10 @@ class Past:
         self.happenings.append(happening)
         self._by_kind[happening.kind].append(happening)
         self._by_node[happening.node].append(happening)
-        self.end_ns = max(self.end_ns, happening.when_ns)
 
     def _take_side(self, side: Side, place: int) -> None:
         at_ns = side.t if side.at_s is None else int(side.at_s * 1e9)
+        self._last_side_ns = at_ns
         if side.event == "message.sent":
             id_ = (side.node, side.t, side.to)
         else:

@@ -19,7 +19,7 @@ from launcher.evidence.why.things import NEVER, Happening, Message, Thing
 
 ROUTINE = frozenset({"heartbeat", "acknowledgement"})
 """Messages of which there are too many to show; a diagram says how many it left out."""
-_QUIET = FREQUENT | {"link.opened", "command", "node.ready"}
+_QUIET = FREQUENT | {"link.opened", "command.received", "node.ready"}
 
 
 @dataclass(frozen=True)

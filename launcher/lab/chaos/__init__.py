@@ -10,6 +10,7 @@
     course.py     what the player and the faults that are in force have in common
     healing.py    ends everything, starts what was stopped, and waits until all is well
     record.py     what happened, as lines for people and for programs
+    running.py    `launcher.Chaos`, for scripts
 
 Each imports only those above it, `kinds` and `budget` nothing of this wing.
 """

@@ -201,6 +201,10 @@ def _nodes(
 ) -> Iterator[Aim | str]:
     status = view.status
     there = [node for node in _members(status) if node.id not in excluded]
+    there = [node for node in there if f"leaving n{node.id}" not in view.taken]
+    if fault.kind in (REMOVE, RECONFIGURE):
+        struck = {node for one in view.in_force for node in one.nodes}
+        there = [node for node in there if node.id not in struck]  # or its fault could not end
     if fault.kind != REMOVE:
         there = [node for node in there if node.state == "up"]
     leader = status.leader
@@ -257,6 +261,7 @@ def _at(fault: Fault, nodes: tuple[NodeId, ...], view: View) -> Aim:
         if kind == RECONFIGURE:
             halves = ((*voters, SOMEBODY_NEW), (*left, SOMEBODY_NEW))
         if kind in (REMOVE, RECONFIGURE):
+            slots |= {f"leaving n{node}" for node in nodes}
             out = frozenset()
     return Aim(nodes, (), Effect(out, halves=halves), frozenset(slots))
 

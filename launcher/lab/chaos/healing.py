@@ -13,6 +13,7 @@ from launcher.cluster import Cluster
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.lab.chaos.course import Course
+from launcher.lab.chaos.watching import Broken
 from node.errors import CommandError
 from node.machines import registry
 from node.raft.messages import NodeId
@@ -49,10 +50,15 @@ def probe(cluster: Cluster) -> None:
 def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> None:
     """Ends every fault, starts what was stopped, and has as many nodes as there were before.
 
-    What fails is said, and convergence shows whether it matters. Raises NotRunning.
+    What fails is said, and convergence shows whether it matters. Raises NotRunning, and
+    LauncherError for a cluster that its supervisor has frozen because a promise of Raft was broken:
+    it stays as it is, for its evidence.
     """
     cluster = course.cluster
-    if cluster.status().frozen:
+    status = cluster.status()
+    if is_evidence(status):
+        raise LauncherError(f"it was frozen and is left so: {status.frozen_because}")
+    if status.frozen:
         cluster.thaw()
     cluster.heal()
     _until_unchanging(cluster)
@@ -68,6 +74,11 @@ def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> No
             course.lost.discard(lost)
     with course.noting():
         _restore_size(cluster, down_before, began_with)
+
+
+def is_evidence(status: ClusterStatus) -> bool:
+    """Whether the cluster was frozen because a promise of Raft was broken."""
+    return status.frozen and bool(status.violations)
 
 
 def _until_unchanging(cluster: Cluster) -> None:
@@ -96,26 +107,31 @@ def unconverged(
     began, and answers as the others do, and one write succeeds.
 
     Returns what of it never came about, in one line; empty when all did. Raises NotRunning. It does
-    not ask for a quiet moment: the cluster may be under load meanwhile.
+    not ask for a quiet moment: the cluster may be under load meanwhile. It waits for nothing when a
+    node has failed, since that starts no more by itself.
     """
     deadline = time.monotonic() + limit_s * cluster.settings().patience
-    goal = cluster.status().commit_index
-    while why := _lacks(cluster.status(), goal, down_before):
-        if time.monotonic() > deadline:
-            return why
-        time.sleep(_POLL_S)
+    if why := _wait(cluster, down_before, deadline):
+        return why
     try:
         write(cluster)
     except NotRunning:
         raise
     except LauncherError as error:
         return f"no write succeeds: {error}"
+    return _wait(cluster, down_before, deadline)
+
+
+def _wait(cluster: Cluster, down_before: Collection[NodeId], deadline: float) -> str:
+    """As `unconverged`, without the write."""
     goal = cluster.status().commit_index
-    while why := _lacks(cluster.status(), goal, down_before):
-        if time.monotonic() > deadline:
+    while True:
+        status = cluster.status()
+        why = _lacks(status, goal, down_before)
+        failed = any(node.state == "failed" for node in status.nodes if node.id not in down_before)
+        if not why or failed or time.monotonic() > deadline:
             return why
         time.sleep(_POLL_S)
-    return ""
 
 
 def _lacks(status: ClusterStatus, goal: int, down_before: Collection[NodeId]) -> str:
@@ -142,6 +158,12 @@ def _lacks(status: ClusterStatus, goal: int, down_before: Collection[NodeId]) ->
     return ""
 
 
-def late(why: str) -> TimedOut:
-    """What a run that did not converge ends with."""
-    return TimedOut(f"the cluster did not converge after everything was healed: {why}")
+def check(broken: Broken | None, unconverged: str) -> None:
+    """Raises LauncherError for a run that broke its budget, TimedOut for one that did not converge.
+
+    unconverged: what was not well in the end; empty: all was
+    """
+    if broken is not None:
+        raise LauncherError(f"chaos broke its budget: {broken.why}")
+    if unconverged:
+        raise TimedOut(f"the cluster did not converge after everything was healed: {unconverged}")

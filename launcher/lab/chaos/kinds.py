@@ -177,7 +177,9 @@ KINDS: dict[str, Kind] = {
     "snapshot": Kind((*_ONE, ALL), 1.0, (0.0, 0.0)),
     RECONFIGURE: Kind((ANY,), 0.5, (0.0, 0.0)),
     REBUILD: Kind(_ONE, 0.5, (0.0, 0.0)),
-    "transfer": Kind((FOLLOWER,), 1.0, (0.0, 1.0), _one_of("once", "twice", "3 times")),
+    "transfer": Kind(
+        (FOLLOWER,), 1.0, (0.0, 1.0), _one_of("once", "twice", "3 times", "in vain")
+    ),
     WIPE: Kind(_ONE, 0.4, (0.1, 1.0)),
     SET_BACK: Kind(_ONE, 0.4, (0.3, 2.0)),
     RECOVER: Kind((ALL,), 0.3, (0.1, 1.0)),

@@ -47,6 +47,7 @@ from launcher.lab.chaos.schedule import Fault
 from launcher.lab.chaos.wording import (
     ADDITIONS,
     DISK_KINDS,
+    IN_VAIN,
     LINK_KINDS,
     TRANSFERS,
     link_words,
@@ -63,6 +64,9 @@ HUNT_PAUSE_S = 0.1
 
 HUNTED_S = 0.6
 """How long a leader that was hunted down stays down."""
+
+TOLD_IN_VAIN = 6
+"""The shortest election timeout has five heartbeats, and the first message goes at once."""
 
 
 class Strike:
@@ -269,11 +273,23 @@ def _snapshot(strike: Strike) -> Steps:
 def _transfer(strike: Strike) -> Steps:
     """To the node that was chosen, and then to whichever."""
     yield BEGUN
-    strike.cluster.transfer(strike.nodes[0])
+    if strike.fault.words == IN_VAIN:
+        _transfer_in_vain(strike)
+    else:
+        strike.cluster.transfer(strike.nodes[0])
     for _ in range(TRANSFERS[strike.fault.words] - 1):
         yield strike.lasts_s / 3
         strike.cluster.transfer("random")
     yield strike.lasts_s / 3
+
+
+def _transfer_in_vain(strike: Strike) -> None:
+    """The target never hears that it is to campaign: the leader tells it once in a heartbeat, for
+    as long as the shortest election timeout. What is left to be lost ends with the run."""
+    target = strike.nodes[0]
+    strike.cluster.drop(f"leader>n{target}", "TimeoutNow", count=TOLD_IN_VAIN)
+    with suppress(LauncherError):  # as it is meant to be
+        strike.cluster.transfer(target)
 
 
 def _time_out(strike: Strike) -> Steps:

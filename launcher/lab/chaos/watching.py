@@ -15,7 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from launcher.control.status import ClusterStatus, LinkStatus, NodeState, NodeStatus
+from launcher.control.status import (
+    FROZEN_FOR_SAFETY,
+    ClusterStatus,
+    LinkStatus,
+    NodeState,
+    NodeStatus,
+)
 from launcher.errors import LauncherError, NotRunning
 from launcher.lab.chaos.budget import describe, holds, state_of
 from launcher.lab.chaos.record import Lines, NowNs
@@ -67,7 +73,10 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 def sample_of(status: ClusterStatus, t: int) -> Sample:
-    """What is kept of a status."""
+    """What is kept of a status. Nodes that the supervisor has frozen, because safety is violated,
+    tell nothing of what chaos did."""
+    if status.frozen_because == FROZEN_FOR_SAFETY:
+        return Sample(t=t, error=FROZEN_FOR_SAFETY)
     membership = status.membership
     return Sample(
         t=t,

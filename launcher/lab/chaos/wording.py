@@ -20,7 +20,10 @@ from launcher.lab.chaos.kinds import DROP
 GROUPINGS = {"two groups": 2, "three groups": 3}
 """Words for a partition beside the named shapes: into how many groups, chosen at random."""
 
-TRANSFERS = {"once": 1, "twice": 2, "3 times": 3}
+IN_VAIN = "in vain"
+"""The message that tells the target of a transfer to campaign is lost, so the transfer fails."""
+
+TRANSFERS = {"once": 1, "twice": 2, "3 times": 3, IN_VAIN: 1}
 ADDITIONS = {"1 node": 1, "2 nodes": 2}
 HUNTS = ("kill", "pause", "isolate")
 DISK_KINDS = ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync", CYCLE_DISK)

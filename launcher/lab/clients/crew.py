@@ -23,6 +23,7 @@ from typing import NoReturn
 
 import msgspec
 
+from launcher import streams
 from launcher.client.client import Client
 from launcher.client.route import HEDGE_S
 from launcher.client.sockets import Sockets
@@ -54,6 +55,7 @@ class Crew:
     def __init__(self, spec: CrewSpec, report: int, lifeline: int) -> None:
         self._spec = spec
         self._report = report
+        os.set_blocking(report, False)
         self._lifeline = lifeline
         self._commands = b""
         self._children: dict[int, int] = {}
@@ -81,7 +83,16 @@ class Crew:
 
     def say(self, said: Said) -> None:
         """One line to the launcher, in one write, so that lines of several clients do not mix."""
-        os.write(self._report, msgspec.json.encode(said) + b"\n")
+        while not self.say_if_heard(said):
+            streams.await_writable(self._report)
+
+    def say_if_heard(self, said: Said) -> bool:
+        """The same, unless the launcher is slow to listen: no client waits for it."""
+        try:
+            os.write(self._report, msgspec.json.encode(said) + b"\n")
+        except BlockingIOError:
+            return False
+        return True
 
     # -- what the launcher says ------------------------------------------------------------------
 
@@ -227,7 +238,7 @@ class _Client:
                 if select.select([self._stopping], [], [], max(0.0, wake_s - now_s))[0]:
                     return self._say_done()
                 if time.monotonic() >= report_at:
-                    self._say_done()
+                    self._say_if_heard()
                     report_at = time.monotonic() + REPORT_S
             if now_s >= self._until_s or select.select([self._stopping], [], [], 0)[0]:
                 return self._say_done()
@@ -238,7 +249,7 @@ class _Client:
             number += 1
             now_s = time.monotonic()
             if now_s >= report_at:
-                self._say_done()
+                self._say_if_heard()
                 report_at = now_s + REPORT_S
 
     def _count(self, last: Done, took_ns: int) -> None:
@@ -248,15 +259,18 @@ class _Client:
             self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 
     def _say_done(self) -> None:
+        self._crew.say(self._did())
+
+    def _say_if_heard(self) -> None:
+        if any(self._counts.values()) and self._crew.say_if_heard(self._did()):
+            self._counts = dict.fromkeys(self._counts, 0)
+            self._buckets = {}
+
+    def _did(self) -> Said:
         ok, fail, info = self._counts.values()
-        if ok + fail + info:
-            buckets = self._buckets
-            said = Said(
-                what="did", client=self._number, ok=ok, fail=fail, info=info, buckets=buckets
-            )
-            self._crew.say(said)
-        self._counts = dict.fromkeys(self._counts, 0)
-        self._buckets = {}
+        return Said(
+            what="did", client=self._number, ok=ok, fail=fail, info=info, buckets=self._buckets
+        )
 
 
 def _end_with(lifeline: int) -> None:

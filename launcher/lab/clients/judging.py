@@ -30,7 +30,7 @@ GRACE_S = 30.0
 
 
 def judge(
-    folder: Path,
+    folder: Path | str,
     workload: str | None = None,
     options: Options | None = None,
     *,
@@ -45,6 +45,7 @@ def judge(
     Raises LauncherError when the history is damaged or the check itself fails, UsageError when the
     workload cannot be loaded.
     """
+    folder = Path(folder)
     if workload is None:
         kept = kept_plan(folder)
         workload, options = kept.plan.workload, kept.plan.options

@@ -34,8 +34,10 @@ STEP_S = 0.1
 GRACE_S = 20.0
 """How much longer than it should a step may take before the clients count as hanging."""
 
-FRAME_S = 120.0
-"""How long the opening, and the closing, may take: no answer in that time is no cluster."""
+OPENING_S = 60.0
+CLOSING_S = 30.0
+"""How long these may take, in which every operation must be answered. Without an opening there is
+no run; without a closing the check sees less."""
 
 
 class Tally(msgspec.Struct):
@@ -70,6 +72,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
     begun, ended: of what the clients did, in nanoseconds, as in the history
     stopped: it was ended before its time
+    closed: the workload's closing operations were answered
     """
 
     folder: Path
@@ -79,6 +82,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     begun: int
     ended: int
     stopped: bool
+    closed: bool = True
 
     @property
     def took_s(self) -> float:
@@ -88,7 +92,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 def run(
     cluster: Cluster,
     plan: Plan,
-    folder: Path,
+    folder: Path | str,
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[Tally], None] = lambda tally: None,
@@ -108,7 +112,7 @@ def run(
     NotRunning when the cluster is down, or goes down; LauncherError when the history cannot be
     written, or the workload itself fails. No process is left behind, and what was recorded is kept.
     """
-    spec = _spec(cluster, plan, folder)
+    spec = _spec(cluster, plan, Path(folder))
     folder, offset_ns = spec.folder, spec.offset_ns
     with LabProcess(CREW, encode_spec(spec)) as process:
         crew = _Crew(process, plan)
@@ -118,7 +122,7 @@ def run(
             private.make_folder(folder)
             keep_plan(folder, Kept(machine=machine, plan=plan))
         process.write(b"go\n")
-        crew.expect("opened", FRAME_S)
+        crew.expect("opened", OPENING_S * spec.config.patience)
         began_s = time.monotonic()
         began = time.monotonic_ns() + offset_ns
         with saying(f"the run cannot be recorded in {folder}"):
@@ -128,7 +132,7 @@ def run(
         ended = time.monotonic_ns() + offset_ns
         before_closing()
         process.write(b"close\n")
-        crew.expect("closed", FRAME_S)
+        closed = crew.wait("closed", CLOSING_S * spec.config.patience) is not None
     return Ran(
         folder=folder,
         machine=machine,
@@ -137,6 +141,7 @@ def run(
         begun=began,
         ended=ended,
         stopped=stopped,
+        closed=closed,
     )
 
 
@@ -177,15 +182,23 @@ class _Crew:
 
     def expect(self, what: str, limit_s: float) -> Said:
         """Waits until it says so. Raises LauncherError."""
+        said = self.wait(what, limit_s)
+        if said is None:
+            doing = {"loaded": "loading it", "opened": "its opening"}[what]
+            raise LauncherError(
+                f"workload {self._plan.workload}: {doing} is not done in {limit_s:g} s, and was "
+                "ended (does the cluster answer?)"
+            )
+        return said
+
+    def wait(self, what: str, limit_s: float) -> Said | None:
+        """Waits until it says so; None when it has not in time. Raises LauncherError."""
         deadline = time.monotonic() + limit_s
         while (left_s := deadline - time.monotonic()) > 0:
             said = self._next(left_s)
             if said is not None and said.what == what:
                 return said
-        doing = {"loaded": "loading it", "opened": "its opening", "closed": "its closing"}[what]
-        raise LauncherError(
-            f"workload {self._plan.workload}: {doing} is not done in {limit_s:g} s, and was ended"
-        )
+        return None
 
     def traffic(
         self, began_s: float, stop: Callable[[], bool], progress: Callable[[Tally], None]

@@ -61,10 +61,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def the_machine(self) -> str:
-        """By default the one that a shipped workload is called after."""
+        """By default the one that a shipped workload is called after. Raises UsageError."""
         if self.machine is not None:
             return self.machine
-        return self.workload if self.workload in names() else "kv"
+        if self.workload is None or self.workload in names():
+            return self.workload or "kv"
+        raise UsageError(
+            f"--workload {self.workload}: name the machine that it is for, too: "
+            "--machine package.module:Class, or --machine kv"
+        )
 
     def settings(self) -> dict[str, str]:
         """The settings of the cluster, by key of cluster.yaml."""
@@ -72,6 +77,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     def plan(self) -> Plan:
         """What the clients do. Raises UsageError."""
+        self.settings()  # its machine must be known, too
         plan = Plan(
             workload=self.the_workload,
             options=Options(mix=self.mix, keys=self.keys),

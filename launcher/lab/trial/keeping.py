@@ -18,8 +18,11 @@ from pathlib import Path
 from launcher.errors import LauncherError
 from launcher.folders import private
 from launcher.lab.folder import RunFolder
-from launcher.lab.verdict.written import copy_name, header_of, node_folders
+from launcher.lab.verdict.written import OWNER_BYTES, copy_name, header_of, node_folders
+from node.errors import StorageError
 from node.printable import error_line
+from node.storage.disk import OsDisk
+from node.storage.mark import MARK_FILE, read_mark
 from node.storage.segment import SPARE_PREFIX, is_spare, segment_number
 
 POLL_S = 0.2
@@ -33,6 +36,8 @@ class Keeper:
         self._known: set[tuple[str, int, int]] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="keeper", daemon=True)
+        self._ends: dict[Path, bytes] = {}
+        """what was copied of last segments, by the copy"""
         self.failed = ""
         """Why something could not be copied; empty if everything could."""
 
@@ -70,23 +75,54 @@ class Keeper:
                     _copy_snapshots(folder, target)
             except FileNotFoundError:
                 continue  # it was dropped, or the node's data was removed, in this moment
-            except OSError as error:
+            except (OSError, StorageError) as error:
                 self.failed = error_line(error)
 
     def _copy_segments(self, folder: Path, target: Path, *, whole: bool) -> None:
-        names = sorted(name for name in os.listdir(folder) if segment_number(name) is not None)
-        spares = [name for name in os.listdir(folder) if is_spare(name)]
+        listed = os.listdir(folder)
+        names = sorted(name for name in listed if segment_number(name) is not None)
+        spares = [name for name in listed if is_spare(name)]
         for name in (names if whole else names[:-1]) + spares:
-            path = folder / name
-            about = path.stat()
-            key = (str(path), about.st_ino, about.st_mtime_ns)
-            if key in self._known and not whole:
-                continue
-            data = path.read_bytes()
-            header = header_of(data, name.removeprefix(SPARE_PREFIX))
-            if header is not None:
-                _write(target / copy_name(header), data)
-            self._known.add(key)
+            data = self._if_changed(folder / name, always=whole)
+            header = None if data is None else header_of(data, name.removeprefix(SPARE_PREFIX))
+            if data is not None and header is not None:
+                copy = target / copy_name(header)
+                _write(copy, data)
+                self._ends.pop(copy, None)
+        if names and not whole:
+            self._copy_end(folder, names[-1], target)
+
+    def _copy_end(self, folder: Path, name: str, target: Path) -> None:
+        """Copies what of the last segment is synced. Usually that is more than was copied before,
+        and only what is new is written; after a loss of power it may be something else."""
+        path = folder / name
+        with path.open("rb") as opened:
+            header = header_of(opened.read(OWNER_BYTES), name)
+        if header is None:
+            return
+        # The mark first: what it says is in the file by now, and more may be.
+        mark = read_mark(OsDisk(folder), [MARK_FILE], header.identity.salt())
+        data = self._if_changed(path)
+        if data is None or mark is None or mark.segment != header.number:
+            return
+        copy, synced = target / copy_name(header), data[: mark.offset]
+        before = self._ends.get(copy, b"")
+        if before and synced.startswith(before):
+            with copy.open("ab") as opened:
+                opened.write(synced[len(before) :])
+        else:
+            _write(copy, synced)
+        self._ends[copy] = synced
+
+    def _if_changed(self, path: Path, *, always: bool = False) -> bytes | None:
+        """What the file holds; None when it was read before, and has not changed since."""
+        about = path.stat()
+        key = (str(path), about.st_ino, about.st_mtime_ns)
+        if key in self._known and not always:
+            return None
+        data = path.read_bytes()
+        self._known.add(key)
+        return data
 
 
 def _copy_snapshots(folder: Path, target: Path) -> None:

@@ -8,6 +8,9 @@
     copied      the cluster is down, and all that its nodes wrote is copied
     stopped     nothing of the run is left but its folder
 
+The supervisor compares what the nodes report. When it finds that a promise is broken, the run ends
+at once (`violated`), and the nodes are left as they are.
+
 Each step is a line of course.jsonl. Whatever happens, an error, a signal or a full disk, what was
 begun is ended in reverse order: faults, clients, cluster. What was recorded is kept.
 
@@ -37,6 +40,7 @@ from launcher.lab.chaos.record import Happening, steady_clock
 from launcher.lab.chaos.schedule import Schedule, write
 from launcher.lab.clients import Plan, Tally
 from launcher.lab.folder import FORMAT, Made, RunFolder
+from launcher.lab.trial.alarm import Alarm
 from launcher.lab.trial.asked import CALM_S, Asked
 from launcher.lab.trial.circumstances import as_yaml
 from launcher.lab.trial.keeping import Keeper
@@ -48,6 +52,7 @@ from launcher.lab.verdict.judge import (
     NOT_RECOVERED,
     RECOVERED,
     STOPPED,
+    VIOLATED,
 )
 from node.machines.failures import what
 
@@ -109,6 +114,7 @@ class _Course:
         self.clock = steady_clock()
         self.folder = trial.path
         self.beyond_quorum = asked.beyond_quorum
+        self._alarm = Alarm(trial.log_dir / "supervisor.jsonl")
 
     def note(self, step: str, **detail: object) -> None:
         """A line of course.jsonl. Raises LauncherError."""
@@ -158,6 +164,12 @@ class _Course:
                     begun=lambda: self._begin_load(faults),
                     before_closing=lambda: self._await(faults),
                 )
+            except _Violated:
+                # The nodes are frozen, and stay as they are: nothing is healed.
+                self.note(VIOLATED)
+                self._telling.step("SAFETY IS VIOLATED: the cluster is frozen, and is ended")
+                with suppress(NotRunning):
+                    cluster.destroy()
             finally:
                 faults.stop()
                 self._tell(faults)
@@ -189,8 +201,13 @@ class _Course:
         faults.start()
 
     def _progress(self, faults: _Faults, tally: Tally) -> None:
+        self._check_alarm()
         self._tell(faults)
         self._telling.progress(tally)
+
+    def _check_alarm(self) -> None:
+        if self._alarm.is_raised():
+            raise _Violated
 
     def _tell(self, faults: _Faults) -> None:
         for happening in faults.heard():
@@ -201,6 +218,7 @@ class _Course:
         deadline = time.monotonic() + HEAL_S
         while faults.is_alive() and time.monotonic() < deadline:
             faults.join(_TICK_S)
+            self._check_alarm()
             self._tell(faults)
         if faults.is_alive():
             raise LauncherError(f"the faults did not end in {HEAL_S:g} s")
@@ -214,6 +232,10 @@ class _Course:
             self.note(NOT_RECOVERED, reason=outcome.unconverged, **counted)
         else:
             self.note(RECOVERED, **counted)
+
+
+class _Violated(Exception):
+    """The supervisor has found a broken promise."""
 
 
 class _Faults(threading.Thread):

@@ -53,15 +53,19 @@ def committed_chain(
     ends: Mapping[NodeId, LogModel],
     by_end: Mapping[tuple[int, int], Held],
     claims: Mapping[NodeId, int],
+    *,
+    latest: bool = False,
 ) -> Chain:
     """The chain back from the highest entry that is known to be committed.
 
     claims: the last index that each node knew to be committed
+    latest: back from the one of the latest term. That is another one only where nodes disagree on
+        what is committed; then it is what the last leader went on with
     """
-    tops = sorted(_tops(ends, claims), reverse=True)
+    tops = list(_tops(ends, claims))
     if not tops:
         return Chain([])
-    index, term = tops[0]
+    index, term = max(tops, key=lambda top: (top[1], top[0]) if latest else top)
     batches: list[Batch] = []
     while index > 0:
         held = by_end.get((index, term))

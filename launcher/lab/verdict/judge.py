@@ -7,13 +7,12 @@ A file that is there and damaged is an error, except for the ends of files that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from launcher.checking.checker import Validity
-from launcher.config import ClusterConfig, load
 from launcher.errors import LauncherError
 from launcher.lab import history
 from launcher.lab.chaos import watching
@@ -22,7 +21,7 @@ from launcher.lab.clients import kept_plan
 from launcher.lab.folder import Made, RunFolder, Step
 from launcher.lab.history import Done, History
 from launcher.lab.verdict import exactly_once, figure3, situations
-from launcher.lab.verdict.chain import committed_chain
+from launcher.lab.verdict.chain import Chain, committed_chain
 from launcher.lab.verdict.exactly_once import Applied
 from launcher.lab.verdict.figure3 import Nodes
 from launcher.lab.verdict.finding import (
@@ -49,6 +48,9 @@ MOST_SHOWN = 40
 LEAST_SHARE = 0.1
 """Of the rate that was asked for. A run that did not come near it has tested nothing."""
 
+SESSIONS_S, MOST_SESSIONS = 3600.0, 10_000
+"""When sessions end in a log that does not tell: as cluster.yaml has it by default."""
+
 LEAST_MEASURED_S = 0.3
 """A rate is not measured in less time."""
 
@@ -61,8 +63,8 @@ RECOVERED, NOT_RECOVERED = "recovered", "not-recovered"
 _CRASHED, _DAMAGED = "internal error: ", ": damaged at byte "
 """How `node/process/reports.py` tells of an error that is none of ours, and of a damaged log."""
 
-CUT_SHORT = "cut-short"
-"""A step: the run was ended before its time."""
+CUT_SHORT, VIOLATED = "cut-short", "violated"
+"""Steps: the run was ended before its time; it was, because a promise was found broken."""
 
 
 def judge(run: RunFolder, required: Sequence[str] = ()) -> Verdict:
@@ -89,12 +91,15 @@ class _Judging:
     def verdict(self, required: Sequence[str]) -> Verdict:
         recorded = self._history()
         nodes = self._nodes()
-        applied = self._applied(nodes)
+        ends, by_end = nodes.replay.ends, nodes.replay.by_end
+        latest = committed_chain(ends, by_end, nodes.seen.claims, latest=True)
+        applied = _applied(latest, nodes.kept)
         operations = [] if recorded is None else recorded.operations
         findings = [
             *self._of_history(recorded),
-            exactly_once.check(operations, nodes.chain, applied, self._begun),
+            exactly_once.check(operations, latest, applied, self._begun),
             *figure3.check(nodes),
+            *_reported(nodes.seen),
             *_crashes(nodes.seen),
             *_machines(nodes.seen),
             *self._of_course(operations),
@@ -152,18 +157,6 @@ class _Judging:
                 folders.setdefault(node, []).append(folder)
         return {node: read_node(node, paths) for node, paths in sorted(folders.items())}
 
-    def _applied(self, nodes: Nodes) -> Applied:
-        config = self._config()
-        if config is None:
-            self.missing.append("cluster.yaml: it says when sessions end")
-            return exactly_once.apply(nodes.chain, 3600.0, 10_000)
-        return exactly_once.apply(nodes.chain, config.session_timeout_s, config.most_sessions)
-
-    def _config(self) -> ClusterConfig | None:
-        if not self._run.config_file.exists():
-            return None
-        return load(self._run.config_file)
-
     # -- findings ----------------------------------------------------------------------------------
 
     def _of_history(self, recorded: History | None) -> list[Finding]:
@@ -220,6 +213,9 @@ class _Judging:
         except (OSError, msgspec.MsgspecError) as error:
             text = error_line(error)
             raise LauncherError(f"{self._run} is damaged: samples.jsonl: {text}") from error
+        if (violated := self._steps.get(VIOLATED)) is not None:
+            # The supervisor has frozen every node, and then the cluster is ended: not by chaos.
+            samples = [one for one in samples if one.t < violated.t and not one.frozen]
         found = watching.broken(samples)
         if found is None:
             reason = f"a majority worked in each of {len(samples)} samples of the status"
@@ -265,8 +261,35 @@ class _Judging:
             self.remarks.append(f"the run was ended before its time: {cut.detail.get('reason')}")
         elif STOPPED not in steps:
             self.missing.append("the end: the run was killed, or goes on")
-        for node, life, reason in nodes.seen.failures:
-            self.remarks.append(f"n{node} failed in life {life}: {reason}")
+        self.remarks += _failures(nodes.seen)
+
+
+def _applied(chain: Chain, kept: Mapping[NodeId, Kept]) -> Applied:
+    """What the committed log comes to. When sessions end stands in each node's log."""
+    founding = next((one.founding for one in kept.values() if one.founding is not None), None)
+    timeout_s = SESSIONS_S if founding is None else founding.session_timeout_s
+    most = MOST_SESSIONS if founding is None else founding.most_sessions
+    return exactly_once.apply(chain, timeout_s, most)
+
+
+def _failures(seen: Seen) -> list[str]:
+    """Which nodes ended by themselves, and why: once for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for node, life, reason in seen.failures:
+        kind = reason.rpartition(" (injected: ")[2].rstrip(")") if "(injected: " in reason else ""
+        text = f"a disk fault, {kind}" if kind else reason
+        if "its data is" in reason:
+            text = "its data was taken away or set back, as a fault wanted it"
+        by_reason.setdefault(text, []).append(f"n{node} (life {life})")
+    return [f"{', '.join(nodes)} ended: {reason}" for reason, nodes in by_reason.items()]
+
+
+def _reported(seen: Seen) -> list[Finding]:
+    """What the supervisor found while the run went on, by comparing what nodes reported."""
+    if not seen.violations:
+        return []
+    window = list(dict.fromkeys(seen.violations))[:MOST_SHOWN]
+    return [Finding(check="reports", outcome=INVALID, reason=window[0], window=window)]
 
 
 def _crashes(seen: Seen) -> list[Finding]:

@@ -163,7 +163,10 @@ class Seen:
         self.machine_failures.append((event.node, event.life, reason[-1] if reason else ""))
 
     def _violated(self, event: Event, fields: dict[str, object]) -> None:
-        self.violations.append(", ".join(f"{name} {value}" for name, value in fields.items()))
+        found = fields.get("found")
+        said = [f"{name} {value}" for name, value in fields.items()]
+        promise = f"{fields.get('promise', 'a promise')} is broken"
+        self.violations.append(f"{promise}: {found}" if found else ", ".join(said))
 
     def _diverged(self, event: Event, fields: dict[str, object]) -> None:
         self.diverged.append(", ".join(f"{name} {value}" for name, value in fields.items()))

@@ -21,7 +21,7 @@ import msgspec
 from node.errors import StorageError
 from node.raft.messages import Batch, NodeId
 from node.storage.disk import OsDisk
-from node.storage.lives import Life
+from node.storage.lives import Founding, Life
 from node.storage.segment import (
     Header,
     Segment,
@@ -83,6 +83,7 @@ class Book(msgspec.Struct):
 class Kept(msgspec.Struct):
     """What is kept of a node's files.
 
+    founding: with what its cluster began, as its log tells; None when nothing tells
     snapshots: those that are intact
     problems: files that cannot be read, a line each
     """
@@ -91,6 +92,7 @@ class Kept(msgspec.Struct):
     books: list[Book]
     snapshots: list[Stands]
     problems: list[str]
+    founding: Founding | None = None
 
 
 def node_folders(folder: Path) -> dict[NodeId, Path]:
@@ -110,7 +112,7 @@ def read_node(node: NodeId, folders: Iterable[Path]) -> Kept:
     pieces: dict[tuple[int, Life], Piece] = {}
     snapshots: dict[bytes, Stands] = {}
     for folder in folders:
-        for piece in _pieces(folder, shared, kept.problems):
+        for piece in _pieces(folder, shared, kept):
             key = piece.number, piece.life
             known = pieces.get(key)
             if known is None or len(known.records) < len(piece.records):
@@ -139,18 +141,18 @@ def copy_name(header: Header) -> str:
 
 def header_of(data: bytes, name: str) -> Header | None:
     """The header of a segment that begins with these bytes; None where there is none."""
-    owner = owner_of(data)
+    start = data[:OWNER_BYTES]
+    owner = owner_of(start)
     if owner is None:
         return None
     try:
-        return read_segment(name, data, owner).header
+        return read_segment(name, start, owner).header
     except StorageError:
         return None
 
 
-def _pieces(
-    folder: Path, shared: dict[tuple[int, int], Batch], problems: list[str]
-) -> Iterator[Piece]:
+def _pieces(folder: Path, shared: dict[tuple[int, int], Batch], kept: Kept) -> Iterator[Piece]:
+    problems = kept.problems
     for path in sorted(folder.glob("*.wal")):
         if not _NAME.fullmatch(path.name):
             continue
@@ -166,6 +168,7 @@ def _pieces(
         except StorageError as error:
             problems.append(f"{_named(path)}: {error}")
         else:
+            kept.founding = owner.founding or kept.founding
             yield _piece(segment, shared, _named(path), problems)
 
 

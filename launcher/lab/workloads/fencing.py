@@ -16,6 +16,7 @@ How long a lease lasts is not checked: that depends on clocks, and so no safety 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -54,8 +55,11 @@ def judge(claims: Sequence[Claim], asks: Sequence[Ask]) -> Judgement:
     asks: those that the machine did not refuse
     """
     broken = _two_owners(claims) or _unasked(claims, asks)
-    for name in dict.fromkeys(claim.name for claim in claims):
-        sure = [one for one in claims if one.name == name and not one.stale]
+    by_name: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if not claim.stale:
+            by_name.setdefault(claim.name, []).append(claim)
+    for sure in by_name.values():
         broken = broken or _falls_in_the_log(sure) or _falls_in_time(sure)
     return broken or valid("tokens rise, and each has one owner")
 
@@ -76,17 +80,20 @@ def _two_owners(claims: Iterable[Claim]) -> Judgement | None:
 def _unasked(claims: Sequence[Claim], asks: Iterable[Ask]) -> Judgement | None:
     """The first claim of an owner that had not asked as often as it was given a token."""
     asked: dict[tuple[str, str], list[Done]] = {}
-    for ask in asks:
+    for ask in sorted(asks, key=lambda ask: ask.source.invoked):
         asked.setdefault((ask.name, ask.owner), []).append(ask.source)
     tokens: dict[tuple[str, str], dict[int, Done]] = {}
     for one in sorted(claims, key=_end):
         given = tokens.setdefault((one.name, one.owner), {})
-        given.setdefault(one.token, one.source)
-        begun = [ask for ask in asked.get((one.name, one.owner), ()) if ask.invoked <= _end(one)]
-        if len(given) > len(begun):
-            times = f"{len(begun)} time{'s' * (len(begun) != 1)}"
+        if one.token in given:
+            continue
+        given[one.token] = one.source
+        own = asked.get((one.name, one.owner), [])
+        begun = bisect_right(own, _end(one), key=lambda ask: ask.invoked)
+        if len(given) > begun:
+            times = f"{begun} time{'s' * (begun != 1)}"
             said = f"{one.owner} has {len(given)} tokens of {one.name}, and asked {times}"
-            return invalid(said, [*begun[-2:], *list(given.values())[-2:]])
+            return invalid(said, [*own[:begun][-2:], *list(given.values())[-2:]])
     return None
 
 

@@ -18,6 +18,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import ClassVar
 
 import msgspec
@@ -208,16 +209,24 @@ def _listed(one: Done, prefix: str) -> Iterator[str]:
 
 
 def _missing_in_lists(names: Mapping[str, _Name], lists: Sequence[Done]) -> Judgement | None:
-    """The first list that lacks a name which must have been there."""
-    times = [
-        (*facts.surely_there, name)
-        for name, facts in names.items()
-        if facts.add is not None and facts.surely_there[0] < math.inf
-    ]
+    """The first list that lacks a name which must have been there.
+
+    Lists come by their beginnings. So a name whose time is over when one begins is no matter to
+    those after it, and only the names of the moment are looked at.
+    """
+    known = [(name, facts) for name, facts in names.items() if facts.add is not None]
+    coming = sorted((*facts.surely_there, name) for name, facts in known)
+    coming.reverse()
+    there: list[tuple[float, str]] = []
     for one in lists:
+        while coming and coming[-1][0] < one.invoked:
+            _, high, name = coming.pop()
+            heappush(there, (high, name))
+        while there and there[0][0] < one.invoked:
+            heappop(there)
         seen = set((one.result or "").split("\n"))
         end = _end(one)
-        for low, high, name in times:
-            if low < one.invoked and end < high and name not in seen:
+        for high, name in there:
+            if end < high and name not in seen:
                 return names[name].proof_of_absence(one, name)
     return None

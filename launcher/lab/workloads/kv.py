@@ -1,8 +1,9 @@
 """The workload `kv`: reads, writes and compare-and-set on a few keys, checked for linearizability.
 
-Every value is written once, by one operation, so a value tells who wrote it; an entry that takes
-effect twice brings an old value back, and the check sees it. A key is of this run alone (`tag`), so
-that what an earlier run has left in the machine is no matter.
+By default every value is written once, by one operation, so a value tells who wrote it; an entry
+that takes effect twice brings an old value back, and the check sees it. With a few different
+values, writes of the same value meet, and the check has more to search. A key is of this run alone
+(`tag`), so that what an earlier run has left in the machine is no matter.
 
     read    linearizable; asked of the leader, or of a certain node
     stale   any node's own state. It promises little: the value was written, and the write had begun
@@ -39,8 +40,10 @@ class KeyValueLoad:
     machine = "kv"
     MIX: ClassVar[Mapping[str, int]] = {"read": 40, "stale": 5, "write": 40, "cas": 15}
 
-    def __init__(self, mix: Mix, keys: int, tag: str = "") -> None:
+    def __init__(self, mix: Mix, keys: int, tag: str = "", *, values: int = 0) -> None:
+        """values: how many different ones are written; 0: each is written once"""
         self._mix = mix
+        self._values = values
         self._keys = [f"{tag}k{number}" for number in range(keys)]
         self._seen: dict[tuple[int, str], str] = {}
 
@@ -53,7 +56,7 @@ class KeyValueLoad:
         if f in ("read", "stale"):
             how: How = "stale" if f == "stale" else "read"
             return Operation(f=f, how=how, command=f"GET {key}", value={"key": key})
-        value = f"{client}.{number}"
+        value = f"v{rng.randrange(self._values)}" if self._values else f"{client}.{number}"
         expected = self._seen.get((client, key))
         if f == "write" or expected is None:
             command = f"SET {key} {value}"
@@ -112,11 +115,10 @@ def _misread(one: Done) -> bool:
 
 def _check_stale(history: Sequence[Done]) -> Judgement | None:
     """The first stale read of a value that nobody had begun to write when it ended."""
-    written = {
-        (one.value["key"], one.value["value"]): one
-        for one in history
-        if one.f in ("write", "cas") and one.outcome != "fail"
-    }
+    written: dict[tuple[str, str | None], Done] = {}
+    for one in history:
+        if one.f in ("write", "cas") and one.outcome != "fail":
+            written.setdefault((one.value["key"], one.value["value"]), one)  # the first of them
     for one in history:
         if one.f != "stale" or one.outcome != "ok" or one.completed is None:
             continue

@@ -40,11 +40,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     mix: shares of its operations, as text (`mix.py`); empty for its own default
     keys: how many keys, names or messages it is spread over, where it has such
+    values: `kv`: how many different values are written; 0: every value is written once
     tag: begins every name that the run gives, so that two runs on one cluster share none
     """
 
     mix: str = ""
     keys: int = DEFAULT_KEYS
+    values: int = 0
     tag: str = ""
 
 
@@ -89,6 +91,10 @@ def check_options(name: str, options: Options) -> None:
             raise UsageError(f"--keys: the workload {name} has none")
         if not 1 <= options.keys <= MOST_KEYS:
             raise UsageError(f"--keys {options.keys}: from 1 to {MOST_KEYS}")
+        if options.values and name != "kv":
+            raise UsageError("--values is for the workload kv alone")
+        if options.values < 0:
+            raise UsageError(f"--values {options.values}: how many different values, from 1 on")
         return
     module, colon, class_name = name.partition(":")
     if not (module and colon and class_name):
@@ -96,8 +102,9 @@ def check_options(name: str, options: Options) -> None:
             f"no workload is called {name!r}: there are {', '.join(names())}, and "
             "package.module:Class for one of your own (docs/LAB.md)"
         )
-    for option, given in (("--mix", options.mix), ("--keys", options.keys != DEFAULT_KEYS)):
-        if given:
+    given = {"--mix": options.mix, "--keys": options.keys != DEFAULT_KEYS}
+    for option, is_given in (given | {"--values": options.values}).items():
+        if is_given:
             raise UsageError(f"{option} is for {', '.join(names())}; {name} decides for itself")
 
 
@@ -114,6 +121,8 @@ def load(name: str, options: Options | None = None) -> Workload:
         make, shares = shipped
         if options.mix:
             shares = parse_mix(options.mix, shares)
+        if name == "kv":
+            return KeyValueLoad(Mix(shares), options.keys, options.tag, values=options.values)
         return make(Mix(shares), options.keys, options.tag)
     module_name, _, class_name = name.partition(":")
     return _constructed(name, _find(name, module_name, class_name))

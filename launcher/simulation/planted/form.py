@@ -61,28 +61,20 @@ class Planted:
     shows: str = ""
 
 
-def edited(*edits: tuple[str, str]) -> Callable[[Any], Any]:
+@dataclass(frozen=True)
+class Edited:
     """A plant: the function with pieces of its source replaced, each of which stands there once.
 
-    It raises LauncherError when a piece is not there, or when there is no source to edit.
+    edits: each piece as it is, and as it becomes
     """
 
-    def plant(original: Any) -> Any:
-        function = _function(original)
-        try:
-            source = textwrap.dedent(inspect.getsource(function))
-        except OSError as error:
-            raise LauncherError(
-                f"{function.__qualname__} has no source that could be edited; a bug can only be "
-                "planted where the program is installed as .py files"
-            ) from error
-        for old, new in edits:
-            found = source.count(old)
-            if found != 1:
-                raise LauncherError(f"{function.__qualname__} has {found} times {old!r}")
-            source = source.replace(old, new)
+    edits: tuple[tuple[str, str], ...]
+
+    def __call__(self, original: Any) -> Any:
+        """Raises LauncherError, as `source_of`."""
+        function = function_of(original)
         code = compile(
-            source,
+            self.source_of(function),
             f"<{function.__qualname__}, with a bug>",
             "exec",
             flags=__future__.annotations.compiler_flag,
@@ -92,10 +84,33 @@ def edited(*edits: tuple[str, str]) -> Callable[[Any], Any]:
         exec(code, function.__globals__, made)
         return made[function.__name__]
 
-    return plant
+    def source_of(self, function: FunctionType) -> str:
+        """The function's source with the bug in it, from the left margin on.
+
+        Raises LauncherError when a piece is not there, or when there is no source to edit.
+        """
+        try:
+            source = textwrap.dedent(inspect.getsource(function))
+        except OSError as error:
+            raise LauncherError(
+                f"{function.__qualname__} has no source that could be edited; a bug can only be "
+                "planted where the program is installed as .py files"
+            ) from error
+        for old, new in self.edits:
+            found = source.count(old)
+            if found != 1:
+                raise LauncherError(f"{function.__qualname__} has {found} times {old!r}")
+            source = source.replace(old, new)
+        return source
 
 
-def _function(original: Any) -> FunctionType:
+def edited(*edits: tuple[str, str]) -> Edited:
+    """The plant that makes these edits."""
+    return Edited(edits)
+
+
+def function_of(original: Any) -> FunctionType:
+    """The function behind a method, a property or a decorator."""
     if isinstance(original, property):
         original = original.fget
     function = inspect.unwrap(getattr(original, "__func__", original))

@@ -13,7 +13,7 @@ def status(
     index: int,
     answers: int,
     *,
-    digests: list[tuple[int, int]] | None = None,
+    digests: list[tuple[int, int, str]] | None = None,
     state: tuple[int, int] | None = None,
 ) -> wire.Status:
     return wire.Status(
@@ -85,10 +85,10 @@ def test_nodes_that_are_down_count_for_the_majority() -> None:
 def test_indexes_that_were_passed_are_compared_too() -> None:
     """Under load no two nodes say the same applied index; but their last logged ones meet."""
     comparison = Comparison()
-    comparison.see(1, status(1234, 9, digests=[(1000, 5)]), NODES)
-    comparison.see(2, status(1500, 8, digests=[(1000, 5)]), NODES)
+    comparison.see(1, status(1234, 9, digests=[(1000, 5, "")]), NODES)
+    comparison.see(2, status(1500, 8, digests=[(1000, 5, "")]), NODES)
     assert comparison.changes() == []
-    comparison.see(3, status(2100, 7, digests=[(1000, 6), (2000, 7)]), NODES)
+    comparison.see(3, status(2100, 7, digests=[(1000, 6, ""), (2000, 7, "")]), NODES)
 
     assert comparison.diverged[3].up_to == 1000
     assert comparison.changes() == [(3, comparison.diverged[3])]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import click
 import msgspec
 import pytest
 
 from launcher.cli.output import nodes_up, status_json
-from launcher.cli.status_table import status_table
+from launcher.cli.prompt import summary
+from launcher.cli.status_table import shown, status_table
 from launcher.control.divergence import Divergence
 from launcher.control.readiness import check_alike
 from launcher.control.status import (
+    FROZEN_FOR_SAFETY,
     ClusterStatus,
     NodeStatus,
     cluster_status,
@@ -18,6 +21,7 @@ from launcher.control.status import (
     with_word_of,
 )
 from launcher.errors import LauncherError
+from launcher.folders.violations import Report, Violation
 from node.raft.membership import stable
 from node.raft.messages import Membership, NodeId
 from node.wire import Status
@@ -288,3 +292,32 @@ def test_whatever_a_machine_says_the_table_has_one_line_a_node() -> None:
 
     assert len(shown.splitlines()) == 4
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_violation_of_safety_stands_above_the_table_and_in_red(colour: bool) -> None:
+    one = Violation(
+        promise="election safety",
+        subject="leaders of term 5",
+        found="n1, n3 have both led term 5",
+        reports=[Report(1, 2, "12:00Z", "n1 leads term 5")],
+    )
+    status = ClusterStatus(
+        cluster="c",
+        supervisor_pid=1,
+        leader=None,
+        term=5,
+        nodes=[NodeStatus(id=1, state="paused")],
+        frozen=True,
+        frozen_because=FROZEN_FOR_SAFETY,
+        violations=[one],
+    )
+
+    said, frozen, *_ = shown(status, colour=colour, width=None).splitlines()
+
+    plain = (str(one), FROZEN_FOR_SAFETY)
+    assert (said, frozen) == (
+        tuple(click.style(line, fg="red") for line in plain) if colour else plain
+    )
+    assert "`:ps`" in summary(status)
+    assert status_json(status)["violations"] == [msgspec.to_builtins(one)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from launcher.cli.status_table import shown
@@ -41,9 +42,7 @@ def test_ps_says_who_is_throttled_and_that_all_is_frozen() -> None:
     lines = shown(status, colour=False, width=None).splitlines()
     assert lines[1].endswith("throttled to 20%")
     assert describe(0.025) == "throttled to 2.5%"
-    frozen = ClusterStatus(
-        cluster="c", supervisor_pid=1, leader=None, term=1, nodes=nodes, frozen=True
-    )
+    frozen = msgspec.structs.replace(status, frozen=True, frozen_because=FROZEN)
     for options in ({"narrow": True}, {"raft": True}, {}):
         first, *rest = shown(frozen, colour=False, width=None, **options).splitlines()
         assert first == FROZEN

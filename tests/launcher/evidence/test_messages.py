@@ -14,7 +14,7 @@ from launcher.evidence.messages.reading import Messages
 from launcher.evidence.messages.top import Top
 from node.events import HybridClock
 from node.raft.messages import AppendEntries, Batch, BatchKind, RequestVote, TimeoutNow
-from node.tap.format import HEAD
+from node.tap.format import HEAD, RECORD
 from node.tap.segment import segments
 from node.tap.writer import Tap
 from node.wire import SetTap
@@ -26,13 +26,18 @@ def fill(tap: Tap, count: int, first: int = 0) -> None:
         tap.sent(2, frame(TimeoutNow(number, 1), NOW + number))
 
 
+def length_at(data: bytes, position: int) -> int:
+    """Of the record that begins there."""
+    return int(RECORD.unpack_from(data, position)[4])
+
+
 def test_a_file_that_is_cut_at_any_byte_gives_the_whole_records_before_it(tmp_path: Path) -> None:
     fill(tap_in(tmp_path), 3)
     ((_, _, path),) = segments(tmp_path)
     data = path.read_bytes()
     ends = [HEAD.size]
     for _ in range(3):
-        ends.append(ends[-1] + int.from_bytes(data[ends[-1] : ends[-1] + 4], "little"))
+        ends.append(ends[-1] + length_at(data, ends[-1]))
     for length in range(ends[-1] + 1):
         path.write_bytes(data[:length])
         whole = sum(end <= length for end in ends[1:])
@@ -40,17 +45,17 @@ def test_a_file_that_is_cut_at_any_byte_gives_the_whole_records_before_it(tmp_pa
 
 
 def test_a_record_that_its_writer_did_not_finish_is_not_there(tmp_path: Path) -> None:
-    """Its length is written last; whatever else of it is there."""
+    """Its mark is written last; whatever else of it is there."""
     fill(tap_in(tmp_path), 3)
     ((_, _, path),) = segments(tmp_path)
-    data = bytearray(path.read_bytes())
+    data = path.read_bytes()
     start = HEAD.size
     for _ in range(2):
-        start += int.from_bytes(data[start : start + 4], "little")
-    length = int.from_bytes(data[start : start + 4], "little")
-    for written in range(4, length + 1):
+        start += length_at(data, start)
+    length = length_at(data, start)
+    for written in range(1, length + 1):
         torn = bytearray(data)
-        torn[start : start + 4] = bytes(4)
+        torn[start] = 0
         torn[start + written : start + length] = bytes(length - written)
         path.write_bytes(torn)
         assert len(records_in(tmp_path)) == 2
@@ -216,3 +221,17 @@ def test_top_says_which_nodes_record_nothing(tmp_path: Path) -> None:
     tap.close()
     assert top.off([1, 2]) == [1, 2]
     top.close()
+
+
+def test_a_record_that_ended_with_its_file_full_has_ended(tmp_path: Path) -> None:
+    """How long the file is says whether its record goes on."""
+    tap = tap_in(tmp_path)
+    fill(tap, 4)  # 72 bytes each
+    for _ in range(815):  # 80 bytes each
+        tap.event("debug", "x", 0, "follower", 0, {"f": "y" * 8})
+    ((_, _, path),) = segments(tmp_path)
+    data = path.read_bytes()
+    position = HEAD.size + 4 * 72 + 814 * 80
+    assert position + length_at(data, position) + 8 == len(data), "there is no room for one more"
+    tap.close()
+    assert Top(tmp_path).off([1]) == [1]

@@ -78,7 +78,8 @@ def test_a_test_without_a_fault_is_refused_in_one_line(asked: Asked, says: str) 
     [
         (Asked(seed=1, machine="journal"), "--workload package.module:Class"),
         (Asked(seed=1, machine="my.bank:Bank"), "no workload for it"),
-        (Asked(seed=1, workload="nonsense"), "nonsense"),
+        (Asked(seed=1, workload="my.bank:Transfers"), "name the machine that it is for"),
+        (Asked(seed=1, workload="nonsense", machine="kv"), "nonsense"),
         (Asked(seed=1, rate=0), "--rate"),
         (Asked(seed=1, clients=0), "--clients"),
         (Asked(seed=1, mix="read=0"), "--mix"),

@@ -1,4 +1,4 @@
-"""Chromium, driven by playwright, for tests of the page; without either they are skipped."""
+"""Chromium, driven by playwright, for tests of the page; skipped where either is missing."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from launcher.control.links import parse_change
+from launcher.control import asking, requests
+from launcher.control.links import LinkChange, parse_change
 from launcher.errors import LauncherError, UsageError
 from launcher.supervisor.link_layers import NO_FAULTS, LinkLayers, link_statuses
 from node.faults.links import partition
@@ -44,6 +45,19 @@ def test_layers_add_up_and_end_apart() -> None:
     layers = layers.changed([(1, 2), (2, 3)], parse_change(["ok"]), {})
     assert said(layers) == dict.fromkeys(((1, 3), (3, 1), (2, 3), (3, 2)), "cut")
     assert layers.order.ids == [3]
+
+
+def test_nodes_are_told_which_fault_is_behind_each_part_of_a_link() -> None:
+    layers = NO_FAULTS.split(partition([[1], [2, 3]]), 1, "1|2,3")
+    layers = layers.changed(
+        [(1, 2), (2, 3)], parse_change(["delay 50ms", "loss 5%"]), {"delay": 2, "loss": 3}
+    )
+    found = {(source, target): by for source, target, by in layers.order.causes}
+    assert found[1, 2] == {"cut": 1, "delay": 2, "loss": 3}
+    assert found[2, 3] == {"delay": 2, "loss": 3}
+    assert found[3, 1] == {"cut": 1}
+    layers = layers.whole().replaced([LinkFault(source=3, target=1, cut=True, loss=0.5)], 4)
+    assert layers.order.causes == [(3, 1, {"cut": 4, "loss": 4})]
 
 
 def test_a_fault_is_in_force_as_long_as_some_link_has_it() -> None:
@@ -207,3 +221,14 @@ def test_heal_ends_everything_and_says_what(tmp_path: Path) -> None:
         assert healed["event"] == "fault.healed"
         assert len(healed["ids"]) == 5
         assert cluster.heal() == []
+
+
+@cluster_test
+def test_the_fault_of_a_link_ends_whose_node_was_removed_meanwhile(tmp_path: Path) -> None:
+    """Its handle names the links that there were when it began."""
+    with fake_cluster(tmp_path) as cluster:
+        cluster.link("1>2", "cut")
+        end = requests.ChangeLinks("", LinkChange(ends=["cut"]), [(1, 2), (1, 9), (9, 1)])
+        reply = asking.ask(cluster.config, end, 10.0)
+        assert [node.id for node in reply.chosen] == [1, 2]
+        assert links(cluster) == {}

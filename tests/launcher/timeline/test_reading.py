@@ -537,15 +537,6 @@ def test_a_last_line_that_lacks_only_its_newline_is_taken_at_the_end(world: Worl
     world.end()
 
 
-def test_two_nodes_that_differ_are_found(world: World) -> None:
-    for t, node, digest in [(1, 1, "aa"), (2, 2, "aa"), (3, 1, "bb"), (4, 2, "cc")]:
-        with world.config.event_log(node).open("ab") as log:
-            line = line_of(t, node, "applied.digest", index=(t + 1) // 2, digest=digest)
-            log.write(line + b"\n")
-    assert world.combiner.drain() == [{"index": 2, "nodes": [1, 2], "digests": ["bb", "cc"]}]
-    assert world.combiner.drain() == []
-
-
 def test_logs_of_nodes_that_are_no_longer_in_the_cluster_are_merged_too(tmp_path: Path) -> None:
     (tmp_path / "node-7.jsonl").write_bytes(line_of(1, 7) + b"\n")
     combiner = Combiner(config_in(tmp_path))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from launcher.errors import UsageError
 from launcher.timeline.events import Event, parse_line, rescue
 from launcher.timeline.filter import Filter
-from launcher.timeline.order import DigestCheck, merge
+from launcher.timeline.order import merge
 from launcher.timeline.render import render
 from node.events import EventLog, HybridClock
 
@@ -149,46 +149,6 @@ def test_merging_is_lazy() -> None:
 
     merged = merge([endless(1), endless(2)])
     assert [next(merged).key for _ in range(4)] == [(1, 1), (1, 2), (2, 1), (2, 2)]
-
-
-# -- State Machine Safety --------------------------------------------------------------------------
-
-
-def digest(node: int, index: int, value: str) -> Event:
-    return an_event("applied.digest", node=node, index=index, digest=value)
-
-
-def test_two_nodes_that_differ_at_an_index_are_told_once() -> None:
-    """§5.4.3: if a server has applied an entry at an index, no other applies another there."""
-    check = DigestCheck()
-    assert check.see(digest(1, 100, "aa")) is None
-    assert check.see(digest(2, 100, "aa")) is None
-    assert check.see(digest(3, 200, "bb")) is None
-    assert check.see(digest(3, 100, "cc")) == {
-        "index": 100,
-        "nodes": [1, 3],
-        "digests": ["aa", "cc"],
-    }
-    assert check.see(digest(4, 100, "cc")) is None
-    assert check.see(digest(1, 200, "dd")) == {
-        "index": 200,
-        "nodes": [3, 1],
-        "digests": ["bb", "dd"],
-    }
-
-
-def test_the_check_remembers_only_the_last_indexes() -> None:
-    check = DigestCheck(window=2)
-    for index in (1, 2, 3):
-        assert check.see(digest(1, index, "aa")) is None
-    assert check.see(digest(2, 2, "bb")) is not None
-    assert check.see(digest(2, 1, "bb")) is None, "forgotten"
-
-
-def test_events_that_are_no_digests_are_passed_over() -> None:
-    check = DigestCheck()
-    for event in (an_event(), an_event("applied.digest"), an_event("applied.digest", index="x")):
-        assert check.see(event) is None
 
 
 # -- choosing --------------------------------------------------------------------------------------

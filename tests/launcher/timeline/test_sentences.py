@@ -13,7 +13,7 @@ SOURCES = [
     path
     for folder in ("node", "launcher")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if path.name != "templates.py"
+    if path.name not in ("templates.py", "fault_sentences.py")
 ]
 EMITS = {"emit", "_emit", "note", "_note", "tell", "_tell", "happened"}
 """The functions and methods that are handed an event's name."""

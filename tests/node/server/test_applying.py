@@ -246,7 +246,7 @@ def test_the_hash_of_the_answers_tells_an_error_from_a_result_of_the_same_bytes(
         (reply,) = client.replies
         assert isinstance(reply, Answers)
         assert reply.results == [command]
-        return server.answered
+        return server.applying.answers
 
     first = answered("first", Echo, b"no")
     assert answered("equal", Echo, b"no") == first
@@ -260,14 +260,14 @@ def test_an_answer_that_is_given_again_is_not_hashed_again(tmp_path: Path) -> No
     client = Connection()
     submit(server, client, 1, b"long")
     world.settle()
-    first = server.answered
+    first = server.applying.answers
     submit(server, client, 1, b"long")
     world.settle()
     assert len(client.replies) == 2
-    assert server.answered == first
+    assert server.applying.answers == first
     submit(server, client, 2, b"long")
     world.settle()
-    assert server.answered != first
+    assert server.applying.answers != first
 
 
 def test_a_read_is_not_answered_one_entry_before_its_index(tmp_path: Path) -> None:

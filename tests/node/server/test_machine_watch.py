@@ -297,7 +297,7 @@ def test_nodes_that_answer_otherwise_have_other_hashes_and_the_same_log(tmp_path
     odd = next(node for node in world.servers if node != leader)
     machine = world.servers[odd]._applying.machine
     assert isinstance(machine, Clumsy)
-    before = {node: server.answered for node, server in world.servers.items()}
+    before = {node: server.applying.answers for node, server in world.servers.items()}
     machine.count = 40
     client = Connection()
     submit(world.servers[leader], client, 1, *[b"fine"] * 20)
@@ -306,19 +306,19 @@ def test_nodes_that_answer_otherwise_have_other_hashes_and_the_same_log(tmp_path
     assert len(set(before.values())) == 1
     assert isinstance(client.replies[0], Answers)
     assert len({server.applied for server in world.servers.values()}) == 1
-    answered = {node: server.answered for node, server in world.servers.items()}
+    answered = {node: server.applying.answers for node, server in world.servers.items()}
     assert [node for node in answered if answered[node] != answered[leader]] == [odd]
     assert all(server.status().digests for server in world.servers.values())
 
 
 def test_the_hash_of_the_answers_goes_on_from_a_snapshot(tmp_path: Path) -> None:
     world = snapshot_of(tmp_path, Clumsy)
-    before = world.servers[1].answered
+    before = world.servers[1].applying.answers
     world.crash(1)
 
     again = world.start(1)
 
-    assert again.answered == before
+    assert again.applying.answers == before
     assert before
 
 
@@ -332,5 +332,5 @@ def test_how_answers_are_cut_into_requests_is_hashed_alike_everywhere(tmp_path: 
     submit(world.servers[leader], client, 9000, b"fine")
     world.run(1.0)
 
-    assert len({server.answered for server in world.servers.values()}) == 1
+    assert len({server.applying.answers for server in world.servers.values()}) == 1
     assert MOST_COMMANDS > 2000

@@ -458,7 +458,7 @@ def test_a_status_tells_of_the_last_sixteen_digests(tmp_path: Path) -> None:
     for sequence in range(1, 21):
         submit(world.servers[1], Connection(), sequence, b"x")
         world.settle()
-    assert [index for index, _ in world.servers[1].status().digests] == list(range(6, 22))
+    assert [index for index, *_ in world.servers[1].status().digests] == list(range(6, 22))
 
 
 @pytest.mark.parametrize(

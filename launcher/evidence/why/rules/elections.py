@@ -16,6 +16,10 @@ from launcher.evidence.why.rules.silence import (
 )
 from launcher.evidence.why.things import NEVER, Happening, Message, aimed_at, in_term, on
 
+SOON_NS = 2_000_000_000
+"""Within this time the supervisor notices that a process has ended."""
+
+
 # -- won -----------------------------------------------------------------------------------------
 
 
@@ -26,9 +30,11 @@ def leader_elected(past: Past, elected: Happening) -> Iterator[Cause]:
     if voters:
         yield _votes(past, elected, voters)
     campaign = past.last(
-        STARTED, elected.place, lambda one: one.node == node and not one.flag("pre_vote")
+        STARTED,
+        elected.place,
+        lambda one: one.node == node and one.number("for_term") in (term, None),
     )
-    if campaign is not None and campaign.number("for_term") in (term, None):
+    if campaign is not None:
         yield stated(campaign)
 
 
@@ -219,10 +225,8 @@ def unheard_leader(
     leader, message = known
     since = message.arrived if message is not None else _heard_since(past, node, first)
     if "process has ended" in reason:
-        gone = past.last(("node.exited",), first.place, aimed_at(leader))
-        if gone is not None:
-            yield stated(gone)
-            return
+        yield from _death(past, leader, first)
+        return
     causes = silence(past, node, leader, since, first.place, lambda one: one.type in FROM_LEADERS)
     causes = causes or list(_retired(past, leader, node, since, first.place))
     if message is None:
@@ -233,6 +237,27 @@ def unheard_leader(
         f"{seconds(first.when_ns - message.arrived_ns)} before, and its deadline passed"
     )
     yield Cause(said, message, tuple(causes or [_unknown(leader, node)]), is_end=True)
+
+
+def _death(past: Past, leader: int, at: Happening) -> Iterator[Cause]:
+    """The leader's process has ended. A peer may see that before the supervisor does."""
+    struck = faults.ending(past, leader, at.place)
+    if struck is not None:
+        yield faults.cause(struck)
+        return
+    gone = past.last(("node.exited",), at.place, aimed_at(leader))
+    later = past.first(("node.exited",), at.place, aimed_at(leader))
+    if later is not None and later.when_ns - at.when_ns < SOON_NS:
+        gone = later
+    closed = past.last(
+        ("link.closed",), at.place, lambda one: one.node == at.node and one.number("peer") == leader
+    )
+    if gone is not None:
+        yield stated(gone)
+    elif closed is not None:
+        yield stated(closed)
+    else:
+        yield _unknown(leader, at.node)
 
 
 def _heard_since(past: Past, node: int, first: Happening) -> int:

@@ -144,6 +144,8 @@ def _never_sent(past: Past, index: int) -> Cause:
         (one.content.last or 0 for on_link in past.sent.values() for one in on_link), default=0
     )
     known = _known_committed(past, index)
+    if not past.has_messages:
+        return Cause(f"nothing is known of entry {index} without messages", is_end=True)
     if known is not None:
         return Cause(
             f"entry {index} was sent before what is recorded begins; it was known to be committed "
@@ -346,7 +348,14 @@ def node_behind(past: Past, node: int) -> Cause:
     answer = past.last_arrival(
         node, leader, past.end, lambda one: one.type in ANSWERS and not one.content.reject
     )
-    last, held = max(ends, default=0), (answer.content.match or 0) if answer is not None else 0
+    if not ends:
+        return Cause(
+            f"the leader {node_name(leader)} has sent no entry since it was elected, so nothing "
+            f"says that {node_name(node)} is behind",
+            elected,
+            is_end=True,
+        )
+    last, held = max(ends), (answer.content.match or 0) if answer is not None else 0
     if answer is not None and held >= last:
         return Cause(
             f"{node_name(node)} is not behind: it has acknowledged all entries up to {held}",

@@ -205,9 +205,9 @@ def transfer_received(past: Past, received: Happening) -> Iterator[Cause]:
 def transfer_started(past: Past, started: Happening) -> Iterator[Cause]:
     """An operator asked for it, or the leader's disk hangs, or it is no member any more."""
     asked = past.last(
-        ("command",),
+        ("command.received",),
         started.place,
-        lambda one: one.node in (started.node, 0) and one.text("what").startswith("transfer"),
+        lambda one: one.node == started.node and one.text("what").lower().startswith("transfer"),
     )
     if asked is not None and started.when_ns - asked.when_ns < 1_000_000_000:
         yield Cause(

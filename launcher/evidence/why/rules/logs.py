@@ -77,7 +77,7 @@ def _never_spread(
         if author == node
         else f"{node_name(node)} had got {what} from {node_name(author)}, leader of term {led.term}"
     )
-    said += ", and they had not reached a majority"
+    said += f"; {'it' if first == last else 'they'} had not reached a majority"
     yield Cause(said, led, tuple(_once(told)), is_end=True)
 
 

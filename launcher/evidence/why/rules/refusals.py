@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from launcher.evidence.why import faults
 from launcher.evidence.why.cause import Cause, entries, node_name, seconds, stated
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.rules.silence import FROM_LEADERS, last_heard, silence
-from launcher.evidence.why.things import NEVER, Happening, Message, on
+from launcher.evidence.why.things import NEVER, Happening, Message, aimed_at, on
 
 STARTED = ("election.started",)
 
@@ -152,20 +153,36 @@ def lacks(
         return
     first = has + 1 if has < last else last
     lacking = _first_with(past, leader, node, first, at.place)
-    since = _last_good(past, leader, node, at.place, lacking)
-    causes = silence(past, node, leader, since, at.place, lambda one: one.type in FROM_LEADERS)
-    elsewhere = at.node if at.node != leader else None
-    got = _first_with(past, leader, elsewhere, last, at.place, arrived=True) if elsewhere else None
+    holder = at.node if at.node != leader else None
+    got = _first_with(past, leader, holder, last, at.place, arrived=True) if holder else None
+    until = _led_until(past, leader, got.arrived if got is not None else NEVER, at.place)
+    since = _last_good(past, leader, node, until, lacking)
+    causes = silence(past, node, leader, since, until, lambda one: one.type in FROM_LEADERS)
     if causes:
         holds = f"; {node_name(at.node)} has them" if got is not None else ""
         what = entries(first, last) if first <= last else f"what term {last_term} began with"
+        known_by = lacking or got
         yield Cause(
             f"{node_name(node)} did not get {what} of the leader {node_name(leader)}{holds}",
-            lacking or got,
+            known_by,
             tuple(causes),
             is_end=True,
-            place=at.place - 1 if (known_by := lacking or got) is None else known_by.place,
+            place=at.place - 1 if known_by is None else known_by.place,
         )
+
+
+def _led_until(past: Past, leader: int, since: int, until: int) -> int:
+    """Until when the leader could have sent what the node lacks: not after its own end, which came
+    when others had it already."""
+    struck = past.last(
+        faults.INJECTED,
+        until,
+        lambda one: one.text("fault") in faults.KILLS and leader in one.numbers("targets"),
+        after=since,
+    )
+    ended = past.last(("node.exited",), until, aimed_at(leader), after=since)
+    down = past.last(("leader.stepped_down",), until, on(leader), after=since)
+    return min((one.place for one in (struck, ended, down) if one is not None), default=until)
 
 
 def _leader_of(past: Past, term: int, before: int) -> int | None:

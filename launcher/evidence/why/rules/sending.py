@@ -29,20 +29,10 @@ def told(message: Message) -> str:
     return f"{said}; it is not on record that it arrived"
 
 
-def said_of_side(side: Side) -> str:
-    """An event of a message, in a sentence."""
+def content_of_side(side: Side) -> str:
+    """What the message says whose event this is."""
     content = side.said if isinstance(side.said, Content) else Content()
-    message = Message(side.source or side.node, side.t, side.to or side.node, side.type, content)
-    what, source, target = content_of(message), node_name(message.source), node_name(message.target)
-    match side.event:
-        case "message.sent":
-            return f"{source} sent {target} {what}"
-        case "message.received":
-            return f"{target} received from {source} {what}"
-        case "message.lost":
-            fault = f", fault {side.fault}" if side.fault is not None else ""
-            return f"from {source} to {target} was lost ({side.why}{fault}): {what}"
-    return f"from {source} to {target} is {side.event.removeprefix('message.')}: {what}"
+    return content_of(Message(side.source, side.t, side.to, side.type, content))
 
 
 def content_of(message: Message) -> str:

@@ -74,6 +74,8 @@ def absence(past: Past, node: int, since: int, until: int) -> Cause | None:
         if again is None or ended.place > since:
             why = ended.text("reason") or said_of(ended)
             return Cause(f"{node_name(node)} did not run any more ({why})", ended)
+    if (struck := faults.ending(past, node, until)) is not None:
+        return faults.cause(struck)
     stopped = faults.of_node(past, node, frozenset({"pause"}), until)
     if stopped is not None:
         return faults.cause(stopped)

@@ -14,10 +14,12 @@ from launcher.evidence.why.cause import Cause, node_name, said_of, seconds, stat
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.rules.elections import leader_elected
 from launcher.evidence.why.rules.leadership import ANSWERS
+from launcher.evidence.why.rules.sending import told
 from launcher.evidence.why.rules.silence import silence
 from launcher.evidence.why.things import NEVER, Happening, Message, in_term, on
 from node.raft.membership import majority
 
+_ENTRY = re.compile(r"entr(?:y|ies)[^0-9]{1,20}([0-9]{1,15})")
 _NODE = re.compile(r"\bn([0-9]{1,9})\b")
 
 
@@ -175,29 +177,45 @@ def _two_of_a_term(past: Past, one: Happening, other: Happening) -> Iterator[Cau
 
 
 def safety_violated(past: Past, violated: Happening) -> Iterator[Cause]:
-    """From which leaders the nodes that differ got the entry."""
-    index = violated.number("index")
-    if index is None:
+    """What the supervisor found by comparing nodes: two leaders of one term, or nodes that applied
+    different entries."""
+    elected = past.last(("leader.elected",), violated.place)
+    rival = elected and past.last(
+        ("leader.elected",),
+        elected.place,
+        lambda one: one.term == elected.term and one.node != elected.node,
+    )
+    if elected is not None and rival is not None:
+        yield from _two_of_a_term(past, rival, elected)
         return
-    for node in violated.numbers("nodes"):
-        message = _brought(past, node, index, violated.place)
-        if message is not None:
-            elected = past.last(
-                ("leader.elected",),
-                message.sent if message.sent != NEVER else message.arrived,
-                in_term(message.source, message.term),
-            )
-            yield Cause(
-                f"{node_name(node)} got entry {index} from {node_name(message.source)}, leader of "
-                f"term {message.term}",
-                message,
-                (stated(elected),) if elected is not None else (),
-                is_end=True,
-            )
-            continue
-        led = past.last(("leader.elected",), violated.place, on(node))
-        if led is not None:
-            yield Cause(f"{node_name(node)} made entries as leader of term {led.term}", led)
+    index = violated.number("index")
+    if index is None and (match := _ENTRY.search(violated.text("found"))) is not None:
+        index = int(match[1])
+    nodes = violated.numbers("nodes") or violated.numbers("targets")
+    told = [one for node in nodes for one in _made_or_got(past, node, index, violated.place)]
+    yield from told or _last_of_those_named(past, violated)
+
+
+def _made_or_got(past: Past, node: int, index: int | None, before: int) -> Iterator[Cause]:
+    """From which leader a node got an entry, or that it made entries itself."""
+    message = _brought(past, node, index, before) if index is not None else None
+    if message is not None:
+        elected = past.last(
+            ("leader.elected",),
+            message.sent if message.sent != NEVER else message.arrived,
+            in_term(message.source, message.term),
+        )
+        yield Cause(
+            f"{node_name(node)} got entry {index} from {node_name(message.source)}, leader of "
+            f"term {message.term}",
+            message,
+            (stated(elected),) if elected is not None else (),
+            is_end=True,
+        )
+        return
+    led = past.last(("leader.elected",), before, on(node))
+    if led is not None:
+        yield Cause(f"{node_name(node)} made entries as leader of term {led.term}", led)
 
 
 def _brought(past: Past, node: int, index: int, before: int) -> Message | None:
@@ -217,9 +235,26 @@ def _brought(past: Past, node: int, index: int, before: int) -> Message | None:
     return found
 
 
+def _last_arrival(past: Past, broken: Happening) -> Iterator[Cause]:
+    links = past.arrivals
+    last = [past.last_arrival(*link, broken.place) for link in links]
+    message = max(
+        (one for one in last if one is not None), key=lambda one: one.arrived, default=None
+    )
+    before = past.last_any(broken.place)
+    if before is not None and before.node and (message is None or before.place > message.arrived):
+        yield Cause(f"just before it: {said_of(before)}", before, is_order=True)
+    if message is not None:
+        yield Cause(f"just before it, {told(message)}", message, is_order=True)
+
+
 def _last_of_those_named(past: Past, broken: Happening) -> Iterator[Cause]:
-    """Where no rule knows more: what happened last on the nodes that the report names."""
-    named = {int(found) for found in _NODE.findall(broken.text("belief"))} & past.nodes
+    """Where no rule knows more: what happened last on the nodes that the report names; if it names
+    none, the message after whose arrival the property was found broken."""
+    words = broken.text("belief") + broken.text("found")
+    named = {int(found) for found in _NODE.findall(words)} & past.nodes
+    if not named:
+        yield from _last_arrival(past, broken)
     for node in sorted(named):
         last = past.last_of_node(node, broken.place, unless=("commit.advanced", "entries.proposed"))
         if last is not None:

@@ -12,6 +12,7 @@ import pytest
 
 from launcher.cli import shell
 from launcher.cli.context import Context
+from launcher.simulation import world
 from launcher.simulation.planted import ALL, named
 from node.raft import replication
 from node.raft.state import RaftState
@@ -52,6 +53,18 @@ def test_json_is_one_object(capfd: pytest.CaptureFixture[str]) -> None:
     assert summary["failed"] is None
     assert summary["options"]["nodes"] == 5
     assert summary["operations"] > 50
+
+
+def test_a_seed_that_cannot_be_decided_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(world, "CHECK_STEPS", 0)
+
+    assert simulate("--seeds", "3..4", "--time", "2s") == 5
+
+    err = capfd.readouterr().err.splitlines()
+    assert err[0].startswith("launcher: seed 3: the checker cannot tell: ")
+    assert err[-1] == "launcher: unknown: 2 seeds could not be decided"
 
 
 def test_a_trace_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_a_truncated_tail() -> None:
 
     assert f"an AppendEntries of n{new}, leader of term" in said, said
     assert "has other entries after" in said, said
-    assert "they had not reached a majority" in said, said
+    assert "had not reached a majority" in said, said
     assert f"(fault {cut})" in said, said
     assert f"fault {decoy}" not in said, said
 

@@ -238,6 +238,15 @@ def test_one_change_at_a_time() -> None:
     )
 
 
+def test_no_node_leaves_that_has_a_fault_and_none_gets_one_that_leaves() -> None:
+    """The command that ends a fault refuses the id of a node that is gone."""
+    slow = struck(fault("slow-disk", "leader", "slow 5ms"))
+    left = {struck(fault("remove", draw=draw), view(None, slow)).nodes for draw in range(40)}
+    assert left == {(2,), (3,), (4,), (5,)}
+    leaving = struck(fault("remove", "leader"))
+    assert struck(fault("slow-disk", "all", "slow 5ms"), view(None, leaving)).nodes == (2, 3, 4, 5)
+
+
 def test_a_cluster_becomes_neither_much_larger_nor_small() -> None:
     assert struck(fault("add", "all", "2 nodes"))
     assert refused(fault("add", "all", "2 nodes"), view(began_with=4)) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from launcher.control import asking
 from launcher.control.requests import NoteChaos
-from launcher.errors import LauncherError, NotRunning, UsageError
+from launcher.errors import LauncherError, NotRunning, TimedOut, UsageError
+from launcher.folders.violations import Violation
 from launcher.lab.chaos import healing
 from launcher.lab.chaos.player import Outcome, Player, alone
 from launcher.lab.chaos.record import Happening, steady_clock
+from launcher.lab.chaos.running import Chaos
 from launcher.lab.chaos.schedule import Fault, Head, Schedule, read
 from launcher.lab.chaos.watching import broken
 from launcher.lab.chaos.watching import read as read_samples
@@ -104,6 +107,7 @@ def test_what_would_break_the_quorum_is_left_out_with_the_reason(toy: ToyCluster
 
 def test_two_that_come_at_once_do_not_both_take_the_last_node(toy: ToyCluster) -> None:
     """All faults of a round begin in the same moment, each in a thread of its own."""
+    toy.takes_s = 0.2
     many = plan(*[(0.01, 0.3, "pause", "any", "")] * 9, time_s=2.0)
     outcome, _ = play(toy, many)
     assert (outcome.injected, outcome.left_out) == (2, 7)
@@ -179,6 +183,25 @@ def test_what_does_not_converge_is_said_in_one_line(
     assert toy.notes[-1].why == outcome.unconverged
 
 
+def test_nobody_waits_for_a_node_that_has_failed(
+    toy: ToyCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts no more by itself: a minute of waiting would tell nothing new."""
+    heal = toy.heal
+
+    def fails_meanwhile() -> list[str]:
+        ended = heal()
+        toy.change(4, state="failed", reason="its log is damaged")
+        return ended
+
+    monkeypatch.setattr(toy, "heal", fails_meanwhile)
+    toy.fails["start"] = LauncherError("n4 is failed: its log is damaged")
+    began = time.monotonic()
+    outcome, _ = play(toy, plan((0.01, 0.1, "pause", "leader", "")))
+    assert outcome.unconverged == "n4 is failed: its log is damaged"
+    assert time.monotonic() - began < healing.CONVERGE_S / 2
+
+
 def test_a_write_that_does_not_succeed_is_said(toy: ToyCluster) -> None:
     toy.fails["submit"] = LauncherError("no node answers")
     outcome, _ = play(toy, plan((0.01, 0.1, "pause", "leader", "")))
@@ -197,8 +220,11 @@ def test_it_stops_when_it_is_told_to_and_everything_is_healed(toy: ToyCluster) -
 def test_an_exception_of_its_thread_heals_everything_first(toy: ToyCluster) -> None:
     """Ctrl-C arrives as an exception, and so does a reader that has gone."""
 
+    said: list[str] = []
+
     def say(one: Happening) -> None:
-        if one.what == "began":
+        said.append(one.what)
+        if "began" in said:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -272,3 +298,43 @@ def test_exclude_is_of_the_schedule(toy: ToyCluster) -> None:
     assert outcome.left_out == 1
     with pytest.raises(UsageError, match="there is no node 9"):
         play(toy, plan((0.01, 0.1, "kill", "leader", ""), exclude=["n9"]))
+
+
+# -- for scripts ---------------------------------------------------------------------------------
+
+
+def test_a_script_plays_a_schedule_beside_what_it_does(toy: ToyCluster) -> None:
+    chaos = Chaos(toy, seed=3, faults="pause", interval_s=0.05, time_s=60.0)
+    assert len(chaos.schedule) > 500
+    assert "pause" in chaos.schedule[0]
+    with chaos:
+        until(lambda: any(one.startswith("pause") for one in toy.done), "a fault")
+    assert chaos.injected >= 1
+    assert toy.done[-2:] == ["heal", "submit"]
+    assert all(node.state == "up" for node in toy.status().nodes)
+
+
+def test_a_script_is_told_what_went_wrong(toy: ToyCluster) -> None:
+    toy.fails["submit"] = LauncherError("no node answers")
+    with pytest.raises(TimedOut, match=r"did not converge .*no write succeeds: no node answers"):
+        Chaos(toy, seed=3, faults="pause", rounds=1, interval_s=0.1).run()
+    with pytest.raises(TimedOut), Chaos(toy, seed=3, faults="pause", rounds=1, interval_s=0.1):
+        pass
+    with (
+        pytest.raises(ZeroDivisionError),
+        Chaos(toy, seed=3, faults="pause", rounds=1, interval_s=0.1),
+    ):
+        raise ZeroDivisionError
+    with pytest.raises(UsageError, match="no fault is called"):
+        Chaos(toy, seed=3, faults="nonsense")
+
+
+def test_a_cluster_that_was_frozen_for_its_evidence_is_left_as_it_is(toy: ToyCluster) -> None:
+    """The supervisor freezes it when a promise of Raft is broken (`safety: freeze`)."""
+    found = Violation(
+        promise="election safety", subject="term 3", found="n1 and n2 lead in term 3", reports=[]
+    )
+    threading.Timer(0.2, lambda: toy.violations.append(found)).start()
+    outcome, _ = play(toy, plan((0.01, 0.6, "hang-disk", "leader", "hang"), time_s=1.0))
+    assert outcome.unconverged == "it was frozen and is left so: the leaders differ"
+    assert "heal" not in toy.done

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from launcher.control.status import ClusterStatus
+from launcher.control.status import FROZEN_FOR_SAFETY, ClusterStatus
 from launcher.errors import NotRunning
 from launcher.lab.chaos.record import steady_clock
 from launcher.lab.chaos.watching import (
@@ -109,3 +109,14 @@ def test_a_torn_last_line_is_left_out_and_other_damage_is_an_error(tmp_path: Pat
     file.write_bytes(whole + whole[:20] + b"\n" + whole)
     with pytest.raises(msgspec.MsgspecError):
         read(file)
+
+
+def test_nodes_that_are_frozen_since_safety_is_violated_are_not_chaos_s_doing() -> None:
+    frozen = msgspec.structs.replace(
+        status(*(up(n, state="paused") for n in (1, 2, 3))),
+        frozen=True,
+        frozen_because=FROZEN_FOR_SAFETY,
+    )
+
+    assert broken([sample_of(frozen, 1)]) is None
+    assert broken([sample_of(msgspec.structs.replace(frozen, frozen_because=""), 1)]) is not None

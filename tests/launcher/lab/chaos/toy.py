@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from launcher.control.links import parse_change
 from launcher.control.requests import NoteChaos
 from launcher.control.status import Chosen, ClusterStatus, LinkStatus
 from launcher.errors import LauncherError, NotRunning
+from launcher.folders.violations import Violation
 from launcher.injected import Injected, InjectedList
 from node.errors import CommandError
 from node.raft.membership import stable
@@ -25,6 +27,7 @@ class ToyCluster(Cluster):
     """fails: by the name of a method: what it raises instead of doing anything
     done: what was done, in words
     notes: what the player has told the supervisor
+    takes_s: how long each command takes before it has an effect
     """
 
     def __init__(self, folder: Path, nodes: int = 5) -> None:
@@ -33,6 +36,8 @@ class ToyCluster(Cluster):
         self.done: list[str] = []
         self.notes: list[NoteChaos] = []
         self.gone = False
+        self.takes_s = 0.0
+        self.violations: list[Violation] = []
         self.writes = 0
         self._guard = threading.Lock()
         self._nodes = {n: up(n, commit_index=9, applied_index=9) for n in range(1, nodes + 1)}
@@ -60,6 +65,9 @@ class ToyCluster(Cluster):
                 nodes=nodes,
                 membership=self._members,
                 membership_committed=True,
+                frozen=bool(self.violations),
+                frozen_because="the leaders differ" if self.violations else "",
+                violations=self.violations,
                 links=[LinkStatus(*link, does) for link, does in self._links.items()],
             )
 
@@ -143,6 +151,7 @@ class ToyCluster(Cluster):
 
     def _do(self, what: str) -> None:
         self._check(what.split()[0])
+        time.sleep(self.takes_s)
         self.done.append(what)
 
     def _check(self, what: str) -> None:

@@ -115,6 +115,51 @@ def test_what_a_snapshot_replaced_at_once_is_copied_too(run: RunFolder) -> None:
     assert indexes(read(run.wal_dir / "node-1", run.data_dir / "node-1")) == [[1, 2, 3, 41, 42]]
 
 
+def test_what_was_in_the_last_segment_of_a_folder_that_was_emptied_was_copied(
+    run: RunFolder,
+) -> None:
+    """Found by `launcher test --seed 19`: no copy had the first entries of any node."""
+    log = open_log(run)
+    keeper = Keeper(run)
+    for first in (1, 2, 3):
+        fill(log, first, first)
+        keeper._look(whole=False)
+    for path in (run.data_dir / "node-1").iterdir():
+        path.unlink()
+    keeper.finish()
+
+    assert indexes(read(run.wal_dir / "node-1")) == [[1, 2, 3]]
+
+
+def test_a_copy_of_the_last_segment_holds_nothing_that_a_loss_of_power_undid(
+    run: RunFolder,
+) -> None:
+    folder = run.data_dir / "node-1"
+    log = open_log(run)
+    keeper = Keeper(run)
+    fill(log, 1, 2)
+    keeper._look(whole=False)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    fill(log, 3, 3)
+    keeper._look(whole=False)
+    log.close()
+    for path, content in before.items():
+        path.write_bytes(content)
+    log = open_log(run, life=2)
+    log.append(HardState(2, None), [batch(3, term=2, size=100)])
+    keeper._look(whole=False)
+    log.close()
+    for path in folder.iterdir():
+        path.unlink()
+    keeper.finish()
+
+    records = [one for piece in read(run.wal_dir / "node-1").books[0].pieces for one in
+               piece.records]  # fmt: skip
+    assert [(one.life, [each.term for each in one.batches]) for one in records] == [
+        (1, [1]), (1, [1]), (2, []), (2, [2])
+    ]  # fmt: skip
+
+
 def test_copies_and_the_nodes_own_files_are_read_as_one_log(run: RunFolder) -> None:
     """As of a run that was killed before everything was copied."""
     log = open_log(run)

@@ -90,6 +90,8 @@ def test_a_token_that_was_given_back_is_not_in_force() -> None:
 
     assert broken(FIRST, back, again) == (back, again)
     assert is_valid(FIRST, back, lock("acquire", 4, 5, 1, 2, index=6))
+    without_indexes = lock("release", 2, 3, 1, 1), lock("renew", 4, 5, 1, 1)
+    assert broken(FIRST, *without_indexes) == without_indexes
 
 
 def test_a_holder_that_never_asked_is_invalid() -> None:

@@ -146,6 +146,19 @@ def test_keys_and_values_of_two_runs_are_never_the_same() -> None:
     assert len({one["value"] for one in values}) == 40
 
 
+def test_a_stale_read_of_a_value_that_is_written_twice_is_judged_by_the_first() -> None:
+    assert check(write(0, 1, "v1"), stale(2, 3, "v1"), write(4, 5, "v1"))[0] is Validity.VALID
+
+
+def test_a_few_values_are_written_again_and_again() -> None:
+    workload = KeyValueLoad(Mix({"write": 1}), 2, values=3)
+    rng = random.Random(1)
+
+    values = {workload.next(1, n, rng, None).value["value"] for n in range(100)}
+
+    assert values == {"v0", "v1", "v2"}
+
+
 def test_a_cas_expects_what_its_client_saw_last() -> None:
     workload = KeyValueLoad(Mix({"cas": 1}), 1)
     rng = random.Random(1)

@@ -116,6 +116,9 @@ def test_a_module_that_hides_behind_one_of_the_library_is_said(folder: Path) -> 
         ("kv", Options(keys=10_001), "--keys 10001: from 1 to 10000"),
         ("multicast", Options(keys=3), "--keys: the workload multicast has none"),
         ("a:B", Options(mix="read=1"), "--mix is for election, files,"),
+        ("files", Options(values=3), "--values is for the workload kv alone"),
+        ("kv", Options(values=-1), "--values -1: how many different values"),
+        ("a:B", Options(values=3), "--values is for election, files,"),
         ("a:B", Options(keys=3), "--keys is for election, files,"),
     ],
 )
