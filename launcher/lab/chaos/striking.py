@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
@@ -48,6 +49,7 @@ from launcher.lab.chaos.wording import (
     ADDITIONS,
     DISK_KINDS,
     IN_VAIN,
+    LED_BY_TWO,
     LINK_KINDS,
     TRANSFERS,
     link_words,
@@ -67,6 +69,10 @@ HUNTED_S = 0.6
 
 WRITES_WAIT, WRITES_WAIT_S = "100*sleep(30ms)", 0.1
 """What delays writes before a torn power failure, and for how many seconds before."""
+
+JOINT_SLOWLY, JOINT_WITHIN_S, JOINT_LOOK_S = "slow 100ms", 10.0, 0.01
+"""How slow disks are while the configuration is joint; for how long, and how often, in seconds, it
+is looked for."""
 
 TOLD_IN_VAIN = 6
 """The shortest election timeout has five heartbeats, and the first message goes at once."""
@@ -318,13 +324,38 @@ def _add(strike: Strike) -> Steps:
     """In the end others go, so that there are as many nodes as before; if the budget allows it."""
     count = ADDITIONS[strike.fault.words]
     yield BEGUN
-    strike.cluster.add(count)
+    if strike.fault.words == LED_BY_TWO:
+        _add_led_by_two(strike)
+    else:
+        strike.cluster.add(count)
     strike.give_back()
     yield strike.lasts_s
     for number in range(count):
         with strike.another(REMOVE, ANY, "", number) as struck:
             if isinstance(struck, Aim):
                 strike.cluster.remove(*struck.nodes)
+
+
+def _add_led_by_two(strike: Strike) -> None:
+    """Slow disks make the time long in which the configuration is joint."""
+    slow = strike.cluster.disk("all", fault=JOINT_SLOWLY)
+    handing = threading.Thread(target=_hand_over_while_joint, args=(strike,), daemon=True)
+    handing.start()
+    try:
+        strike.cluster.add(1)
+    finally:
+        slow.end()
+        handing.join()
+
+
+def _hand_over_while_joint(strike: Strike) -> None:
+    deadline = time.monotonic() + JOINT_WITHIN_S
+    while time.monotonic() < deadline and not strike.course.wait(JOINT_LOOK_S):
+        with suppress(LauncherError):  # it is not joint any more, or nobody leads at the moment
+            membership = strike.cluster.status().membership
+            if membership is not None and membership.outgoing:
+                strike.cluster.transfer("random")
+                return
 
 
 def _remove(strike: Strike) -> Steps:
