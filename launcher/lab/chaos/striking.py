@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
@@ -43,6 +42,7 @@ from launcher.fault_kinds import (
 from launcher.folders import lock
 from launcher.lab.chaos.aiming import Aim
 from launcher.lab.chaos.course import Course
+from launcher.lab.chaos.handing_over import add_led_by_two, transfer_in_vain
 from launcher.lab.chaos.kinds import DROP, FREEZE, TIME_OUT
 from launcher.lab.chaos.schedule import Fault
 from launcher.lab.chaos.wording import (
@@ -69,13 +69,6 @@ HUNTED_S = 0.6
 
 WRITES_WAIT, WRITES_WAIT_S = "100*sleep(30ms)", 0.1
 """What delays writes before a torn power failure, and for how many seconds before."""
-
-JOINT_SLOWLY, JOINT_WITHIN_S, JOINT_LOOK_S = "slow 100ms", 10.0, 0.01
-"""How slow disks are while the configuration is joint; for how long, and how often, in seconds, it
-is looked for."""
-
-TOLD_IN_VAIN = 6
-"""The shortest election timeout has five heartbeats, and the first message goes at once."""
 
 
 class Strike:
@@ -291,22 +284,13 @@ def _transfer(strike: Strike) -> Steps:
     """To the node that was chosen, and then to whichever."""
     yield BEGUN
     if strike.fault.words == IN_VAIN:
-        _transfer_in_vain(strike)
+        transfer_in_vain(strike.cluster, strike.nodes[0])
     else:
         strike.cluster.transfer(strike.nodes[0])
     for _ in range(TRANSFERS[strike.fault.words] - 1):
         yield strike.lasts_s / 3
         strike.cluster.transfer("random")
     yield strike.lasts_s / 3
-
-
-def _transfer_in_vain(strike: Strike) -> None:
-    """The target never hears that it is to campaign: the leader tells it once in a heartbeat, for
-    as long as the shortest election timeout. What is left to be lost ends with the run."""
-    target = strike.nodes[0]
-    strike.cluster.drop(f"leader>n{target}", "TimeoutNow", count=TOLD_IN_VAIN)
-    with suppress(LauncherError):  # as it is meant to be
-        strike.cluster.transfer(target)
 
 
 def _time_out(strike: Strike) -> Steps:
@@ -325,7 +309,7 @@ def _add(strike: Strike) -> Steps:
     count = ADDITIONS[strike.fault.words]
     yield BEGUN
     if strike.fault.words == LED_BY_TWO:
-        _add_led_by_two(strike)
+        add_led_by_two(strike.cluster, strike.course.wait)
     else:
         strike.cluster.add(count)
     strike.give_back()
@@ -334,28 +318,6 @@ def _add(strike: Strike) -> Steps:
         with strike.another(REMOVE, ANY, "", number) as struck:
             if isinstance(struck, Aim):
                 strike.cluster.remove(*struck.nodes)
-
-
-def _add_led_by_two(strike: Strike) -> None:
-    """Slow disks make the time long in which the configuration is joint."""
-    slow = strike.cluster.disk("all", fault=JOINT_SLOWLY)
-    handing = threading.Thread(target=_hand_over_while_joint, args=(strike,), daemon=True)
-    handing.start()
-    try:
-        strike.cluster.add(1)
-    finally:
-        slow.end()
-        handing.join()
-
-
-def _hand_over_while_joint(strike: Strike) -> None:
-    deadline = time.monotonic() + JOINT_WITHIN_S
-    while time.monotonic() < deadline and not strike.course.wait(JOINT_LOOK_S):
-        with suppress(LauncherError):  # it is not joint any more, or nobody leads at the moment
-            membership = strike.cluster.status().membership
-            if membership is not None and membership.outgoing:
-                strike.cluster.transfer("random")
-                return
 
 
 def _remove(strike: Strike) -> Steps:
