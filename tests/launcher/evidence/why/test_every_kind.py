@@ -17,7 +17,7 @@ from launcher.simulation.runner import run_seed
 from launcher.simulation.situation import Options
 from launcher.simulation.trace import Trace
 from launcher.timeline.events import parse_line
-from launcher.timeline.sentences import SENTENCES
+from launcher.timeline.templates import SENTENCES
 
 MOST = 4
 """Of each kind of event this many are asked about."""
