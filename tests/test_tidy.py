@@ -179,11 +179,11 @@ WINGS: dict[str, str] = {
         "launcher.client launcher.cluster launcher.control launcher.errors "
         "launcher.simulation.stage node.raft node.wire"
     ),
-    "launcher.page": (
-        "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "
-        "launcher.timeline node.tap"
-    ),
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
+    "launcher.page": (
+        "launcher.cluster launcher.control launcher.errors launcher.evidence.messages "
+        "launcher.evidence.why launcher.lessons launcher.timeline node.printable node.tap"
+    ),
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "
         "launcher.control launcher.errors launcher.evidence.messages launcher.evidence.why "

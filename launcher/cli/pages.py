@@ -20,13 +20,15 @@ import click
 
 from launcher.cli import shell
 from launcher.cli.context import Context
+from launcher.cli.output import print_json
 from launcher.errors import LauncherError, UsageError
 from launcher.folders import lock
-from launcher.page import file, recorded
+from launcher.page import doing, file, recorded
 from launcher.page.recorded import Recorded
 
 if TYPE_CHECKING:
     from launcher.cluster import Cluster
+    from launcher.lessons.lesson import Lesson
     from launcher.page.app import Answer
     from launcher.page.serving import Place
     from launcher.simulation.situation import Options
@@ -100,8 +102,7 @@ def show_seed(options: Options, seed: int) -> None:
         trace = Path(folder) / f"seed-{seed}.jsonl"
         with trace.open("w", encoding="utf-8") as opened:
             run_seed(options, seed, Trace(opened.write))
-        found = recorded.read(trace)
-    serve_recorded(found, None)
+        serve_recorded(recorded.read(trace), None)  # which reads it again to say why
 
 
 # -- a cluster that runs -------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def serve_live(context: Context, port: int | None, *, until_down: bool) -> None:
     served = app.PageApp(
         config.name,
         feed=feed,
-        run=lambda words: _run(cluster, words),
+        run=lambda words: _run(Context(attached=cluster), words),
         source=lambda: recorded.events_of(config.log_dir),
         status=cluster.status,
     )
@@ -136,19 +137,69 @@ def serve_live(context: Context, port: int | None, *, until_down: bool) -> None:
         feed.stop()
 
 
-def _run(cluster: Cluster, words: Sequence[str]) -> Answer:
-    """Runs one command of the table in this process, as the prompt does."""
+def teach(lesson: Lesson) -> None:
+    """`launcher lesson N --page`: plays a lesson in the page, on a cluster of its own."""
+    check_installed()
+    # An extra: only who serves a page has it.
+    from launcher.lessons.player import Stage
+    from launcher.page import app, serving, status
+    from launcher.page.feed import Feed
+    from launcher.page.teaching import Teaching
+
+    with Stage(lesson.number) as stage:
+        teaching = Teaching(lesson, stage)
+        place = serving.reserve(None)
+        _say(place)
+        feed = Feed(teaching.log_dir, lambda: status.seen(teaching.status()))
+        feed.start()
+        title = f"lesson {lesson.number}: {lesson.title}"
+        served = app.PageApp(
+            title,
+            feed=feed,
+            run=lambda words: _run(Context(config=stage.path / "cluster.yaml"), words),
+            source=lambda: recorded.events_of(teaching.log_dir),
+            status=teaching.status,
+            teaching=teaching,
+        )
+        try:
+            serving.serve(served, place)
+        finally:
+            feed.stop()
+
+
+def _run(context: Context, words: Sequence[str]) -> Answer:
+    """Runs one command of the table in this process, as the prompt does; a long one in its own."""
+    # An extra: only who serves a page has it.
     from launcher.page.app import Answer
 
+    if words[0] in doing.LONG:
+        return _run_beside(context, words)
     # With bytes beneath, because answers of machines are printed as bytes.
     out, err = _written(), _written()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = shell.run(list(words), Context(attached=cluster))
+        status = shell.run(list(words), context)
     said, printed = (_text(one) for one in (err, out))
     last = said.rsplit("\n", 1)[-1].removeprefix("launcher: ")
     if status == 0:
         return Answer(0, "\n".join(filter(None, (printed, said))), "")
     return Answer(status, printed, last)
+
+
+def _run_beside(context: Context, words: Sequence[str]) -> Answer:
+    # An extra, as above.
+    from launcher.page.app import Answer
+
+    config = context.load_config()
+    name = ["-c", str(config.source)] if config.source is not None else []
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", *name, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.strip().rsplit("\n", 1)[-1].removeprefix("launcher: ")
+    return Answer(done.returncode, done.stdout.strip(), last if done.returncode else "")
 
 
 def _written() -> io.TextIOWrapper:
@@ -161,7 +212,7 @@ def _text(written: io.TextIOWrapper) -> str:
     return data.getvalue().decode("utf-8", "replace").strip()
 
 
-def begin_beside(context: Context, cluster: Cluster) -> None:
+def begin_beside(context: Context, cluster: Cluster, *, as_json: bool) -> None:
     """Starts the page of a cluster that is up, as a process of its own, and prints its address.
 
     The nodes record their messages from now on: without these the page has no arrows.
@@ -186,7 +237,10 @@ def begin_beside(context: Context, cluster: Cluster) -> None:
     if not line:
         why = process.stderr.read().strip().removeprefix("launcher: ")
         raise LauncherError(f"the cluster is up, but its page did not begin: {why}")
-    click.echo(line)
+    if as_json:
+        print_json({"page": line.removeprefix("page: ")})
+    else:
+        click.echo(line)
 
 
 def _say(place: Place) -> None:

@@ -4,6 +4,7 @@
     /run             all events of something recorded
     /events          a live cluster's events as they come (server-sent events)
     /why?of=n4:T     the causes of an event, as a tree
+    /lesson          a lesson, and by POST its next command: {"step": 3}
     /do              one command of the table, by POST: {"words": ["kill", "2"]}
     /status          the cluster's status, as JSON
     /metrics         the same for Prometheus
@@ -38,6 +39,8 @@ from launcher.errors import LauncherError
 from launcher.page import causes, doing, file, metrics, modules
 from launcher.page.feed import Feed
 from launcher.page.recorded import Recorded, Source
+from launcher.page.teaching import Teaching
+from node.printable import error_line
 
 MOST_STREAMS = 64
 MOST_BODY = 2 << 20
@@ -75,12 +78,14 @@ class PageApp:
         feed: Feed | None = None,
         run: Run | None = None,
         source: Source | None = None,
+        teaching: Teaching | None = None,
         status: Callable[[], ClusterStatus] | None = None,
     ) -> None:
         self._title = title
         self._recorded = recorded
         self._feed = feed
         self._run = run
+        self._teaching = teaching
         self._source = recorded.source if recorded is not None else source
         self._status = status
         self._turn = asyncio.Lock()
@@ -95,6 +100,8 @@ class PageApp:
                 Route("/run", self._all),
                 Route("/events", self._events),
                 Route("/why", self._why),
+                Route("/lesson", self._lesson),
+                Route("/lesson", self._go_on, methods=["POST"]),
                 Route("/do", self._do, methods=["POST"]),
                 Route("/status", self._say_status),
                 Route("/metrics", self._metrics),
@@ -106,6 +113,7 @@ class PageApp:
             self._title,
             live=self._feed is not None,
             left_out=self._recorded.left_out if self._recorded else "",
+            lesson=self._teaching is not None,
             source="/events" if self._feed is not None else "/run",
         )
         return HTMLResponse(
@@ -129,6 +137,23 @@ class PageApp:
             return JSONResponse({"error": "a live cluster has a stream: /events"}, 404)
         return Response(json.dumps(self._recorded.events), media_type="application/json")
 
+    async def _lesson(self, request: Request) -> Response:
+        if self._teaching is None:
+            return JSONResponse({"error": "no lesson is played: `launcher lesson 1 --page`"}, 404)
+        return JSONResponse(self._teaching.parts())
+
+    async def _go_on(self, request: Request) -> Response:
+        if self._teaching is None:
+            return await self._lesson(request)
+        try:
+            step = doing.parse_step((await request.body())[:200])
+            async with self._turn:
+                return JSONResponse(await run_in_threadpool(self._teaching.perform, step))
+        except doing.Refused as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except LauncherError as error:
+            return JSONResponse({"error": str(error)}, 422)
+
     async def _why(self, request: Request) -> Response:
         if self._source is None:
             return JSONResponse({"error": "there is nothing to explain it by"}, 404)
@@ -136,8 +161,8 @@ class PageApp:
         try:
             async with self._explaining:  # reads the whole run: one after the other
                 found = await run_in_threadpool(causes.causes, self._source, what)
-        except LauncherError as error:
-            return JSONResponse({"error": str(error)}, 404)
+        except (LauncherError, OSError) as error:
+            return JSONResponse({"error": error_line(error)}, 404)
         return JSONResponse(found)
 
     # -- live --------------------------------------------------------------------------------------
@@ -162,8 +187,11 @@ class PageApp:
             words = doing.parse(bytes(body))
         except doing.Refused as error:
             return JSONResponse({"error": str(error)}, 400)
-        async with self._turn:  # a command prints, and two must not print into each other
+        if words[0] in doing.LONG:
             answer = await run_in_threadpool(self._run, words)
+        else:
+            async with self._turn:  # a command prints, and two must not print into each other
+                answer = await run_in_threadpool(self._run, words)
         line = "launcher " + shlex.join(words)
         code = 200 if answer.status == 0 else 422
         return JSONResponse({"line": line, **msgspec.structs.asdict(answer)}, code)

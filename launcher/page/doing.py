@@ -38,8 +38,13 @@ COMMANDS: dict[str, frozenset[str]] = {
     "read": frozenset({"--node", "--stale"}),
     "why": frozenset(),
     "tap": frozenset(),
+    "chaos": frozenset({"--seed", "--time"}),
+    "workload": frozenset({"--seed", "--time", "--clients", "--rate"}),
 }
 """The commands, each with the options that it may have."""
+
+LONG = ("chaos", "workload")
+"""Commands that take as long as they are told to; others are run meanwhile."""
 
 FREE = ("submit", "read")
 """Commands whose words are an entry or a query, which may look like anything."""
@@ -51,6 +56,21 @@ class Refused(Exception):
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     words: Annotated[list[str], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class _Step(msgspec.Struct, forbid_unknown_fields=True):
+    step: Annotated[int, msgspec.Meta(ge=0, le=1000)]
+
+
+_step_decoder = msgspec.json.Decoder(_Step)
+
+
+def parse_step(body: bytes) -> int:
+    """The number of a lesson's command, from the body of a request. Raises Refused."""
+    try:
+        return _step_decoder.decode(body).step
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(f'not a step such as {{"step": 3}}: {error}') from None
 
 
 _decoder = msgspec.json.Decoder(_Asked)

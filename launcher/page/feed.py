@@ -198,7 +198,8 @@ class Feed:
         try:
             said = status()
         except LauncherError as error:
-            self.gone = str(error)
+            if self.latest is not None:  # it was there: before that, it is yet to come
+                self.gone = str(error)
             return
         self.gone = ""
         at = round((now_ns - (self.begun_ns or now_ns)) / 1e9 - SETTLE_S, 3)

@@ -62,7 +62,7 @@ def frame(said: dict[str, object], *, head: str, data: str, script: str) -> str:
 
 
 def about(
-    title: str, *, left_out: str = "", live: bool = False, source: str = ""
+    title: str, *, left_out: str = "", live: bool = False, lesson: bool = False, source: str = ""
 ) -> dict[str, object]:
     """What the page is told of its run before any event."""
-    return {"title": title, "left_out": left_out, "live": live, "source": source}
+    return {"title": title, "left_out": left_out, "live": live, "lesson": lesson, "source": source}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ from tests.launcher.page.browser import needs_chromium, opened, wait_until
 pytestmark = pytest.mark.cluster
 pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
 
+TO_AN_ELECTION = "page.act(() => page.player.step(1, (e) => e.event === 'leader.elected'))"
 ROLES = "Object.values(page.player.state.nodes).map((n) => [n.id, n.role, n.process, n.term])"
 
 
@@ -182,3 +184,48 @@ def test_the_logs_of_a_cluster_become_a_file_when_it_is_down(lab: Lab) -> None:
     done = lab.launcher("page", "logs", "--html", "run.html", check=True)
     assert re.match(r"run\.html: \d+ events, \d+ KiB\n", done.out)
     assert (lab.folder / "run.html").stat().st_size > 50_000
+
+
+def begun(process: subprocess.Popen[bytes]) -> str:
+    """The address that a command in the foreground has printed."""
+    assert process.stdout is not None
+    line = process.stdout.readline().decode()
+    assert line.startswith("page: http://"), line
+    return line.split()[1]
+
+
+@needs_chromium
+@pytest.mark.timeout(300)
+def test_a_lesson_is_played_to_its_end(lab: Lab) -> None:
+    process = lab.spawn("lesson", "1", "--page")
+    try:
+        with opened(begun(process)) as page:
+            button = page.locator(".lesson-next button")
+            for _ in range(100):
+                button.click()
+                wait_until(page, "!document.querySelector('.lesson-next button').disabled")
+                if not button.is_visible():
+                    break
+            assert "all 10 checks held" in page.inner_text(".lesson-over")
+            wait_until(page, f"{ROLES}.length === 5")
+            page.reload()
+            page.locator(".story").wait_for()
+            assert "launcher start all" in page.inner_text(".story")
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@needs_chromium
+def test_a_simulated_run_is_shown_at_once(lab: Lab) -> None:
+    process = lab.spawn("simulate", "--seed", "5", "--time", "3s", "--page")
+    try:
+        with opened(begun(process)) as page:
+            wait_until(page, "globalThis.page?.history.length > 1000")
+            assert "seed-5" in page.title()
+            page.evaluate(TO_AN_ELECTION)
+            page.get_by_role("button", name="Why?").click()
+            page.locator(".causes .root").wait_for()
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)

@@ -30,7 +30,8 @@ _WIDEST = 96
 @click.argument("number", type=click.IntRange(min=1), required=False, metavar="[N]")
 @click.option("--step", is_flag=True, help="Wait for Enter before each step.")
 @click.option("--list", "lists", is_flag=True, help="List the lessons.")
-def lesson(context: Context, number: int | None, step: bool, lists: bool) -> int:
+@click.option("--page", is_flag=True, help="Play it in the page, in a browser.")
+def lesson(context: Context, number: int | None, step: bool, lists: bool, page: bool) -> int:
     """`launcher lesson`."""
     # Start-up time: loads the client, YAML and psutil.
     from launcher.lessons.lesson import lessons
@@ -45,6 +46,11 @@ def lesson(context: Context, number: int | None, step: bool, lists: bool) -> int
     if number not in known:
         raise UsageError(f"there is no lesson {number}; they are 1 to {max(known)}")
     chosen = known[number]
+    if page:
+        from launcher.cli import pages
+
+        pages.teach(chosen)
+        return 0
     click.echo(f"Lesson {number}: {chosen.title}\n\n{chosen.shows}\n")
     with streams.all_or_error("the lesson was not played to its end"):
         try:

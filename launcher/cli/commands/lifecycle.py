@@ -84,7 +84,7 @@ def up(
         pages.check_installed()
     asked_at = foreground.start(cluster, timeout, detach=detach, as_json=as_json)
     if page:
-        pages.begin_beside(context, cluster)
+        pages.begin_beside(context, cluster, as_json=as_json)
     if detach:
         return 0
     return foreground.run(cluster, context.open_prompt, asked_at, as_json=as_json)

@@ -97,10 +97,22 @@ export class Doing {
       event.preventDefault();
       if (entry.value) this.run(["submit", "--", entry.value]);
     });
+    const on = (id, does) => document.getElementById(id).addEventListener("click", does);
+    on("workload", () => this.run(["workload", "kv", "--time", "15s", "--clients", "2", "--rate", "40"]));
+    on("chaos", () => this.run(["chaos", "--time", "20s", "--seed", String(1 + Math.floor(Math.random() * 9999))]));
+    on("slow-motion", (event) => this._slowMotion(event.currentTarget));
     document.getElementById("record").addEventListener("click", () => this.run(["tap", "ring"]));
     document.getElementById("ask-query").addEventListener("click", () => {
       if (entry.value) this.run(["read", "--", entry.value]);
     });
+  }
+
+  /** The cluster itself becomes slow: its timers and its links together. */
+  async _slowMotion(button) {
+    const slow = button.getAttribute("aria-pressed") !== "true";
+    await this.run(["set", "timescale", slow ? "10" : "1"]);
+    await this.run(["set", "message-delay", slow ? "300ms" : "0ms"]);
+    button.setAttribute("aria-pressed", String(slow));
   }
 
   _inMenu(event) {

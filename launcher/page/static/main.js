@@ -8,14 +8,16 @@ import { Flights, underWay } from "./flights.js";
 import { idOf } from "./fold_messages.js";
 import { History } from "./history.js";
 import { KEYS, LIVE_KEYS, keyName, listen } from "./keys.js";
+import { LessonPanel } from "./lesson.js";
 import { Logs } from "./logs.js";
 import { drawMarks } from "./marks.js";
 import { Player, SPEEDS, speedName } from "./player.js";
+import { drawRates } from "./rates.js";
 import { Ring } from "./ring.js";
 import { loadEvents } from "./source.js";
 import { Summary } from "./summary.js";
 import { Why } from "./why.js";
-import { seconds } from "./words.js";
+import { eventText, seconds } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -32,7 +34,7 @@ export class Page {
     this.list = new EventsList(byId("events"), this.history, {
       onPlace: (place) => this.act(() => this.player.goTo(place)),
       onWhy: (event) => this.askWhy(event),
-      shows: () => (this.withMessages ? allEvents : isNotable),
+      shows: () => this._wanted(),
     });
     this.summary = new Summary({ facts: byId("facts"), number: byId("tolerance"), why: byId("tolerance-why"), alarms: byId("alarms") });
     this.doing = source.live ? new Doing(this) : null;
@@ -53,6 +55,15 @@ export class Page {
       if (this.player.live) this.player.goLive();
     }
     this.redraw();
+  }
+
+  /** Plays the lesson, where the server has one. */
+  async beginLesson() {
+    if (!this.source.lesson) return;
+    document.body.classList.add("with-lesson");
+    byId("tab-lesson").checked = true;
+    this.lesson = new LessonPanel(byId("lesson-panel"), this);
+    await this.lesson.begin();
   }
 
   /** The stream begins anew: what was here is forgotten. */
@@ -99,7 +110,7 @@ export class Page {
     const flights = underWay(history, state, player.place, player.now, player.slow);
     const calm = this._calm.matches && player.playing;
     this.flights.draw(this.ring.layout, calm || this._isAsking() ? { shown: [] } : flights, player.stepped ? this._stepped() : null, this._isAsking() ? this.why.lit.messages : []);
-    this.ring.light(this._isAsking() ? this.why.lit.nodes : new Set());
+    this.ring.light(this._isAsking() ? this.why.lit.nodes : byId("tab-lesson").checked && this.lesson ? this.lesson.lit : new Set());
     this.logs.draw(state);
     this.list.draw(player.place);
     this.summary.draw(state, history, player.place);
@@ -128,12 +139,38 @@ export class Page {
   }
 
   _drawDetail(state) {
+    if (byId("tab-rates").checked) this._drawRates();
     if (byId("tab-links").checked) drawLinks(byId("links-panel"), state);
     if (byId("tab-node").checked) {
       const key = JSON.stringify([this.chosen, state.nodes[this.chosen], state.frozen, state.links]);
       if (key !== this._nodeKey) drawNode(byId("node-panel"), state, this.chosen);
       this._nodeKey = key;
     }
+  }
+
+  /** At most twice a second: it looks at all events. */
+  _drawRates() {
+    const key = `${this.history.length}|${this.player.now}`;
+    if (key === this._ratesKey || performance.now() - (this._ratesAt ?? -1000) < 500) return;
+    this._ratesKey = key;
+    this._ratesAt = performance.now();
+    drawRates(byId("rates-panel"), this.history, this.player.now);
+  }
+
+  /** Which events the timeline shows: by the box and the words above it. */
+  _wanted() {
+    const base = this.withMessages ? allEvents : isNotable;
+    const words = byId("filter").value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+    const key = `${this.withMessages}|${words.join()}`;
+    if (this._filter?.version !== key) {
+      const matches = (event) => {
+        const text = `${event.node ? `n${event.node}` : ""} ${event.event} ${eventText(event)}`.toLowerCase();
+        return words.every((word) => text.includes(word));
+      };
+      this._filter = words.length ? (event) => base(event) && matches(event) : (event) => base(event);
+      this._filter.version = key;
+    }
+    return this._filter;
   }
 
   _isAsking() {
@@ -184,6 +221,7 @@ export class Page {
       for (const button of document.querySelectorAll(`[data-does="${name}"]`)) button.addEventListener("click", actions[name]);
     }
     byId("slider").addEventListener("input", (moved) => this.act(() => this.player.seek(Number(moved.target.value))));
+    byId("filter").addEventListener("input", () => this.redraw());
     byId("with-messages").addEventListener("change", actions.messages);
     for (const tab of document.querySelectorAll("input[name=tab]")) tab.addEventListener("change", () => this.redraw());
     const speed = byId("speed");

@@ -12,13 +12,16 @@ export async function loadEvents(Page) {
   document.title = `${about.title} · Leeky Raft`;
   document.getElementById("source").textContent = about.title;
   say(about.left_out);
-  const page = new Page({ live: about.live });
+  const page = new Page({ live: about.live, lesson: about.lesson });
   globalThis.page = page; // for tests, and for the curious in a console
   page.run();
   try {
     if (data) page.add(await unpacked(data.textContent));
     else if (!hasToken()) say("This address lacks its token: open the whole address that `launcher page` has printed, with what stands after the #.", "bad");
-    else if (about.live) follow(page);
+    else if (about.live) {
+      follow(page);
+      await page.beginLesson();
+    }
     else page.add(await api("/run"));
   } catch (error) {
     say(error.message, "bad");

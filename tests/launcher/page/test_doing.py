@@ -56,3 +56,10 @@ def test_anything_else_is_refused_in_one_line(data: bytes, why: str) -> None:
 
 def test_every_command_of_the_page_is_one_of_the_table() -> None:
     assert set(doing.COMMANDS) <= set(ROWS)
+
+
+def test_a_step_of_a_lesson_is_a_number() -> None:
+    assert doing.parse_step(b'{"step": 3}') == 3
+    for data in (b"", b'{"step": -1}', b'{"step": "3"}', b'{"step": 3, "more": 1}', b"\xff"):
+        with pytest.raises(doing.Refused, match="not a step"):
+            doing.parse_step(data)

@@ -114,7 +114,7 @@ def test_it_passes_the_rules_of_axe_and_fits(
         loaded(page)
         page.evaluate("page.act(() => page.player.seek(2.5))")
         page.wait_for_timeout(400)
-        for tab in ("tab-events", "tab-node", "tab-why", "tab-links"):
+        for tab in ("tab-events", "tab-node", "tab-why", "tab-links", "tab-rates"):
             page.evaluate(f"document.getElementById('{tab}').click()")
             page.wait_for_timeout(100)
             results = axe.Axe().run(page)
