@@ -182,7 +182,8 @@ WINGS: dict[str, str] = {
     "launcher.lessons": "launcher.cluster launcher.control launcher.errors",
     "launcher.page": (
         "launcher.cluster launcher.control launcher.errors launcher.evidence.messages "
-        "launcher.evidence.why launcher.lessons launcher.timeline node.printable node.tap"
+        "launcher.evidence.why launcher.lessons launcher.simulation launcher.simulation.stage "
+        "launcher.timeline node.printable node.raft node.tap"
     ),
     "launcher.cli": (
         "launcher launcher.benchmark launcher.client launcher.cluster launcher.config "

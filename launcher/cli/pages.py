@@ -137,6 +137,20 @@ def serve_live(context: Context, port: int | None, *, until_down: bool) -> None:
         feed.stop()
 
 
+def tell(word: str) -> None:
+    """`launcher story NAME --page`: plays a story on simulated cores, and serves what happened."""
+    # Start-up time: loads the core and the stage.
+    from launcher.page import staged
+    from launcher.simulation.stage import library
+
+    story = library.find(word)
+    try:
+        found = staged.recorded(story.label, story.on_cores)
+    except UsageError as error:
+        raise UsageError(f"{story.label}, {error}") from error
+    serve_recorded(found, None)
+
+
 def teach(lesson: Lesson) -> None:
     """`launcher lesson N --page`: plays a lesson in the page, on a cluster of its own."""
     check_installed()

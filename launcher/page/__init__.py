@@ -6,9 +6,18 @@ reading order:
 
     events      an event in the form that the page takes
     recorded    all events of a run or a trace, bounded, with what was left out
-    modules     the static files: which module imports which, and all of them as one text
+    staged      a story on simulated cores, as such events
     causes      why something happened, as a tree
+    modules     the static files: which module imports which, and all of them as one text
     file        one self-contained HTML file of a recorded run
+    status      a live cluster's status, in the form that the fold takes
+    feed        the events of a live cluster, as they come, for any number of readers
+    doing       which commands the page may run
+    teaching    a lesson in the page
+    metrics     the status for Prometheus
+    guard       who may ask the server for anything
+    app         the server's routes
+    serving     an address, and the server behind it
 
-It imports only the log readers; nothing of a cluster is needed to look at what was recorded.
+To look at what was recorded, nothing of a cluster is needed, and for a file no server either.
 """

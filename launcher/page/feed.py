@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from pathlib import Path
+from typing import TypeAlias
 
 from launcher.errors import LauncherError
 from launcher.evidence.messages.files import NodeRecord
@@ -28,7 +29,7 @@ from launcher.evidence.messages.records import Damaged, event_of
 from launcher.page.events import Record
 from launcher.page.recorded import page_event
 from launcher.timeline.events import Event
-from launcher.timeline.files import TIMELINE
+from launcher.timeline.files import LATE, TIMELINE
 from launcher.timeline.tail import Tail
 from node.tap.segment import segments
 
@@ -43,6 +44,14 @@ MOST_RECORDED = 32 << 20
 WINDOW_NS = 100_000_000
 
 _OFTEN = frozenset({"AppendEntries", "AppendEntriesReply", "ReadIndex", "ReadIndexReply"})
+
+
+_Name: TypeAlias = tuple[object, ...]
+
+
+def _name_of(record: Record) -> _Name:
+    """What tells an event from every other: an event that is read twice is handed on once."""
+    return tuple(record.get(key) for key in ("t", "node", "event", "from", "to"))
 
 
 class Thinning:
@@ -89,7 +98,10 @@ class Feed:
     def __init__(self, log_dir: Path, status: Callable[[], Record] | None = None) -> None:
         self._log_dir = log_dir
         self._status = status
-        self._timeline = Tail(log_dir / TIMELINE)
+        # What came too late for its place in the timeline stands in a file of its own until the
+        # cluster goes down; then the timeline is written anew, and read again from its beginning.
+        self._tails = [Tail(log_dir / name) for name in (TIMELINE, LATE)]
+        self._known: set[_Name] = set()
         self._records: dict[int, NodeRecord] = {}
         self._waiting: list[tuple[int, int, int, Event]] = []
         self._arrived = 0
@@ -117,7 +129,8 @@ class Feed:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._timeline.close()
+        for tail in self._tails:
+            tail.close()
         for record in self._records.values():
             record.close()
 
@@ -157,8 +170,9 @@ class Feed:
             self._ask_status(self._status, now_ns)
 
     def _new_events(self) -> Iterable[Event]:
-        while events := self._timeline.read():
-            yield from events
+        for tail in self._tails:
+            while events := tail.read():
+                yield from events
         folder = self._log_dir / TAP
         sizes: Counter[int] = Counter()
         for node, _, path in segments(folder):
@@ -181,15 +195,17 @@ class Feed:
             record = page_event(event, self.begun_ns)
         except ValueError:
             return
-        if self._thinning.take(event, record):
+        if _name_of(record) not in self._known and self._thinning.take(event, record):
             self._keep(f"{event.t}.{event.node}", record)
 
     def _keep(self, name: str, record: Record) -> None:
+        self._known.add(_name_of(record))
         with self._lock:
             self._numbers[name] = self._first + len(self._events)
             self._events.append((name, record))
             if len(self._events) > MOST_KEPT:
-                old, _ = self._events.popleft()
+                old, forgotten = self._events.popleft()
+                self._known.discard(_name_of(forgotten))
                 if self._numbers.get(old) == self._first:
                     del self._numbers[old]
                 self._first += 1

@@ -108,7 +108,7 @@ def page_event(event: Event, begun_ns: int) -> Record:
     if event.event.startswith("message."):
         made.pop("said", None)  # the page says it by itself, from the message's fields
     else:
-        made["text"] = sentence(event, _name)[0]
+        made.setdefault("text", sentence(event, _name)[0])
     return made
 
 

@@ -37,7 +37,7 @@ class Telling:
 
     def __init__(self) -> None:
         self._told: dict[NodeId, tuple[int, Fields]] = {}
-        self._terms: dict[NodeId, _Terms] = {}
+        self._terms: dict[NodeId, Terms] = {}
         self._world: Fields = {}
 
     def state(self, node: SimulatedNode) -> Fields:
@@ -47,7 +47,7 @@ class Telling:
         life, told = self._told.get(node.node_id, (-1, {}))
         if life != node.life:
             told = {}
-            self._terms[node.node_id] = _Terms()
+            self._terms[node.node_id] = Terms()
         now = basic(state) | self._further(node.node_id, state)
         self._told[node.node_id] = (node.life, now)
         return {key: now[key] for key in now if key in _ALWAYS or told.get(key) != now[key]}
@@ -71,7 +71,7 @@ class Telling:
 
     def _further(self, node_id: NodeId, state: RaftState) -> Fields:
         return {
-            "log": self._terms.setdefault(node_id, _Terms()).of(state),
+            "log": self._terms.setdefault(node_id, Terms()).of(state),
             "peers": peers_of(state),
             "votes": sorted(state.votes.items()),
             "snapshot": 0 if state.snapshot is None else state.snapshot.last_included_index,
@@ -121,7 +121,7 @@ def _disk(node: SimulatedNode) -> str:
     return ailment(node.disk.fault or node.slow_disk, stalled=hangs)
 
 
-class _Terms:
+class Terms:
     """Where the terms of one log begin, kept while it only grows."""
 
     def __init__(self) -> None:
@@ -129,6 +129,7 @@ class _Terms:
         self._starts: list[tuple[int, int]] = []
 
     def of(self, state: RaftState) -> Fields:
+        """`base`, `base_term` and `starts` of the log as it is now."""
         log = state.log
         truncations, base, last = self._seen
         if (state.truncations, log.base_index) != (truncations, base) or log.last_index < last:

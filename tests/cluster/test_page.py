@@ -62,6 +62,17 @@ def where(page: Any, node: int) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def draw_around(page: Any, node: int) -> None:
+    box = page.locator(f"[data-node='{node}'] .body").bounding_box()
+    x, y = where(page, node)
+    across, down = box["width"] * 0.7, box["height"] * 0.66
+    page.mouse.move(x - across, y - down)
+    page.mouse.down()
+    for right, below in ((1, -1), (1, 1), (-1, 1), (-1, -0.95)):
+        page.mouse.move(x + right * across, y + below * down, steps=6)
+    page.mouse.up()
+
+
 @needs_chromium
 @pytest.mark.timeout(240)
 def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab: Lab) -> None:
@@ -105,12 +116,7 @@ def test_a_partition_is_drawn_and_a_link_is_cut_by_dragging(lab: Lab) -> None:
         page.get_by_role("button", name="Heal all").click()
         wait_until(page, "Object.keys(page.player.state.links).length === 0")
         page.locator(".outcome.good").nth(1).wait_for()
-        x, y = where(page, leader)
-        page.mouse.move(x - 95, y - 85)
-        page.mouse.down()
-        for corner in ((x + 95, y - 85), (x + 95, y + 85), (x - 95, y + 85), (x - 95, y - 80)):
-            page.mouse.move(*corner, steps=6)
-        page.mouse.up()
+        draw_around(page, leader)
         wait_until(page, "Object.keys(page.player.state.links).length === 4")
         leader_of(page, but=leader)
         page.get_by_role("button", name="Heal all").click()

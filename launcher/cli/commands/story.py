@@ -24,6 +24,7 @@ from launcher.errors import UsageError
 @click.option("--slow", is_flag=True, help="Pause after each step.")
 @click.option("--quiet", is_flag=True, help="Print only the comments and the tables of logs.")
 @click.option("--real", is_flag=True, help="Play it on real processes: a cluster of its own.")
+@click.option("--page", is_flag=True, help="Show it in the page, in a browser.")
 @as_json
 def story(
     context: Context,
@@ -33,6 +34,7 @@ def story(
     slow: bool,
     quiet: bool,
     real: bool,
+    page: bool,
     as_json: bool,
 ) -> int:
     """`launcher story`."""
@@ -45,5 +47,12 @@ def story(
         return stories.show_list(as_json=as_json)
     if step and context.attached is not None and not os.isatty(0):
         raise UsageError("--step reads standard input, and so does the script that has this line")
+    if page:
+        if real:
+            raise UsageError("--page shows the story on simulated cores: leave out --real")
+        from launcher.cli import pages
+
+        pages.tell(wanted)
+        return 0
     request = stories.Playing(step=step, slow=slow, quiet=quiet, real=real, as_json=as_json)
     return stories.play(wanted, request)

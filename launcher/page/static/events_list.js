@@ -49,6 +49,7 @@ export class EventsList {
     const event = this.history.events[i];
     const kind = event.event.split(".")[0];
     const classes = ["event", `of-${kind}`, `level-${event.level}`];
+    if (event.event === "story.told") classes.push("told");
     if (current) classes.push("current");
     if (later) classes.push("later");
     return el(

@@ -80,6 +80,7 @@ function recent(events, place, within) {
   let count = 0;
   for (let i = place - 1, looked = 0; i >= 0 && looked < 20000; i -= 1, looked += 1) {
     if (events[i].at < now - within) break;
+    if (events[i].event === "story.line") return 0; // a story has no time
     if (events[i].event === "election.started" && !events[i].pre_vote) count += 1;
   }
   return count;

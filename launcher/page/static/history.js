@@ -7,11 +7,15 @@ import { EMPTY, fold } from "./fold.js";
 import { idOf } from "./fold_messages.js";
 
 const STRIDE = 256;
+const MOST_HELD = 200_000;
+const AT_ONCE = 50_000;
 
 export class History {
   constructor() {
     this.events = [];
     this.arrivals = new Map(); // message id -> index of the event that ends its flight
+    this.forgotten = 0; // events that a long live run had before these
+    this._base = EMPTY;
     this._kept = [EMPTY];
     this._place = 0;
     this._state = EMPTY;
@@ -35,10 +39,25 @@ export class History {
     return earliest;
   }
 
+  /** Forgets the oldest events when there are too many; how many it has forgotten. */
+  trim(most = MOST_HELD, atOnce = AT_ONCE) {
+    if (this.events.length <= most) return 0;
+    this._base = this.at(atOnce);
+    this.events = this.events.slice(atOnce);
+    this._kept = [this._base];
+    this._place = 0;
+    this._state = this._base;
+    this.arrivals.clear();
+    this._index(0);
+    this.forgotten += atOnce;
+    return atOnce;
+  }
+
   /** As if nothing had happened. */
   clear() {
     this.events = [];
     this.arrivals.clear();
+    this._base = EMPTY;
     this._kept = [EMPTY];
     this._place = 0;
     this._state = EMPTY;

@@ -5,6 +5,7 @@
 import { request } from "./api.js";
 import { say } from "./note.js";
 
+const MOST_KNOWN = 300_000;
 const PAUSE_MS = [300, 700, 1500, 3000];
 
 export async function follow(page) {
@@ -46,6 +47,7 @@ function take(page, frame, known) {
         known.add(name);
         return true;
       });
+      if (known.size > MOST_KNOWN) known.clear(); // a stream that goes on has no doubles
       if (fresh.length) page.add(fresh);
       break;
     }

@@ -49,6 +49,8 @@ export class Page {
   add(events) {
     const before = this.history.length;
     this.history.add(events);
+    const forgotten = this.history.trim();
+    this.player.place = Math.max(0, this.player.place - forgotten);
     drawMarks(byId("marks"), this.history);
     if (before === 0 && this.history.length) {
       this.player.seek(this.history.span[0]);

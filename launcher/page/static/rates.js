@@ -69,7 +69,7 @@ function middle(values) {
 }
 
 /** Faults that overlap as one band: [from, to, kinds]. */
-function together(faults) {
+function asBands(faults) {
   const bands = [];
   for (const [from, to, kind] of [...faults].sort((a, b) => a[0] - b[0])) {
     const last = bands[bands.length - 1];
@@ -93,7 +93,7 @@ export function drawRates(root, history, now) {
       el("figcaption", {}, `${name}, at most ${most} ${unit}`),
       svg(
         "svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: at most ${most} ${unit}` },
-        ...together(found.faults).map(([from, to, kinds]) => svg("rect", { class: "band", x: x(from), width: Math.max(1, x(to) - x(from)), y: 0, height: HIGH }, svg("title", {}, `${kinds.join(", ")} ${seconds(from)} to ${seconds(to)}`))),
+        ...asBands(found.faults).map(([from, to, kinds]) => svg("rect", { class: "band", x: x(from), width: Math.max(1, x(to) - x(from)), y: 0, height: HIGH }, svg("title", {}, `${kinds.join(", ")} ${seconds(from)} to ${seconds(to)}`))),
         ...found.elections.map((at) => svg("line", { class: "mark elected", x1: x(at), x2: x(at), y1: 0, y2: 14 })),
         svg("polyline", { points: points.join(" ") }),
         svg("line", { class: "now", x1: x(now), x2: x(now), y1: 0, y2: HIGH }),

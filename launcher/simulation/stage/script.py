@@ -152,9 +152,12 @@ def run_script(text: str, *, seed: int = 1) -> Iterator[str]:
         yield from step.lines
 
 
-def play_steps(text: str, *, seed: int = 1) -> Generator[Step]:
-    """As `run_script`, but yields one `Step` for each line of the script."""
-    play = Play(seed)
+def play_steps(text: str, *, seed: int = 1, play: Play | None = None) -> Generator[Step]:
+    """As `run_script`, but yields one `Step` for each line of the script.
+
+    play: the state of the script, for one who looks at its servers; by default one of its own
+    """
+    play = Play(seed) if play is None else play
     for at, line in enumerate(text.splitlines(), 1):
         if is_transcript(line):
             continue

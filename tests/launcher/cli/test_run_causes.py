@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ def run(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def verdict(outcome: Outcome) -> Verdict:
-    finding = Finding(check="linearizability", outcome=outcome, reason="a read of k1 is stale")
+def verdict(outcome: Outcome, *window: str) -> Verdict:
+    finding = Finding(
+        check="linearizability", outcome=outcome, reason="a read of k1 is stale", window=[*window]
+    )
     return Verdict(
         format=FORMAT, run="run", seed=1, outcome=outcome, findings=[finding], situations={},
         operations={},
@@ -64,3 +67,33 @@ def test_a_run_whose_configuration_is_gone_says_so_in_one_line(run: RunFolder) -
     run.config_file.unlink()
     (said,) = first_causes(run, verdict("invalid"))
     assert said.startswith("why: ")
+
+
+WINDOW = (
+    '4.100000 s .. 4.200000 s  client 6, operation 30: write {"key":"k8"}: ok: ok (entry 149)',
+    '4.300000 s .. 4.400000 s  client 6, operation 31 at n3: read {"key":"k8"}: ok: 1 (entry 147)',
+)
+
+
+def test_a_stale_read_is_explained_by_who_answered_it(run: RunFolder) -> None:
+    of_n3 = "n3 answered from its state after entry 147 and did not lead"
+    said = "\n".join(first_causes(run, verdict("invalid", *WINDOW)))
+    assert of_n3 in said
+    assert "n2 became leader of term 2" in said
+
+    fresh = (WINDOW[0], WINDOW[1].replace("entry 147", "entry 149"))
+    assert of_n3 not in "\n".join(first_causes(run, verdict("invalid", *fresh)))
+
+
+def test_what_happened_after_the_stale_read_does_not_count(run: RunFolder) -> None:
+    history = run.path / "history"
+    history.mkdir()
+    common = {"process": 6, "id": 31, "f": "read"}
+    ends = [{"t": 3 * SECOND, "type": "invoke"}, {"t": 3 * SECOND + 5, "type": "ok", "index": 147}]
+    text = "".join(json.dumps({**common, **end}) + "\n" for end in ends)
+    (history / "client-6.jsonl").write_text(text)
+
+    said = "\n".join(first_causes(run, verdict("invalid", *WINDOW)))
+
+    assert "n1 became leader of term 1" in said, "it led when the read was answered"
+    assert "n2 became leader" not in said

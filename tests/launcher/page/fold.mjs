@@ -12,4 +12,11 @@ const { History } = await import(pathToFileURL(resolve(folder, "history.js")).hr
 const history = new History();
 const lines = readFileSync(file, "utf8").split("\n").filter((line) => line);
 history.add(lines.map((line) => JSON.parse(line)));
+if (process.env.TRIM) {
+  const before = JSON.stringify(history.at(history.length));
+  const forgotten = history.trim(Number(process.env.TRIM), Number(process.env.TRIM));
+  if (JSON.stringify(history.at(history.length)) !== before) throw new Error("trimmed wrongly");
+  if (history.placeAt(Infinity) !== history.length) throw new Error("places are wrong");
+  console.log(forgotten);
+}
 for (const place of places) console.log(JSON.stringify(history.at(Number(place))));

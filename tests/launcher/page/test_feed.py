@@ -66,6 +66,22 @@ def test_a_reader_goes_on_after_the_last_id_without_a_gap_or_a_double(
     again.stop()
 
 
+def test_a_late_event_comes_and_a_timeline_that_is_written_anew_doubles_nothing(
+    logs: Path, feed: Feed
+) -> None:
+    add(logs, line(1, "node.ready"), line(3, "node.ready"))
+    feed.poll(LATER)
+    (logs / "timeline.jsonl.late").write_text(line(2, "node.ready"))
+    feed.poll(LATER)
+    assert times(feed) == ["1", "3", "2"], "the page puts it into its place"
+    repaired = logs / "repaired"
+    repaired.write_text("".join(line(t, "node.ready") for t in (1, 2, 3, 4)))
+    (logs / "timeline.jsonl.late").unlink()
+    repaired.rename(logs / "timeline.jsonl")
+    feed.poll(LATER)
+    assert times(feed) == ["1", "3", "2", "4"]
+
+
 def test_an_id_that_is_not_known_begins_with_the_oldest(logs: Path, feed: Feed) -> None:
     add(logs, line(1, "node.ready"))
     feed.poll(LATER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -28,8 +29,10 @@ pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is
 Picture = dict[str, Any]
 
 
-def fold(tmp_path: Path, events: list[dict[str, Any]], places: list[int]) -> list[Picture]:
-    """The page's state after each of these numbers of events."""
+def fold(
+    tmp_path: Path, events: list[dict[str, Any]], places: list[int], **environment: str
+) -> list[Picture]:
+    """The page's state after each of these numbers of events. environment: for `fold.mjs`"""
     file = tmp_path / "events.jsonl"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
     modules = tmp_path / "static"
@@ -38,7 +41,7 @@ def fold(tmp_path: Path, events: list[dict[str, Any]], places: list[int]) -> lis
         (modules / "package.json").write_text('{"type": "module"}')  # for Node.js alone
     said = subprocess.run(
         ["node", str(HARNESS), str(modules), str(file), *map(str, places)],
-        capture_output=True, text=True,
+        capture_output=True, text=True, env={**os.environ, **environment},
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     return [json.loads(line) for line in said.stdout.splitlines()]
@@ -124,3 +127,10 @@ def test_at_random_moments_the_picture_is_the_true_state(seed: int, tmp_path: Pa
             found = shown(picture["nodes"].get(node_id), true)
             assert found == true, f"node {node_id} after {place} events"
         assert picture["links"] == truth["links"], f"after {place} events"
+
+
+def test_a_long_run_forgets_its_beginning_and_nothing_else(tmp_path: Path) -> None:
+    witness = Witness(3, time_s=3.0)
+    witness.world.run()
+    (forgotten,) = fold(tmp_path, witness.events, [], TRIM="700")
+    assert forgotten == 700
