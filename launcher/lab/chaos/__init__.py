@@ -5,7 +5,7 @@
     budget.py     does a majority remain? Pure
     aiming.py     which nodes and links a fault strikes now, and what that takes away. Pure
     watching.py   ten times a second: how is the cluster? And was the budget kept?
-    handing_over.py handovers that go wrong, and that come at a bad time
+    handing_over.py  handovers that go wrong, and that come at a bad time
     striking.py   begins and ends each kind of fault on a cluster
     player.py     plays a schedule, asks the budget, heals, and waits for convergence
     course.py     what the player and the faults that are in force have in common

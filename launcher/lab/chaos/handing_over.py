@@ -35,7 +35,7 @@ def add_led_by_two(cluster: Cluster, wait: Callable[[float], bool]) -> None:
     """Adds a node; the leader hands over while the configuration is joint, for a time which slow
     disks make long. Raises LauncherError.
 
-    wait: waits for so many seconds, and returns whether the run ends
+    wait: waits for a number of seconds, and returns whether the run ends
     """
     slow = cluster.disk("all", fault=SLOWLY)
     handing = threading.Thread(target=_hand_over_while_joint, args=(cluster, wait), daemon=True)
