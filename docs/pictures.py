@@ -68,8 +68,8 @@ PICTURES = (
         scheme="dark",
     ),
     Picture(
-        "no-quorum", 4, faults="kill,pause,kill-all", nodes=5,
-        wanted=f"event.event === 'node.exited' && {_UP}.length === 2",
+        "no-quorum", 4, faults="kill,pause", nodes=3, later_s=0.05,
+        wanted=f"event.at > 1 && {_UP}.length === 1 && Object.keys(state.nodes).length === 3",
         then="document.getElementById('tab-links').click()",
     ),
     Picture(
