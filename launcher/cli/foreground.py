@@ -19,6 +19,7 @@ from launcher.cli.rows import positive_timeout
 from launcher.cluster import UP_TIMEOUT_S, Cluster
 from launcher.config import ClusterConfig, parse_node_count
 from launcher.errors import LauncherError, NotRunning
+from launcher.folders.violations import MARK
 from launcher.timeline.filter import Filter
 from node.printable import printable
 
@@ -62,7 +63,8 @@ def start(cluster: Cluster, timeout: float | None, *, detach: bool, as_json: boo
     for line in cluster.healed:
         click.echo(f"launcher: after a crash: {line}", err=True)
     for line in cluster.remarks:
-        click.echo(f"{status.cluster}: {line}", err=True)
+        colour = "red" if line.startswith(MARK) else None
+        click.secho(f"{status.cluster}: {line}", fg=colour, err=True)
     if as_json:
         print_json(status_json(status))
     else:

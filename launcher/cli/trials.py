@@ -15,6 +15,7 @@ import msgspec
 from launcher import streams
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
+from launcher.cli.run_causes import first_causes
 from launcher.errors import LauncherError, Undecided, UsageError
 from launcher.lab import folder
 from launcher.lab.chaos.record import Happening
@@ -96,6 +97,7 @@ def _tell(asked: Asked, typed: Typed, trial: RunFolder, root: Path, shown: _Prog
     else:
         click.echo()
         _print(verdict)
+        _print_causes(trial, verdict)
         click.echo(f"\nrun:       {trial}\nagain:     {asked.command()}")
         click.echo(f"check:     launcher check {trial.path.name}\n{plots}")
     return conclude(verdict, as_json=typed.as_json)
@@ -227,12 +229,22 @@ def check(context: Context, name: str | None, required: Sequence[str], *, as_jso
         made = trial.read_made()
         click.echo(f"run {trial}, of {made.begun}: {made.again}\n")
         _print(verdict)
+        _print_causes(trial, verdict)
     return conclude(verdict, as_json=as_json)
 
 
 def _print(verdict: Verdict) -> None:
     for line in telling.lines(verdict):
         click.echo(line)
+
+
+def _print_causes(trial: RunFolder, verdict: Verdict) -> None:
+    """Of an invalid run: the first lines of why."""
+    causes = first_causes(trial, verdict)
+    if causes:
+        click.echo("\nwhy, as far as the run's records tell:")
+    for line in causes:
+        click.echo(f"  {line}")
 
 
 def conclude(verdict: Verdict, *, as_json: bool) -> int:

@@ -90,6 +90,10 @@ class Comparison:
             (one, now.get(one)) for one in sorted({*told, *now}) if told.get(one) != now.get(one)
         ]
 
+    def words(self, kind: Kind, index: int) -> dict[NodeId, int]:
+        """What each node has said of this index, as far as that is kept."""
+        return dict(self._said[kind].get(index, {}))
+
     def forget(self, node: NodeId) -> None:
         """The node's data is gone: it learns everything anew, or is not there any more."""
         self.diverged.pop(node, None)

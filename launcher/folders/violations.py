@@ -18,6 +18,9 @@ from launcher.config import ClusterConfig
 from launcher.folders import sealed
 from node.raft.messages import NodeId
 
+MARK = "SAFETY IS VIOLATED"
+"""How each line begins that tells people of a violation."""
+
 FILE = "safety.json"
 FORMAT = 1
 
@@ -74,7 +77,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """For `ps`, `down`, and whoever must read it, in one line."""
         said = "; ".join(map(str, self.reports))
-        return f"SAFETY IS VIOLATED ({self.promise}): {self.found} [{said}]"
+        return f"{MARK} ({self.promise}): {self.found} [{said}]"
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):

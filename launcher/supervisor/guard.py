@@ -59,7 +59,7 @@ class Guard:
         freezes: a violation freezes the cluster; otherwise it is only said
         """
         self._machines.see(node, status, nodes)
-        found = self._safety.see(node, life, status, _now(), asked, self._machines.diverged)
+        found = self._safety.see(node, life, status, _now(), asked, self._machines)
         if status.kept_term:
             self._claim.keep(node, status.kept_term, status.kept_vote)
         if not found:

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from launcher.control.divergence import Divergence
+from launcher.control.divergence import Comparison
 from launcher.control.naming import node_names
 from launcher.folders.violations import Report, Violation
 from launcher.supervisor.acknowledged import Acknowledged
@@ -82,14 +82,14 @@ class Safety:
         status: wire.Status,
         at: str,
         asked: int = 0,
-        marks: Mapping[NodeId, Divergence] | None = None,
+        machines: Comparison | None = None,
     ) -> list[Violation]:
         """A node's report; what is found broken by it, and was not found before.
 
         life: the node's start, counted
         at: when it was heard, as in `Report`
         asked: the number of the last question that was put to the nodes before
-        marks: the nodes whose machines differ, this report included
+        machines: which of them differ, this report included
         """
         saying = Speaker(node, life, at)
         found = [
@@ -101,9 +101,10 @@ class Safety:
             *self._compare_entries(saying, status),
             *self._compare_digests(saying, status),
             *self._acknowledged.see(saying, status, asked),
-            *_diverged(saying, marks or {}),
         ]
         self._nodes[node] = _Node(life, status, at)
+        if machines is not None:
+            found += _diverged(saying, machines, self._nodes)
         new = []
         for one in found:
             if one.subject not in self._subjects and len(self.violations) < MOST_VIOLATIONS:
@@ -409,15 +410,28 @@ def _incomplete(term: int, leads: Report, last_index: int, commit: _Commit) -> V
     )
 
 
-def _diverged(saying: Speaker, marks: Mapping[NodeId, Divergence]) -> Iterator[Violation]:
+def _diverged(
+    saying: Speaker, machines: Comparison, nodes: Mapping[NodeId, _Node]
+) -> Iterator[Violation]:
     """Machines that differ: of each kind only the first is a violation of its own, for with each
     report another node may look odd. `ps` shows the mark of each node."""
-    for node, mark in marks.items():
+    for node, mark in machines.diverged.items():
+        words = machines.words(mark.kind, mark.up_to)
+        reports = []
+        for one, value in sorted(words.items()):
+            said = f"the hash of its machine's {mark.kind} up to entry {mark.up_to} is {value:08x}"
+            last = nodes.get(one)
+            speaker = saying if last is None else Speaker(one, last.life, last.at)
+            reports.append(Report(one, speaker.life, speaker.at, said))
+        first, last_index = mark.after + 1, mark.up_to
+        where = f"entry {first}" if first == last_index else f"an entry in {first}..{last_index}"
+        does = "answered differently" if mark.kind == "answers" else "come to different states"
         yield Violation(
             promise="machines compute the same",
             subject=f"{mark.kind} of machines",
-            found=f"n{node} has {mark}",
-            reports=[saying(f"n{node} has {mark}")],
+            found=f"the machines of {node_names(sorted({node, *mark.others}))} have {does} "
+            f"by {where}",
+            reports=reports,
         )
 
 

@@ -133,6 +133,38 @@ def test_every_kind_begins_and_ends_on_real_processes(lab: Lab) -> None:
             check_nothing_in_force(cluster)
 
 
+@pytest.mark.timeout(300)
+def test_a_power_failure_that_tears_leaves_a_torn_tail_before_long(lab: Lab) -> None:
+    """How much of a write is lost is left to chance, so one failure need not do."""
+    cluster = begin(lab, 3)
+    with under_load(lab, cluster):
+        for _ in range(12):
+            outcome, _ = play(cluster, one("power", "leader", "torn"))
+            assert (outcome.injected, outcome.failed, outcome.unconverged) == (1, 0, "")
+            check_nothing_in_force(cluster)
+            if lab.events("log.torn_tail_dropped"):
+                return
+    raise AssertionError("no write was torn in 12 failures")
+
+
+@pytest.mark.timeout(300)
+def test_a_joint_configuration_that_one_leader_begins_is_ended_by_another(lab: Lab) -> None:
+    cluster = begin(lab, 3)
+    with under_load(lab, cluster):
+        for _ in range(4):
+            outcome, _ = play(cluster, one("add", "all", "1 node, led by two"))
+            assert (outcome.injected, outcome.failed, outcome.unconverged) == (1, 0, "")
+            terms = [
+                (bool(event["outgoing"]), event["term"])
+                for event in lab.events("configuration.adopted")
+                if event["role"] == "leader"
+            ]
+            begun = {term for is_joint, term in terms if is_joint}
+            if any(not is_joint and term - 1 in begun for is_joint, term in terms):
+                return
+    raise AssertionError(f"one leader led through each: {terms}")
+
+
 def test_a_transfer_in_vain_is_given_up_by_the_leader(lab: Lab) -> None:
     cluster = begin(lab, 3)
 

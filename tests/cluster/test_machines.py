@@ -55,6 +55,8 @@ class M:
 
 @pytest.fixture
 def machines(lab: Lab) -> Lab:
+    """Machines that differ freeze the cluster as a rule; here it goes on (`test_safety.py`)."""
+    (lab.folder / "cluster.yaml").write_text("name: lab\nsafety: report\n")
     (lab.folder / "mine.py").write_text(MACHINE)
     (lab.folder / "helper.py").write_text("STEP = 1\n")
     return lab

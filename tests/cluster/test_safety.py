@@ -77,7 +77,7 @@ def test_a_machine_that_is_not_deterministic_freezes_the_cluster_until_it_is_tha
     assert stopped(odd)
     assert found(odd) == ["machines compute the same"]
     shown = odd.launcher("ps", check=True).lines
-    assert shown[0].startswith("SAFETY IS VIOLATED (machines compute the same): n")
+    assert shown[0].startswith("SAFETY IS VIOLATED (machines compute the same): the machines of n")
     assert shown[1].startswith("safety was violated, and every node is frozen: `launcher ps`")
     refused = odd.launcher("submit", "a")
     assert refused.status == 1

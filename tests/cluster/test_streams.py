@@ -96,7 +96,7 @@ def test_every_command_is_run_here() -> None:
     assert sorted(WORDS) == sorted(ROWS)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_command_works_with_its_streams_closed(lab: Lab) -> None:
     """Otherwise a socket or a log is opened in their place, and is written to as output."""
     for command in WORDS.values():
@@ -106,7 +106,7 @@ def test_every_command_works_with_its_streams_closed(lab: Lab) -> None:
     eventually(lambda: not lab.left(), "every process to end")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_reader_that_leaves_is_no_error_of_any_command(lab: Lab) -> None:
     """`launcher ps | true`"""
     for command in WORDS.values():
@@ -121,7 +121,7 @@ def test_a_reader_that_leaves_is_no_error_of_any_command(lab: Lab) -> None:
             assert b"standard output" not in done.stderr
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_command_succeeds_when_its_output_cannot_be_written(lab: Lab) -> None:
     for command in WORDS.values():
         with open("/dev/full", "wb") as full:

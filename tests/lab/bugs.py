@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from launcher.simulation.planted import Planted, named
 from launcher.simulation.planted.form import edited
+from node.raft import lease
 from node.server.server import Server
 
 
@@ -46,81 +47,99 @@ VOTE_FORGOTTEN = Planted(
     expected=(),
     within=0,
 )
-"""Not one of the simulated world's."""
 
+LEASE_BY_A_SLOW_CLOCK = Planted(
+    key="lease-by-a-slow-clock",
+    name="a lease is measured by a clock that runs at a quarter of the speed of the others",
+    pitfall="",
+    story="The voters' promise is over long before the leader takes its lease to be over. Another "
+    "leader is elected, and this one answers reads with old values.",
+    target=lease,
+    attribute="is_held",
+    plant=edited(
+        (
+            "raft.now < raft.lease.since + lasts_s",
+            "(raft.now - raft.lease.since) / 4 < lasts_s",
+        )
+    ),
+    expected=(),
+    within=0,
+)
 
 BUGS = (
     Bug(
         "early-acknowledgement",
         "an entry is acknowledged before a quorum has it on disk",
         (named("one-disk-too-few"),),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 10s --nodes 3 --faults isolate,partition,kill --interval 1s",
     ),
     Bug(
         "forgotten-vote",
         "a vote is forgotten at a restart",
         (VOTE_FORGOTTEN,),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 10s --faults kill --interval 1s",
     ),
     Bug(
         "stale-read",
         "a read is answered with an old value",
         (named("read-from-any-node"),),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 15s --faults partition,isolate,mute,deafen --interval 1s",
     ),
     Bug(
         "older-term",
         "an entry of an earlier term is committed by counting replicas",
         (named("count-earlier-terms"),),
-        "test --seed 3 --time 20s",
+        "test --seed 4 --time 20s --faults slow-disk,hunt,transfer --interval 1s --number 2 "
+        "--rate 500",
     ),
     Bug(
         "double-apply",
         "a retry is applied a second time",
         (named("retry-applied-again"),),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 15s --faults kill,isolate,hunt --interval 1s",
     ),
     Bug(
         "lost-tail",
         "a late message truncates what was acknowledged",
         (named("late-append-truncates"),),
-        "test --seed 3 --time 20s",
+        "test --seed 4 --time 15s --faults reorder,flaky,slow-link --interval 1s --rate 500",
     ),
     Bug(
         "old-snapshot",
-        "a snapshot takes a node back to an earlier state",
+        "a node that restores a snapshot is back before what it stands for",
         (named("snapshot-claims-one-more"),),
-        "test --seed 3 --time 20s",
+        "test --seed 7 --time 12s --faults kill,isolate --interval 1s",
     ),
     Bug(
         "long-lease",
-        "a lease outlasts the promise of the voters, whose clocks are bad",
-        (named("lease-too-long"),),
-        "test --seed 3 --time 20s",
+        "a lease is measured by a clock that runs slow",
+        (LEASE_BY_A_SLOW_CLOCK,),
+        "test --seed 12 --time 20s --faults isolate,partition --interval 1s --keys 2 --rate 400 "
+        "--mix read=60,write=40",
     ),
     Bug(
         "lost-on-power",
         "what was acknowledged is lost when the power fails",
         (named("append-not-synced"),),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 10s --faults power,blackout --interval 1s",
     ),
     Bug(
         "forgotten-data",
         "a member that has lost its data takes part as if it had never had any",
         (named("empty-folder-begins"),),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 10s --faults wipe --interval 2s",
     ),
     Bug(
         "joint-quorum",
         "a joint quorum is counted without the old voters",
         (named("joint-without-old-voters"),),
-        "test --seed 3 --time 20s",
+        "test --seed 4 --time 15s --nodes 4 --faults remove,add --interval 1s",
     ),
     Bug(
         "own-answers",
         "a machine answers by what its own process has seen",
         (named("answer-depends-on-process"),),
-        "test --seed 3 --time 20s",
+        "test --seed 3 --time 10s --faults kill",
     ),
 )
 

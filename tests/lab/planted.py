@@ -3,7 +3,8 @@
 Without NAME it lists the bugs, each with the command that finds it. With NAME it makes a copy of
 the product in a temporary folder, plants the bug there, and runs `launcher` from the copy with the
 arguments after `--`: in the current folder, with its terminal, and with its exit status. Without
-arguments they are those that find the bug.
+arguments they are those that find the bug. The copy is removed when that command ends, so a cluster
+that is started with `up` must stay in the foreground.
 """
 
 from __future__ import annotations

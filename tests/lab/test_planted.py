@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -78,9 +79,12 @@ def test_the_status_of_the_launcher_is_passed_on() -> None:
 @each_bug
 def test_the_bug_is_found_by_its_command(bug: Bug, tmp_path: Path) -> None:
     root = patched_copy(tmp_path / "product", bug.planted)
-    (tmp_path / "runs").mkdir()
 
-    assert planted.run(root, bug.command.split(), tmp_path / "runs") == INVALID
+    status = planted.run(root, bug.command.split(), tmp_path)
+
+    assert status == INVALID
+    verdict = json.loads((tmp_path / "logs" / "runs" / "latest" / "verdict.json").read_text())
+    assert verdict["outcome"] == "invalid", "it was judged, and not only broken off"
 
 
 @pytest.mark.soak

@@ -78,7 +78,8 @@ def example(kind: type[BaseException]) -> BaseException:
     if isinstance(kind.__init__, types.WrapperDescriptorType):  # that of a built-in exception
         return kind("some text")
     hints = typing.get_type_hints(kind.__init__)
-    positional, named = [], {}
+    positional: list[object] = []
+    named: dict[str, object] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             named["fact"] = "any value"

@@ -215,6 +215,12 @@ class Past:
         self.happenings.append(happening)
         self._by_kind[happening.kind].append(happening)
         self._by_node[happening.node].append(happening)
+        if happening.kind in ("node.spawned", "leader.elected"):
+            self.nodes |= {
+                *happening.numbers("votes"),
+                happening.number("target") or happening.node,
+            }
+            self.nodes.discard(0)
 
     def _take_side(self, side: Side, place: int) -> None:
         at_ns = side.t if side.at_s is None else int(side.at_s * 1e9)
@@ -225,6 +231,7 @@ class Past:
             id_ = (side.source or side.node, side.sent_t or side.t, side.to or side.node)
         message = self.messages.get(id_)
         if message is None:
+            self.nodes |= {id_[0], id_[2]}
             content = side.said if isinstance(side.said, Content) else Content()
             message = Message(*id_, side.type, content)
             self.messages[id_] = message

@@ -183,7 +183,7 @@ KINDS: dict[str, Kind] = {
     WIPE: Kind(_ONE, 0.4, (0.1, 1.0)),
     SET_BACK: Kind(_ONE, 0.4, (0.3, 2.0)),
     RECOVER: Kind((ALL,), 0.3, (0.1, 1.0)),
-    ADD: Kind((ALL,), 0.5, (0.5, 6.0), _one_of("1 node", "1 node", "2 nodes")),
+    ADD: Kind((ALL,), 0.5, (0.5, 6.0), _one_of("1 node", "2 nodes", "1 node, led by two")),
     REMOVE: Kind(_ONE, 0.5, (0.5, 6.0)),
     SUPERVISOR: Kind((ALL,), 0.2, (0.1, 1.0)),
     ROLL: Kind((ALL,), 0.4, (0.0, 0.0)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
@@ -48,6 +49,7 @@ from launcher.lab.chaos.wording import (
     ADDITIONS,
     DISK_KINDS,
     IN_VAIN,
+    LED_BY_TWO,
     LINK_KINDS,
     TRANSFERS,
     link_words,
@@ -64,6 +66,13 @@ HUNT_PAUSE_S = 0.1
 
 HUNTED_S = 0.6
 """How long a leader that was hunted down stays down."""
+
+WRITES_WAIT, WRITES_WAIT_S = "100*sleep(30ms)", 0.1
+"""What delays writes before a torn power failure, and for how many seconds before."""
+
+JOINT_SLOWLY, JOINT_WITHIN_S, JOINT_LOOK_S = "slow 100ms", 10.0, 0.01
+"""How slow disks are while the configuration is joint; for how long, and how often, in seconds, it
+is looked for."""
 
 TOLD_IN_VAIN = 6
 """The shortest election timeout has five heartbeats, and the first message goes at once."""
@@ -122,7 +131,15 @@ def _kill(strike: Strike) -> Steps:
 
 
 def _power(strike: Strike) -> Steps:
-    strike.cluster.kill(*strike.nodes, power=True, torn=strike.fault.words == "torn")
+    """Where writes are to be torn, there must be one: so each waits between its bytes and its sync
+    from a moment before the power fails."""
+    torn = strike.fault.words == "torn"
+    if torn:
+        strike.cluster.arm(*strike.nodes, point="before-sync", action=WRITES_WAIT)
+        yield WRITES_WAIT_S
+    strike.cluster.kill(*strike.nodes, power=True, torn=torn)
+    if torn:
+        strike.cluster.arm(*strike.nodes, point="before-sync", action="off")
     yield strike.lasts_s
     strike.revive()
 
@@ -307,13 +324,38 @@ def _add(strike: Strike) -> Steps:
     """In the end others go, so that there are as many nodes as before; if the budget allows it."""
     count = ADDITIONS[strike.fault.words]
     yield BEGUN
-    strike.cluster.add(count)
+    if strike.fault.words == LED_BY_TWO:
+        _add_led_by_two(strike)
+    else:
+        strike.cluster.add(count)
     strike.give_back()
     yield strike.lasts_s
     for number in range(count):
         with strike.another(REMOVE, ANY, "", number) as struck:
             if isinstance(struck, Aim):
                 strike.cluster.remove(*struck.nodes)
+
+
+def _add_led_by_two(strike: Strike) -> None:
+    """Slow disks make the time long in which the configuration is joint."""
+    slow = strike.cluster.disk("all", fault=JOINT_SLOWLY)
+    handing = threading.Thread(target=_hand_over_while_joint, args=(strike,), daemon=True)
+    handing.start()
+    try:
+        strike.cluster.add(1)
+    finally:
+        slow.end()
+        handing.join()
+
+
+def _hand_over_while_joint(strike: Strike) -> None:
+    deadline = time.monotonic() + JOINT_WITHIN_S
+    while time.monotonic() < deadline and not strike.course.wait(JOINT_LOOK_S):
+        with suppress(LauncherError):  # it is not joint any more, or nobody leads at the moment
+            membership = strike.cluster.status().membership
+            if membership is not None and membership.outgoing:
+                strike.cluster.transfer("random")
+                return
 
 
 def _remove(strike: Strike) -> Steps:

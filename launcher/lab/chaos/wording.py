@@ -24,7 +24,10 @@ IN_VAIN = "in vain"
 """The message that tells the target of a transfer to campaign is lost, so the transfer fails."""
 
 TRANSFERS = {"once": 1, "twice": 2, "3 times": 3, IN_VAIN: 1}
-ADDITIONS = {"1 node": 1, "2 nodes": 2}
+LED_BY_TWO = "1 node, led by two"
+"""The leader hands over while the configuration is joint, so that another one leads through it."""
+
+ADDITIONS = {"1 node": 1, "2 nodes": 2, LED_BY_TWO: 1}
 HUNTS = ("kill", "pause", "isolate")
 DISK_KINDS = ("slow-disk", "hang-disk", "full-disk", "fail-write", "fail-sync", CYCLE_DISK)
 LINK_KINDS = ("isolate", "deafen", "mute", "cut", "flaky", "reorder", "slow-link", RATE, HOLD)

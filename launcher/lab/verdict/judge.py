@@ -165,7 +165,11 @@ class _Judging:
             self.missing.append("history: no client had begun")
             return [Finding(check="workload", outcome=UNKNOWN, reason="there is no history")]
         if recorded.torn:
-            self.remarks.append(f"{recorded.torn} files of the history end in half a line")
+            count = recorded.torn
+            files = (
+                "1 file of the history ends" if count == 1 else f"{count} files of the history end"
+            )
+            self.remarks.append(f"{files} in half a line: what was being written when it ended")
         if not (self._run.path / "workload.json").exists():
             self.missing.append("workload.json: which workload the clients did")
             reason = "nobody knows what its workload was"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launcher.control.divergence import Divergence
+from launcher.control.divergence import Comparison
 from launcher.folders.violations import Report, Violation
 from launcher.supervisor import safety
 from launcher.supervisor.safety import MOST_DIGESTS, MOST_VIOLATIONS, Safety
@@ -416,14 +416,22 @@ def test_a_node_whose_data_was_removed_on_purpose_owes_nothing() -> None:
 
 
 def test_machines_that_differ_are_one_violation() -> None:
-    mark = Divergence(kind="answers", after=4, up_to=6, others=[2], odd=False)
-    seen = Safety()
+    seen, machines = Safety(), Comparison()
+    reports = [
+        (node, report(applied_index=6, answers=value, digests=[(4, 1, "")]))
+        for node, value in ((1, 0xAA), (2, 0xBB), (3, 0xAA))
+    ]
+    for node, status in reports:
+        machines.see(node, status, (1, 2, 3))
+        seen.see(node, 7, status, AT, machines=machines)
 
-    new = seen.see(1, 1, report(), AT, marks={1: mark, 2: mark})
-
-    assert [one.promise for one in new] == ["machines compute the same"]
-    assert "its answers differ from those of n2" in new[0].found
-    assert seen.see(2, 1, report(), AT, marks={1: mark, 2: mark}) == []
+    (one,) = seen.violations
+    assert one.promise == "machines compute the same"
+    assert one.found == "the machines of n1, n2 have answered differently by an entry in 5..6"
+    assert [str(each) for each in one.reports] == [
+        f"n1 (life 7) said {AT}: the hash of its machine's answers up to entry 6 is 000000aa",
+        f"n2 (life 7) said {AT}: the hash of its machine's answers up to entry 6 is 000000bb",
+    ]
 
 
 # -- what is kept ----------------------------------------------------------------------------------

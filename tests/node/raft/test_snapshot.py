@@ -204,6 +204,30 @@ def test_a_lost_chunk_costs_that_chunk() -> None:
     assert net[3].state.log.base_index == 11
     assert len(lost) == 2
     assert offsets == [0, CHUNK_BYTES, 2 * CHUNK_BYTES], "nothing is sent from the beginning again"
+    assert net.servers[1].events.count("snapshot.resumed") == 2, "it is told each time"
+
+
+def test_a_transfer_that_nothing_breaks_off_is_not_said_to_be_resumed() -> None:
+    net = lagging()
+    net.heal()
+    net.run(0.5)
+    assert net[3].state.log.base_index == 11
+    assert "snapshot.resumed" not in net.servers[1].events
+
+
+def test_a_new_leader_resumes_what_an_earlier_one_has_begun() -> None:
+    """The snapshots of all servers are the same, so what has arrived of one counts for another."""
+    net = lagging()
+    net.take_snapshot(2)
+    net.heal()
+    net.now = net[1].state.heartbeat_deadline
+    net.elapse(1)
+    net.until(lambda: (net.servers[3].received or (None, 0))[1] >= CHUNK_BYTES)
+    net.crash(1)
+    net.elect(2)
+    net.run(1.0)
+    assert net[3].state.log.base_index >= 11
+    assert "snapshot.resumed" in net.servers[2].events
 
 
 def test_a_restarted_receiver_begins_anew_and_gets_it_all() -> None:

@@ -61,27 +61,42 @@ def _until(past: Past, broken: Happening) -> int:
 
 def _stale_read(past: Past, broken: Happening, node: int) -> Iterator[Cause]:
     """Who answered, as leader of which term; who led a later one; why the two had not met."""
-    until = broken.place
+    until = _until(past, broken)
     own = past.last(("leader.elected",), until, on(node))
     newer = past.last(
         ("leader.elected",),
         until,
         lambda one: one.node != node and (own is None or one.term > own.term),
     )
-    if newer is not None and own is not None and _leads_still(past, own, until):
+    leads = own is not None and _leads_still(past, own, until)
+    if newer is not None and own is not None and leads:
         yield from _still_led(past, own, newer, until)
     elif newer is not None:
-        yield Cause(
-            f"{node_name(node)}, which answered, does not lead; {said_of(newer)}",
-            newer,
-            tuple(_unheard_by(past, node, newer, until)),
-            is_end=True,
-        )
+        yield from _no_leader(past, broken, node, newer, until)
     elif own is not None:
         yield stated(own, is_end=True)
-    heard = _asked_a_majority(past, node, broken)
+    heard = _asked_a_majority(past, node, broken) if leads else None
     if heard is not None:
         yield heard
+
+
+def _no_leader(
+    past: Past, broken: Happening, node: int, leader: Happening, until: int
+) -> Iterator[Cause]:
+    """The one that answered did not lead, so it cannot know by itself what is committed."""
+    index, of = broken.number("index"), node_name(node)
+    state = f" from its state after entry {index}" if index is not None else ""
+    asked = past.last_sent(node, leader.node, until, lambda one: one.type == "ReadIndex")
+    told = f"had asked {node_name(leader.node)} how far it must have applied the log"
+    said = f"{of} answered{state} and did not lead"
+    if past.has_messages:
+        said += (
+            f"; it {told}" if asked is not None else f"; it {told.replace('had', 'had never', 1)}"
+        )
+    yield Cause(
+        said, asked, tuple(_unheard_by(past, node, leader, until)), is_end=True, place=until - 1
+    )
+    yield stated(leader, is_end=True)
 
 
 def _asked_a_majority(past: Past, node: int, broken: Happening) -> Cause | None:

@@ -335,7 +335,9 @@ def test_half_a_line_at_the_end_is_said(run: RunFolder) -> None:
     verdict = judge(run)
 
     assert verdict.outcome == "valid"
-    assert verdict.remarks == ["1 files of the history end in half a line"]
+    assert verdict.remarks == [
+        "1 file of the history ends in half a line: what was being written when it ended"
+    ]
 
 
 def test_any_other_damage_is_one_line(run: RunFolder) -> None:
