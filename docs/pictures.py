@@ -69,8 +69,8 @@ PICTURES = (
     ),
     Picture(
         "no-quorum", 4, faults="kill,pause", nodes=3,
-        wanted=f"event.at > 1 && {_UP}.length === 1 && {_UP}[0].commit > 20 && history.at(place + 4)"
-        ".at > event.at + 0.1 && Object.keys(state.nodes).length === 3",
+        wanted=f"event.at > 1 && {_UP}.length === 1 && {_UP}[0].commit > 20 "
+        "&& history.at(place + 4).at > event.at + 0.1 && Object.keys(state.nodes).length === 3",
         then="document.getElementById('tab-links').click()",
     ),
     Picture(
