@@ -68,8 +68,9 @@ PICTURES = (
         scheme="dark",
     ),
     Picture(
-        "no-quorum", 4, faults="kill,pause,kill-all", nodes=5,
-        wanted=f"event.event === 'node.exited' && {_UP}.length === 2",
+        "no-quorum", 4, faults="kill,pause", nodes=3,
+        wanted=f"event.at > 1 && {_UP}.length === 1 && {_UP}[0].commit > 20 "
+        "&& history.at(place + 4).at > event.at + 0.1 && Object.keys(state.nodes).length === 3",
         then="document.getElementById('tab-links').click()",
     ),
     Picture(

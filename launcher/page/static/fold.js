@@ -10,7 +10,7 @@ import { foldLinks } from "./fold_links.js";
 import { foldLog } from "./fold_log.js";
 import { foldMessage } from "./fold_messages.js";
 import { foldProcess } from "./fold_process.js";
-import { EMPTY_LOG } from "./log.js";
+import { EMPTY_LOG, agreeing, extended } from "./log.js";
 
 /** Before the first event. at: seconds since the run began; links: "1>2" -> what it does */
 export const EMPTY = Object.freeze({
@@ -86,7 +86,20 @@ function claimed(state, event) {
   if (said.log) changes.told = true;
   if (said.log || said.last !== undefined) changes.log = claimedLog(before.log, said, told);
   if (said.snapshot !== undefined) changes.snapshot = said.snapshot;
+  const commit = changes.commit ?? before.commit;
+  if (!told && event.role && commit > (changes.log ?? before.log).last) {
+    changes.log = committedLog(state, changes.log ?? before.log, { ...before, ...changes }, commit);
+  }
   return withNode(state, event.node, changes);
+}
+
+/** A node that says what is committed holds it: a leader's new entries are of its term, and a
+    follower's are its leader's (Log Matching); otherwise nobody has said of which term they are. */
+function committedLog(state, log, node, commit) {
+  if (node.role === "leader") return extended(log, commit, node.term);
+  const leads = (one) => one.role === "leader" && one.term === node.term && one.log.last >= commit;
+  const leader = Object.values(state.nodes).find(leads);
+  return leader ? agreeing(log, leader.log, commit) : extended(log, commit, 0);
 }
 
 function claimedLog(before, said, told) {

@@ -14,9 +14,15 @@ export function foldLog(state, event) {
     case "log.truncated": return node.told ? state : withNode(state, node.id, { log: cutAfter(node.log, event.first_index - 1) });
     case "leader.elected":
       if (node.told || event.last_index === undefined) return state;
-      return withNode(state, node.id, { log: extended(cutAfter(node.log, event.last_index), event.last_index + 1, event.term) });
+      return withNode(state, node.id, { log: ledLog(node.log, event) });
     default: return state;
   }
+}
+
+/** A leader begins its term with an entry of its own; of which terms those before are, others say. */
+function ledLog(log, event) {
+  const before = extended(cutAfter(log, event.last_index), event.last_index, 0);
+  return extended(before, event.last_index + 1, event.term);
 }
 
 function recovered(node, event) {

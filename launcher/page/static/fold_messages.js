@@ -107,7 +107,8 @@ function heard(state, event) {
     return withNode(state, node.id, { receiving: { from: event.from, offset: message.offset, size: message.size } });
   }
   if (event.type === "AppendEntries") {
-    const changes = { leader: event.from };
+    const changes = {};
+    if (message.term === node.term && node.role !== "leader") changes.leader = event.from;
     if (node.receiving) changes.receiving = null;
     return withNode(state, node.id, changes);
   }

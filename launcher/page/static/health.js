@@ -4,7 +4,7 @@ import { condition, names, nodeName } from "./words.js";
 
 /** The voters of each half of the configuration in force. */
 function halves(conf) {
-  return conf ? [conf.voters, conf.outgoing ?? []].filter((half) => half.length) : [];
+  return [conf.voters, conf.outgoing ?? []].filter((half) => half.length);
 }
 
 /** What keeps a node from taking part; empty when nothing does. */
@@ -29,7 +29,9 @@ export function majority(count) {
 
 /** {number, most, why}: how many further voters may fail, how many could at best, and why fewer. */
 export function tolerance(state) {
-  const groups = halves(state.conf);
+  // Event logs without messages say who votes only when that changes: a cluster begins with all.
+  const conf = state.conf ?? { voters: Object.keys(state.nodes).map(Number) };
+  const groups = halves(conf);
   if (!groups.length) return { number: 0, most: 0, why: "nobody has said who votes" };
   let number = Infinity;
   let most = Infinity;
@@ -60,7 +62,7 @@ export function leaders(state) {
 export function alarms(state, events, place) {
   const found = [];
   const { number, why } = tolerance(state);
-  if (state.conf && number < 0) {
+  if (Object.keys(state.nodes).length && number < 0) {
     found.push({ name: "no quorum", text: `No majority: ${why}.`, todo: "Start, resume or reconnect enough voters." });
   }
   const elections = recent(events, place, 10);

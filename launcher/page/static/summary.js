@@ -2,7 +2,7 @@
 
 import { el, fill, setText } from "./dom.js";
 import { alarms, leaders, tolerance } from "./health.js";
-import { nodeName } from "./words.js";
+import { nodeName, names } from "./words.js";
 
 export class Summary {
   constructor({ facts, number, why, alarms: alarmsRoot }) {
@@ -21,10 +21,11 @@ export class Summary {
     const leading = leaders(state);
     const who = leading.length ? leading.map((node) => nodeName(node.id)).join(" and ") : "none";
     const { number, most, why } = tolerance(state);
-    const key = [nodes.length, term, commit, who, number, most, why].join("|");
+    const joint = state.conf?.outgoing?.length ? `${names(state.conf.outgoing)} → ${names(state.conf.voters)}` : "";
+    const key = [nodes.length, term, commit, who, number, most, why, joint].join("|");
     if (key !== this._key) {
       this._key = key;
-      fill(this.facts, fact("nodes", nodes.length), fact(leading.length > 1 ? "leaders" : "leader", who), fact("term", term), fact("committed", commit));
+      fill(this.facts, fact("nodes", nodes.length), fact(leading.length > 1 ? "leaders" : "leader", who), fact("term", term), fact("committed", commit), joint ? fact("joint", joint) : null);
       setText(this.number, number < 0 ? "0" : String(number));
       this.number.parentElement.classList.toggle("bad", number < 0);
       this.number.parentElement.classList.toggle("less", number >= 0 && number < most);
