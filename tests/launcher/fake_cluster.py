@@ -65,10 +65,7 @@ class FakeCluster(Cluster):
 
 def config_in(folder: Path, **settings: object) -> ClusterConfig:
     config = load(directory=folder)
-    fakes: dict[str, object] = {
-        "restart_backoff_s": 0.02,
-        "safety": "report",
-    }  # they all lead term 1
+    fakes: dict[str, object] = {"restart_backoff_s": 0.02}
     return msgspec.structs.replace(config, **{**fakes, **settings})
 
 

@@ -2,7 +2,8 @@
 
 Who leads is a matter of the pipes alone: the lowest id among a node and the peers whose pipes are
 open. So when every node agrees on the leader, every pipe has reached both its ends; and when a node
-dies, the others can only know it from end-of-file.
+dies, the others can only know it from end-of-file. Each change of the leader begins a new term, which
+the fakes of one cluster take from one file: so no term has two leaders, and terms only rise.
 
 What else it does stands in the file `behave` of its data folder, a JSON object:
 
@@ -17,6 +18,7 @@ What else it does stands in the file `behave` of its data folder, a JSON object:
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -73,11 +75,12 @@ class FakeNode:
         if self.behave.get("silent"):
             return
         leader = min([self.config.node_id, *self.peers])
+        term = term_of(leader, Path(self.config.event_log).parent / "fake-term")
         self.say(
             wire.Status(
                 request=request,
                 role="leader" if leader == self.config.node_id else "follower",
-                term=1,
+                term=term,
                 leader=leader,
                 voter=True,
                 membership=stable(self.config.voters),
@@ -165,6 +168,23 @@ class FakeNode:
                     if not self.behave.get("tells_no_log"):
                         self.log(message)
         return True
+
+
+def term_of(leader: int, file: Path) -> int:
+    """The term in which it leads: the last one, or a new one when that had another leader.
+
+    The first is 2: what is in the logs is of term 1, and committed before.
+    """
+    with file.open("a+") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        shared.seek(0)
+        term, last = json.loads(shared.read() or "[1, null]")
+        if leader != last:
+            term += 1
+            shared.truncate(0)
+            shared.write(json.dumps([term, leader]))
+            shared.flush()
+        return int(term)
 
 
 def main(config_bytes: bytes, control: Connection, pipes: dict[int, Connection]) -> None:

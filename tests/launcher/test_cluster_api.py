@@ -91,11 +91,6 @@ def test_nothing_runs(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def remarks_of(cluster: Cluster) -> list[str]:
-    """Without what is said of safety: as fake nodes die, one after the other leads term 1."""
-    return [said for said in cluster.remarks if not said.startswith("SAFETY IS VIOLATED")]
-
-
 # -- up --------------------------------------------------------------------------------------------
 
 
@@ -267,7 +262,7 @@ def test_up_succeeds_beside_a_node_that_fails_and_remarks_on_it(
     tmp_path: Path, detached: bool
 ) -> None:
     with fake_cluster(tmp_path) as cluster:
-        assert remarks_of(cluster) == []
+        assert cluster.remarks == []
         cluster.down()
         cluster.behave(3, fail="no room", retry=False)
 
@@ -275,12 +270,12 @@ def test_up_succeeds_beside_a_node_that_fails_and_remarks_on_it(
 
         assert status.leader == 1
         assert status.node(3).state == "failed"
-        assert remarks_of(cluster) == ["n3 is failed: no room"]
+        assert cluster.remarks == ["n3 is failed: no room"]
         assert cluster.status().served
         cluster.down()
         cluster.behave(3)
         cluster.up()
-        assert remarks_of(cluster) == [], "those of the last start"
+        assert cluster.remarks == [], "those of the last start"
 
 
 @cluster_test
@@ -294,7 +289,7 @@ def test_up_does_not_wait_long_for_a_node_that_is_started_again_and_again(tmp_pa
 
         assert time.monotonic() - began < 30
         assert status.served
-        (remark,) = remarks_of(cluster)
+        (remark,) = cluster.remarks
         assert remark.startswith("n2 ")
 
 
@@ -308,7 +303,7 @@ def test_up_waits_a_moment_for_a_node_that_comes_up_a_little_later(tmp_path: Pat
 
         assert [node.state for node in status.nodes] == ["up"] * 3
         assert {node.leader for node in status.nodes} == {1}
-        assert remarks_of(cluster) == []
+        assert cluster.remarks == []
 
 
 @cluster_test

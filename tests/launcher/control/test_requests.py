@@ -145,7 +145,7 @@ def test_kill_and_stop_answer_when_the_process_is_gone(tmp_path: Path) -> None:
 def test_who_was_chosen_is_told_as_it_was(tmp_path: Path) -> None:
     with fake_cluster(tmp_path) as cluster:
         (leader,) = cluster.kill("leader")
-        assert (leader.id, leader.role, leader.term, leader.commit_index) == (1, "leader", 1, 10)
+        assert (leader.id, leader.role, leader.term, leader.commit_index) == (1, "leader", 2, 10)
 
         (again,) = cluster.kill("1")
         assert again.note == "is down already"

@@ -54,6 +54,7 @@ class FakeProcess:
     pid = 1
     started_at = 0.0
     machine_code = ""
+    life = 1
 
     @property
     def heard_at(self) -> float:
