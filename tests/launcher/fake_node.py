@@ -2,8 +2,8 @@
 
 Who leads is a matter of the pipes alone: the lowest id among a node and the peers whose pipes are
 open. So when every node agrees on the leader, every pipe has reached both its ends; and when a node
-dies, the others can only know it from end-of-file. Each change of the leader begins a new term, which
-the fakes of one cluster take from one file: so no term has two leaders, and terms only rise.
+dies, the others can only know it from end-of-file. Each change of the leader begins a new term,
+which the fakes of one cluster take from one file: so no term has two leaders, and terms only rise.
 
 What else it does stands in the file `behave` of its data folder, a JSON object:
 
