@@ -173,18 +173,17 @@ class FakeNode:
 def term_of(leader: int, file: Path) -> int:
     """The term in which it leads: the last one, or a new one when that had another leader.
 
-    The first is 2: what is in the logs is of term 1, and committed before.
+    The first is 2: what is in the logs is of term 1, and committed before. The file has a line for
+    each change, which one write appends: a fake that is killed leaves it whole.
     """
-    with file.open("a+") as shared:
+    with file.open("a+b", buffering=0) as shared:
         fcntl.flock(shared, fcntl.LOCK_EX)
         shared.seek(0)
-        term, last = json.loads(shared.read() or "[1, null]")
-        if leader != last:
-            term += 1
-            shared.truncate(0)
-            shared.write(json.dumps([term, leader]))
-            shared.flush()
-        return int(term)
+        leaders = [int(line) for line in shared.read().split()]
+        if not leaders or leaders[-1] != leader:
+            leaders.append(leader)
+            shared.write(b"%d\n" % leader)
+        return 1 + len(leaders)
 
 
 def main(config_bytes: bytes, control: Connection, pipes: dict[int, Connection]) -> None:
