@@ -42,7 +42,7 @@ help:
 	@echo "make up [N=5]   start a cluster and open its prompt (leaving it stops the cluster)"
 	@echo "make down       stop a cluster that was left running"
 	@echo "make test       the fast tests        (ARGS='-k name' picks some)"
-	@echo "make test-slow   every other test with real processes, in at most 20 minutes"
+	@echo "make test-slow   every other test with real processes and browsers, in at most 20 minutes"
 	@echo "make test-pythons   the same with each of Python 3.11, 3.12 and 3.13 that is found"
 	@echo "make soak       the tests that take many minutes"
 	@echo "make mutants    break the product in 400 small ways: does a unit test notice each?"

@@ -23,3 +23,13 @@ def test_a_test_of_a_promise_is_there(place: str) -> None:
     file, _, name = place.partition(": ")
     tree = ast.parse((CLUSTER / file).read_text())
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_file_with_real_processes_is_marked() -> None:
+    """Or `make test` would run all of it."""
+    unmarked = [
+        file.name
+        for file in CLUSTER.glob("test_*.py")
+        if "tests.cluster.lab" in (text := file.read_text()) and "pytest.mark.cluster" not in text
+    ]
+    assert unmarked == []

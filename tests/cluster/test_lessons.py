@@ -11,6 +11,8 @@ from launcher.lessons.lesson import Question, Step, lessons, parse
 from launcher.lessons.player import Failed, play
 from tests.cluster.lab import ROOT
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.mark.parametrize("number", lessons())
 def test_what_a_lesson_claims_holds(number: int) -> None:

@@ -18,6 +18,8 @@ from launcher.simulation.planted import named
 from tests.cluster.lab import Lab, eventually
 from tests.lab.copies import patched_copy
 
+pytestmark = pytest.mark.cluster
+
 ODD = """
 import os
 

@@ -216,6 +216,7 @@ def test_the_product_is_whole_again_afterwards(capfd: pytest.CaptureFixture[str]
     assert "every property holds" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_bug_of_a_later_seed_is_found_by_workers_that_plant_it_themselves() -> None:
     """As a user types it: with processes that have loaded the product for themselves."""
     key = "previous-term-not-compared"
