@@ -229,8 +229,9 @@ def test_the_same_request_again_and_again_stalls_nobody(tmp_path: Path) -> None:
         assert all(done.ok for done in cluster.submit_many(names))
         with unharmed(cluster), Hostile(cluster, leader_of(cluster)) as hostile:
             body = wire.encode_client(Submit(new_session(), 1, 1, [b"LS"] * 20))
-            for _ in range(300):
-                with suppress(OSError):  # it does not read, and is hung up on
+            hostile.socket.settimeout(2.0)
+            with suppress(OSError):  # it does not read: it is read no more, or hung up on
+                for _ in range(300):
                     hostile.say(body)
             time.sleep(1.0)
 

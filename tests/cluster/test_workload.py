@@ -68,7 +68,7 @@ def kv(lab: Lab) -> Iterator[Lab]:
     (lab.folder / "odd.py").write_text(ODD)
     lab.up(3, "--machine", "kv")
     yield lab
-    assert clients(lab) == []
+    eventually(lambda: not clients(lab), "the clients to end")
 
 
 def clients(lab: Lab) -> list[int]:
@@ -193,7 +193,7 @@ def test_bad_input_is_one_line_and_its_status(kv: Lab) -> None:
             "workload", *words.split(), *([] if "--time" in words else ["--time", "1s"])
         )
         assert (done.status, text in done.last_error) == (status, True), (words, done.err)
-        assert clients(kv) == [], words
+        eventually(lambda: not clients(kv), f"the clients of {words} to end")
 
 
 def test_a_machine_without_a_workload_is_said(lab: Lab) -> None:
@@ -232,7 +232,7 @@ def test_a_signal_ends_all_and_keeps_what_was_recorded(
     assert ended == status
     assert line.startswith("launcher: interrupted after")
     assert line.endswith("what was recorded is in run")
-    assert clients(kv) == []
+    eventually(lambda: not clients(kv), "the clients to end")
     assert recorded(kv.folder / "run") > 50
 
 
