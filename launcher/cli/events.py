@@ -68,15 +68,16 @@ def show_record(
 ) -> None:
     """Prints the events of a record, with their ids or with the messages.
 
-    Of a trace, which has events of all levels, those at `debug` are shown only when asked for.
+    A trace has events of all levels, and so has the record of messages: those at `debug` are shown
+    only when asked for, by a filter or, on real processes, together with the messages.
     """
     colour = wants_colour()
-    quiet = record.is_trace and not wanted.is_narrow
+    asked = wanted.is_narrow or record.logs_debug or (messages and not record.is_trace)
 
     def shown(event: Event) -> bool:
         if is_message(event):
             return messages and wanted.accepts(event)
-        return wanted.accepts(event) and not (quiet and event.level == "debug")
+        return wanted.accepts(event) and (asked or event.level != "debug")
 
     seen = False
     for event in _last(filter(shown, record.events()), count):

@@ -38,6 +38,7 @@ class Record:
     title: what it is a record of
     remarks: what to say of the record when it has been read
     run: the folder of the run of `launcher test` that it is of
+    logs_debug: its logs have events at `debug` because somebody asked for them
     """
 
     events: Callable[[], Iterable[Event]]
@@ -46,6 +47,7 @@ class Record:
     is_trace: bool = False
     remarks: Callable[[], list[str]] = field(default=list)
     run: Path | None = None
+    logs_debug: bool = False
 
 
 def of_cluster(config: ClusterConfig) -> Record:
@@ -72,7 +74,13 @@ def of_cluster(config: ClusterConfig) -> Record:
         ]
         return begins + messages.problems
 
-    return Record(events, wall_clock, f"cluster {config.name}", remarks=remarks)
+    return Record(
+        events,
+        wall_clock,
+        f"cluster {config.name}",
+        remarks=remarks,
+        logs_debug=config.log_level == "debug",
+    )
 
 
 def of_run(config: ClusterConfig, name: str | None) -> Record:

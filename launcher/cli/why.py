@@ -18,7 +18,7 @@ from launcher.evidence.why.between import Path as Way
 from launcher.evidence.why.between import path_between
 from launcher.evidence.why.diagram import draw
 from launcher.evidence.why.explaining import NO_MESSAGES, Explanation
-from launcher.evidence.why.operation import Operation, operation
+from launcher.evidence.why.operation import Missed, Operation, operation
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.spacetime import Diagram, of_all, of_things
 from launcher.evidence.why.svg import picture
@@ -92,18 +92,41 @@ def _operation(record: Record, what: str) -> Operation:
     if len(numbers) != 2 or not all(one.isascii() and one.isdigit() for one in numbers):
         raise UsageError(f"{what!r} names no operation: op:3:17 is operation 17 of client 3")
     client, number = map(int, numbers)
-    for one in history.read(record.run).operations:
+    operations = history.read(record.run).operations
+    for one in operations:
         if (one.process, one.id) == (client, number):
             return Operation(
-                f"client {client} asked for {one.f} {json.dumps(one.value)}",
+                _said_of(one),
                 one.outcome,
                 one.invoked,
                 one.completed if one.completed is not None else one.given_up,
                 one.index,
                 one.error,
                 is_read=one.command is None,
+                by=one.by,
+                missed=_missed(one, operations),
             )
     raise UsageError(f"the history of {record.run} has no operation {number} of client {client}")
+
+
+def _said_of(one: history.Done) -> str:
+    return f"client {one.process} asked for {one.f} {json.dumps(one.value)}"
+
+
+def _missed(read: history.Done, operations: Iterable[history.Done]) -> Missed | None:
+    """The last write that a read had to see, when it did not: its entry is behind the answer's."""
+    if read.command is not None or read.stale or read.f == "stale" or read.index is None:
+        return None
+    due = [
+        Missed(_said_of(one), one.index, one.completed)
+        for one in operations
+        if one.command is not None
+        and one.index is not None
+        and one.completed is not None
+        and one.completed < read.invoked
+        and one.index > read.index
+    ]
+    return max(due, key=lambda one: one.index, default=None)
 
 
 def _place_after(events: Iterable[Event], t: int | None) -> int | None:

@@ -51,6 +51,7 @@ class Invoked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     value: what for, as the workload wrote it
     node: the node that is asked, where the client asks a certain one
     command: what is to be appended to the log, as text; None for a read
+    stale: it is a read that may be answered from the past
     """
 
     t: int
@@ -61,6 +62,7 @@ class Invoked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     value: Any = None
     node: int | None = None
     command: str | None = None
+    stale: bool = False
 
 
 class Completed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -69,6 +71,7 @@ class Completed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     value: the machine's answer, when `ok`
     error: the refusal, or why the outcome is unknown
     index: the entry of the log that the answer comes from
+    by: the node that answered
     """
 
     t: int
@@ -79,6 +82,7 @@ class Completed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     value: str | None = None
     error: str = ""
     index: int | None = None
+    by: int | None = None
 
 
 class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -88,6 +92,7 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     f, value: what was asked for, as the workload wrote it
     node: the node that was asked, where it was a certain one
     command: what was to be appended to the log, as text; None for a read
+    stale: it was a read that may be answered from the past
     outcome: `ok`, `fail` or `info`
     invoked: when it began, in nanoseconds
     completed: when its answer was there; None for `info`, for it may yet happen
@@ -95,6 +100,7 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     result: the machine's answer as text, when `ok`
     error: the refusal, when `fail`; why nothing is known, when `info`
     index: the entry of the log that the answer comes from, if there was one
+    by: the node that answered, where that is known
     """
 
     process: int
@@ -103,6 +109,7 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     value: Any = None
     node: int | None = None
     command: str | None = None
+    stale: bool = False
     outcome: Outcome
     invoked: int
     completed: int | None = None
@@ -110,6 +117,7 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     result: str | None = None
     error: str = ""
     index: int | None = None
+    by: int | None = None
 
 
 class History(msgspec.Struct, frozen=True):
@@ -241,6 +249,7 @@ def done(asked: Invoked, ended: Completed | None) -> Done:
         value=asked.value,
         node=asked.node,
         command=asked.command,
+        stale=asked.stale,
         outcome=ended.type,
         invoked=asked.t,
         completed=ended.t if is_known else None,
@@ -248,4 +257,5 @@ def done(asked: Invoked, ended: Completed | None) -> Done:
         result=ended.value if ended.type == "ok" else None,
         error=ended.error,
         index=ended.index,
+        by=ended.by,
     )

@@ -178,6 +178,21 @@ def test_the_entries_in_messages_are_those_in_the_logs(lab: Lab) -> None:
     assert set(sent.values()) == {last}
 
 
+def test_timers_are_listed_with_the_messages_alone(lab: Lab) -> None:
+    (lab.folder / "cluster.yaml").write_text("name: lab\ntap: {mode: full}\n")
+    lab.up(3)
+    lab.leader()
+    shown = {
+        words: lab.launcher("timeline", *words.split(), "-n", "all", check=True).out
+        for words in ("--ids", "--ids --messages", "--ids --event timer.fired")
+    }
+    assert {words: "timer of n" in out for words, out in shown.items()} == {
+        "--ids": False,
+        "--ids --messages": True,
+        "--ids --event timer.fired": True,
+    }
+
+
 def test_the_record_of_a_node_that_hangs_or_is_dead_is_there(lab: Lab) -> None:
     cluster = begin(lab)
     leader = cluster.status().leader

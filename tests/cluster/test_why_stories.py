@@ -1,23 +1,29 @@
 """Stories on real processes: within ten lines stands the true cause, and no decoy.
 
-The same stories as on traces (`tests/launcher/evidence/why/test_stories.py`), but for two. No bug
-is planted in real processes here, so none has a stale read; and a vote is split by holding the
-messages between two candidates, since on real processes nobody can make them campaign in the same
-millisecond.
+The same stories as on traces (`tests/launcher/evidence/why/test_stories.py`). The stale read is the
+one that a run of `launcher test` finds in a copy of the product with that bug. A vote is split by
+holding the messages between two candidates, since on real processes nobody can make them campaign
+in the same millisecond.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from launcher import Cluster
 from launcher.errors import LauncherError
+from launcher.simulation.planted import named
 from launcher.timeline.events import Event
 from launcher.timeline.filter import Filter
-from tests.cluster.lab import Lab, eventually
+from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.lab.copies import environment, patched_copy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -254,3 +260,30 @@ def test_a_handover_that_failed(stage: Stage) -> None:
     assert f"n{target} did not get all of the log in time" in said, said
     assert f"(fault {number_of(stage, 'cut')})" in said, said
     assert f"fault {number_of(stage, 'pause')}" not in said, said
+
+
+def test_a_stale_read_planted_on_purpose(lab: Lab, tmp_path: Path) -> None:
+    """Decoys: the faults and elections of the run."""
+    root = patched_copy(tmp_path / "product", [named("read-from-any-node")])
+    words = "test --seed 3 --time 10s --faults partition,isolate,mute,deafen --interval 1s"
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", *words.split()],
+        cwd=lab.folder,
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=8 * PATIENCE_S,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    reads = r"client (\d+), operation (\d+) at n(\d+): read .* \(entry (\d+)\)"
+    client, number, node, index = re.findall(reads, done.stdout)[-1]
+
+    why = lab.launcher("timeline", "--run", "latest", "--why", f"op:{client}:{number}")
+
+    assert why.status == 0, why.err
+    said = "\n".join(why.lines[:10])
+    assert f"answered by n{node} after" in said, said
+    assert f"it is stale: its answer comes from entry {index}, and entry " in said, said
+    assert f"n{node} answered from its state after entry {index} and did not lead; it " in said
+    assert "it had never asked" in said, said

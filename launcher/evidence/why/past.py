@@ -135,6 +135,10 @@ class Past:
         last = self.last_any(place + 1)
         return last if last is not None and last.place == place else None
 
+    def place_of(self, when_ns: int) -> int:
+        """The place of the first event after that moment; the end when there is none."""
+        return next((one.place for one in self.happenings if one.when_ns > when_ns), self.end)
+
     def last_of_node(self, node: int, before: int, unless: Container[str] = ()) -> Happening | None:
         """What happened last on this node before that place."""
         own = self._by_node.get(node, [])

@@ -51,9 +51,10 @@ class Performer:
             value=operation.value,
             node=node,
             command=_as_text(operation.command) if operation.how == "submit" else None,
+            stale=operation.how == "stale",
         )
         self._writer.write(asked)
-        outcome, value, error, index = self._send(operation, node)
+        outcome, value, error, index, by = self._send(operation, node)
         ended = Completed(
             t=self._now(),
             process=self._process,
@@ -63,6 +64,7 @@ class Performer:
             value=value,
             error=error,
             index=index,
+            by=by,
         )
         self._writer.write(ended)
         if outcome == "info":
@@ -71,22 +73,23 @@ class Performer:
 
     def _send(
         self, operation: Operation, node: int | None
-    ) -> tuple[Outcome, str | None, str, int | None]:
+    ) -> tuple[Outcome, str | None, str, int | None, int | None]:
+        """The outcome, the answer, the error, the entry that it comes from, and who answered."""
         command = encoded(operation.command)
         try:
             if operation.how == "submit":
                 answer = self._client.submit(command)
-                return _outcome(answer.raw, answer.error, answer.index)
+                return *_outcome(answer.raw, answer.error, answer.index), answer.leader
             stale = operation.how == "stale"
             (read,) = self._client.read([command], stale=stale, node=node)
-            return _outcome(read.raw, read.error, read.index)
+            return *_outcome(read.raw, read.error, read.index), read.leader
         except (NoAnswer, SessionLost, Refused) as error:
-            return "info", None, str(error), None
+            return "info", None, str(error), None, None
         except NotRunning:
             raise
         except UsageError as error:  # its node was removed
             self._node = None
-            return "info", None, str(error), None
+            return "info", None, str(error), None, None
 
     def _now(self) -> int:
         return time.monotonic_ns() + self._offset_ns

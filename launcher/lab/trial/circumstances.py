@@ -49,6 +49,7 @@ def circumstances(seed: int, nodes: int | None = None) -> dict[str, str]:
         "sessions.most": rng.choice(["10000", "10000", "24"]),
         "restart.attempts": "20",
         "log.digest_every": DIGEST_EVERY,
+        "tap.mode": "ring",
         "log.keep": "10000",
     }
 

@@ -10,6 +10,7 @@ happened just before. The modules, in reading order:
     logs         tails that were removed, snapshots in place of entries
     entries      one entry: committed when, and delayed by what; a node that does not catch up
     nodes        processes that end and start; faults
+    reads        a read that was answered with an old value
     violations   what must never happen, and which leaders took part in it
     sending      why a message was sent, and what became of it
     table        the table of all of them

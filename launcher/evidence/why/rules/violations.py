@@ -10,14 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launcher.evidence.why.cause import Cause, node_name, said_of, seconds, stated
+from launcher.evidence.why.cause import Cause, node_name, said_of, stated
 from launcher.evidence.why.past import Past
-from launcher.evidence.why.rules.elections import leader_elected
-from launcher.evidence.why.rules.leadership import ANSWERS
+from launcher.evidence.why.rules.reads import Answer, older_leader, stale_read, still_led
 from launcher.evidence.why.rules.sending import told
-from launcher.evidence.why.rules.silence import silence
 from launcher.evidence.why.things import NEVER, Happening, Message, in_term, on
-from node.raft.membership import majority
 
 _ENTRY = re.compile(r"entr(?:y|ies)[^0-9]{1,20}([0-9]{1,15})")
 _NODE = re.compile(r"\bn([0-9]{1,9})\b")
@@ -27,7 +24,15 @@ def property_broken(past: Past, broken: Happening) -> Iterator[Cause]:
     """A property of a simulated run does not hold."""
     answered_by = broken.number("answered_by")
     if answered_by is not None:
-        yield from _stale_read(past, broken, answered_by)
+        asked_s = broken.fields.get("asked_s")
+        answer = Answer(
+            node=answered_by,
+            index=broken.number("index"),
+            asked_ns=int(asked_s * 1e9) if isinstance(asked_s, int | float) else None,
+            place=broken.place,
+            when_ns=broken.when_ns,
+        )
+        yield from stale_read(past, answer, _until(past, broken))
         return
     until = _until(past, broken)
     elected = past.last(("leader.elected",), until)
@@ -40,9 +45,9 @@ def property_broken(past: Past, broken: Happening) -> Iterator[Cause]:
         if rival is not None:
             yield from _two_of_a_term(past, rival, elected)
             return
-        older = _older_leader(past, elected, until)
+        older = older_leader(past, elected, until)
         if older is not None:
-            yield from _still_led(past, older, elected, until)
+            yield from still_led(past, older, elected, until)
             return
     yield from _last_of_those_named(past, broken)
 
@@ -53,123 +58,7 @@ def _until(past: Past, broken: Happening) -> int:
     until_s = broken.fields.get("until_s")
     if not isinstance(until_s, int | float):
         return broken.place
-    return next((one.place for one in past.happenings if one.when_ns > until_s * 1e9), broken.place)
-
-
-# -- a stale read --------------------------------------------------------------------------------
-
-
-def _stale_read(past: Past, broken: Happening, node: int) -> Iterator[Cause]:
-    """Who answered, as leader of which term; who led a later one; why the two had not met."""
-    until = _until(past, broken)
-    own = past.last(("leader.elected",), until, on(node))
-    newer = past.last(
-        ("leader.elected",),
-        until,
-        lambda one: one.node != node and (own is None or one.term > own.term),
-    )
-    leads = own is not None and _leads_still(past, own, until)
-    if newer is not None and own is not None and leads:
-        yield from _still_led(past, own, newer, until)
-    elif newer is not None:
-        yield from _no_leader(past, broken, node, newer, until)
-    elif own is not None:
-        yield stated(own, is_end=True)
-    heard = _asked_a_majority(past, node, broken) if leads else None
-    if heard is not None:
-        yield heard
-
-
-def _no_leader(
-    past: Past, broken: Happening, node: int, leader: Happening, until: int
-) -> Iterator[Cause]:
-    """The one that answered did not lead, so it cannot know by itself what is committed."""
-    index, of = broken.number("index"), node_name(node)
-    state = f" from its state after entry {index}" if index is not None else ""
-    asked = past.last_sent(node, leader.node, until, lambda one: one.type == "ReadIndex")
-    told = f"had asked {node_name(leader.node)} how far it must have applied the log"
-    said = f"{of} answered{state} and did not lead"
-    if past.has_messages:
-        said += (
-            f"; it {told}" if asked is not None else f"; it {told.replace('had', 'had never', 1)}"
-        )
-    yield Cause(
-        said, asked, tuple(_unheard_by(past, node, leader, until)), is_end=True, place=until - 1
-    )
-    yield stated(leader, is_end=True)
-
-
-def _asked_a_majority(past: Past, node: int, broken: Happening) -> Cause | None:
-    """Whether the one that answered a read had heard a majority since the read was asked."""
-    asked_s = broken.fields.get("asked_s")
-    if not isinstance(asked_s, int | float):
-        return None
-    asked_ns = int(asked_s * 1e9)
-    heard = [
-        peer
-        for peer in past.peers(node)
-        if (
-            last := past.last_arrival(
-                peer, node, broken.place, lambda one: one.type in ANSWERS and not one.content.reject
-            )
-        )
-        is not None
-        and last.arrived_ns > asked_ns
-    ]
-    voters = len(past.nodes)
-    if len(heard) + 1 >= majority(tuple(past.nodes)):
-        return None
-    return Cause(
-        f"{node_name(node)} answered the read, and had heard only {len(heard)} of its "
-        f"{voters - 1} peers since it was asked: it could not know that it still led",
-        is_end=True,
-        place=broken.place - 1,
-        when_ns=broken.when_ns,
-    )
-
-
-def _leads_still(past: Past, elected: Happening, until: int) -> bool:
-    """Whether that leader believed until then that it leads."""
-    ended = past.last(("leader.stepped_down",), until, on(elected.node), after=elected.place)
-    gone = past.last(
-        ("node.exited",),
-        until,
-        lambda one: one.number("target") == elected.node,
-        after=elected.place,
-    )
-    return ended is None and gone is None
-
-
-def _older_leader(past: Past, newer: Happening, until: int) -> Happening | None:
-    """A leader of an earlier term that still believed to lead."""
-    for one in reversed(past.all(("leader.elected",), until)):
-        if one.node != newer.node and one.term < newer.term and _leads_still(past, one, until):
-            return one
-    return None
-
-
-def _still_led(past: Past, older: Happening, newer: Happening, until: int) -> Iterator[Cause]:
-    because = (
-        *_unheard_by(past, older.node, newer, until),
-        Cause(said_of(newer), newer, tuple(leader_elected(past, newer)), is_end=True),
-    )
-    yield Cause(
-        f"{node_name(older.node)} still believed that it leads term {older.term}, though "
-        f"{node_name(newer.node)} had been elected in term {newer.term} "
-        f"{seconds(_at(past, until) - newer.when_ns)} before",
-        newer,
-        because,
-        is_end=True,
-    )
-
-
-def _unheard_by(past: Past, node: int, newer: Happening, until: int) -> list[Cause]:
-    return silence(past, node, newer.node, newer.place, until)
-
-
-def _at(past: Past, place: int) -> int:
-    last = past.last_any(place + 1)
-    return last.when_ns if last is not None else past.end_ns
+    return min(past.place_of(int(until_s * 1e9)), broken.place)
 
 
 # -- two leaders of one term ---------------------------------------------------------------------
