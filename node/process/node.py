@@ -120,6 +120,7 @@ class Node:
             self._note,
             lambda: None if self._ends else self._server,
             self._time.now,
+            self._links.strike_waiting,
         )
         self._peers = Peers(
             self._links, self._note, self._reports.tell, self._on_link, lambda: self._ends

@@ -53,6 +53,7 @@ class Orders:
 
     server: the node's, while it is ready
     now: seconds on the clock by which the node runs
+    strike_waiting: loses messages that a fault keeps and that are to be lost
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Orders:
         note: Note,
         server: Callable[[], Server | None],
         now: Callable[[], float],
+        strike_waiting: Callable[[], None],
     ) -> None:
         self._node_id = node_id
         self._timing = timing
@@ -76,6 +78,7 @@ class Orders:
         self._note = note
         self._server = server
         self._now = now
+        self._strike_waiting = strike_waiting
 
     def carry_out(self, order: Order) -> None:
         """Does what is ordered. The server is to be pumped then."""
@@ -85,6 +88,7 @@ class Orders:
                 self._faults.obey(order)
             case SetDrops(drops, add):
                 self._faults.links.drop(drops, add=add)
+                self._strike_waiting()
             case ChangeSettings():
                 self._change(order)
             case SetTap():

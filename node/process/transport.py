@@ -24,10 +24,12 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from node import wire
 from node.errors import WireError
 from node.faults.links import HELD, PASS, FaultFilter
+from node.process.waiting import WaitingFrames
 from node.raft.messages import NodeId
 from node.tap.writer import Tap, no_tap
 
@@ -124,7 +126,7 @@ class Link(FrameStream):
     """The stream to one process of one peer.
 
     said_goodbye: the other end has closed it, and lives
-    held: the frames that a fault holds
+    waiting: the frames that a fault keeps for a while
     """
 
     def __init__(self, peer: NodeId, owner: PipeLinks) -> None:
@@ -132,50 +134,29 @@ class Link(FrameStream):
         self.peer = peer
         self.said_goodbye = False
         self._owner = owner
-        self._late_bytes = 0
-        self._late: dict[asyncio.TimerHandle, bytes] = {}
-        self.held: list[bytes] = []
-        self._held_bytes = 0
+        self.waiting = WaitingFrames(self._send_now)
+
+    def _send_now(self, body: bytes) -> None:
+        self.send(body)
+        self.flush()
 
     def send_later(self, body: bytes, delay_s: float) -> None:
         """Sends a frame after a delay. Those that wait are bounded as those that are unsent are."""
-        if self._late_bytes > MAX_BUFFERED_BYTES:
+        if not self.waiting.delay(body, delay_s):
             self.dropped += 1
             self.on_dropped([body], "full")
-            return
-        self._late_bytes += len(body)
-
-        def send() -> None:
-            del self._late[timer]
-            self._late_bytes -= len(body)
-            self.send(body)
-            self.flush()
-
-        timer = asyncio.get_running_loop().call_later(delay_s, send)
-        self._late[timer] = body
 
     def hold(self, body: bytes) -> bool:
-        """Keeps a frame until `take_held`. Those that are kept are bounded, too; False: it is
+        """Keeps a frame until it is let go. Those that are kept are bounded, too; False: it is
         dropped."""
-        if self._held_bytes > MAX_BUFFERED_BYTES:
-            self.dropped += 1
-            return False
-        self._held_bytes += len(body)
-        self.held.append(body)
-        return True
-
-    def take_held(self) -> list[bytes]:
-        """The frames that were held, in the order in which they were to be sent."""
-        held, self.held, self._held_bytes = self.held, [], 0
-        return held
+        kept = self.waiting.hold(body)
+        self.dropped += not kept
+        return kept
 
     def drop_waiting(self, why: str) -> None:
         """Drops what is held, what was to leave later, and what was gathered."""
-        for timer in self._late:
-            timer.cancel()
-        late, self._late = list(self._late.values()), {}
         gathered, self._gathered = self._gathered, []
-        self.on_dropped([*self.take_held(), *late, *gathered], why)
+        self.on_dropped([*self.waiting.take_all(), *gathered], why)
 
     def close(self, why: str = "closed") -> None:
         """Says goodbye, and closes this end as soon as that has left. why: for what is dropped"""
@@ -260,9 +241,9 @@ class PipeLinks:
             return
         if self.tap.is_on:
             self.tap.sent(peer, body)
-        if self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body):
+        if self._is_awaited(peer, body):
             return
-        if link.held:
+        if link.waiting.held:
             self._let_go(link)
         self._route(link, body)
 
@@ -316,24 +297,31 @@ class PipeLinks:
             self._on_dropped(peer, struck, types[0])
         return struck is not None
 
+    def strike_waiting(self) -> None:
+        """Loses what waits on a link and is of a type of which the next message is to be lost."""
+        for peer, link in self._links.items():
+            if self._faults.awaits(self._node_id, peer):
+                link.waiting.strike(partial(self._is_awaited, peer))
+
+    def _is_awaited(self, peer: NodeId, body: bytes) -> bool:
+        return self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body)
+
     def flush(self) -> None:
         """Lets everything go that was sent since the last flush, or was held until now."""
         for link in self._links.values():
-            if link.held:
+            if link.waiting.held:
                 self._let_go(link)
             link.flush()
 
     def _let_go(self, link: Link) -> None:
         """Sends what was held, unless the link still holds."""
         if not self._faults.holds(self._node_id, link.peer):
-            for body in link.take_held():
+            for body in link.waiting.take_held():
                 self._release(link, body)
 
     def _release(self, link: Link, body: bytes) -> None:
         """Sends a message that was held, as one that is sent now."""
-        if not (
-            self._faults.awaits(self._node_id, link.peer) and self._is_dropped(link.peer, body)
-        ):
+        if not self._is_awaited(link.peer, body):
             self._route(link, body)
 
     def arrived(self, link: Link, body: bytes) -> None:

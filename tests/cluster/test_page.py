@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.lab import PATIENCE_S, Lab
+from tests.cluster.lab import PATIENCE_S, Lab, eventually
 from tests.launcher.page.browser import needs_chromium, opened, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -119,6 +119,35 @@ def test_a_partition_is_drawn_and_a_link_is_cut_by_dragging(lab: Lab) -> None:
         draw_around(page, leader)
         wait_until(page, "Object.keys(page.player.state.links).length === 4")
         leader_of(page, but=leader)
+        page.get_by_role("button", name="Heal all").click()
+        wait_until(page, "Object.keys(page.player.state.links).length === 0")
+
+
+@needs_chromium
+@pytest.mark.timeout(240)
+def test_a_message_that_a_link_holds_is_lost_by_a_click(lab: Lab) -> None:
+    """The link to a node that the leader does not need for a majority."""
+    address = up_with_page(lab)
+    with opened(address, viewport={"width": 1280, "height": 860}) as page:
+        leader = leader_of(page)
+        other = next(node for node in (1, 2, 3) if node != leader)
+        wait_until(page, "Object.keys(page.player.state.counts).length > 0")
+
+        def choose(label: str) -> None:
+            page.mouse.move(*where(page, leader))
+            page.mouse.down()
+            page.mouse.move(*where(page, other), steps=8)
+            page.mouse.up()
+            page.get_by_role("menuitem", name=label).click()
+
+        choose("Hold all messages")
+        flights = f"page.player.state.flights['{leader}>{other}']"
+        wait_until(page, f"({flights} ?? []).some((one) => one.held)")
+        choose(f"Drop the held AppendEntries to n{other}")
+        eventually(lambda: lab.events("message.dropped"), "the held message to be lost")
+        (lost,) = lab.events("message.dropped")
+        assert (lost["node"], lost["to"]) == (leader, other)
+        assert f"launcher drop '{leader}>{other}' AppendEntries" in page.inner_text("#answer")
         page.get_by_role("button", name="Heal all").click()
         wait_until(page, "Object.keys(page.player.state.links).length === 0")
 

@@ -114,6 +114,28 @@ def test_what_is_to_be_lost_outlives_the_node_that_would_send_it(slow: Lab) -> N
     assert {e["node"] for e in slow.events("message.dropped")} == {a}
 
 
+def test_a_message_that_is_held_can_be_lost_and_those_behind_it_arrive(slow: Lab) -> None:
+    """The entry is sent again when the reply to what came behind it shows that it is missing."""
+    (slow.folder / "cluster.yaml").write_text(SLOW + "tap: {mode: full}\n")
+    slow.up(3)
+    leader = slow.leader()
+    a, _ = others(slow, leader)
+    link = f"n{leader}>n{a}"
+    slow.launcher("link", link, "hold", check=True)
+    slow.launcher("submit", "ADD x", check=True)
+
+    slow.launcher("drop", link, "entries", check=True)
+    eventually(lambda: slow.events("message.dropped"), "the held one to be lost")
+    slow.launcher("link", link, "ok", check=True)
+    slow.converge()
+
+    assert slow.launcher("drop", "--json", check=True).json == {"drops": []}
+    (lost,) = slow.events("message.dropped")
+    assert (lost["node"], lost["to"]) == (leader, a)
+    said = slow.launcher("timeline", "--messages", "--ids", "--event", "message.lost", check=True)
+    assert "drop" in said.out, said.out
+
+
 # -- an entry at one node ------------------------------------------------------------------------
 
 

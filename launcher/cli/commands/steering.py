@@ -63,11 +63,12 @@ def time_out(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
 
 @row(
     "drop",
-    "Lose the next message of a type from one node to another; without arguments, list the "
-    "messages that are still to be lost.\n\nLINK is 'n1>n2', in quotes; each end may be any "
-    "TARGET, as in 'leader>followers'. TYPE is the message's name in the Raft paper: RequestVote, "
-    "RequestVoteReply, AppendEntries (heartbeat: one without entries; entries: one with some), "
-    "AppendEntriesReply, InstallSnapshot, InstallSnapshotReply; or PreVote, PreVoteReply, "
+    "Lose the next message of a type from one node to another; one that the link holds or delays "
+    "is the next. Without arguments, list the messages that are still to be lost.\n\n"
+    "LINK is 'n1>n2', in quotes; each end may be any TARGET, as in 'leader>followers'. TYPE is the "
+    "message's name in the Raft paper: RequestVote, RequestVoteReply, AppendEntries (heartbeat: "
+    "one without entries; entries: one with some), AppendEntriesReply, InstallSnapshot, "
+    "InstallSnapshotReply; or PreVote, PreVoteReply, "
     "TimeoutNow, ReadIndex, ReadIndexReply. `heal` forgets what is still to be lost.",
 )
 @click.argument("link", required=False, metavar="[LINK]")

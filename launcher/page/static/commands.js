@@ -46,8 +46,19 @@ export function ofLink(state, a, b) {
     ["Hold all messages", ["link", both, "hold"]],
     ["Drop the next AppendEntries", ["drop", one, "AppendEntries"]],
   ];
+  rows.unshift(...dropWaiting(state, a, b), ...dropWaiting(state, b, a));
   if (does) rows.unshift(["Make it whole", ["link", both, "ok"]]);
   return rows;
+}
+
+/** For each type of message that is held or delayed on a link: the row that loses the oldest. */
+function dropWaiting(state, from, to) {
+  const waiting = (state.flights[`${from}>${to}`] ?? []).filter((one) => one.held || one.delayed);
+  const types = [...new Set(waiting.map((one) => one.type))];
+  return types.map((type) => {
+    const does = waiting.find((one) => one.type === type).held ? "held" : "delayed";
+    return [`Drop the ${does} ${type} to ${nodeName(to)}`, ["drop", `${from}>${to}`, type]];
+  });
 }
 
 /** The words that split the nodes: those inside, and the others. */

@@ -144,6 +144,41 @@ def test_what_waits_for_a_peer_that_does_not_read_is_lost_when_there_is_too_much
     run(scenario)
 
 
+def test_one_that_waits_is_the_next_to_be_lost_by_its_type(tmp_path: Path) -> None:
+    """Of those that are held the oldest, then one that is delayed, and only then one that comes."""
+
+    async def scenario() -> None:
+        tapped = Tapped(tmp_path)
+        far = await tapped.attach()
+        tapped.does(LinkFault(source=1, target=2, delay_s=100))
+        tapped.send(FRAME)
+        tapped.does(LinkFault(source=1, target=2, hold=True))
+        tapped.send(FRAME, frame(AppendEntries(1, 1, 7, 0, (), 0)))
+        link = tapped.links._links[2]
+        second = link.waiting.held[1]
+
+        tapped.filter.drop([Drop(1, 2, "RequestVote", 1)])
+        tapped.links.strike_waiting()
+        assert len(link.waiting.held) == 2, "those of other types stay"
+        tapped.filter.drop([Drop(1, 2, "AppendEntries", 1)])
+        tapped.links.strike_waiting()
+        assert link.waiting.held == [second]
+        tapped.filter.drop([Drop(1, 2, "AppendEntries", 3)])
+        tapped.links.strike_waiting()
+        assert not link.waiting.held
+        assert not link.waiting._late
+        assert [why for why, _ in tapped.fates()] == ["delayed", "held", "held", *["drop"] * 3]
+
+        tapped.does()
+        tapped.send(FRAME)
+        assert [why for why, _ in tapped.fates()][-1] == "drop", "the last of the three"
+        tapped.send(FRAME)
+        assert len(tapped.fates()) == 7, "and no more"
+        far.close()
+
+    run(scenario)
+
+
 def test_what_waits_is_lost_when_its_link_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         tapped = Tapped(tmp_path)

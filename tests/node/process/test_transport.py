@@ -168,10 +168,10 @@ def test_frames_that_are_delayed_are_bounded_and_go_with_their_link() -> None:
         link = one.links._links[2]
         for _ in range(2 * MAX_BUFFERED_BYTES // (1 << 20)):
             one.links.send(2, b"x" * (1 << 20))
-        assert MAX_BUFFERED_BYTES < link._late_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
+        assert MAX_BUFFERED_BYTES < link.waiting._late_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
         assert link.dropped > 0
         link.close()
-        assert not link._late
+        assert not link.waiting._late
         far.close()
 
     run(scenario)
@@ -241,10 +241,10 @@ def test_frames_that_are_held_are_bounded_and_go_with_their_link() -> None:
         link = one.links._links[2]
         for _ in range(2 * MAX_BUFFERED_BYTES // (1 << 20)):
             one.links.send(2, b"x" * (1 << 20))
-        assert MAX_BUFFERED_BYTES < link._held_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
+        assert MAX_BUFFERED_BYTES < link.waiting._held_bytes <= MAX_BUFFERED_BYTES + (1 << 20)
         assert link.dropped > 0
         link.close()
-        assert not link.held
+        assert not link.waiting.held
         far.close()
 
     run(scenario)
