@@ -28,7 +28,7 @@ class WaitingFrames:
         self._late_bytes = 0
 
     def delay(self, body: bytes, delay_s: float) -> bool:
-        """Sends a frame after so many seconds. False: there is no room for it."""
+        """Sends a frame after `delay_s` seconds. False: there is no room for it."""
         if self._late_bytes > MAX_WAITING_BYTES:
             return False
         self._late_bytes += len(body)
