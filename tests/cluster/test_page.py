@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from launcher.lessons.lesson import lessons
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 from tests.launcher.page.browser import needs_chromium, opened, wait_until
 
@@ -231,8 +232,10 @@ def begun(process: subprocess.Popen[bytes]) -> str:
 
 @needs_chromium
 @pytest.mark.timeout(300)
-def test_a_lesson_is_played_to_its_end(lab: Lab) -> None:
-    process = lab.spawn("lesson", "1", "--page")
+@pytest.mark.parametrize("number", lessons())
+def test_a_lesson_is_played_to_its_end(lab: Lab, number: int) -> None:
+    commands = lessons()[number].commands
+    process = lab.spawn("lesson", str(number), "--page")
     try:
         with opened(begun(process)) as page:
             button = page.locator(".lesson-next button")
@@ -241,11 +244,12 @@ def test_a_lesson_is_played_to_its_end(lab: Lab) -> None:
                 wait_until(page, "!document.querySelector('.lesson-next button').disabled")
                 if not button.is_visible():
                     break
-            assert "all 10 checks held" in page.inner_text(".lesson-over")
-            wait_until(page, f"{ROLES}.length === 5")
+            checks = sum(len(one.claims) for one in commands)
+            assert f"all {checks} checks held" in page.inner_text(".lesson-over")
+            wait_until(page, f"{ROLES}.length >= 3")
             page.reload()
             page.locator(".story").wait_for()
-            assert "launcher start all" in page.inner_text(".story")
+            assert commands[-1].line in page.inner_text(".story")
     finally:
         process.terminate()
         process.wait(PATIENCE_S)

@@ -22,15 +22,20 @@ from tests.simulation.planted_table import known_properties, known_seeds
 KNOWN = known_seeds()
 
 LONG = (
+    "a change begins before the last one is committed",
     "a chunk is taken wherever it belongs",
     "a client never acknowledges an answer",
+    "a client that waits for a batch is answered for another",
     "a follower that receives a snapshot gets no heartbeats",
     "a gap in a session's numbers is not noticed",
     "a lease in place of a round",
     "a node has left as soon as the leader uses a configuration without it",
+    "a pre-vote counts as a vote",
+    "a snapshot older than what was applied is installed",
+    "the log is removed before the snapshot's name is durable",
     "the term of the entry before is not compared",
 )
-"""Those whose runs take more than eight seconds."""
+"""Those whose runs take more than five seconds."""
 
 
 def marks_of(bug: Planted) -> list[pytest.MarkDecorator]:

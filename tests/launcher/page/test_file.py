@@ -85,7 +85,7 @@ def test_it_works_by_keyboard_alone_in_both_directions(html: Path) -> None:
         assert page.evaluate("page.player.place === page.history.length")
         page.locator("[data-node='2']").focus()
         page.keyboard.press("Enter")
-        assert "Node n2" in page.inner_text("#node-panel")
+        wait_until(page, "document.getElementById('node-panel').innerText.includes('Node n2')")
 
 
 def test_a_cause_can_be_followed_and_is_lit_up(html: Path) -> None:

@@ -158,6 +158,7 @@ def test_the_data_of_a_voter_is_not_forgotten_unseen() -> None:
     assert broken.value.broken == PROMISES
 
 
+@pytest.mark.slow
 def test_rotten_nodes_are_rebuilt_under_faults_and_in_the_end() -> None:
     renewed = lost = 0
     for seed in range(1, 5):
@@ -363,6 +364,7 @@ def test_a_voter_is_not_taken_off_the_record_unseen() -> None:
     assert broken.value.broken == RECONCILED
 
 
+@pytest.mark.slow
 def test_changes_are_broken_off_and_taken_up_under_faults() -> None:
     events: Counter[str] = Counter()
     options = Options(nodes=3, time_s=20.0, faults=("add", "remove", "supervisor"))

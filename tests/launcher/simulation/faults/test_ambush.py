@@ -31,6 +31,7 @@ def events(options: Options, seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.xdist_group("ambush")
+@pytest.mark.slow
 def test_who_is_in_a_delicate_moment_is_struck_soon_after_it() -> None:
     struck = 0
     for seed in range(1, 7):
@@ -48,6 +49,7 @@ def test_who_is_in_a_delicate_moment_is_struck_soon_after_it() -> None:
     assert struck >= 3
 
 
+@pytest.mark.slow
 def test_every_moment_is_one_that_comes() -> None:
     seen = {one["event"] for seed in range(1, 9) for one in events(Options(time_s=20.0), seed)}
     assert seen >= set(AMBUSHED)
