@@ -72,14 +72,12 @@ def _facts(run: RunFolder, read: re.Match[str]) -> dict[str, object]:
     facts: dict[str, object] = {"index": int(read["entry"])}
     if read["node"] is not None:
         facts["answered_by"] = int(read["node"])
-    asked = (int(read["client"]), int(read["id"]))
     try:
-        operations = history.read(run.path).operations
+        one = history.read(run.path).find(int(read["client"]), int(read["id"]))
     except LauncherError:
         return facts
-    for one in operations:
-        if (one.process, one.id) == asked and one.completed is not None:
-            facts |= {"asked_s": one.invoked / 1e9, "until_s": one.completed / 1e9}
+    if one is not None and one.completed is not None:
+        facts |= {"asked_s": one.invoked / 1e9, "until_s": one.completed / 1e9}
     return facts
 
 

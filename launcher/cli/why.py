@@ -92,21 +92,23 @@ def _operation(record: Record, what: str) -> Operation:
     if len(numbers) != 2 or not all(one.isascii() and one.isdigit() for one in numbers):
         raise UsageError(f"{what!r} names no operation: op:3:17 is operation 17 of client 3")
     client, number = map(int, numbers)
-    operations = history.read(record.run).operations
-    for one in operations:
-        if (one.process, one.id) == (client, number):
-            return Operation(
-                _said_of(one),
-                one.outcome,
-                one.invoked,
-                one.completed if one.completed is not None else one.given_up,
-                one.index,
-                one.error,
-                is_read=one.command is None,
-                by=one.by,
-                missed=_missed(one, operations),
-            )
-    raise UsageError(f"the history of {record.run} has no operation {number} of client {client}")
+    told = history.read(record.run)
+    one = told.find(client, number)
+    if one is None:
+        raise UsageError(
+            f"the history of {record.run} has no operation {number} of client {client}"
+        )
+    return Operation(
+        _said_of(one),
+        one.outcome,
+        one.invoked,
+        one.completed if one.completed is not None else one.given_up,
+        one.index,
+        one.error,
+        is_read=one.command is None,
+        by=one.by,
+        missed=_missed(one, told.operations),
+    )
 
 
 def _said_of(one: history.Done) -> str:
@@ -115,7 +117,8 @@ def _said_of(one: history.Done) -> str:
 
 def _missed(read: history.Done, operations: Iterable[history.Done]) -> Missed | None:
     """The last write that a read had to see, when it did not: its entry is behind the answer's."""
-    if read.command is not None or read.stale or read.f == "stale" or read.index is None:
+    may_be_stale = read.stale or read.f == "stale"  # older histories say it by the name alone
+    if read.command is not None or may_be_stale or read.index is None:
         return None
     due = [
         Missed(_said_of(one), one.index, one.completed)

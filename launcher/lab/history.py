@@ -129,6 +129,12 @@ class History(msgspec.Struct, frozen=True):
     operations: list[Done]
     torn: int = 0
 
+    def find(self, process: int, number: int) -> Done | None:
+        """The operation with this number of that client."""
+        return next(
+            (one for one in self.operations if (one.process, one.id) == (process, number)), None
+        )
+
 
 class Writer:
     """Appends to one client's file.

@@ -134,7 +134,7 @@ class Link(FrameStream):
         self.peer = peer
         self.said_goodbye = False
         self._owner = owner
-        self.waiting = WaitingFrames(self._send_now)
+        self.waiting = WaitingFrames(self._send_now, MAX_BUFFERED_BYTES)
 
     def _send_now(self, body: bytes) -> None:
         self.send(body)
@@ -241,7 +241,7 @@ class PipeLinks:
             return
         if self.tap.is_on:
             self.tap.sent(peer, body)
-        if self._is_awaited(peer, body):
+        if self._is_dropped(peer, body):
             return
         if link.waiting.held:
             self._let_go(link)
@@ -289,6 +289,9 @@ class PipeLinks:
             tap.delayed(peer, body, verdict[0], fault=fault)
 
     def _is_dropped(self, peer: NodeId, body: bytes) -> bool:
+        """Whether this message is lost because the next one of its type is to be."""
+        if not self._faults.awaits(self._node_id, peer):
+            return False
         types = wire.types_in(body)
         struck = self._faults.strike(self._node_id, peer, types)
         if struck is not None:
@@ -300,11 +303,7 @@ class PipeLinks:
     def strike_waiting(self) -> None:
         """Loses what waits on a link and is of a type of which the next message is to be lost."""
         for peer, link in self._links.items():
-            if self._faults.awaits(self._node_id, peer):
-                link.waiting.strike(partial(self._is_awaited, peer))
-
-    def _is_awaited(self, peer: NodeId, body: bytes) -> bool:
-        return self._faults.awaits(self._node_id, peer) and self._is_dropped(peer, body)
+            link.waiting.strike(partial(self._is_dropped, peer))
 
     def flush(self) -> None:
         """Lets everything go that was sent since the last flush, or was held until now."""
@@ -321,7 +320,7 @@ class PipeLinks:
 
     def _release(self, link: Link, body: bytes) -> None:
         """Sends a message that was held, as one that is sent now."""
-        if not self._is_awaited(link.peer, body):
+        if not self._is_dropped(link.peer, body):
             self._route(link, body)
 
     def arrived(self, link: Link, body: bytes) -> None:

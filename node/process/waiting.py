@@ -9,9 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-MAX_WAITING_BYTES = 32 << 20
-"""Of frames that are held, and of frames that are delayed; one beyond that is lost."""
-
 
 class WaitingFrames:
     """What waits on one link.
@@ -19,17 +16,20 @@ class WaitingFrames:
     held: in the order in which it was to be sent
     """
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        """send: for a frame whose delay is over"""
+    def __init__(self, send: Callable[[bytes], None], most_bytes: int) -> None:
+        """send: for a frame whose delay is over
+        most_bytes: of those that are held, and of those that are delayed
+        """
         self.held: list[bytes] = []
         self._send = send
+        self._most_bytes = most_bytes
         self._held_bytes = 0
         self._late: dict[asyncio.TimerHandle, bytes] = {}
         self._late_bytes = 0
 
     def delay(self, body: bytes, delay_s: float) -> bool:
         """Sends a frame after `delay_s` seconds. False: there is no room for it."""
-        if self._late_bytes > MAX_WAITING_BYTES:
+        if self._late_bytes > self._most_bytes:
             return False
         self._late_bytes += len(body)
 
@@ -44,7 +44,7 @@ class WaitingFrames:
 
     def hold(self, body: bytes) -> bool:
         """Keeps a frame until `take_held`. False: there is no room for it."""
-        if self._held_bytes > MAX_WAITING_BYTES:
+        if self._held_bytes > self._most_bytes:
             return False
         self._held_bytes += len(body)
         self.held.append(body)

@@ -63,6 +63,14 @@ def where(page: Any, node: int) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def drag(page: Any, node: int, other: int) -> None:
+    """Opens the menu of the link between two nodes."""
+    page.mouse.move(*where(page, node))
+    page.mouse.down()
+    page.mouse.move(*where(page, other), steps=8)
+    page.mouse.up()
+
+
 def draw_around(page: Any, node: int) -> None:
     box = page.locator(f"[data-node='{node}'] .body").bounding_box()
     x, y = where(page, node)
@@ -108,10 +116,7 @@ def test_a_partition_is_drawn_and_a_link_is_cut_by_dragging(lab: Lab) -> None:
     with opened(address, viewport={"width": 1280, "height": 860}) as page:
         leader = leader_of(page)
         other = next(node for node in (1, 2, 3) if node != leader)
-        page.mouse.move(*where(page, leader))
-        page.mouse.down()
-        page.mouse.move(*where(page, other), steps=8)
-        page.mouse.up()
+        drag(page, leader, other)
         page.get_by_role("menuitem", name="Cut, both ways").click()
         wait_until(page, f"page.player.state.links['{leader}>{other}'] === 'cut'")
         page.get_by_role("button", name="Heal all").click()
@@ -135,10 +140,7 @@ def test_a_message_that_a_link_holds_is_lost_by_a_click(lab: Lab) -> None:
         wait_until(page, "Object.keys(page.player.state.counts).length > 0")
 
         def choose(label: str) -> None:
-            page.mouse.move(*where(page, leader))
-            page.mouse.down()
-            page.mouse.move(*where(page, other), steps=8)
-            page.mouse.up()
+            drag(page, leader, other)
             page.get_by_role("menuitem", name=label).click()
 
         choose("Hold all messages")

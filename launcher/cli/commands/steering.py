@@ -68,8 +68,8 @@ def time_out(context: Context, targets: tuple[str, ...], as_json: bool) -> None:
     "LINK is 'n1>n2', in quotes; each end may be any TARGET, as in 'leader>followers'. TYPE is the "
     "message's name in the Raft paper: RequestVote, RequestVoteReply, AppendEntries (heartbeat: "
     "one without entries; entries: one with some), AppendEntriesReply, InstallSnapshot, "
-    "InstallSnapshotReply; or PreVote, PreVoteReply, "
-    "TimeoutNow, ReadIndex, ReadIndexReply. `heal` forgets what is still to be lost.",
+    "InstallSnapshotReply; or PreVote, PreVoteReply, TimeoutNow, ReadIndex, ReadIndexReply. "
+    "`heal` forgets what is still to be lost.",
 )
 @click.argument("link", required=False, metavar="[LINK]")
 @click.argument("message", required=False, type=MESSAGE_TYPE, metavar="[TYPE]")

@@ -53,6 +53,13 @@ class Tapped:
             self.links.send(2, one)
         self.links.flush()
 
+    def keeps(self, delayed: bytes, *held: bytes) -> None:
+        """Sends one that is delayed, and then those that are held."""
+        self.does(LinkFault(source=1, target=2, delay_s=100))
+        self.send(delayed)
+        self.does(LinkFault(source=1, target=2, hold=True))
+        self.send(*held)
+
     def said(self) -> list[Event]:
         return [event_of(one) for one in records_in(self.folder)]
 
@@ -150,10 +157,7 @@ def test_one_that_waits_is_the_next_to_be_lost_by_its_type(tmp_path: Path) -> No
     async def scenario() -> None:
         tapped = Tapped(tmp_path)
         far = await tapped.attach()
-        tapped.does(LinkFault(source=1, target=2, delay_s=100))
-        tapped.send(FRAME)
-        tapped.does(LinkFault(source=1, target=2, hold=True))
-        tapped.send(FRAME, frame(AppendEntries(1, 1, 7, 0, (), 0)))
+        tapped.keeps(FRAME, FRAME, frame(AppendEntries(1, 1, 7, 0, (), 0)))
         link = tapped.links._links[2]
         second = link.waiting.held[1]
 
@@ -183,10 +187,7 @@ def test_what_waits_is_lost_when_its_link_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         tapped = Tapped(tmp_path)
         far = await tapped.attach()
-        tapped.does(LinkFault(source=1, target=2, delay_s=100))
-        tapped.send(FRAME)
-        tapped.does(LinkFault(source=1, target=2, hold=True))
-        tapped.send(FRAME)
+        tapped.keeps(FRAME, FRAME)
         far.close()
         await until(lambda: not tapped.links.has(2))
         assert sorted(str(why) for why, _ in tapped.fates()) == [

@@ -7,6 +7,7 @@ of faults is the test's. Each fault is an event, as the nemesis writes it, with 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from launcher.evidence.why import Past, collect, lines
 from launcher.evidence.why.explaining import explain
 from launcher.simulation.network import cuts
+from launcher.simulation.planted import named, planted
 from launcher.simulation.situation import NEVER, Options, situation
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import World
@@ -192,6 +194,32 @@ class Staged:
         found = explain(self.events, asked)
         said = [*lines(found.tree, clock=lambda ns: f"{ns / 1e9:8.4f}")][:most]
         return "\n".join(said)
+
+
+@dataclass(frozen=True)
+class StaleRead:
+    """A leader that was cut off answers a read. Just before, a follower is stopped for a moment.
+
+    old: that leader; cut, decoy: the two faults; broken: the event that says so
+    """
+
+    run: Staged
+    old: int
+    cut: int
+    decoy: int
+    broken: Event
+
+
+def stale_read() -> StaleRead:
+    """Plants the bug for as long as the run takes."""
+    with planted(named("read-without-round")):
+        run = Staged(5, rate=100.0, readers=2)
+        run.run(2.0)
+        old, (one, *_) = run.leader, run.followers()
+        cut = run.isolate(old)
+        run.run(0.3)
+        decoy = run.pause(one, 0.05)
+        return StaleRead(run, old, cut, decoy, run.run_until("property.broken"))
 
 
 def _has(event: Event, wanted: dict[str, Any]) -> bool:

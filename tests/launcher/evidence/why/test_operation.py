@@ -1,11 +1,10 @@
-"""An operation of a run's history: what is said of a read that missed what it had to see."""
+"""Explaining an operation of a run's history: a read that is stale, and one that is not."""
 
 from __future__ import annotations
 
 from launcher.evidence.why import grow, lines
 from launcher.evidence.why.operation import Missed, Operation, operation
-from launcher.simulation.planted import named, planted
-from tests.launcher.evidence.why.staged import Staged
+from tests.launcher.evidence.why.staged import Staged, stale_read
 
 
 def told(run: Staged, asked: Operation) -> str:
@@ -15,14 +14,8 @@ def told(run: Staged, asked: Operation) -> str:
 
 def test_a_read_that_missed_a_write_names_the_leader_that_knew_no_better() -> None:
     """Decoy: a follower is stopped for a moment just before the read."""
-    with planted(named("read-without-round")):
-        run = Staged(5, rate=100.0, readers=2)
-        run.run(2.0)
-        old, (one, *_) = run.leader, run.followers()
-        cut = run.isolate(old)
-        run.run(0.3)
-        decoy = run.pause(one, 0.05)
-        broken = run.run_until("property.broken")
+    seen = stale_read()
+    broken, old = seen.broken, seen.old
     asked_ns = int(float(str(broken.fields["asked_s"])) * 1e9)
     index = int(str(broken.fields["index"]))
     read = Operation(
@@ -36,14 +29,14 @@ def test_a_read_that_missed_a_write_names_the_leader_that_knew_no_better() -> No
         missed=Missed("client 2 asked for write", index + 4, asked_ns - 50_000_000),
     )
 
-    said = told(run, read)
+    said = told(seen.run, read)
 
     assert f"answered by n{old} after 1.0 ms" in said, said
     assert f"it is stale: its answer comes from entry {index}, and entry {index + 4} had" in said
     assert "been acknowledged 50 ms before it was asked for (client 2 asked for write)" in said
     assert f"n{old} still believed that it leads term" in said, said
-    assert f"(fault {cut})" in said, said
-    assert f"fault {decoy}" not in said, said
+    assert f"(fault {seen.cut})" in said, said
+    assert f"fault {seen.decoy}" not in said, said
 
 
 def test_a_read_that_missed_nothing_is_not_called_stale() -> None:

@@ -6,8 +6,7 @@ cause it. Each story says which is which.
 
 from __future__ import annotations
 
-from launcher.simulation.planted import named, planted
-from tests.launcher.evidence.why.staged import Staged
+from tests.launcher.evidence.why.staged import Staged, stale_read
 
 
 def test_an_election_after_a_kill() -> None:
@@ -111,21 +110,14 @@ def test_a_split_vote() -> None:
 
 def test_a_stale_read_planted_on_purpose() -> None:
     """Decoy: a follower is stopped for a moment just before the read."""
-    with planted(named("read-without-round")):
-        run = Staged(5, rate=100.0, readers=2)
-        run.run(2.0)
-        old, (one, *_) = run.leader, run.followers()
-        cut = run.isolate(old)
-        run.run(0.3)
-        decoy = run.pause(one, 0.05)
-        run.run_until("property.broken")
+    read = stale_read()
 
-    said = run.why("last-violation")
+    said = read.run.why("last-violation")
 
-    assert f"n{old} still believed that it leads term" in said, said
+    assert f"n{read.old} still believed that it leads term" in said, said
     assert "had heard only 0 of its 4 peers since it was asked" in said, said
-    assert f"(fault {cut})" in said, said
-    assert f"fault {decoy}" not in said, said
+    assert f"(fault {read.cut})" in said, said
+    assert f"fault {read.decoy}" not in said, said
 
 
 def test_an_entry_that_committed_late_because_of_one_slow_link() -> None:
