@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from launcher.cli.recorded import of_cluster
+from launcher.cli.why import missed_write
 from launcher.config import load
 from launcher.errors import LauncherError
 from launcher.evidence.why import explain_first_lines
@@ -17,12 +18,8 @@ from launcher.lab.folder import RunFolder
 from launcher.lab.verdict.finding import INVALID, Verdict
 from launcher.timeline.events import Event, parse_line
 
-_SHOWN = re.compile(
-    r"(?P<begin>[0-9.]+) s \.\. (?P<end>[0-9.]+) s  "
-    r"client (?P<client>[0-9]+), operation (?P<id>[0-9]+)"
-    r"(?: at n(?P<node>[0-9]+))?: (?P<f>[a-z]+) .*\(entry (?P<entry>[0-9]+)\)"
-)
-"""An answered operation in the window of a finding (`launcher/lab/verdict/operations.py`)."""
+_NAMED = re.compile(r"client (?P<client>[0-9]+), operation (?P<id>[0-9]+)\b")
+"""An operation in the window of a finding (`launcher/lab/verdict/operations.py`)."""
 
 
 def first_causes(run: RunFolder, verdict: Verdict) -> list[str]:
@@ -53,31 +50,28 @@ def first_causes(run: RunFolder, verdict: Verdict) -> list[str]:
 
 
 def _stale(run: RunFolder, window: list[str]) -> dict[str, object]:
-    """Facts of the read in the window of a history that saw less than an operation that had ended
-    before it was asked; none when there is no such read."""
-    shown = [match for line in window if (match := _SHOWN.match(line.strip())) is not None]
-    for read in shown:
-        older = (
-            one
-            for one in shown
-            if float(one["end"]) <= float(read["begin"]) and int(one["entry"]) > int(read["entry"])
-        )
-        if read["f"] != "read" or next(older, None) is None:
-            continue
-        return _facts(run, read)
+    """Facts of the first read in the window that did not see a write that it had to see; none when
+    there is no such read."""
+    named = [match for line in window if (match := _NAMED.search(line)) is not None]
+    if not named:
+        return {}
+    try:
+        past = history.read(run.path)
+    except LauncherError:
+        return {}
+    for match in named:
+        read = past.find(int(match["client"]), int(match["id"]))
+        if read is not None and missed_write(read, past.operations) is not None:
+            return _facts(read)
     return {}
 
 
-def _facts(run: RunFolder, read: re.Match[str]) -> dict[str, object]:
-    facts: dict[str, object] = {"index": int(read["entry"])}
-    if read["node"] is not None:
-        facts["answered_by"] = int(read["node"])
-    try:
-        one = history.read(run.path).find(int(read["client"]), int(read["id"]))
-    except LauncherError:
-        return facts
-    if one is not None and one.completed is not None:
-        facts |= {"asked_s": one.invoked / 1e9, "until_s": one.completed / 1e9}
+def _facts(read: history.Done) -> dict[str, object]:
+    facts: dict[str, object] = {"index": read.index, "asked_s": read.invoked / 1e9}
+    if read.by is not None:
+        facts["answered_by"] = read.by
+    if read.completed is not None:
+        facts["until_s"] = read.completed / 1e9
     return facts
 
 

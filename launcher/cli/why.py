@@ -107,7 +107,7 @@ def _operation(record: Record, what: str) -> Operation:
         one.error,
         is_read=one.command is None,
         by=one.by,
-        missed=_missed(one, told.operations),
+        missed=missed_write(one, told.operations),
     )
 
 
@@ -115,8 +115,11 @@ def _said_of(one: history.Done) -> str:
     return f"client {one.process} asked for {one.f} {json.dumps(one.value)}"
 
 
-def _missed(read: history.Done, operations: Iterable[history.Done]) -> Missed | None:
-    """The last write that a read had to see, when it did not: its entry is behind the answer's."""
+def missed_write(read: history.Done, operations: Iterable[history.Done]) -> Missed | None:
+    """The last write that a read had to see, when it did not: its entry is behind the answer's.
+
+    None as well for an operation that is no read, and for a read that may be stale.
+    """
     may_be_stale = read.stale or read.f == "stale"  # older histories say it by the name alone
     if read.command is not None or may_be_stale or read.index is None:
         return None

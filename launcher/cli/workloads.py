@@ -27,7 +27,7 @@ from launcher.lab import history
 from launcher.lab.clients import Plan, Ran, Summary, Tally, check_plan, judge, run, summarise
 from launcher.lab.clients.plan import PLAN_FILE, latency_ms
 from launcher.lab.clients.summary import Counted
-from launcher.lab.history import Done
+from launcher.lab.verdict.operations import told
 from launcher.lab.workloads import Judgement, Options, names
 from node.machines.failures import shown_path
 from node.printable import printable_line
@@ -270,19 +270,9 @@ def window_lines(judgement: Judgement, begun: int) -> Iterator[str]:
     begun: when the run began, in nanoseconds
     """
     for one in judgement.window[:MOST_SHOWN]:
-        yield f"  {_told(one, begun)}"
+        yield f"  {told(one, begun)}"
     if len(judgement.window) > MOST_SHOWN:
         yield f"  and {len(judgement.window) - MOST_SHOWN} more"
-
-
-def _told(one: Done, begun: int) -> str:
-    start = (one.invoked - begun) / 1e9
-    end = "" if one.completed is None else f"{(one.completed - begun) / 1e9:.6f} s"
-    asked = "" if one.value is None else f" {msgspec.json.encode(one.value).decode()}"
-    came = one.result if one.outcome == "ok" else one.error
-    where = "" if one.node is None else f" at n{one.node}"
-    said = f"client {one.process}{where}: {one.f}{asked}: {one.outcome}: {came}"
-    return f"{start:.6f} s .. {end}  {printable_line(said, 300)}"
 
 
 def _cells(name: str, one: Counted) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from launcher.cli.run_causes import first_causes
 from launcher.lab.folder import RunFolder
+from launcher.lab.history import Completed, Done, Invoked, Writer
 from launcher.lab.verdict.finding import FORMAT, Finding, Outcome, Verdict
+from launcher.lab.verdict.operations import told
 from tests.launcher.evidence.why.made import SECOND, line
 
 
@@ -69,31 +70,72 @@ def test_a_run_whose_configuration_is_gone_says_so_in_one_line(run: RunFolder) -
     assert said.startswith("why: ")
 
 
-WINDOW = (
-    '4.100000 s .. 4.200000 s  client 6, operation 30: write {"key":"k8"}: ok: ok (entry 149)',
-    '4.300000 s .. 4.400000 s  client 6, operation 31 at n3: read {"key":"k8"}: ok: 1 (entry 147)',
-)
+def keep(run: RunFolder, *operations: Done) -> tuple[str, ...]:
+    """Writes them into the run's history; returns the window that shows them."""
+    for one in operations:
+        writer = Writer(run.path, one.process)
+        writer.write(
+            Invoked(t=one.invoked, process=one.process, id=one.id, f=one.f, command=one.command)
+        )
+        writer.write(
+            Completed(
+                t=one.completed or 0, process=one.process, id=one.id, type="ok", f=one.f,
+                value=one.result, index=one.index, by=one.by,
+            )
+        )  # fmt: skip
+        writer.close()
+    return tuple(told(one, begun=0) for one in operations)
+
+
+def operation(number: int, f: str, begins: int, index: int, by: int) -> Done:
+    """One of client 6, which takes a tenth of a second; a write or a read."""
+    return Done(
+        process=6, id=number, f=f, command="k8=1" if f == "write" else None, outcome="ok",
+        invoked=begins, completed=begins + SECOND // 10, result="1", index=index, by=by,
+    )  # fmt: skip
+
+
+OF_N3 = "n3 answered from its state after entry 147 and did not lead"
 
 
 def test_a_stale_read_is_explained_by_who_answered_it(run: RunFolder) -> None:
-    of_n3 = "n3 answered from its state after entry 147 and did not lead"
-    said = "\n".join(first_causes(run, verdict("invalid", *WINDOW)))
-    assert of_n3 in said
+    write = operation(30, "write", 4 * SECOND + 1, index=149, by=2)
+    read = operation(31, "read", 5 * SECOND, index=147, by=3)
+    window = keep(run, write, read)
+    assert "client 6, operation 31, answered by n3: read: ok: 1 (entry 147)" in window[1]
+
+    said = "\n".join(first_causes(run, verdict("invalid", *window)))
+
+    assert OF_N3 in said
     assert "n2 became leader of term 2" in said
 
-    fresh = (WINDOW[0], WINDOW[1].replace("entry 147", "entry 149"))
-    assert of_n3 not in "\n".join(first_causes(run, verdict("invalid", *fresh)))
+
+def test_the_stale_read_is_found_though_others_stand_before_it(run: RunFolder) -> None:
+    fresh = operation(29, "read", 4 * SECOND, index=147, by=1)
+    write = operation(30, "write", 4 * SECOND + 1, index=149, by=2)
+    read = operation(31, "read", 5 * SECOND, index=147, by=3)
+    window = keep(run, fresh, write, read)
+    assert OF_N3 in "\n".join(first_causes(run, verdict("invalid", *window)))
+
+
+def test_a_read_that_saw_the_last_write_is_not_called_stale(run: RunFolder) -> None:
+    write = operation(30, "write", 4 * SECOND + 1, index=149, by=2)
+    read = operation(31, "read", 5 * SECOND, index=149, by=3)
+    window = keep(run, write, read)
+    assert "did not lead" not in "\n".join(first_causes(run, verdict("invalid", *window)))
+
+
+def test_without_a_history_the_last_election_is_told(run: RunFolder) -> None:
+    window = told(operation(31, "read", 5 * SECOND, index=147, by=3), begun=0)
+    assert "n1 still believed" in "\n".join(first_causes(run, verdict("invalid", window)))
 
 
 def test_what_happened_after_the_stale_read_does_not_count(run: RunFolder) -> None:
-    history = run.path / "history"
-    history.mkdir()
-    common = {"process": 6, "id": 31, "f": "read"}
-    ends = [{"t": 3 * SECOND, "type": "invoke"}, {"t": 3 * SECOND + 5, "type": "ok", "index": 147}]
-    text = "".join(json.dumps({**common, **end}) + "\n" for end in ends)
-    (history / "client-6.jsonl").write_text(text)
+    write = operation(30, "write", 2 * SECOND, index=149, by=1)
+    read = operation(31, "read", 3 * SECOND, index=147, by=3)
+    window = keep(run, write, read)
 
-    said = "\n".join(first_causes(run, verdict("invalid", *WINDOW)))
+    said = "\n".join(first_causes(run, verdict("invalid", *window)))
 
     assert "n1 became leader of term 1" in said, "it led when the read was answered"
     assert "n2 became leader" not in said
