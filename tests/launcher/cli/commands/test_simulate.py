@@ -182,7 +182,7 @@ def test_a_failure_in_json(commits_too_soon: None, capfd: pytest.CaptureFixture[
     ("key", "broken"),
     [
         ("half-is-a-quorum", "durability"),
-        ("count-earlier-terms", "commit-rule"),
+        pytest.param("count-earlier-terms", "commit-rule", marks=pytest.mark.slow),
         ("read-from-any-node", "read-index"),
     ],
 )
