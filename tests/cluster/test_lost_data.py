@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from launcher.folders import records, sealed
 from tests.cluster.lab import Done, Lab, eventually
 
 pytestmark = pytest.mark.cluster
@@ -326,3 +328,24 @@ def test_a_damaged_cluster_json_is_refused_and_a_survivor_can_begin_anew(lab: La
     lab.launcher("recover", "1", "--yes", check=True)
     lab.launcher("up", "-d", check=True)
     assert read(lab) == ["a", "b"]
+
+
+def test_a_cluster_json_that_tells_of_another_beginning_is_refused(lab: Lab) -> None:
+    """It is intact, and not this cluster's: each log says how its cluster began."""
+    lab.up(3)
+    submit(lab, "a")
+    lab.launcher("down", check=True)
+    file = lab.folder / "data" / "cluster.json"
+    mine = sealed.unseal(file.read_bytes(), records.ClusterRecord)
+    for changes in ({"founders": [1, 2, 3, 4, 5]}, {"founders": [1]}, {"most_sessions": 7}):
+        file.write_bytes(sealed.seal(msgspec.structs.replace(mine, **changes)))
+        sessions = f"sessions: {{most: {changes.get('most_sessions', 10_000)}}}\n"
+        (lab.folder / "cluster.yaml").write_text(f"name: lab\n{sessions}")
+        done = lab.launcher("up", "-d")
+        assert done.status == 1
+        assert "says that its cluster began with nodes 1, 2, 3, " in done.last_error
+        assert "put back the cluster.json that belongs to this data" in done.last_error
+    file.write_bytes(sealed.seal(mine))
+    (lab.folder / "cluster.yaml").write_text("name: lab\n")
+    lab.launcher("up", "-d", check=True)
+    assert read(lab) == ["a"]
