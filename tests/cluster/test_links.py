@@ -248,6 +248,8 @@ REFUSED = {
     "1>2 frobnicate": "a link cannot do 'frobnicate'",
     "1>2 profile 6g": "no profile is called '6g'",
     "1>2 delay 50": "delay takes a duration with a unit",
+    "1>2 delay -5ms": "delay takes a duration with a unit",
+    "1>2 cut --jsn": "No such option '--jsn'",
     "1>2": "Missing argument",
 }
 
