@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from launcher import Cluster, NoAnswer
 from launcher.folders import records, sealed
-from tests.cluster.lab import Done, Lab, eventually
+from tests.cluster.lab import PATIENCE_S, Done, Lab, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -226,6 +227,34 @@ def test_with_a_majority_lost_recover_begins_anew_from_one_survivor(lab: Lab) ->
     lab.launcher("kill", "leader", check=True)
     submit(lab, "d")
     assert read(lab) == ["a", "b", "c", "d"]
+
+
+def test_after_a_recovery_an_entry_that_nobody_answered_counts_and_is_applied_once(
+    lab: Lab,
+) -> None:
+    """It is the uncommitted tail of the survivor's log. Its session is in the snapshot."""
+    lab.up(3)
+    with Cluster.attach(lab.folder / "cluster.yaml") as cluster:
+        cluster.submit("ADD a")
+        survivor = cluster.wait(leader=True, converged=True).leader
+        assert survivor is not None
+        cluster.snapshot(survivor)
+        cluster.pause("followers")
+        with pytest.raises(NoAnswer) as unanswered:
+            cluster.submit("ADD b", timeout_s=1.0)
+        cluster.kill("all")
+    lab.launcher("down", check=True)
+    intact = lab.launcher("recover", str(survivor))
+    assert (intact.status, "a majority of the data is intact" in intact.out) == (1, True)
+    for node in {1, 2, 3} - {survivor}:
+        shutil.rmtree(folder(lab, node))
+
+    lab.launcher("recover", str(survivor), "--yes", check=True)
+    lab.launcher("up", "-d", check=True)
+    assert read(lab) == ["a", "b"]
+    (done,) = unanswered.value.resend(timeout_s=PATIENCE_S)
+    assert (done.ok, done.text) == (True, "added"), "the first answer, not that it exists already"
+    assert read(lab) == ["a", "b"]
 
 
 def test_what_the_survivor_lacks_is_said_before_it_is_given_up(lab: Lab) -> None:
