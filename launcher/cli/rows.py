@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,6 +63,19 @@ def row(
         return click.command(name, cls, help=text)(which_cluster(click.pass_obj(run)))
 
     return make
+
+
+class WithNumbers(click.Command):
+    """A command with words such as -200ms, which are no options: nothing that begins with a dash
+    and a digit is one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; such a word has another character in front meanwhile."""
+        rest = super().parse_args(ctx, [re.sub(r"^-(?=[0-9.])", "\0-", word) for word in args])
+        for name, value in ctx.params.items():
+            if isinstance(value, tuple):
+                ctx.params[name] = tuple(word.removeprefix("\0") for word in value)
+        return rest
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")

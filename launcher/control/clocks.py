@@ -115,6 +115,8 @@ def apply(change: ClockChange, fault: ClockFault) -> ClockFault:
     match change.word, change.only:
         case "bump", _:
             fault = clocks.bumped(fault, change.by_s)
+            if round(fault.bump_s or 0.0, 6) == 0.0:  # to the microsecond, as durations are written
+                return replace(fault, bump_s=0.0)
             if abs(fault.bump_s or 0.0) > clocks.MOST_STEP_S:
                 raise UsageError(
                     "the steps of one clock come to more than "
@@ -150,14 +152,14 @@ def describe(monotonic: ClockFault, wall: ClockFault) -> str:
     """What a node's clocks do, in the words of `ps`; empty when nothing moves them:
     `bump 400ms, rate 1.05; wall: bump 5s`."""
     said = [_describe(monotonic)]
-    if wall != clocks.TRUE:
-        said.append(f"wall: {_describe(wall)}")
+    if of_wall := _describe(wall):
+        said.append(f"wall: {of_wall}")
     return "; ".join(filter(None, said))
 
 
 def _describe(fault: ClockFault) -> str:
     said = []
-    if fault.bump_s is not None:
+    if fault.bump_s:
         said.append(f"bump {_write(fault.bump_s)}")
     if fault.rate != 1.0:
         said.append(f"rate {fault.rate:g}")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from random import Random
 
 from launcher.control.status import ClusterStatus
-from launcher.control.targets import parse_partition
-from launcher.errors import LauncherError
+from launcher.control.targets import is_target, parse_partition, shown
+from launcher.errors import LauncherError, UsageError
 from node.faults.links import partition
 from node.raft.membership import majority
 from node.raft.messages import NodeId
@@ -51,6 +51,7 @@ def parse(spec: str, status: ClusterStatus, random: Random) -> Split:
     """
     shape = spec.strip().lower()
     if shape not in SHAPES:
+        _check_no_shape_was_meant(shape)
         return _between(parse_partition(spec, status, random))
     ids = [node.id for node in status.nodes]
     if len(ids) < _LEAST_NODES[shape]:
@@ -68,6 +69,15 @@ def parse(spec: str, status: ClusterStatus, random: Random) -> Split:
             return _bridge(ids)
         case _:
             return _ring(ids)
+
+
+def _check_no_shape_was_meant(word: str) -> None:
+    """Raises UsageError for a single word that is no group either: a name with a typing error."""
+    if word and not set(word) & set("|, ") and not is_target(word):
+        raise UsageError(
+            f"no partition is called {shown(word)}: there are {', '.join(SHAPES)}; "
+            "or write groups, for example 1,2|3,4,5"
+        )
 
 
 def _between(groups: Sequence[Sequence[NodeId]]) -> Split:

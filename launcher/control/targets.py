@@ -142,6 +142,11 @@ def parse_id(word: str) -> NodeId:
     return node
 
 
+def is_target(word: str) -> bool:
+    """Whether it is a word for a target, or an id, whether or not there is such a node."""
+    return word.lower() in WORDS or _id_in(word) is not None
+
+
 def shown(word: str) -> str:
     """What somebody wrote, in quotes, on one line and of bounded length."""
     return repr(word if len(word) <= _SHOWN_CHARACTERS else word[:_SHOWN_CHARACTERS] + "...")

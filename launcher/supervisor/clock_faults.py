@@ -39,7 +39,9 @@ class ClockFaults:
         # From here to the order nothing is waited for, so two operators cannot come in between.
         fault_id = self._injections.next_id()
         ordered = {node: self._nodes.all[node].clocks.changed(change, fault_id) for node in ids}
-        begins = any(fault_id in clocks.order.ids for clocks in ordered.values())
+        lasts = any(fault_id in clocks.order.ids for clocks in ordered.values())
+        # A step back to where the clock was is over at once; it is a fault all the same.
+        begins = lasts or (change.word == "bump" and bool(ids))
         said = describe_change(change)
         before = self._in_force()
         if begins:
@@ -47,7 +49,7 @@ class ClockFaults:
         unconfirmed = await self._faults.set_clocks(ordered)
         ended = before - self._in_force()
         if begins:
-            self._injections.spent(ended)
+            self._injections.spent(ended if lasts else {*ended, fault_id})
         elif ids:
             self._injections.end(sorted(ended), fault="clock", targets=ids)
         chosen = [status.choose(node, said) for node in ids]
@@ -56,7 +58,7 @@ class ClockFaults:
     async def end_all(self) -> tuple[list[str], list[NodeId]]:
         """All clocks run true. Returns whose did not, in a phrase, and the nodes that have not
         confirmed it."""
-        moved = [node.id for node in self._nodes.all.values() if node.clocks != TRUE_CLOCKS]
+        moved = [node.id for node in self._nodes.all.values() if node.clocks.by]
         if not moved:
             return [], []
         said = f"clock of {node_names(moved)}"

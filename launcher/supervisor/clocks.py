@@ -46,10 +46,11 @@ class OrderedClocks:
             if not change.wall:
                 wall = TRUE
             by = {key: one for key, one in by.items() if change.wall and not _is_wall(key)}
-        if monotonic.rate == 1.0:
-            by.pop(_key("rate", False), None)
-        if wall.rate == 1.0:
-            by.pop(_key("rate", True), None)
+        for fault, is_wall in ((monotonic, False), (wall, True)):
+            if fault.rate == 1.0:
+                by.pop(_key("rate", is_wall), None)
+            if not fault.bump_s:  # the last step went back to where the clock was
+                by.pop(_key("bump", is_wall), None)
         return OrderedClocks(monotonic, wall, by)
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from launcher.supervisor.processes import HEALTHY_DISK, Node
 from launcher.supervisor.roster import Roster
 from node import wire
 from node.faults.disks import ONCE
+from node.faults.links import partition
 from node.raft.messages import NodeId
 
 CONFIRM_PATIENCE_S = 2.0
@@ -62,9 +63,16 @@ class Faults:
             orders.append(node.tap)
         return [*orders, *node.points.first_orders()]
 
+    def of_links(self) -> list[wire.LinkFault]:
+        """What links do to their messages: as was ordered, and nothing crosses those of a node that
+        has cut itself off at an armed point."""
+        alone = {node.id for node in self._roster.all.values() if node.points.cut_at}
+        groups = [[one] for one in alone] + [[one for one in self._roster.all if one not in alone]]
+        return [*self.links.faults, *partition(groups)]
+
     def link_statuses(self) -> list[LinkStatus]:
         """The links that do something to their messages."""
-        return link_statuses(self.links.faults, self._roster.all)
+        return link_statuses(self.of_links(), self._roster.all)
 
     def process_ended(self, node: Node) -> None:
         """A fault of the next write or sync ends with the process at the latest."""

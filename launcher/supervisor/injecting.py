@@ -119,8 +119,10 @@ class Injecting:
         ids = [one.id for layer in layers for one in self._injections.of(layer)]
         if ids:
             self._injections.end(ids)
-        resumed |= await self._resume_all()  # an armed point may have paused one until now
-        if resumed:
+        again = await self._resume_all()  # an armed point may have paused one until now
+        if again & unconfirmed:
+            unconfirmed = {*await self._faults.confirm(sorted(unconfirmed), (), ids)}
+        if resumed := resumed | again:
             ended.append(f"resumed {node_names(sorted(resumed))}")
         return Reply(ok=True, ended=ended, unconfirmed=sorted(unconfirmed))
 

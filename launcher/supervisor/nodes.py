@@ -395,7 +395,7 @@ class Nodes:
         await self.ask()
         nodes = [self._describe(node) for node in self.all.values()]
         said = {node.id: node.status for node in self.all.values() if node.status is not None}
-        nodes = with_cuts(nodes, self.faults.links.faults)
+        nodes = with_cuts(nodes, self.faults.of_links())
         name, led_term, links = self._config.name, self.roster.led_term, self.faults.link_statuses()
         status = cluster_status(name, os.getpid(), nodes, said, led_term, links)
         status = self.roster.with_what_holds_for_all(status)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from launcher import Cluster
+from launcher import Cluster, NotCommitted
 from launcher.errors import LauncherError
+from launcher.evidence.messages.reading import Messages
 from node.raft.messages import NodeId
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
 
@@ -135,6 +136,62 @@ def test_a_link_that_loses_everything_is_not_cut(lab: Lab) -> None:
         assert cluster.read("GET b", timeout_s=PATIENCE_S).text == "9"
 
 
+def test_messages_are_doubled_and_overtake_each_other_until_the_link_is_ok(lab: Lab) -> None:
+    with calm(lab) as (cluster, leader):
+        follower, _ = others(cluster, leader)
+        link = f"{leader}>{follower}"
+        cluster.tap("full")
+        spans: dict[str, tuple[int, int]] = {}
+        for word in ("duplicate 100%", "reorder 50%", "ok"):
+            cluster.link(link, "ok")
+            cluster.link(link, word)
+            began = time.time_ns()
+            for number in range(40):
+                cluster.submit(f"SET a {number}", timeout_s=PATIENCE_S)
+            spans[word] = began, time.time_ns()
+            cluster.wait(converged=True, timeout_s=PATIENCE_S)
+        doubled, mixed, plain = (arrived(lab, leader, follower, *span) for span in spans.values())
+        assert min(len(doubled), len(plain)) > 40
+        assert {doubled.count(one) for one in doubled} == {2}
+        assert mixed != sorted(mixed)
+        assert len(mixed) == len({*mixed})
+        assert plain == sorted({*plain})
+
+
+def arrived(lab: Lab, source: NodeId, target: NodeId, since: int, until: int) -> list[int]:
+    """When the messages were sent that have arrived on this link, in the order of their arrival.
+    since, until: nanoseconds; only those that were sent between them"""
+    found = []
+    for event in Messages(lab.folder / "logs" / "tap").events():
+        sent_t = int(str(event.fields.get("sent_t", 0)))
+        here = event.node == target and event.fields.get("from") == source
+        if event.event == "message.received" and here and since < sent_t < until:
+            found.append(sent_t)
+    return found
+
+
+def test_a_profile_shows_in_the_latency_of_an_entry(lab: Lab) -> None:
+    with calm(lab) as (cluster, _):
+        with cluster.link("all", "profile 3g"):
+            assert all(seconds(cluster, f"SET a {n}") > 0.24 for n in range(3)), "there and back"
+        assert min(seconds(cluster, f"SET b {n}") for n in range(5)) < 0.1
+
+
+def test_a_shape_cuts_exactly_what_ps_says(lab: Lab) -> None:
+    with calm(lab, nodes=5) as (cluster, leader):
+        for shape in ("halves", "minority", "leader", "bridge"):
+            cluster.partition(shape)
+            away = cluster.status().node(leader).cut_off_from
+            before = commit_of(cluster, leader)
+            with suppress(NotCommitted):  # without a majority
+                cluster.submit_to(leader, f"SET {shape} 1", timeout_s=2.0)
+            got = {one.id for one in cluster.status().nodes if one.last_index > before}
+            assert got == {1, 2, 3, 4, 5} - {*away}, shape
+            cluster.heal()
+            cluster.wait(converged=True, timeout_s=PATIENCE_S)
+            assert cluster.read(f"GET {shape}", timeout_s=PATIENCE_S).text == "1"
+
+
 def test_partition_and_link_add_up_and_heal_ends_all(lab: Lab) -> None:
     with calm(lab) as (cluster, leader):
         one, two = others(cluster, leader)
@@ -191,6 +248,8 @@ REFUSED = {
     "1>2 frobnicate": "a link cannot do 'frobnicate'",
     "1>2 profile 6g": "no profile is called '6g'",
     "1>2 delay 50": "delay takes a duration with a unit",
+    "1>2 delay -5ms": "delay takes a duration with a unit",
+    "1>2 cut --jsn": "No such option '--jsn'",
     "1>2": "Missing argument",
 }
 

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.cluster.lab import Done, Lab, eventually
+from launcher import Cluster, NoAnswer
+from launcher.folders import records, sealed
+from tests.cluster.lab import PATIENCE_S, Done, Lab, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -226,6 +229,34 @@ def test_with_a_majority_lost_recover_begins_anew_from_one_survivor(lab: Lab) ->
     assert read(lab) == ["a", "b", "c", "d"]
 
 
+def test_after_a_recovery_an_entry_that_nobody_answered_counts_and_is_applied_once(
+    lab: Lab,
+) -> None:
+    """It is the uncommitted tail of the survivor's log. Its session is in the snapshot."""
+    lab.up(3)
+    with Cluster.attach(lab.folder / "cluster.yaml") as cluster:
+        cluster.submit("ADD a")
+        survivor = cluster.wait(leader=True, converged=True).leader
+        assert survivor is not None
+        cluster.snapshot(survivor)
+        cluster.pause("followers")
+        with pytest.raises(NoAnswer) as unanswered:
+            cluster.submit("ADD b", timeout_s=1.0)
+        cluster.kill("all")
+    lab.launcher("down", check=True)
+    intact = lab.launcher("recover", str(survivor))
+    assert (intact.status, "a majority of the data is intact" in intact.out) == (1, True)
+    for node in {1, 2, 3} - {survivor}:
+        shutil.rmtree(folder(lab, node))
+
+    lab.launcher("recover", str(survivor), "--yes", check=True)
+    lab.launcher("up", "-d", check=True)
+    assert read(lab) == ["a", "b"]
+    (done,) = unanswered.value.resend(timeout_s=PATIENCE_S)
+    assert (done.ok, done.text) == (True, "added"), "the first answer, not that it exists already"
+    assert read(lab) == ["a", "b"]
+
+
 def test_what_the_survivor_lacks_is_said_before_it_is_given_up(lab: Lab) -> None:
     last_two_acknowledged_three(lab)
     lab.launcher("down", check=True)
@@ -326,3 +357,24 @@ def test_a_damaged_cluster_json_is_refused_and_a_survivor_can_begin_anew(lab: La
     lab.launcher("recover", "1", "--yes", check=True)
     lab.launcher("up", "-d", check=True)
     assert read(lab) == ["a", "b"]
+
+
+def test_a_cluster_json_that_tells_of_another_beginning_is_refused(lab: Lab) -> None:
+    """It is intact, and not this cluster's: each log says how its cluster began."""
+    lab.up(3)
+    submit(lab, "a")
+    lab.launcher("down", check=True)
+    file = lab.folder / "data" / "cluster.json"
+    mine = sealed.unseal(file.read_bytes(), records.ClusterRecord)
+    for changes in ({"founders": [1, 2, 3, 4, 5]}, {"founders": [1]}, {"most_sessions": 7}):
+        file.write_bytes(sealed.seal(msgspec.structs.replace(mine, **changes)))
+        sessions = f"sessions: {{most: {changes.get('most_sessions', 10_000)}}}\n"
+        (lab.folder / "cluster.yaml").write_text(f"name: lab\n{sessions}")
+        done = lab.launcher("up", "-d")
+        assert done.status == 1
+        assert "says that its cluster began with nodes 1, 2, 3, " in done.last_error
+        assert "put back the cluster.json that belongs to this data" in done.last_error
+    file.write_bytes(sealed.seal(mine))
+    (lab.folder / "cluster.yaml").write_text("name: lab\n")
+    lab.launcher("up", "-d", check=True)
+    assert read(lab) == ["a"]

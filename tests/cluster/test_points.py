@@ -353,6 +353,18 @@ def test_a_node_pauses_itself_and_is_resumed(lab: Lab) -> None:
     check_whole(lab, cluster, 0, others=2)
 
 
+def test_heal_ends_a_point_that_pauses_its_node_again_once_it_is_resumed(lab: Lab) -> None:
+    cluster = begin(lab)
+    away = arm(lab, "follower", "before-follower-send", "pause")
+    eventually(lambda: cluster.status().node(away).state == "paused", "it stops itself")
+    cluster.submit("second")  # it gets that first when it is resumed, and answers
+    done = lab.launcher("heal", check=True)
+    assert done.out == f"healed: point before-follower-send of n{away}; resumed n{away}\n"
+    assert done.err == "", "every node has confirmed"
+    assert cluster.status().node(away).state == "up"
+    check_whole(lab, cluster, 0, others=2)
+
+
 def test_a_sleep_makes_a_reply_late(lab: Lab) -> None:
     cluster = begin(lab, SETTINGS + "raft: {election_timeout: {min: 3s, max: 4s}}\n")
     lab.launcher("arm", "leader", "before-reply", "1*sleep(1s)", check=True)
@@ -400,13 +412,20 @@ def test_a_node_cuts_itself_off_until_heal_whatever_becomes_of_other_faults(lab:
     cut = "cut off at the point before-leader-send"
     assert cluster.status().node(led).points == cut
     assert cut in lab.launcher("ps", check=True).out
+    others = [node for node in (1, 2, 3) if node != led]
+    assert cluster.status().node(led).cut_off_from == others
+    does = {(one.source, one.target): one.does for one in cluster.status().links}
+    assert does == {link: "cut" for one in others for link in ((led, one), (one, led))}
+    assert lab.launcher("ps", "--links", check=True).out.count("cut") == 4
     cluster.set_links([])  # an order of the links does not end it
+    assert cluster.status().node(led).cut_off_from == others
     done = cluster.submit("second")
     cluster.restart(led)  # nor does a restart
     cluster.submit("third")
     assert cluster.status().node(led).commit_index < done.index
     cluster.heal()
     assert cluster.status().node(led).points == ""
+    assert (cluster.status().links, cluster.status().node(led).cut_off_from) == ([], [])
     check_whole(lab, cluster, 0, others=3)
 
 

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from launcher.cli.context import Context
 from launcher.cli.output import print_chosen
 from launcher.cli.parameters import CLOCK_WORDS
-from launcher.cli.rows import TARGET_HELP, as_json, row
+from launcher.cli.rows import TARGET_HELP, WithNumbers, as_json, row
 from launcher.errors import UsageError
-
-_MINUS = "\N{MINUS SIGN}"
-
-
-class _WithSteps(click.Command):
-    """A command with words such as -200ms, which are no options: nothing that begins with a dash
-    and a digit is one."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; such a word has another character for its dash meanwhile."""
-        args = [re.sub(r"^-(?=[0-9.])", _MINUS, word) for word in args]
-        return super().parse_args(ctx, args)
 
 
 @row(
@@ -33,7 +19,7 @@ class _WithSteps(click.Command):
     "node runs elections, leases and cluster time. Steps add up; a new strobe or rate replaces the "
     "one before, and anything else stays as it is, also when a node is started again. With ok the "
     "clock runs true from where it is." + TARGET_HELP,
-    cls=_WithSteps,
+    cls=WithNumbers,
 )
 @click.argument("words", nargs=-1, required=True, type=CLOCK_WORDS, metavar="TARGET... FAULT")
 @click.option(

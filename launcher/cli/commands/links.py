@@ -7,7 +7,7 @@ import click
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
 from launcher.cli.parameters import LINK_WORDS, LINKS
-from launcher.cli.rows import as_json, row
+from launcher.cli.rows import WithNumbers, as_json, row
 
 
 @row(
@@ -20,6 +20,7 @@ from launcher.cli.rows import as_json, row
     "of it, as heal does. A command changes only what it names: a later `loss 5%` keeps the delay, "
     "and `loss 0%` ends the loss. A partition is another layer: `link all ok` does not end it, and "
     "a message has to get through both. `ps --links` shows every link.",
+    cls=WithNumbers,
 )
 @click.argument("links", type=LINKS)
 @click.argument("words", nargs=-1, required=True, type=LINK_WORDS, metavar="WORD...")

@@ -89,5 +89,16 @@ def test_without_a_leader_nothing_is_cut_off_from_the_others() -> None:
 
 def test_groups_are_as_ever() -> None:
     assert parse("1,2|3", status(4), Random(1)).groups == [[1, 2], [3], [4]]
+    assert parse("leader,2|Followers", status(3), Random(1)).groups == [[1, 2], [3]]
+    assert parse("majority", status(3), Random(1)).groups[0] in ([1, 2], [1, 3], [2, 3])
     with pytest.raises(UsageError, match="unknown target 'ring'"):
-        parse("ring", status(3), Random(1))
+        parse("ring|1", status(3), Random(1))
+    with pytest.raises(UsageError, match="there is no node 9"):
+        parse("n9", status(3), Random(1))
+
+
+@pytest.mark.parametrize("spec", ["ring", " hlaves", "majority-ring"])
+def test_a_shape_with_a_typing_error_is_told_the_shapes_that_there_are(spec: str) -> None:
+    said = rf"no partition is called '{spec.strip()}': there are halves, .*-ring; or write groups"
+    with pytest.raises(UsageError, match=said):
+        parse(spec, status(3), Random(1))

@@ -289,6 +289,28 @@ def test_what_moves_a_clock_is_its_node_s_through_restarts_until_it_ends(tmp_pat
 
 
 @cluster_test
+def test_a_step_back_to_where_the_clock_was_is_a_fault_that_is_over_at_once(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.clock("2,3", "bump 200ms")
+        cluster.clock(2, "bump -200ms")
+        assert clocks(cluster) == ["", "", "bump 200ms"]
+        cluster.clock(3, "bump -200ms")
+        assert clocks(cluster) == ["", "", ""]
+        assert cluster.unconfirmed == []
+        assert cluster.heal() == [], "there is nothing to heal"
+        said = [
+            (event["event"], event.get("does"), event.get("targets"))
+            for event in map(json.loads, cluster.config.event_log(0).read_text().splitlines())
+            if event["event"].startswith("fault.")
+        ]
+        assert said == [
+            ("fault.injected", "bump 200ms", [2, 3]),
+            ("fault.injected", "bump -200ms", [2]),
+            ("fault.injected", "bump -200ms", [3]),
+        ]
+
+
+@cluster_test
 def test_the_clock_of_a_node_that_is_down_is_kept_for_its_next_life(tmp_path: Path) -> None:
     with fake_cluster(tmp_path) as cluster:
         cluster.kill(2)

@@ -55,6 +55,14 @@ def test_a_rate_of_one_is_no_fault() -> None:
     assert after("wall rate 2", "wall rate 1") == TRUE_CLOCKS
 
 
+def test_steps_that_come_to_nothing_are_no_fault() -> None:
+    clocks = after("bump 100ms", "bump 200ms", "wall bump 5s", "bump -300ms", "wall bump -5s")
+    assert (str(clocks), clocks.order.ids) == ("", [])
+    assert clocks.order.monotonic.bump_s == 0.0, "the node still has to make the step back"
+    assert str(after("bump 1s", "rate 2", "bump -1s")) == "rate 2"
+    assert str(after("bump 1s", "bump -1s", "bump 5ms")) == "bump 5ms"
+
+
 def test_steps_that_come_to_too_much_are_refused() -> None:
     with pytest.raises(UsageError, match="come to more than 24h: `ok` ends them"):
         after("bump 20h", "bump 5h")
