@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -45,6 +46,28 @@ def test_reads_are_compared_with_writes(lab: Lab) -> None:
     assert results["names"] == ["reads", "writes"]
     assert reads["throughput"] > 0
     assert writes["throughput"] > 0
+
+
+def test_recording_is_compared_with_not_recording(lab: Lab) -> None:
+    results = bench(lab, "tap")
+    with_it, without_it = results["rounds"][0]
+    assert results["names"] == ["ring", "off"]
+    assert with_it["cpu_s_per_1000"] > 0
+    assert without_it["cpu_s_per_1000"] > 0
+
+
+def test_readers_of_the_page_are_compared_with_none(lab: Lab) -> None:
+    pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
+    results = bench(lab, "page", "--readers", "3")
+    with_them, without_them = results["rounds"][0]
+    assert results["names"] == ["3 readers", "none"]
+    assert with_them["throughput"] > 0
+    assert without_them["throughput"] > 0
+    ((of, said),) = results["remarks"]
+    idle, watched = (float(part) for part in re.findall(r"([0-9.]+) %", said))
+    assert of == "page when idle"
+    assert 0 <= idle < 50, said
+    assert 0 < watched < 100, said
 
 
 def test_a_table_is_printed(lab: Lab) -> None:

@@ -20,6 +20,7 @@ ROWS = {
     "sweep": f"{_COMMANDS}.bench_pair:sweep",
     "peers": f"{_COMMANDS}.bench_pair:peers",
     "tap": f"{_COMMANDS}.bench_pair:tap",
+    "page": f"{_COMMANDS}.bench_pair:page",
     "failover": f"{_COMMANDS}.bench_one:failover",
     "figure16": f"{_COMMANDS}.bench_one:figure16",
     "growth": f"{_COMMANDS}.bench_one:growth",

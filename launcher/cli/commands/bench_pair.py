@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MOST_UNANSWERED_BYTES = 32 << 20
 """Half of the default `limits.uncommitted`; at that limit the benchmark would measure the limit."""
 
+MOST_READERS = 32
+"""At most as many as the page serves."""
+
 _nodes = click.option("--nodes", type=int, default=5, show_default=True, help="How many servers.")
 _window = click.option(
     "--window", type=int, default=256, show_default=True, help="How many are unanswered at a time."
@@ -109,12 +112,41 @@ def tap(
     as_json: bool,
 ) -> None:
     """`launcher bench tap`."""
-    from launcher.benchmark import tap as cost
+    from launcher.benchmark.paired import table
+    from launcher.benchmark.tap import run
 
     shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
     with progress("bench tap", 2 * rounds) as done:
-        measured = cost.run(shape, effort, out, mode, done=done)
-    conclude("tap", out, as_json, measured, [cost.table(measured)])
+        measured = run(shape, effort, out, mode, done=done)
+    conclude("tap", out, as_json, measured, [table(measured)])
+
+
+@benchmark("page", "Readers of the page beside none: what they cost the nodes in CPU time.")
+@_nodes
+@_window
+@_size
+@click.option("--rounds", type=int, default=10, show_default=True, help="How many turns.")
+@_seconds
+@click.option("--readers", type=int, default=10, show_default=True, help="How many there are.")
+def page(
+    nodes: int,
+    window: int,
+    size: int,
+    rounds: int,
+    seconds: float,
+    readers: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """`launcher bench page`. It needs the extra `page`."""
+    from launcher.benchmark.page import run
+    from launcher.benchmark.paired import table
+
+    shape, effort = _shape(nodes, window, size), _effort(rounds, seconds)
+    within("--readers", readers, 1, MOST_READERS)
+    with progress("bench page", 2 * rounds) as done:
+        measured = run(shape, effort, out, readers, done=done)
+    conclude("page", out, as_json, measured, [table(measured)])
 
 
 @benchmark(

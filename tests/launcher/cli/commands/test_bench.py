@@ -27,6 +27,7 @@ from launcher.cli.context import Context
         (["load", "--machine", "nothing"], "nothing"),
         (["load", "--window", "40", "--size", "1048576"], "41943040 bytes would be unanswered"),
         (["reads", "--window", "-1"], "--window -1: from 1 to 65536"),
+        (["page", "--readers", "33"], "--readers 33: from 1 to 32"),
         (["sweep", "--rounds", "0"], "--rounds 0: from 1 to 1000"),
         (["laod"], "no command 'laod'; did you mean load?"),
     ],
