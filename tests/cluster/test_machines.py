@@ -27,6 +27,8 @@ class M:
             os._exit(0)
         if command == b"lines":
             raise ValueError("one\\ntwo")
+        if command == b"slow":
+            time.sleep(0.2)
         if command == b"pid":
             return b"%d" % os.getpid()
         self.n += STEP
@@ -240,3 +242,13 @@ def test_a_snapshot_that_cannot_be_restored_is_in_ps(machines: Lab) -> None:
     assert "failed to restore the snapshot at 2 (KeyError: 'lost' (mine.py:" in done.err
     assert "KeyError: 'lost'" in machines.node(1)["snapshot"]
     assert "no snapshot: the machine mine:Unrestorable failed" in why(machines)[0]
+
+
+def test_ps_shows_how_slow_the_slowest_call_was(machines: Lab) -> None:
+    machines.up(1, "--machine", "mine:M")
+    machines.launcher("submit", "slow", check=True)
+
+    eventually(
+        lambda: "slow machine: entries took up to " in why(machines)[-1],
+        "the supervisor has heard of it",
+    )
