@@ -73,6 +73,7 @@ def test(context: Context, typed: Typed) -> int:
     asked = _asked(typed)
     situations.check_names(typed.required)
     root = folder.root_of(context.load_config())
+    os.umask(0o077)  # all that a run leaves is its user's alone
     shown = _Progress(asked, quiet=typed.as_json)
     tells = Telling(shown.began, shown.step, shown.happened, shown.progress)
     try:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -75,6 +75,7 @@ class Client:
     idle_s: a session that was idle for longer is not used again, for the cluster may forget it
     resend: how `NoAnswer.resend` reaches the cluster, if not by this client, which may be closed by
         then; it has to survive pickling, as the error does
+    known_of: what is known from elsewhere of nodes that do not answer, in words, or empty
 
     Every call raises NoAnswer when it is not answered in time, Refused when a node says that it
     never will be, and SessionLost.
@@ -91,6 +92,7 @@ class Client:
         hedge_s: float = HEDGE_S,
         idle_s: float = IDLE_S,
         resend: Resend | None = None,
+        known_of: Callable[[Sequence[NodeId]], str] | None = None,
     ) -> None:
         if not sockets:
             raise UsageError("a client needs the socket of one node at least")
@@ -106,6 +108,7 @@ class Client:
         self._leader: NodeId | None = None
         self._idle_s = idle_s
         self._resend_elsewhere = resend
+        self._known_of = known_of
         self._idle_sessions: list[tuple[Channel[Submitted], Session, float]] = []
         self._idle_readers: list[Channel[ReadAnswer]] = []
         self._channels: set[Channel[Submitted] | Channel[ReadAnswer]] = set()
@@ -379,6 +382,8 @@ class Client:
         if len(asked) == 1:
             missing = [node for node in asked if node in missing]
         why = reason(nodes, asked, missing, route.leader, route.objection, route.failure)
+        if missing and not route.failure and self._known_of is not None:
+            why = "; ".join(filter(None, (why, self._known_of(missing))))
         text = f"not answered within {patience.timeout_s:g} s: {why}"
         if isinstance(work, Query):
             return NoAnswer(text, work.queries, missing=missing)

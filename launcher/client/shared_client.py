@@ -8,6 +8,7 @@ A forked child begins with no client, and with a lock that nobody holds.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,14 @@ from launcher.client.route import HEDGE_S
 from launcher.client.sockets import Sockets
 from launcher.client.unanswered import NoAnswer
 from launcher.config import ClusterConfig
-from launcher.control import asking
+from launcher.control import asking, calling, requests
+from launcher.errors import LauncherError
 from launcher.folders import lock, runtime_files
 from launcher.overrides import with_texts
+from node.raft.messages import NodeId
+
+KNOWN_OF_TIMEOUT_S = 1.0
+"""How long the supervisor may take to say why nodes do not answer."""
 
 
 class SharedClient:
@@ -96,7 +102,23 @@ def _client_of(config: ClusterConfig, runtime_dir: Path) -> Client:
         max_entry_bytes=config.entry_limit_bytes,
         idle_s=config.session_timeout_s / 2,
         resend=partial(_resend, config),
+        known_of=partial(_known_of, runtime_dir),
     )
+
+
+def _known_of(runtime_dir: Path, nodes: Sequence[NodeId]) -> str:
+    """Which of these nodes have failed or hang, and why, as the supervisor knows; or empty.
+
+    A node that was stopped on purpose is not told of: whoever stopped it knows.
+    """
+    path = runtime_dir / requests.CONTROL_SOCKET
+    try:
+        status = calling.call(path, requests.AskStatus(), KNOWN_OF_TIMEOUT_S).status
+    except LauncherError:
+        return ""
+    assert status is not None, "the reply to AskStatus has a status"
+    ill = [node.id for node in status.nodes if node.state == "failed" or node.hangs]
+    return status.missing(among=set(ill) & set(nodes))
 
 
 def _resend(config: ClusterConfig, error: NoAnswer, timeout_s: float | None) -> list[Submitted]:

@@ -10,7 +10,7 @@ quorum is up: `ClusterStatus` has the membership in force, and every such questi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -273,10 +273,15 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
         """The nodes whose machines differ from others', whether they run or not."""
         return [node for node in self.nodes if node.diverged is not None]
 
-    def missing(self) -> str:
-        """The nodes that are not up, or hang, and why: `n3 is down (killed), n4, n5 are paused`."""
+    def missing(self, among: Container[NodeId] | None = None) -> str:
+        """The nodes that are not up, or hang, and why: `n3 is down (killed), n4, n5 are paused`.
+
+        among: only these nodes
+        """
         alike: dict[tuple[str, str], list[str]] = {}
         for node in self.nodes:
+            if among is not None and node.id not in among:
+                continue
             if node.hangs:
                 why = f"for {node.last_answer_s:.0f} s"
                 alike.setdefault(("not responding", why), []).append(f"n{node.id}")

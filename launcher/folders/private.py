@@ -24,9 +24,12 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 _OTHERS = 0o077
 _NODE_FOLDER = re.compile(r"node-[0-9]+(\..*)?")
 _OURS = re.compile(
-    r"(cluster|lives|recovery|supervisor)\.json(\.new)?|supervisor\.(lock|stderr(\.1)?)|history"
-    r"|timeline\.lock|(node-[0-9]+|supervisor|timeline)\.jsonl(\..*)?"
+    r"(cluster|lives|recovery|safety|supervisor)\.json(\.new)?|supervisor\.(lock|stderr(\.1)?)"
+    r"|history|timeline\.lock|(node-[0-9]+|supervisor|timeline)\.jsonl(\..*)?"
 )
+_RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9]+(-[0-9]+)?|latest")
+_KEPT = {"tap": re.compile(r"node-[0-9]+\.[0-9]+\.tap"), "runs": _RUN, "workloads": _RUN}
+"""Folders that are kept beside the logs, and what is in each. Another folder may have the name."""
 
 
 def make_folder(folder: Path) -> None:
@@ -62,7 +65,7 @@ def close_to_others(key: str, folder: Path) -> list[str]:
     """
     with suppress(OSError):
         if _close_content(folder):
-            _close(folder, FOLDER_MODE)
+            _close(folder, follow=True)
         elif folder.stat().st_mode & 0o022:
             more = f"which holds more than this cluster's {key}"
             ways = f"choose another with `{key}:` in cluster.yaml, or `chmod go-w` it"
@@ -76,23 +79,41 @@ def _close_content(folder: Path) -> bool:
     for path in folder.iterdir():
         if _NODE_FOLDER.fullmatch(path.name) and path.is_dir():
             for file in path.iterdir():
-                _close(file, FILE_MODE)
-            _close(path, FOLDER_MODE)
+                _close(file)
+            _close(path, follow=True)
         elif _OURS.fullmatch(path.name):
-            _close(path, FILE_MODE)
-        elif not _is_another_cluster(path):
+            _close(path)
+        elif not _is_another_cluster(path) and not _close_kept(path):
             all_ours = False
     return all_ours
 
 
-def _close(path: Path, mode: int) -> None:
-    """What has another user stays as it is: that is not ours to decide."""
+def _close_kept(folder: Path) -> bool:
+    """Whether it is one of the folders beside the logs, with nothing of another's in it."""
+    pattern = _KEPT.get(folder.name)
+    if pattern is None or folder.is_symlink() or not folder.is_dir():
+        return False
+    if not all(pattern.fullmatch(path.name) for path in folder.iterdir()):
+        return False
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            _close(Path(place, name))
+    _close(folder)
+    return True
+
+
+def _close(path: Path, *, follow: bool = False) -> None:
+    """What has another user stays as it is: that is not ours to decide.
+
+    follow: the path may be a link to a folder
+    """
     with suppress(OSError):
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        flags |= os.O_DIRECTORY if mode == FOLDER_MODE else os.O_NOFOLLOW
+        flags |= os.O_DIRECTORY if follow else os.O_NOFOLLOW
         descriptor = os.open(path, flags)
         try:
             found = os.fstat(descriptor)
+            mode = FOLDER_MODE if stat.S_ISDIR(found.st_mode) else FILE_MODE
             is_meant = stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)
             if is_meant and found.st_mode & _OTHERS and found.st_uid == os.geteuid():
                 os.fchmod(descriptor, mode)

@@ -53,7 +53,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "snapshot.not_canonical": (
         (
             "the machine {machine} wrote other bytes after restoring its snapshot of entry "
-            "{index}: snapshots of the nodes cannot be compared"
+            "{index}: its restore loses something, or equal states give different bytes; so the "
+            "states of the nodes are not compared"
         ),
     ),
     "machine.failed": ("{node:node} stops, because its machine failed: {reason}",),

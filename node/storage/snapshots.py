@@ -28,6 +28,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from node.errors import WrongDirectory
 from node.ports import Disk, DiskFile
 from node.raft.messages import Membership, Snapshot
 from node.storage.disk import failing_as
@@ -77,6 +78,10 @@ class Stands(msgspec.Struct, frozen=True, array_like=True):
 
 class DamagedSnapshot(Exception):
     """A file that is no intact snapshot; its text says why."""
+
+
+class OtherFormat(DamagedSnapshot):
+    """A snapshot that another version of the program has written."""
 
 
 def snapshot_name(index: int) -> str:
@@ -176,7 +181,7 @@ class SnapshotReader:
         if magic != _MAGIC or zlib.crc32(preamble[: _PREAMBLE.size - 4]) != checksum:
             raise DamagedSnapshot("this is not the beginning of a snapshot")
         if version != FORMAT:
-            raise DamagedSnapshot(f"it is in format {version}, and this program knows {FORMAT}")
+            raise OtherFormat(f"it is in format {version}, and this program knows {FORMAT}")
         offset = _PREAMBLE.size
         while offset < size:
             frame = self._file.read_at(offset, _FRAME.size)
@@ -209,6 +214,7 @@ class SnapshotFiles:
         """The intact snapshots, newest first; and the others: file and what is wrong with it.
 
         Changes nothing. Another cluster's snapshot is not an intact one of this.
+        Raises WrongDirectory for a snapshot that another version has written.
         """
         with failing_as("listing", "the data folder"):
             names = self._disk.list()
@@ -223,6 +229,11 @@ class SnapshotFiles:
                     if snapshot.last_included_index != snapshot_index(name):
                         raise DamagedSnapshot("it has another's name")
                     intact.append(snapshot)
+                except OtherFormat as error:  # its state is there: nothing may take its place
+                    raise WrongDirectory(
+                        f"{name} cannot be read ({error}): run the version that wrote it, or use "
+                        "another data folder"
+                    ) from error
                 except DamagedSnapshot as error:
                     damaged.append((name, str(error)))
                 finally:

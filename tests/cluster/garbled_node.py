@@ -2,6 +2,7 @@
 
 SIGUSR1     bytes that are no stream of frames, over each of its links
 SIGUSR2     frames of nonsense over each of its links: some that are no messages, some that are
+SIGRTMIN    the content of a file over each of its links (`words_for`), which is removed then
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from multiprocessing.connection import Connection
+from pathlib import Path
 from socket import socket
 
 from node import wire
@@ -23,6 +25,11 @@ from node.raft.messages import (
 )
 
 NO_FRAME = b"\x7f\xff\xff\xff"
+
+
+def words_for(data_dir: Path) -> Path:
+    """Where a node with this data folder finds what it is to say."""
+    return data_dir.with_name(f"{data_dir.name}-says")
 
 
 def nonsense(node_id: NodeId) -> list[bytes]:
@@ -40,10 +47,13 @@ def nonsense(node_id: NodeId) -> list[bytes]:
 class GarbledLinks(PipeLinks):
     """The links of such a node."""
 
+    words = Path()
+
     async def attach(self, peer: NodeId, pipe: socket, *, renewed: bool = False) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._break_off)
         loop.add_signal_handler(signal.SIGUSR2, self._talk_nonsense)
+        loop.add_signal_handler(signal.SIGRTMIN, self._say)
         await super().attach(peer, pipe, renewed=renewed)
 
     def _break_off(self) -> None:
@@ -57,10 +67,18 @@ class GarbledLinks(PipeLinks):
                 link.send(body)
             link.flush()
 
+    def _say(self) -> None:
+        said = self.words.read_bytes()
+        for link in self._open():
+            assert link._transport is not None
+            link._transport.write(said)
+        self.words.unlink()
+
     def _open(self) -> list[Link]:
         return [link for link in self._links.values() if link._transport is not None]
 
 
 def main(config_bytes: bytes, control: Connection, pipes: dict[NodeId, Connection]) -> None:
+    GarbledLinks.words = words_for(wire.decode_config(config_bytes).data_dir)
     vars(node)["PipeLinks"] = GarbledLinks
     process.main(config_bytes, control, pipes)

@@ -274,6 +274,30 @@ def test_what_an_earlier_version_left_open_is_closed(lab: Lab) -> None:
     assert open_to_others(lab.folder / "data") + open_to_others(lab.folder / "logs") == []
 
 
+def test_what_was_left_open_beside_the_logs_is_closed_too(lab: Lab) -> None:
+    """As in a copy that was made with another umask."""
+    (lab.folder / "cluster.yaml").write_text("name: lab\ntap: {mode: ring}\n")
+    lab.up(3)
+    lab.launcher("workload", "--time", "1s", "--rate", "20", check=True)
+    lab.launcher("down", check=True)
+    run = lab.folder / "logs" / "runs" / "20261129-014500-7"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("")
+    (run.parent / "latest").symlink_to(run.name)
+    (lab.folder / "data" / "safety.json").touch()
+    for folder in (lab.folder / "data", lab.folder / "logs"):
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+
+    up = lab.launcher("up", "-d", stdin="", check=True)
+
+    assert up.err == ""
+    found = open_to_others(lab.folder / "data") + open_to_others(lab.folder / "logs")
+    assert [path for path in found if not Path(path).is_symlink()] == []
+    folders = [path for path in (lab.folder / "logs").rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+
+
 def test_a_folder_that_holds_more_than_the_cluster_stays_open_with_a_warning(lab: Lab) -> None:
     data = lab.folder / "data"
     data.mkdir()

@@ -2,8 +2,11 @@
 
 Whatever comes: no process ends, none takes more memory than its bounds add up to, and an honest
 client, or operator, is served within `PATIENCE_S`. What is said is built from the parts of real
-frames, with fields that are right, nearly right, and absurd. The pipes between nodes have fuzz
-tests in `tests/node/server/test_server_fuzz.py` and `tests/node/raft/test_sanity.py`.
+frames, with fields that are right, nearly right, and absurd.
+
+Nodes trust each other, so over the pipes between them only what no node may believe is sent. The
+messages that could be believed are tried in `tests/node/server/test_server_fuzz.py` and
+`tests/node/raft/test_sanity.py`.
 
 `make test` tries some; `make soak` tries for long.
 """
@@ -11,11 +14,13 @@ tests in `tests/node/server/test_server_fuzz.py` and `tests/node/raft/test_sanit
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,10 +34,15 @@ from launcher.client.client import Client
 from launcher.client.sockets import Sockets
 from launcher.errors import NotRunning
 from node import wire
+from node.errors import WireError
+from node.raft.messages import Message
 from node.server.requests import MOST_SEQUENCE
 from node.wire import MOST_COMMANDS, Read, Submit
+from tests.cluster.garbled_node import words_for
+from tests.cluster.lab import eventually
 from tests.cluster.test_hostile import MOST_MEMORY, PATIENCE_S, Strict, sockets_of, strict_cluster
 from tests.launcher.fake_cluster import FakeCluster, config_in
+from tests.node.raft.test_sanity import messages
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -164,6 +174,89 @@ def test_nothing_that_clients_say_hurts_a_cluster(watched: Watched, talk: Talk) 
 @given(talks)
 def test_nothing_that_clients_say_for_long_hurts_a_cluster(watched: Watched, talk: Talk) -> None:
     talk_to(watched, talk)
+
+
+# -- the pipes between nodes ---------------------------------------------------------------------
+
+NO_TERM = 1 << 50
+"""Far beyond any term that is believed."""
+
+
+def is_nonsense(body: bytes) -> bool:
+    """Whether no node may believe it, whatever it knows."""
+    try:
+        _, message = wire.decode_rpc(body)
+    except WireError:
+        return True
+    return not 0 <= message.term < NO_TERM
+
+
+def encoded(message: Message) -> bytes:
+    try:
+        return wire.encode(1, message)
+    except OverflowError:
+        return b""  # no frame can say it
+
+
+absurd_terms = st.sampled_from([-1, -(2**63), NO_TERM, 2**62, 2**64 - 1])
+bodies_of_nodes = st.one_of(
+    st.builds(
+        lambda message, term: encoded(msgspec.structs.replace(message, term=term)),
+        messages,
+        absurd_terms,
+    ),
+    st.builds(lambda message, end: encoded(message)[:end], messages, st.integers(0, 60)),
+    st.builds(lambda message, more: encoded(message) + more, messages, st.binary(max_size=9)),
+    anything.map(msgspec.msgpack.encode),
+    st.builds(lambda depth: b"\x92\x01" + b"\x91" * depth, st.integers(1, 100_000)),
+    st.binary(max_size=60) | st.just(b"x" * 3_000_000),
+).filter(is_nonsense)
+no_frames = st.integers(-(2**31), -1) | st.integers(wire.MAX_FRAME_BYTES + 1, 2**31 - 1)
+words_of_nodes = st.tuples(
+    st.sampled_from([1, 2, 3]),  # the node
+    st.lists(
+        st.builds(
+            lambda body, count: wire.frame(body) * (count if len(body) < 1000 else 1),
+            bodies_of_nodes,
+            st.sampled_from([1, 1, 1, 500, 5000]),
+        ),
+        max_size=6,
+    ).map(b"".join),
+    st.just(b"") | st.just(b"") | no_frames.map(lambda size: struct.pack("!i", size)),
+)
+
+
+def is_gone(path: Path) -> bool:
+    return not path.exists()
+
+
+def speak(watched: Watched, said: list[tuple[int, bytes, bytes]]) -> None:
+    for node, frames, end in said:
+        words = words_for(watched.cluster.config.node_data_dir(node))
+        beside = words.with_suffix(".new")
+        beside.write_bytes(frames + end)
+        beside.rename(words)
+        psutil.Process(watched.pids[node]).send_signal(signal.SIGRTMIN)
+        eventually(partial(is_gone, words), f"n{node} has said it")
+    watched.assert_unharmed()
+
+
+@unhurried
+@given(st.lists(words_of_nodes, max_size=4))
+def test_no_nonsense_between_nodes_hurts_a_cluster(
+    watched: Watched, said: list[tuple[int, bytes, bytes]]
+) -> None:
+    speak(watched, said)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@for_long
+@given(st.lists(words_of_nodes, max_size=4))
+def test_no_nonsense_between_nodes_for_long_hurts_a_cluster(
+    watched: Watched, said: list[tuple[int, bytes, bytes]]
+) -> None:
+    speak(watched, said)
 
 
 # -- the control socket --------------------------------------------------------------------------

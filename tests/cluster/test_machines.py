@@ -27,6 +27,8 @@ class M:
             os._exit(0)
         if command == b"lines":
             raise ValueError("one\\ntwo")
+        if command == b"slow":
+            time.sleep(0.2)
         if command == b"pid":
             return b"%d" % os.getpid()
         self.n += STEP
@@ -123,6 +125,24 @@ def test_a_machine_that_fails_is_told_to_the_client_in_ps_and_in_the_timeline(
     assert "in apply\n" in told["traceback"]
 
 
+def test_a_client_that_comes_after_the_failure_is_told_of_it_too(machines: Lab) -> None:
+    """No node is left that could say it, so the supervisor is asked."""
+    machines.up(3, "--machine", "mine:M")
+    machines.launcher("submit", "lines", "--timeout", "2")
+    eventually(
+        lambda: [node["state"] for node in machines.ps()["nodes"]].count("failed") >= 2,
+        "two nodes have failed",
+    )
+
+    done = machines.launcher("submit", "a", "--timeout", "1")
+
+    assert done.status == 4
+    assert "failed (the machine mine:M failed on entry 2 (ValueError: one two (mine.py:16))" in (
+        done.err
+    )
+    assert len(done.err.splitlines()) == 1
+
+
 def test_a_process_that_is_ended_by_its_machine_was_not_stopped_from_outside(
     machines: Lab,
 ) -> None:
@@ -151,6 +171,8 @@ def test_a_node_that_hangs_in_its_machine_is_shown_as_not_responding(machines: L
     assert sum("not responding for" in line for line in why(machines)) == 2
     late = machines.launcher("wait", "--leader", "--timeout", "0.5")
     assert "not responding" in late.err
+    unanswered = machines.launcher("submit", "a", "--timeout", "1")
+    assert "not responding (for " in unanswered.err
 
 
 def test_nodes_that_answer_otherwise_are_marked_and_never_converge(machines: Lab) -> None:
@@ -220,3 +242,13 @@ def test_a_snapshot_that_cannot_be_restored_is_in_ps(machines: Lab) -> None:
     assert "failed to restore the snapshot at 2 (KeyError: 'lost' (mine.py:" in done.err
     assert "KeyError: 'lost'" in machines.node(1)["snapshot"]
     assert "no snapshot: the machine mine:Unrestorable failed" in why(machines)[0]
+
+
+def test_ps_shows_how_slow_the_slowest_call_was(machines: Lab) -> None:
+    machines.up(1, "--machine", "mine:M")
+    machines.launcher("submit", "slow", check=True)
+
+    eventually(
+        lambda: "slow machine: entries took up to " in why(machines)[-1],
+        "the supervisor has heard of it",
+    )

@@ -58,6 +58,7 @@ def test_a_run_is_valid_and_leaves_everything_in_its_folder(made: Any) -> None:
     for name in ("run.json", "cluster.yaml", "schedule.jsonl", "chaos.jsonl", "samples.jsonl",
                  "workload.json", "verdict.json", "history", "logs", "data", "wal"):  # fmt: skip
         assert (run.path / name).exists(), name
+    assert [path for path in run.path.rglob("*") if path.stat().st_mode & 0o077] == []
     assert leaves_no_process(run)
 
 

@@ -36,6 +36,7 @@ def ps(context: Context, watch: bool, raft: bool, narrow: bool, links: bool, as_
     from launcher.cli.links_table import links_table
     from launcher.cli.live import Live, can_redraw
     from launcher.cli.pace import pace
+    from launcher.cli.slow_machine import slow_machine
     from launcher.cli.status_table import ASSUMED_WIDTH, shown
     from launcher.learn.standing import remarks
 
@@ -46,7 +47,8 @@ def ps(context: Context, watch: bool, raft: bool, narrow: bool, links: bool, as_
         if links:
             return links_table(status, ASSUMED_WIDTH if narrow and width is None else width)
         table = shown(status, colour=wants_colour(), width=width, narrow=narrow, raft=raft)
-        below = [*remarks(status, width), pace(cluster.settings())]
+        settings = cluster.settings()
+        below = [*remarks(status, width), slow_machine(status, settings.slow_s), pace(settings)]
         return "\n".join(filter(None, (table, *below)))
 
     if as_json:

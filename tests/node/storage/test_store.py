@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import struct
+import zlib
 
 import pytest
 
 from launcher.simulation.disk import PowerCut, SimulatedDisk
-from node.errors import DamagedLog
+from node.errors import DamagedLog, WrongDirectory
 from node.raft.membership import stable
 from node.raft.messages import Batch, BatchKind, HardState, Snapshot
 from node.storage.segment import Identity
@@ -156,6 +158,18 @@ def test_a_damaged_only_snapshot_is_passed_over_while_the_log_is_whole() -> None
     kept = examine(disk, IDENTITY)
     assert kept.snapshot is None
     assert kept.last_index == 25
+
+
+def test_a_snapshot_of_another_version_is_not_taken_for_damaged() -> None:
+    """A damaged one is passed over, and its node is advised to fetch its data from its peers."""
+    disk = grown((10,))
+    file = disk.open(snapshot_name(10))
+    magic, _, _ = struct.unpack("<8sII", file.read_at(0, 16))
+    told = struct.pack("<8sI", magic, 2)
+    file.write_at(0, told + struct.pack("<I", zlib.crc32(told)))
+    file.close()
+    with pytest.raises(WrongDirectory, match=r"in format 2, .* run the version that wrote it"):
+        open_store(disk)
 
 
 @pytest.mark.parametrize("files", [(20, 30), (30,)])
