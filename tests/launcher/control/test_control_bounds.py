@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -116,6 +117,21 @@ def test_the_socket_refuses_what_the_command_line_refuses_and_goes_on(tmp_path: 
             assert answer["error"].startswith("not a request: Invalid value 'two lines999")
             assert len(answer["error"]) <= 300
         assert cluster.config.supervisor_stderr.read_bytes() == b"", "nothing was printed"
+
+
+@pytest.mark.cluster
+def test_a_request_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        most = listener.MAX_REQUEST_BYTES
+        with connect(cluster) as connection:
+            longest = json.dumps({"op": "status", "x": ""}).encode()
+            longest = longest[:-2] + b"x" * (most - len(longest)) + longest[-2:]
+            assert len(longest) == most
+            assert ask(connection, longest)["ok"]
+            connection.settimeout(listener.REQUEST_TIMEOUT_S / 2)
+            connection.sendall(struct.pack("!i", most + 1) + b"{")
+            assert connection.recv(1) == b"", "the connection is closed before the rest comes"
+        assert cluster.status().leader == 1
 
 
 # -- connections ---------------------------------------------------------------------------------
