@@ -16,7 +16,8 @@ import msgspec
 
 from launcher.config import ClusterConfig
 from launcher.control import asking
-from launcher.control.requests import MOST_LOG_ENTRIES, AskLogs, AskStatus
+from launcher.control.bounds import MOST_LOG_ENTRIES
+from launcher.control.requests import AskLogs, AskStatus
 from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.control.targets import resolve
 from launcher.errors import NotRunning, UsageError

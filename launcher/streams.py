@@ -19,6 +19,7 @@ import locale
 import os
 import select
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
@@ -111,6 +112,21 @@ def pipe() -> tuple[int, int]:
 def await_writable(descriptor: int) -> None:
     """Waits until a write would not block."""
     select.select([], [descriptor], [])
+
+
+def sleep(seconds: float) -> None:
+    """Waits for what is to be written next. Raises ReaderGone as soon as nobody reads any more.
+
+    Otherwise who has nothing to write would not hear of it: `launcher timeline -f | head -1`.
+    """
+    output = _output()
+    if output is None or output.is_silent:
+        time.sleep(seconds)
+        return
+    reader = select.poll()
+    reader.register(output.fileno(), 0)  # errors only
+    if any(events & select.POLLERR for _, events in reader.poll(seconds * 1000)):
+        raise ReaderGone
 
 
 def read(descriptor: int, most_bytes: int) -> bytes:

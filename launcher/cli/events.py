@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from launcher import history
+from launcher import history, streams
 from launcher.cli.output import print_json, wants_colour
 from launcher.cli.recorded import Record, line_of, of_cluster
 from launcher.config import ClusterConfig
@@ -41,7 +41,7 @@ def show_timeline(
     private.check_readable(config.log_dir, f"the logs folder {config.log_dir}")
     colour = wants_colour()
     if follow:
-        found = history.events(config, wanted, follow=True, count=count)
+        found = history.events(config, wanted, follow=True, count=count, pause=streams.sleep)
     else:
         found = _last(history.events(config, wanted, follow=False), count)
     term = 0

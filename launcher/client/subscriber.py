@@ -15,11 +15,11 @@ While nobody answers, it waits for ANSWER_S at a time, and goes on when somebody
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from launcher import streams
 from launcher.client.answers import ReadAnswer
 from launcher.client.client import NoAnswer
 from launcher.errors import LauncherError, UsageError
@@ -43,11 +43,13 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def messages(
-    ask: Ask, first: int | None = None, *, pause: Callable[[float], object] = time.sleep
+    ask: Ask, first: int | None = None, *, pause: Callable[[float], object] = streams.sleep
 ) -> Iterator[Message]:
     """All messages from number `first` on, without end; by default from the oldest that is kept.
 
     ask: answers queries of the machine, all at one point of the log; may raise NoAnswer
+    pause: waits this number of seconds for the next message. By default it raises ReaderGone when
+        `launcher watch` has lost its reader meanwhile
 
     Raises LauncherError when the machine is not `multicast`, or has dropped what comes next.
     """

@@ -107,6 +107,12 @@ def check_change(change: ClockChange) -> None:
                 "rate takes a number, such as 1.05, "
                 f"from {clocks.LEAST_RATE:g} to {clocks.MOST_RATE:g}"
             )
+    if change.by_s and change.word not in ("bump", "strobe"):
+        raise UsageError(f"{change.word} takes no duration")
+    if change.period_s and change.word != "strobe":
+        raise UsageError(f"{change.word} takes no second duration")
+    if change.rate != 1.0 and change.word != "rate":
+        raise UsageError(f"{change.word} takes no rate")
 
 
 def apply(change: ClockChange, fault: ClockFault) -> ClockFault:

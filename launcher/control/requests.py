@@ -44,6 +44,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from launcher import overrides
+from launcher.control import bounds
 from launcher.control.clocks import ClockChange, check_change
 from launcher.control.disks import check_fault
 from launcher.control.killing import check_kill
@@ -63,21 +64,10 @@ from launcher.control.throttles import check_share
 from launcher.errors import UsageError
 from launcher.settings import MAX_NODES
 from node import wire
-from node.faults import links
 from node.raft.messages import NodeId
 
 CONTROL_SOCKET = "control.sock"
 """Its name in the runtime folder."""
-
-MOST_TARGET_CHARACTERS = 4096
-"""All targets of one request together, or its partition, are no longer: far more than name every
-node several times."""
-
-MOST_LOG_ENTRIES = 1000
-"""No request asks for more entries of each log."""
-
-MOST_LINK_FAULTS = 4096
-"""More than four for each direction of each link of the largest cluster."""
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
@@ -378,29 +368,28 @@ def check(request: Request) -> None:
     (`launcher/control/targets.py`)."""
     match request:
         case AskLogs(nodes, first_index, count):
-            _check_logs(nodes, first_index, count)
+            bounds.check_logs(nodes, first_index, count)
         case Kill(_, name, power, torn):
             check_kill(name, power, torn)
         case AddNodes(count):
             if not 1 <= count <= MAX_NODES:
                 raise UsageError(f"add takes a number of nodes from 1 to {MAX_NODES}")
         case Partition(spec):
-            _check_length("a partition", len(spec))
+            bounds.check_length("a partition", len(spec))
         case ChangeSetting(key, value):
             overrides.key_of(key)
             if len(value) > MOST_VALUE_CHARACTERS:
                 raise UsageError(f"{key} has no value of {len(value)} characters")
         case DropMessages(link, kind, count):
-            _check_length("a link", len(link))
+            bounds.check_length("a link", len(link))
             split_link(link)
             parse_message_type(kind)
             check_count(count)
         case SetLinks(asked):
-            _check_links(asked)
+            bounds.check_links(asked)
         case ChangeLinks(text, link_change, pairs):
-            _check_length("LINKS", len(text))
-            if len(pairs) > MOST_LINK_FAULTS:
-                raise UsageError(f"a request names {MOST_LINK_FAULTS} links, not {len(pairs)}")
+            bounds.check_length("LINKS", len(text))
+            bounds.check_pairs(pairs)
             if not pairs:
                 split_links(text)
             check_link_change(link_change)
@@ -418,32 +407,9 @@ def check(request: Request) -> None:
             if share is not None:
                 check_share(share)
         case NoteChaos(_, _, _, fault, nodes, words, why):
-            _check_length("a note", sum(map(len, (fault, words, why))) + len(nodes))
+            bounds.check_length("a note", sum(map(len, (fault, words, why))) + len(nodes))
+            bounds.check_ids(nodes)
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])
-    _check_length("the targets", sum(len(target) + 1 for target in targets))
-
-
-def _check_logs(nodes: list[NodeId], first_index: int, count: int) -> None:
-    if len(nodes) > MAX_NODES:
-        raise UsageError(f"log takes at most {MAX_NODES} nodes, not {len(nodes)}")
-    if not 1 <= first_index < 1 << 63:
-        raise UsageError(f"the first entry of a log has index 1: --from takes no {first_index}")
-    if not 1 <= count <= MOST_LOG_ENTRIES:
-        raise UsageError(f"log shows 1 to {MOST_LOG_ENTRIES} entries at a time, not {count}")
-
-
-def _check_length(what: str, characters: int) -> None:
-    if characters > MOST_TARGET_CHARACTERS:
-        raise UsageError(f"{what} may have {MOST_TARGET_CHARACTERS} characters, not {characters}")
-
-
-def _check_links(asked: list[wire.LinkFault]) -> None:
-    if len(asked) > MOST_LINK_FAULTS:
-        raise UsageError(f"the links can have {MOST_LINK_FAULTS} faults, not {len(asked)}")
-    for fault in asked:
-        try:
-            links.check(fault)
-        except ValueError as error:
-            raise UsageError(f"no link can do that: {error}") from error
+    bounds.check_length("the targets", sum(len(target) + 1 for target in targets))

@@ -51,6 +51,8 @@ def follow_timeline(
     stop: Callable[[], bool],
     count: int | None = None,
     wanted: Filter | None = None,
+    *,
+    pause: Callable[[float], object] = time.sleep,
 ) -> Iterator[Event]:
     """What has happened, then what happens, until `stop()`; then also what was left unmerged.
 
@@ -59,6 +61,7 @@ def follow_timeline(
 
     count: only the last `count` of the events that have already happened
     wanted: only these, and these are what `count` counts
+    pause: waits this number of seconds for more; what it raises ends it
 
     Raises OSError.
     """
@@ -85,7 +88,7 @@ def follow_timeline(
                 history = None
             if ended:
                 return
-            time.sleep(FOLLOW_INTERVAL_S)
+            pause(FOLLOW_INTERVAL_S)
 
 
 class _Follower(Closing):

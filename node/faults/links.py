@@ -28,9 +28,9 @@ One message may also be lost by its type (`node/wire/types.py`): a `Drop` says w
 and how many of them. It strikes what is really sent: what a cut loses does not count.
 
 Faults on one link combine as if the message crossed them one after the other: it is cut if any
-cuts, it holds if any holds, the lowest rate counts, delays and jitters add up, and a message
-escapes loss (or duplication, or reordering) only by escaping each. The links of the two directions
-are strangers: what one does, the other does not.
+cuts, it holds if any holds, the lowest rate counts, delays and jitters add up to at most
+MOST_DELAY_S each, and a message escapes loss (or duplication, or reordering) only by escaping each.
+The links of the two directions are strangers: what one does, the other does not.
 """
 
 from __future__ import annotations
@@ -227,13 +227,19 @@ class FaultFilter:
 
 
 def combined(faults: Iterable[LinkFault]) -> dict[tuple[NodeId, NodeId], LinkFault]:
-    """What each link does that does anything at all. Raises ValueError on an impossible fault."""
+    """What each link does that does anything at all.
+
+    Raises ValueError on an impossible fault, and where the faults of one link are impossible
+    together: what comes out can be combined again.
+    """
     links: dict[tuple[NodeId, NodeId], LinkFault] = {}
     for fault in faults:
         check(fault)
         link = (fault.source, fault.target)
         known = links.get(link)
         links[link] = fault if known is None else _combined(known, fault)
+    for fault in links.values():
+        check(fault)
     # A fault that does nothing must not cost its link the short way through `verdict`.
     return {link: fault for link, fault in links.items() if fault != nothing(*link)}
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 import psutil
@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 
 from launcher.client.client import Client
 from launcher.client.sockets import Sockets
+from launcher.control.requests import Request
 from launcher.errors import NotRunning
 from node import wire
 from node.errors import WireError
@@ -261,9 +262,6 @@ def test_no_nonsense_between_nodes_for_long_hurts_a_cluster(
 
 # -- the control socket --------------------------------------------------------------------------
 
-QUICK = [
-    *("status", "log", "kill", "stop", "start", "pause", "resume", "transfer", "partition", "links")
-]
 words = st.sampled_from(
     [
         *("1", "2", "n3", "leader", "follower", "all", "random", "minority", "0", "99", "-1", "n"),
@@ -292,20 +290,76 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-requests = st.fixed_dictionaries(
-    {"op": st.sampled_from([*QUICK, *QUICK, "heal", "disk", "dance"]) | texts},
+changes = st.sampled_from(
+    [{"cut": True}, {"delay": [0.1, 0.0]}, {"ok": True}, {"word": "bump", "by_s": 0.1}]
+) | st.fixed_dictionaries(
+    {},
     optional={
-        "targets": st.lists(texts, max_size=3) | json_values,
-        "signal": texts | st.sampled_from(["TERM", "0", "9", "STOP"]),
-        "spec": texts,
-        "faults": st.lists(faults, max_size=3) | json_values,
-        "fault": disks | json_values,
-        "rolling": st.booleans() | json_values,
-        "count": amounts,
-        "nodes": st.lists(st.integers(0, 4) | amounts, max_size=3) | json_values,
-        "first_index": st.integers(1, 20) | amounts,
+        "word": st.sampled_from(["bump", "strobe", "rate", "ok", "set"]),
+        "only": st.sampled_from(["", "bump", "strobe", "rate"]),
+        "delay": st.tuples(amounts, amounts),
+        "ends": st.lists(st.sampled_from(["delay", "cut", "hold", "none"]), max_size=3),
+        "profile": st.sampled_from(["", "3g", "wan3"]) | texts,
+        **{name: st.booleans() for name in ("wall", "cut", "hold", "ok")},
+        **dict.fromkeys(("by_s", "period_s", "rate", "loss", "duplicate", "reorder"), amounts),
     },
-).filter(lambda request: request["op"] != "down")
+)
+terms = st.fixed_dictionaries(
+    {"action": st.sampled_from(["kill", "pause", "sleep", "cut", "off", "power", "dance"])},
+    optional=dict.fromkeys(("percent", "count", "seconds"), amounts),
+)
+some_nodes = st.lists(st.integers(0, 4) | amounts, max_size=3)
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "targets": st.lists(texts, max_size=3),
+    "nodes": some_nodes,
+    "first_index": st.integers(1, 20) | amounts,
+    "count": st.integers(0, 3) | amounts,
+    "signal": texts | st.sampled_from(["TERM", "0", "9", "STOP"]),
+    "spec": texts,
+    "faults": st.lists(faults, max_size=3),
+    "fault": disks | texts,
+    "links": st.sampled_from(["", "1>2", "1-2", "all", "leader>followers"]) | texts,
+    "link": st.sampled_from(["1>2", "leader>follower"]) | texts,
+    "pairs": st.lists(st.lists(st.integers(0, 4) | amounts, min_size=2, max_size=2), max_size=3),
+    "change": changes,
+    "point": st.sampled_from(["before-sync", "before-send"]) | texts,
+    "terms": st.lists(terms, max_size=3),
+    "share": st.none() | st.just(0.5) | amounts,
+    "key": st.sampled_from(["timescale", "message-delay", "pre-vote", "log-level"]) | texts,
+    "value": st.sampled_from(["1", "nan", "1e308", "on", "0ms", "info"]) | texts,
+    "type": st.sampled_from(["heartbeat", "RequestVote"]) | texts,
+    "mode": st.sampled_from(["off", "ring", "full"]) | texts,
+    "what": st.sampled_from(["began", "injected", "ended", "left-out", "failed", "over"]),
+    "seed": amounts,
+    "number": amounts,
+    "words": texts,
+    "why": texts,
+    **{
+        name: st.booleans()
+        for name in ("power", "torn", "rolling", "only_partition", "other_machine_code")
+    },
+}
+"""Of each field of any request, by its name."""
+
+NOT_CARRIED_OUT = {"down", "add", "remove", "rebuild", "snapshot", "restart"}
+"""It ends the cluster, or takes nodes that apply what is committed."""
+
+KINDS = {kind.__struct_config__.tag: kind for kind in get_args(Request)}
+
+
+def form(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """A request of this kind whose fields are right, nearly right, absurd, or missing."""
+    fields = {field.name: FIELDS[field.name] for field in msgspec.structs.fields(kind)}
+    tag = {"op": st.just(kind.__struct_config__.tag)}
+    whole = st.fixed_dictionaries(tag | fields)
+    broken = {name: field | json_values for name, field in fields.items()}
+    return whole | st.fixed_dictionaries(tag, optional=broken)
+
+
+requests = st.one_of(
+    *(form(kind) for tag, kind in KINDS.items() if tag not in NOT_CARRIED_OUT),
+    st.dictionaries(st.just("op") | texts, texts),
+)
 impossible = st.fixed_dictionaries(
     {"op": st.sampled_from(["add", "remove", "rebuild", "snapshot"]), "count": amounts}
 ).filter(lambda request: not (request["op"] == "add" and request["count"] in range(1, 32)))
@@ -347,6 +401,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     cluster.up()
     try:
         yield Operated(cluster)
+        cluster.thaw()
         cluster.heal()
         cluster.disk("all", fault="ok")
         cluster.resume("all")

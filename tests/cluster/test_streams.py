@@ -121,6 +121,21 @@ def test_a_reader_that_leaves_is_no_error_of_any_command(lab: Lab) -> None:
             assert b"standard output" not in done.stderr
 
 
+@pytest.mark.parametrize("command", ["timeline -f --event supervisor.started", "watch"])
+def test_a_command_that_waits_for_news_ends_when_its_reader_leaves(lab: Lab, command: str) -> None:
+    """`launcher timeline -f | head -1` waited for the next event, which may never come."""
+    lab.up(3, "--machine", "multicast")
+    lab.launcher("submit", "SEND hello", check=True)
+    reader, writer = os.pipe()
+    running = lab.spawn(*command.split(" "), stdout=writer)
+    os.close(writer)
+    assert os.read(reader, 1), "its first line is there"
+
+    os.close(reader)
+    _, said = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, said) == (0, b"")
+
+
 @pytest.mark.timeout(600)
 def test_no_command_succeeds_when_its_output_cannot_be_written(lab: Lab) -> None:
     for command in WORDS.values():

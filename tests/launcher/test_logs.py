@@ -8,7 +8,7 @@ import pytest
 
 from launcher.cluster import Cluster
 from launcher.config import ClusterConfig
-from launcher.control.requests import MOST_LOG_ENTRIES
+from launcher.control.bounds import MOST_LOG_ENTRIES
 from launcher.errors import LauncherError, NotRunning, UsageError
 from launcher.logs import ClusterLog
 from node.raft.messages import COMMANDS, NOOP, Batch, HardState

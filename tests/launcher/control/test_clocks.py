@@ -81,6 +81,9 @@ def test_what_no_clock_can_do_is_one_line_that_says_what_to_write(text: str, why
         ClockChange(word="bump", by_s=math.nan),
         ClockChange(word="strobe", by_s=1.0),
         ClockChange(word="rate", rate=0.0),
+        ClockChange(word="ok", by_s=1e308),
+        ClockChange(word="bump", by_s=1.0, period_s=1e308),
+        ClockChange(word="bump", by_s=1.0, rate=1e308),
     ],
 )
 def test_a_change_that_comes_over_the_socket_is_checked_too(change: ClockChange) -> None:

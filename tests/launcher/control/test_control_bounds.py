@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ import msgspec
 import pytest
 
 from launcher.control import calling, requests
-from launcher.control.requests import MOST_LINK_FAULTS, MOST_TARGET_CHARACTERS, Request
+from launcher.control.bounds import MOST_LINK_FAULTS, MOST_TARGET_CHARACTERS
+from launcher.control.links import LinkChange
+from launcher.control.requests import Request
 from launcher.errors import UsageError
 from launcher.supervisor import listener
 from launcher.supervisor.printed import MAX_BYTES
@@ -28,6 +31,8 @@ from tests.launcher.fake_cluster import FakeCluster, fake_cluster, until
 
 NINES = "9" * 5000
 TARGETS = ["x" * (MOST_TARGET_CHARACTERS + 1)]
+
+CUT = LinkChange(cut=True)
 
 NONSENSE: list[tuple[Request, str]] = [
     (requests.AskLogs([1], 0, 1), "the first entry of a log has index 1"),
@@ -59,6 +64,20 @@ NONSENSE: list[tuple[Request, str]] = [
         requests.SetLinks([LinkFault(source=1, target=2)] * (MOST_LINK_FAULTS + 1)),
         "the links can have 4096 faults, not 4097",
     ),
+    (
+        requests.SetLinks([LinkFault(source=1, target=2, delay_s=3600.0)] * 2),
+        "delay_s is a number of seconds, from 0 to 3600",
+    ),
+    (
+        requests.ChangeLinks("", CUT, [(1, 2)] * (MOST_LINK_FAULTS + 1)),
+        "a request names 4096 links, not 4097",
+    ),
+    (requests.ChangeLinks("", CUT, [(10**30, 1)]), "a node has an id from 1 to 1000000000"),
+    (requests.ChangeLinks("", CUT, [(0, 1)]), "a node has an id from 1 to 1000000000"),
+    (requests.ChangeLinks("", CUT, [(2, 2)]), "a link leads from one node to another, not to"),
+    (requests.AskLogs([10**30], 1, 1), "a node has an id from 1 to 1000000000"),
+    (requests.NoteChaos("injected", nodes=[-1]), "a node has an id from 1 to 1000000000"),
+    (requests.NoteChaos("failed", why="x" * 5000), "a note may have 4096 characters, not 5000"),
 ]
 named = pytest.mark.parametrize(
     ("request_", "reason"), NONSENSE, ids=lambda value: value if isinstance(value, str) else ""
@@ -98,6 +117,21 @@ def test_the_socket_refuses_what_the_command_line_refuses_and_goes_on(tmp_path: 
             assert answer["error"].startswith("not a request: Invalid value 'two lines999")
             assert len(answer["error"]) <= 300
         assert cluster.config.supervisor_stderr.read_bytes() == b"", "nothing was printed"
+
+
+@pytest.mark.cluster
+def test_a_request_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        most = listener.MAX_REQUEST_BYTES
+        with connect(cluster) as connection:
+            longest = json.dumps({"op": "status", "x": ""}).encode()
+            longest = longest[:-2] + b"x" * (most - len(longest)) + longest[-2:]
+            assert len(longest) == most
+            assert ask(connection, longest)["ok"]
+            connection.settimeout(listener.REQUEST_TIMEOUT_S / 2)
+            connection.sendall(struct.pack("!i", most + 1) + b"{")
+            assert connection.recv(1) == b"", "the connection is closed before the rest comes"
+        assert cluster.status().leader == 1
 
 
 # -- connections ---------------------------------------------------------------------------------

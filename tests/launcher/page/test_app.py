@@ -16,7 +16,7 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 from launcher.control.status import ClusterStatus, NodeStatus  # noqa: E402
 from launcher.errors import NotRunning  # noqa: E402
 from launcher.page import causes, recorded  # noqa: E402
-from launcher.page.app import Answer, PageApp, _stream, is_open  # noqa: E402
+from launcher.page.app import MOST_BODY, MOST_STREAMS, Answer, PageApp, _stream, is_open  # noqa: E402
 from launcher.page.feed import Feed  # noqa: E402
 from launcher.page.guard import TOKEN_HEADER, Guard  # noqa: E402
 from launcher.page.recorded import Recorded  # noqa: E402
@@ -139,10 +139,19 @@ def test_what_the_page_may_not_run_is_not_run() -> None:
     said = Said()
     app = PageApp("lab", run=said)
     assert ask(app, "/do", method="POST", json={"words": ["down", "-v"]}).status_code == 400
-    assert ask(app, "/do", method="POST", content=b"x" * (3 << 20)).status_code == 413
     assert ask(app, "/do").status_code == 405
     assert ask(app, "/do", method="POST", token="", json={"words": ["heal"]}).status_code == 401
     assert said.lines == []
+
+
+def test_a_request_that_is_too_long_is_refused() -> None:
+    said = Said()
+    app = PageApp("lab", run=said)
+    head, tail = b'{"words": ["submit", "', b'"]}'
+    longest = head + b"x" * (MOST_BODY - len(head + tail)) + tail
+    for body, too_long in ((longest, False), (longest + b" ", True)):
+        answer = ask(app, "/do", method="POST", content=body)
+        assert (answer.status_code == 413) == too_long
 
 
 def test_a_recorded_run_says_that_nothing_can_be_done_to_it() -> None:
@@ -245,6 +254,25 @@ def test_fifty_readers_get_everything_and_one_that_never_reads_holds_up_nobody(
 
     everything = [str(t) for t in range(1, 101)]
     assert all(events_of(got) == everything for got in asyncio.run(run()))
+    assert feed.readers == 0
+    feed.stop()
+
+
+def test_one_page_too_many_is_told_so(tmp_path: Path) -> None:
+    feed = Feed(tmp_path)
+    app = PageApp("lab", feed=feed)
+
+    async def run() -> None:
+        streams = [_stream(feed, "") for _ in range(MOST_STREAMS)]
+        for stream in streams:
+            await anext(stream)
+        refused = await asyncio.to_thread(ask, app, "/events")
+        assert refused.status_code == 503
+        assert refused.json()["error"] == f"{MOST_STREAMS} pages are open, which is the most"
+        for stream in streams:
+            await stream.aclose()
+
+    asyncio.run(run())
     assert feed.readers == 0
     feed.stop()
 

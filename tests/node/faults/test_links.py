@@ -12,6 +12,7 @@ import pytest
 from node.faults.links import (
     HELD,
     LOST,
+    MOST_DELAY_S,
     MOST_QUEUED_BYTES,
     PASS,
     REORDER_HOLD_S,
@@ -138,6 +139,15 @@ def test_a_cut_wins_whatever_stands_beside_it() -> None:
 def test_combined_losses_are_independent() -> None:
     lossy = LinkFault(source=1, target=2, loss=0.5)
     assert_share(sample(lossy, lossy).count(LOST), 0.75)
+
+
+def test_faults_that_are_impossible_together_are_refused_and_what_was_ordered_stays() -> None:
+    """The sum could not be combined again: whoever asked for it later got the error."""
+    long = LinkFault(source=1, target=2, delay_s=MOST_DELAY_S)
+    links = FaultFilter([long], rng=no_randomness())
+    with pytest.raises(ValueError, match="delay_s is a number of seconds, from 0 to 3600"):
+        links.set([long, LinkFault(source=1, target=2, delay_s=1.0)])
+    assert links.verdict(1, 2) == (MOST_DELAY_S,)
 
 
 # -- determinism ---------------------------------------------------------------------------------

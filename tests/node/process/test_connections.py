@@ -170,6 +170,39 @@ async def full(node: Node, path: Path) -> None:
     writer.close()
 
 
+def test_of_a_client_that_reads_no_answers_no_more_requests_are_read_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.process.connections.MAX_BACKLOG_BYTES", 2 << 20)
+
+    async def scenario() -> None:
+        async with running(tmp_path, max_entry_bytes=1 << 20) as node:
+            await full(node, tmp_path)
+            reader, writer = await connect(tmp_path)
+            await until(lambda: len(node.connections) == 1)
+            (client,) = node.connections._clients
+            assert client._transport is not None
+            asked = 0
+            while client._transport.is_reading():
+                assert client.unread_bytes <= 2 << 20
+                asked, before = asked + 1, client.heard_at
+                await say(writer, Read(asked, [b"LS"], stale=True))
+                await until(lambda: client.heard_at > before and not client.waits)  # noqa: B023
+
+            heard_at = client.heard_at
+            await say(writer, Read(asked + 1, [b"LS"], stale=True))
+            assert isinstance(await ask(tmp_path), ReadResult), "others are served meanwhile"
+            assert client.heard_at == heard_at, "its next request has not been read"
+
+            for number in range(1, asked + 2):
+                reply = await asyncio.wait_for(hear(reader), 20)
+                assert isinstance(reply, ReadResult)
+                assert reply.read_id == number
+            writer.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_reads_nothing_is_not_read_from_and_hung_up_on_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
