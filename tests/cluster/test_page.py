@@ -111,6 +111,30 @@ def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab
 
 @needs_chromium
 @pytest.mark.timeout(240)
+def test_an_entry_of_a_mebibyte_leaves_the_page_quick(lab: Lab) -> None:
+    """It is taken, one that is longer is refused with the bound, and neither is shown whole."""
+    address = up_with_page(lab)
+    with opened(address, viewport={"width": 1280, "height": 860}) as page:
+        leader_of(page)
+        page.fill("#entry", "SET big " + "x" * ((1 << 20) - 100))
+        page.click("#submit-entry")
+        page.locator(".outcome.good").first.wait_for()
+
+        page.fill("#entry", "SET big " + "x" * (1 << 20))
+        page.click("#submit-entry")
+        refused = page.locator(".outcome.bad").first
+        refused.wait_for()
+        assert "1048576" in refused.inner_text()
+        assert page.evaluate("document.body.textContent.length") < 1 << 18
+
+        page.fill("#entry", "SET small 1")
+        page.click("#submit-entry")
+        wait_until(page, "document.querySelectorAll('.outcome.good').length === 2")
+    assert len(lab.launcher("read", "GET big", check=True).out) > (1 << 20) - 200
+
+
+@needs_chromium
+@pytest.mark.timeout(240)
 def test_a_partition_is_drawn_and_a_link_is_cut_by_dragging(lab: Lab) -> None:
     address = up_with_page(lab)
     with opened(address, viewport={"width": 1280, "height": 860}) as page:
