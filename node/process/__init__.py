@@ -10,6 +10,7 @@
     peers         the links to peers, and how a lost one comes back
     connections   the clients that are connected, and who is hung up on
     transport     streams of frames over pipes and sockets
+    arriving      how long a frame between nodes may take to arrive
     disk_thread   the thread that writes the log
     fork          work in a forked copy of the process: snapshots
     descriptors   how many files may be open

@@ -6,9 +6,9 @@ help from the kernel: outgoing frames are lost, delayed, held or doubled as it s
 ones are dropped where their direction is cut (they were under way when the cut was made).
 
 A link ends in one of two ways. The other end's process dies: that is an end of file, and news. Or
-what came was no stream of frames, so that nobody can tell where the next one begins: then this end
-says goodbye, an empty frame, and closes the link, and the supervisor is asked for another. Who is
-told goodbye knows that the other process lives.
+what came was no stream of frames, so that nobody can tell where the next one begins (`arriving.py`
+has the case in which that shows late): then this end says goodbye, an empty frame, and closes the
+link, and the supervisor is asked for another. Who is told goodbye knows that the other lives.
 
 What happens when a link is full: a peer that does not read (it is stopped, or slow) fills its
 socket, then this side's buffer; past `MAX_BUFFERED_BYTES` frames to it are lost, as they would be
@@ -29,6 +29,7 @@ from functools import partial
 from node import wire
 from node.errors import WireError
 from node.faults.links import HELD, PASS, FaultFilter
+from node.process.arriving import LONGEST_S, Arriving
 from node.process.waiting import WaitingFrames
 from node.raft.messages import NodeId
 from node.tap.writer import Tap, no_tap
@@ -134,7 +135,19 @@ class Link(FrameStream):
         self.peer = peer
         self.said_goodbye = False
         self._owner = owner
+        self._arriving: Arriving | None = None
         self.waiting = WaitingFrames(self._send_now, MAX_BUFFERED_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._transport is None or not self.unfinished_bytes:
+            return
+        if self._arriving is None:
+            self._arriving = Arriving()
+        elif self._arriving.takes_too_long():
+            reason = f"a frame is not whole after {LONGEST_S:.0f} s"
+            self.close()
+            self.on_closed(reason, gone=False)
 
     def _send_now(self, body: bytes) -> None:
         self.send(body)
@@ -172,6 +185,7 @@ class Link(FrameStream):
                 self._owner.tap.lost_later(self.peer, body, why)
 
     def on_frame(self, body: bytes) -> None:
+        self._arriving = None
         if body == GOODBYE:
             self.said_goodbye = True
         else:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -13,8 +14,10 @@ import pytest
 
 from node import wire
 from node.faults.links import FaultFilter
+from node.process import arriving
+from node.process.arriving import LONGEST_S
 from node.process.node import Node
-from node.process.transport import MAX_BUFFERED_BYTES, PipeLinks
+from node.process.transport import MAX_BUFFERED_BYTES, Link, PipeLinks
 from node.raft.messages import AppendEntries, AppendEntriesReply, NodeId, RequestVote
 from node.wire import Drop, LifeBegun, LinkFault, LinkLost, NewLink, Status, Stop
 from tests.node.process.test_process import events, until, with_a_supervisor
@@ -116,6 +119,56 @@ def test_a_link_that_is_out_of_step_is_closed_and_nobody_is_taken_for_dead() -> 
         assert one.heard == ["lost"], "the other has said goodbye"
         assert not other.links.has(1)
         assert not one.links.has(2)
+
+    run(scenario)
+
+
+def grown_or_heard(link: Link, had: int, end: End) -> bool:
+    return link.unfinished_bytes > had or bool(end.heard)
+
+
+def test_a_frame_that_never_becomes_whole_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its length is nonsense, not absurd: what follows would be taken for its bytes, for ever."""
+    now_s = 0.0
+    monkeypatch.setattr(arriving, "monotonic", lambda: now_s)
+
+    async def scenario() -> None:
+        nonlocal now_s
+        one, other = await joined()
+        out, into = one.links._links[2], other.links._links[1]
+        assert out._transport is not None
+        out._transport.write(b"\x00\xff\xff\xff")
+        for _ in range(200):
+            had = into.unfinished_bytes
+            one.links.send(2, b"a heartbeat")
+            one.links.flush()
+            await until(partial(grown_or_heard, into, had, other))
+            if other.heard:
+                break
+            now_s += 0.5
+        assert other.heard == ["lost", "broken"]
+        assert now_s == pytest.approx(LONGEST_S, abs=1)
+
+    run(scenario)
+
+
+def test_a_pause_of_the_process_gives_no_frame_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(arriving, "monotonic", lambda: now_s)
+
+    async def scenario() -> None:
+        nonlocal now_s
+        one, other = await joined()
+        out, into = one.links._links[2], other.links._links[1]
+        assert out._transport is not None
+        for part in (b"\x00\x00", b"\x00\x06who", b"le"):
+            had = into.unfinished_bytes
+            out._transport.write(part)
+            await until(partial(grown_or_heard, into, had, other))
+            now_s += 3600
+        out._transport.write(b"!")
+        await until(lambda: bool(other.heard))
+        assert other.heard == [b"whole!"]
 
     run(scenario)
 
