@@ -26,7 +26,6 @@ from tests.launcher.checking.brute_force_checker import Keys, answered, is_linea
 X, Y = b"x", b"y"
 A, B, C = b"a", b"b", b"c"
 VALUES = (A, B, C)
-EXAMPLES = 10_000
 BYTES_EACH = 6
 HONEST = 56
 
@@ -165,10 +164,11 @@ def decoded(data: bytes, longest: int = 5) -> list[Operation]:
 # -- against brute force -------------------------------------------------------------------------
 
 
-def test_agrees_with_every_order_tried_one_by_one() -> None:
+@pytest.mark.parametrize("examples", [3_000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_agrees_with_every_order_tried_one_by_one(examples: int) -> None:
     found: Counter[str] = Counter()
 
-    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
     @given(st.binary(min_size=2 * BYTES_EACH, max_size=6 * BYTES_EACH))
     def agrees(data: bytes) -> None:
         history = decoded(data)
@@ -179,10 +179,10 @@ def test_agrees_with_every_order_tried_one_by_one() -> None:
 
     agrees()
 
-    assert found["valid"] > EXAMPLES / 5
-    assert found["invalid"] > EXAMPLES / 5
-    assert found["indeterminate"] > EXAMPLES / 5
-    assert found["window of several"] > EXAMPLES / 200
+    assert found["valid"] > examples / 5
+    assert found["invalid"] > examples / 5
+    assert found["indeterminate"] > examples / 5
+    assert found["window of several"] > examples / 200
 
 
 def test_agrees_with_brute_force_where_much_overlaps() -> None:
