@@ -6,6 +6,7 @@
     aiming.py     which nodes and links a fault strikes now, and what that takes away. Pure
     watching.py   ten times a second: how is the cluster? And was the budget kept?
     handing_over.py  handovers that go wrong, and that come at a bad time
+    leading.py    changes of the membership, which wait for a leader
     striking.py   begins and ends each kind of fault on a cluster
     player.py     plays a schedule, asks the budget, heals, and waits for convergence
     course.py     what the player and the faults that are in force have in common

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 from launcher.cluster import Cluster
 from launcher.control.status import ClusterStatus
 from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.lab.chaos.course import Course
+from launcher.lab.chaos.leading import once_led
 from launcher.lab.chaos.watching import Broken
 from node.errors import CommandError
 from node.machines import registry
@@ -70,7 +72,7 @@ def heal(course: Course, down_before: Collection[NodeId], began_with: int) -> No
     for lost in sorted(course.lost):
         with course.noting():
             if status.has(lost):
-                cluster.rebuild(lost)
+                once_led(cluster, partial(cluster.rebuild, lost))
             course.lost.discard(lost)
     with course.noting():
         _restore_size(cluster, down_before, began_with)
@@ -91,10 +93,10 @@ def _until_unchanging(cluster: Cluster) -> None:
 def _restore_size(cluster: Cluster, down_before: Collection[NodeId], began_with: int) -> None:
     nodes = cluster.status().nodes
     if len(nodes) < began_with:
-        cluster.add(began_with - len(nodes))
+        once_led(cluster, partial(cluster.add, began_with - len(nodes)))
     elif len(nodes) > began_with:
         surplus = [node.id for node in nodes if node.id not in down_before]
-        cluster.remove(*surplus[-(len(nodes) - began_with) :])
+        once_led(cluster, partial(cluster.remove, *surplus[-(len(nodes) - began_with) :]))
 
 
 def unconverged(

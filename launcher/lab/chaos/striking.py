@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeAlias
@@ -44,6 +45,7 @@ from launcher.lab.chaos.aiming import Aim
 from launcher.lab.chaos.course import Course
 from launcher.lab.chaos.handing_over import add_led_by_two, transfer_in_vain
 from launcher.lab.chaos.kinds import DROP, FREEZE, TIME_OUT
+from launcher.lab.chaos.leading import once_led
 from launcher.lab.chaos.schedule import Fault
 from launcher.lab.chaos.wording import (
     ADDITIONS,
@@ -381,7 +383,7 @@ def _refused_then_rebuilt(strike: Strike, what: str) -> None:
         except LauncherError:
             continue
         raise LauncherError(f"n{node} was started with {what}, and did not refuse to run")
-    strike.cluster.rebuild(*strike.nodes)
+    once_led(strike.cluster, partial(strike.cluster.rebuild, *strike.nodes))
     strike.course.lost -= set(strike.nodes)
 
 

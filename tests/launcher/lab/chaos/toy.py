@@ -15,7 +15,7 @@ from launcher.config import load
 from launcher.control.links import parse_change
 from launcher.control.requests import NoteChaos
 from launcher.control.status import Chosen, ClusterStatus, LinkStatus
-from launcher.errors import LauncherError, NotRunning
+from launcher.errors import LauncherError, NotRunning, TimedOut
 from launcher.folders.violations import Violation
 from launcher.injected import Injected, InjectedList
 from node.errors import CommandError
@@ -28,6 +28,7 @@ class ToyCluster(Cluster):
     done: what was done, in words
     notes: what the player has told the supervisor
     takes_s: how long each command takes before it has an effect
+    led_at_s: when there is a leader again, on the monotonic clock
     """
 
     def __init__(self, folder: Path, nodes: int = 5) -> None:
@@ -37,6 +38,7 @@ class ToyCluster(Cluster):
         self.notes: list[NoteChaos] = []
         self.gone = False
         self.takes_s = 0.0
+        self.led_at_s = 0.0
         self.violations: list[Violation] = []
         self.writes = 0
         self._guard = threading.Lock()
@@ -50,7 +52,7 @@ class ToyCluster(Cluster):
         self._check("status")
         with self._guard:
             runs = [node.id for node in self._nodes.values() if node.state == "up"]
-            leader = min(runs, default=None)
+            leader = min(runs, default=None) if time.monotonic() >= self.led_at_s else None
             nodes = [
                 msgspec.structs.replace(
                     node, leader=leader, role="leader" if node.id == leader else "follower"
@@ -107,6 +109,19 @@ class ToyCluster(Cluster):
         source, targets = links.split(">")
         pairs = {(int(source), int(target)) for target in targets.split(",")}
         return Injected([], end=self._put(pairs, " ".join(words)))
+
+    def wait(self, *, timeout_s: float | None = None, **_: Any) -> ClusterStatus:
+        deadline = time.monotonic() + (timeout_s or 0.0)
+        while (status := self.status()).leader is None:
+            if time.monotonic() > deadline:
+                raise TimedOut("no leader")
+            time.sleep(0.01)
+        return status
+
+    def rebuild(self, *targets: str | int, **options: Any) -> list[Chosen]:
+        if self.status().leader is None:
+            raise LauncherError("there is no leader now")
+        return self._each("rebuild", targets, state="up", reason="")
 
     def heal(self) -> list[str]:
         self._do("heal")
