@@ -94,7 +94,7 @@ def _tell(asked: Asked, typed: Typed, trial: RunFolder, root: Path, shown: _Prog
     plots = try_plot(trial)
     shown.pruned(folder.prune(root))
     if typed.as_json:
-        print_json({"folder": str(trial.path), **verdict_json(verdict)})
+        _print_json(trial, verdict)
     else:
         click.echo()
         _print(verdict)
@@ -225,13 +225,18 @@ def check(context: Context, name: str | None, required: Sequence[str], *, as_jso
     trial = folder.find(folder.root_of(context.load_config()), name)
     verdict = judge(trial, required)
     if as_json:
-        print_json({"folder": str(trial.path), **verdict_json(verdict)})
+        _print_json(trial, verdict)
     else:
         made = trial.read_made()
         click.echo(f"run {trial}, of {made.begun}: {made.again}\n")
         _print(verdict)
         _print_causes(trial, verdict)
     return conclude(verdict, as_json=as_json)
+
+
+def _print_json(trial: RunFolder, verdict: Verdict) -> None:
+    why = first_causes(trial, verdict)
+    print_json({"folder": str(trial.path), **verdict_json(verdict), "why": why})
 
 
 def _print(verdict: Verdict) -> None:

@@ -101,6 +101,10 @@ def test_one_edited_line_makes_a_run_invalid(made: Any, tmp_path: Path) -> None:
     assert done.status == 1
     assert "the acknowledged entry 1000000 is lost" in done.out
     assert done.last_error.startswith("launcher: invalid: exactly-once: ")
+    assert "\nwhy, as far as the run's records tell:\n" in done.out
+    told = lab.launcher("check", str(copy), "--json").json["why"]
+    assert 0 < len(told) <= 10
+    assert "the acknowledged entry 1000000 is lost" in told[0]
 
 
 def test_a_situation_that_is_required_and_not_reached_fails(made: Any, tmp_path: Path) -> None:
