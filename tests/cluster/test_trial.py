@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from launcher.lab.folder import RunFolder
-from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.cluster.lab import PATIENCE_S, ROOT, Lab, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -199,6 +199,36 @@ def test_a_workload_that_raises_ends_the_run_in_one_line(lab: Lab) -> None:
     assert "what was recorded is in logs/runs/" in done.last_error
     assert leaves_no_process(latest(lab))
     assert latest(lab).course()[-1].step == "cut-short"
+
+
+@pytest.mark.parametrize("has_bug", [True, False])
+def test_a_bug_in_a_users_machine_is_found_with_its_workload(lab: Lab, has_bug: bool) -> None:
+    """The bank of the examples; with the bug it gives money that an account does not have."""
+    bank = (ROOT / "examples" / "bank.py").read_text().replace("examples.bank", "bank")
+    checked = "if self.accounts[source] < amount:"
+    assert checked in bank
+    if has_bug:
+        bank = bank.replace(checked, "if amount > 1000:")
+    (lab.folder / "bank.py").write_text(bank)
+
+    done = lab.launcher(
+        "test", "--machine", "bank:Bank", "--workload", "bank:Transfers", "--seed", "1",
+        "--time", "6s", "--nodes", "3", "--faults", "kill", timeout_s=ENDS_S,
+    )  # fmt: skip
+
+    again = (
+        "again:     launcher test --seed 1 --time 6s --faults kill --nodes 3 "
+        "--machine bank:Bank --workload bank:Transfers"
+    )
+    assert again in done.lines
+    if has_bug:
+        assert done.status == 1
+        assert done.last_error.startswith("launcher: invalid: workload bank:Transfers: ")
+        assert " has -" in done.last_error
+        assert "\nwhy, as far as the run's records tell:\n" in done.out
+    else:
+        assert done.status == 0, done.out + done.err
+        assert "none lost and none done twice" in done.out
 
 
 def test_a_machine_that_cannot_be_started_ends_the_run_in_one_line(lab: Lab) -> None:
