@@ -91,7 +91,7 @@ def test_it_ends_with_the_first_lines_of_why(monkeypatch: pytest.MonkeyPatch) ->
     def run_seed(options: Options, seed: int, trace: Trace | None = None) -> Outcome:
         if trace is not None:
             trace.world(1.0, "warn", "fault.injected", {"fault": "kill", "targets": [1], "id": 4})
-            broken = {"property": "durability", "belief": "an entry is gone"}
+            broken: dict[str, object] = {"property": "durability", "belief": "an entry is gone"}
             trace.world(2.0, "error", "property.broken", broken)
         return came_to(FAILURE)
 
