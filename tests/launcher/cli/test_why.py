@@ -203,6 +203,9 @@ def test_damaged_lines_are_left_out_and_counted(
     said = timeline("--why", "last-election", of=damaged)
     assert "became leader of term" in said.out
     assert f"note: 3 damaged lines of {damaged} were left out" in said.err
+    damaged.write_text(trace.read_text() + '{"t":1,"nod')
+    one = timeline("--why", "last-election", of=damaged)
+    assert f"note: 1 damaged line of {damaged} was left out" in one.err
 
 
 def test_an_output_that_knows_only_ascii_gets_ascii(

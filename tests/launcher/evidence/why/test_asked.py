@@ -114,8 +114,8 @@ def test_the_first_lines_for_a_report_never_raise() -> None:
 def test_a_node_that_is_down_is_said_to_be_also_where_no_entry_was_recorded() -> None:
     assert tree(ELECTION, "n1")[:2] == [
         (
-            "  3.0  no entry that the leader n2 has sent since it was elected is recorded, so nothing "
-            "says how far n1 is behind"
+            "  3.0  no entry that the leader n2 has sent since it was elected is recorded, so "
+            "nothing says how far n1 is behind"
         ),
         "  2.0  └─ n1 did not run any more (killed)",
     ]
