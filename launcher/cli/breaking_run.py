@@ -48,6 +48,7 @@ def chaos(context: Context, asked: ChaosOptions) -> None:
     if asked.show:
         _print(plan, asked.as_json)
         return
+    schedule.check_allowed(plan, beyond_quorum=asked.beyond_quorum)
     cluster = context.cluster()
     player = Player(
         cluster,
@@ -105,7 +106,8 @@ def _read(file: Path, asked: ChaosOptions) -> Schedule:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise UsageError(f"--schedule {printable(file)}: {error_line(error)}") from None
+        said = error.strerror or error_line(error)
+        raise UsageError(f"--schedule {printable(file)} cannot be read: {said}") from None
     plan = schedule.read(data, printable(file))
     if asked.exclude:
         exclude = [word.lower() for words in asked.exclude for word in words.split(",") if word]

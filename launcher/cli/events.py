@@ -80,8 +80,14 @@ def show_record(
         return wanted.accepts(event) and (asked or event.level != "debug")
 
     seen = False
-    for event in _last(filter(shown, record.events()), count):
-        seen = seen or is_message(event)
+
+    def looked_at() -> Iterator[Event]:
+        nonlocal seen
+        for event in record.events():
+            seen = seen or is_message(event)
+            yield event
+
+    for event in _last(filter(shown, looked_at()), count):
         text = line_of(event, record, ids=ids, colour=colour)
         click.echo(event.raw if as_json else text)
     if messages and not seen:

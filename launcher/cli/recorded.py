@@ -101,8 +101,9 @@ def of_trace(path: Path) -> Record:
     def remarks() -> list[str]:
         if not trace.damaged:
             return []
-        lines = "1 damaged line" if trace.damaged == 1 else f"{trace.damaged} damaged lines"
-        return [f"{lines} of {path} were left out"]
+        if trace.damaged == 1:
+            return [f"1 damaged line of {path} was left out"]
+        return [f"{trace.damaged} damaged lines of {path} were left out"]
 
     return Record(trace.events, seconds, f"trace {path.name}", is_trace=True, remarks=remarks)
 

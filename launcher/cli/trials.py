@@ -29,6 +29,7 @@ from launcher.lab.verdict import situations, telling
 from launcher.lab.verdict.finding import INVALID, UNKNOWN, Verdict
 from launcher.lab.verdict.judge import as_json as verdict_json
 from launcher.lab.verdict.judge import judge
+from node.printable import error_line
 from node.quantities import parse_duration_s
 
 MOST_SEED = 1 << 20
@@ -89,12 +90,19 @@ def test(context: Context, typed: Typed) -> int:
 def _tell(asked: Asked, typed: Typed, trial: RunFolder, root: Path, shown: _Progress) -> int:
     """Judges a run that is over, and prints the verdict."""
     shown.step("checking")
-    verdict = judge(trial, typed.required)
-    folder.write_json(trial.verdict_file, verdict_json(verdict))
+    try:
+        verdict = judge(trial, typed.required)
+    except LauncherError as error:  # a user's check has failed, for example
+        raise LauncherError(f"{error}; what was recorded is in {trial}") from error
+    try:
+        folder.write_json(trial.verdict_file, verdict_json(verdict))
+    except OSError as error:  # the verdict is told all the same
+        said = f"{trial}: the verdict cannot be kept: {error_line(error)}"
+        click.echo(f"launcher: {said}", err=True)
     plots = try_plot(trial)
     shown.pruned(folder.prune(root))
     if typed.as_json:
-        print_json({"folder": str(trial.path), **verdict_json(verdict)})
+        _print_json(trial, verdict)
     else:
         click.echo()
         _print(verdict)
@@ -225,13 +233,18 @@ def check(context: Context, name: str | None, required: Sequence[str], *, as_jso
     trial = folder.find(folder.root_of(context.load_config()), name)
     verdict = judge(trial, required)
     if as_json:
-        print_json({"folder": str(trial.path), **verdict_json(verdict)})
+        _print_json(trial, verdict)
     else:
         made = trial.read_made()
         click.echo(f"run {trial}, of {made.begun}: {made.again}\n")
         _print(verdict)
         _print_causes(trial, verdict)
     return conclude(verdict, as_json=as_json)
+
+
+def _print_json(trial: RunFolder, verdict: Verdict) -> None:
+    why = first_causes(trial, verdict)
+    print_json({"folder": str(trial.path), **verdict_json(verdict), "why": why})
 
 
 def _print(verdict: Verdict) -> None:

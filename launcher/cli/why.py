@@ -148,9 +148,7 @@ def show_between(record: Record, one: str, other: str, *, ids: bool, as_json: bo
     for what in (one, other):
         asked = parse(what)
         if asked.index is not None or asked.node is not None:
-            raise LauncherError(
-                f"--between takes two events, and {what} is none: n4:T, for example"
-            )
+            raise UsageError(f"--between takes two events, and {what} is none: n4:T, for example")
         places.append(find(record.events(), asked))
     ends = [place.place for place in places]
     until = None if None in ends else max(end for end in ends if end is not None)

@@ -142,15 +142,23 @@ class RunFolder:
             os.close(descriptor)
 
     def course(self) -> list[Step]:
-        """What the run had reached; a line that was cut off, or is none, is left out."""
+        """What the run had reached; a last line that was cut off is left out.
+
+        Raises LauncherError for any other line that is none: what it said may decide the verdict.
+        """
         try:
-            lines = self.course_file.read_bytes().splitlines()
+            *lines, torn = self.course_file.read_bytes().split(b"\n")
         except OSError:
             return []
         steps = []
-        for line in lines:
-            with contextlib.suppress(ValueError, RecursionError):
+        for number, line in enumerate(lines, 1):
+            try:
                 steps.append(msgspec.json.decode(line, type=Step))
+            except (ValueError, RecursionError) as error:
+                name = self.course_file.name
+                raise LauncherError(f"{self} is damaged: {name}, line {number}: {error}") from error
+        with contextlib.suppress(ValueError, RecursionError):
+            steps.append(msgspec.json.decode(torn, type=Step))
         return steps
 
     @contextlib.contextmanager

@@ -257,6 +257,8 @@ def test_a_schedule_is_printed_and_played_again_in_part(lab: Lab) -> None:
 
 
 REFUSED = {
+    "--exclude all": "--exclude all: every node is left out",
+    "--faults freeze": "no fault is allowed: freeze would take every node at once",
     "--interval 0": "--interval 0: a duration with a unit, such as 500ms or 60s",
     "--interval 0s": "--interval takes a duration of at least 10ms, such as 2s",
     "--time soon": "--time soon: a duration with a unit",
@@ -267,7 +269,7 @@ REFUSED = {
     "--rounds 0": "--rounds takes a number from 1",
     "--only x": "--only x: numbers of faults with commas",
     "--seed 1 --only 9999": "--only 9999: the schedule has no such fault; its faults are 1 to",
-    "--schedule nothing": "--schedule nothing: ",
+    "--schedule nothing": "--schedule nothing cannot be read: No such file",
     "--schedule cluster.yaml": "cluster.yaml, line 1, is no line of a schedule",
     "--schedule cluster.yaml --seed 1": "either --schedule or --seed",
     "--seed 1 --exclude n9": "there is no node 9",

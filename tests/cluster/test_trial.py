@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from launcher.lab.folder import RunFolder
-from tests.cluster.lab import PATIENCE_S, Lab, eventually
+from tests.cluster.lab import PATIENCE_S, ROOT, Lab, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -101,6 +101,10 @@ def test_one_edited_line_makes_a_run_invalid(made: Any, tmp_path: Path) -> None:
     assert done.status == 1
     assert "the acknowledged entry 1000000 is lost" in done.out
     assert done.last_error.startswith("launcher: invalid: exactly-once: ")
+    assert "\nwhy, as far as the run's records tell:\n" in done.out
+    told = lab.launcher("check", str(copy), "--json").json["why"]
+    assert 0 < len(told) <= 10
+    assert "the acknowledged entry 1000000 is lost" in told[0]
 
 
 def test_a_situation_that_is_required_and_not_reached_fails(made: Any, tmp_path: Path) -> None:
@@ -197,10 +201,41 @@ def test_a_workload_that_raises_ends_the_run_in_one_line(lab: Lab) -> None:
     assert latest(lab).course()[-1].step == "cut-short"
 
 
+@pytest.mark.parametrize("has_bug", [True, False])
+def test_a_bug_in_a_users_machine_is_found_with_its_workload(lab: Lab, has_bug: bool) -> None:
+    """The bank of the examples; with the bug it gives money that an account does not have."""
+    bank = (ROOT / "examples" / "bank.py").read_text().replace("examples.bank", "bank")
+    checked = "if self.accounts[source] < amount:"
+    assert checked in bank
+    if has_bug:
+        bank = bank.replace(checked, "if amount > 1000:")
+    (lab.folder / "bank.py").write_text(bank)
+
+    done = lab.launcher(
+        "test", "--machine", "bank:Bank", "--workload", "bank:Transfers", "--seed", "1",
+        "--time", "6s", "--nodes", "3", "--faults", "kill", timeout_s=ENDS_S,
+    )  # fmt: skip
+
+    again = (
+        "again:     launcher test --seed 1 --time 6s --faults kill --nodes 3 "
+        "--machine bank:Bank --workload bank:Transfers"
+    )
+    assert again in done.lines
+    if has_bug:
+        assert done.status == 1
+        assert done.last_error.startswith("launcher: invalid: workload bank:Transfers: ")
+        assert " has -" in done.last_error
+        assert "\nwhy, as far as the run's records tell:\n" in done.out
+    else:
+        assert done.status == 0, done.out + done.err
+        assert "none lost and none done twice" in done.out
+
+
 def test_a_machine_that_cannot_be_started_ends_the_run_in_one_line(lab: Lab) -> None:
     (lab.folder / "mine.py").write_text("class Machine:\n    def __init__(self): raise OSError\n")
 
-    done = lab.launcher("test", "--seed", "1", "--machine", "mine:Machine", "--workload", "kv")
+    words = ("--machine", "mine:Machine", "--workload", "mine:Load")
+    done = lab.launcher("test", "--seed", "1", *words)
 
     assert done.status in (1, 2)
     assert "mine:Machine" in done.last_error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from launcher.evidence.messages.records import Damaged, Record, record_at
+from launcher.evidence.messages.records import Damaged, Record, is_cut, record_at
 from node.raft.messages import NodeId
 from node.tap.format import HEAD, Head, parse_head
 from node.tap.segment import segments
@@ -77,6 +77,8 @@ class NodeRecord:
             records, used = self._parse(data, self._head)
             if records or len(data) < size or size > self._head.capacity:
                 self._position += used
+                if len(data) < size and is_cut(data, used):
+                    self._problem("it is cut in the middle of a record; what came after is missing")
                 return records
             size *= 4  # a record that is longer than what was read
 
@@ -100,8 +102,12 @@ class NodeRecord:
         except ValueError as error:
             self._problem(str(error))
         else:
-            if self._head is None and len(data) == HEAD.size and any(data):
-                self._problem("it is no record of messages")
+            if self._head is None and any(data):
+                is_short = len(data) < HEAD.size
+                self._problem(
+                    "it is cut within its first bytes; all that it had is missing"
+                    if is_short else "it is no record of messages"
+                )  # fmt: skip
         self._position = HEAD.size
         return self._head is not None
 

@@ -71,6 +71,14 @@ def record_at(data: bytes, position: int, head: Head) -> tuple[Record, int] | No
     return Record._make((head, kind, role, cause, *fields, body)), position + length
 
 
+def is_cut(data: bytes, position: int) -> bool:
+    """Whether `data`, the end of a file, ends within the record that begins at this position."""
+    rest = len(data) - position
+    if rest <= 0 or data[position] == 0:
+        return False
+    return rest < BODY_AT or RECORD.unpack_from(data, position)[4] > rest
+
+
 def message_of(record: Record) -> tuple[int, Message]:
     """The time that a message carries, and the message, without the data in it. Raises Damaged."""
     try:

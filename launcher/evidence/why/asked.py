@@ -91,7 +91,8 @@ class _Search:
         self._asked = asked
         self._place: int | None = None
         self._end = 0
-        self._first_t: int | None = None
+        self._first: Event | None = None
+        self._nodes: set[int] = set()
         self._elected: tuple[int, int] | None = None
         self._tried: tuple[int, int] | None = None
         self._behind: set[int] = set()
@@ -99,8 +100,9 @@ class _Search:
     def see(self, event: Event) -> bool:
         """Takes the next event; whether the search is over."""
         place, self._end = self._end, self._end + 1
-        if self._first_t is None and event.node:
-            self._first_t = event.t
+        if self._first is None and event.node:
+            self._first = event
+        self._nodes.add(event.node)
         asked = self._asked
         if asked.id is not None:
             return self._see_id(event, place, asked.id)
@@ -160,16 +162,23 @@ class _Search:
             raise LauncherError("nothing was violated: there is no such event")
         elif asked.id is not None and self._place is None:
             raise self._no_such_event()
-        return Found(asked, None if asked.to is not None else self._place, self._first_t or 0)
+        return Found(
+            asked,
+            None if asked.to is not None else self._place,
+            0 if self._first is None else self._first.t,
+        )
 
     def _no_such_event(self) -> LauncherError:
         asked = self._asked
         assert asked.id is not None, "only an id names one event"
         node, t = asked.id
-        if self._first_t is not None and t < self._first_t:
+        if node not in self._nodes:
+            return LauncherError(f"there is no event {asked.text}: nothing of n{node} is recorded")
+        if self._first is not None and t < self._first.t:
             return LauncherError(
                 f"{asked.text} is older than everything that is recorded: the first event is "
-                f"n{node}:{self._first_t}, so what was before has been overwritten or removed"
+                f"n{self._first.node}:{self._first.t}, so what was before has been overwritten or "
+                "removed, if there was anything"
             )
         return LauncherError(
             f"there is no event {asked.text}: `launcher timeline --ids` shows the ids of events, "

@@ -16,8 +16,8 @@ from launcher.timeline.render import wall_clock
 FIRST_LINES = 10
 
 NO_MESSAGES = (
-    "no messages are recorded, so this rests on the event logs alone: `launcher tap ring` records "
-    "them from now on"
+    "no messages of that time are recorded, so this rests on the event logs alone: `launcher tap "
+    "ring` records them from now on"
 )
 
 

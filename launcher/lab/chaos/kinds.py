@@ -211,6 +211,9 @@ ALL_GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Names for several kinds together."""
 
+BEYOND = (SUPERVISOR, FREEZE)
+"""Kinds that take every node at once: no budget ever allows them."""
+
 NOT_HERE = tuple(kind for kind in TEXTS if kind not in KINDS)
 assert NOT_HERE == (FLIP_BIT,), "every other kind of the simulated world is known here"
 

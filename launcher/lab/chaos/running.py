@@ -53,6 +53,7 @@ class Chaos:
             exclude=[str(word) for word in exclude],
         )
         self._plan = plan if only is None else schedule.only(plan, only)
+        schedule.check_allowed(self._plan, beyond_quorum=beyond_quorum)
         kept = None if folder is None else Path(folder)
         self._player = Player(cluster, self._plan, folder=kept, beyond_quorum=beyond_quorum)
         self._stop = threading.Event()

@@ -22,8 +22,8 @@ from random import Random
 import msgspec
 
 from launcher.errors import UsageError
-from launcher.fault_kinds import ANY, FOLLOWER, LEADER, parse_faults
-from launcher.lab.chaos.kinds import ALL_GROUPS, KINDS, NOT_HERE, text_of
+from launcher.fault_kinds import ALL, ANY, FOLLOWER, LEADER, parse_faults
+from launcher.lab.chaos.kinds import ALL_GROUPS, BEYOND, KINDS, NOT_HERE, text_of
 from launcher.lab.chaos.wording import check_words
 from node.quantities import write_duration
 
@@ -162,6 +162,23 @@ def only(schedule: Schedule, numbers: Iterable[int]) -> Schedule:
         there = f"its faults are 1 to {max(known)}" if known else "it has no fault"
         raise UsageError(f"--only {unknown[0]}: the schedule has no such fault; {there}")
     return Schedule(schedule.head, tuple(one for one in schedule.faults if one.number in wanted))
+
+
+def check_allowed(schedule: Schedule, *, beyond_quorum: bool) -> None:
+    """Raises UsageError for a schedule none of whose faults could ever be injected."""
+    exclude = set(schedule.head.exclude)
+    if ALL in exclude or (LEADER in exclude and exclude & {FOLLOWER, "followers"}):
+        raise UsageError(
+            f"--exclude {','.join(schedule.head.exclude)}: every node is left out, so no fault is "
+            "allowed, and nothing is tested"
+        )
+    kinds = {fault.kind for fault in schedule.faults}
+    if kinds and kinds <= set(BEYOND) and not beyond_quorum:
+        named = " and ".join(sorted(kinds))
+        raise UsageError(
+            f"no fault is allowed: {named} would take every node at once; add --beyond-quorum, or "
+            "another kind to --faults"
+        )
 
 
 def describe(fault: Fault) -> str:

@@ -13,6 +13,7 @@ from launcher.lab.chaos.schedule import Schedule
 from launcher.lab.clients import Plan, check_plan
 from launcher.lab.trial.circumstances import circumstances
 from launcher.lab.workloads import Options, names
+from launcher.lab.workloads.loading import is_shipped
 from launcher.settings import MAX_NODES
 from node.quantities import write_duration
 
@@ -44,7 +45,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     clients: int = 8
     rate: float = 200.0
     keys: int = 10
-    mix: str = ""
+    mix: str | None = None
 
     @property
     def the_workload(self) -> str:
@@ -80,13 +81,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         self.settings()  # its machine must be known, too
         plan = Plan(
             workload=self.the_workload,
-            options=Options(mix=self.mix, keys=self.keys),
+            options=Options(mix=self.mix or "", keys=self.keys),
             clients=self.clients,
             rate=self.rate,
             time_s=self.time_s + 2 * CALM_S,
             seed=self.seed,
         )
         check_plan(plan)
+        if is_shipped(plan.workload) and plan.workload != self.the_machine:
+            raise UsageError(
+                f"--workload {plan.workload} is for the machine {plan.workload}, not for "
+                f"{self.the_machine}: leave --machine out, or name a workload of your own for it"
+            )
+        if self.mix is not None and not self.mix.strip():
+            raise UsageError("--mix: write F=N,F=N, such as read=40,write=60")
         return plan
 
     def schedule(self) -> Schedule:
@@ -95,11 +103,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"--nodes {self.nodes}: from {LEAST_NODES} to {MAX_NODES}; "
                 "a cluster of fewer survives no fault, so none would be allowed"
-            )
-        if "all" in self.exclude:
-            raise UsageError(
-                "--exclude all: then no fault is allowed, and nothing is tested; to load a "
-                "cluster without faults: `launcher up`, then `launcher workload`"
             )
         made = schedule.make(
             self.seed,
@@ -114,7 +117,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
                 f"no fault begins within {write_duration(self.time_s)}: make --time longer, or "
                 "--interval shorter"
             )
+        schedule.check_allowed(made, beyond_quorum=self.beyond_quorum)
+        self._check_exclude()
         return made
+
+    def _check_exclude(self) -> None:
+        """Raises UsageError when all nodes that the cluster begins with are left out by their
+        ids."""
+        nodes = int(circumstances(self.seed, self.nodes)["nodes"])
+        ids = {word.removeprefix("n") for word in self.exclude}
+        if ids >= {str(node) for node in range(1, nodes + 1)}:
+            raise UsageError(
+                f"--exclude {','.join(self.exclude)}: all {nodes} nodes are left out, so no fault "
+                "is allowed, and nothing is tested"
+            )
 
     def described(self) -> dict[str, Any]:
         """All of it, with what is filled in, by option: for run.json."""

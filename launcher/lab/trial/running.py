@@ -186,12 +186,19 @@ class _Course:
                 cluster.close()
                 self.note("up", remarks=cluster.remarks)
                 yield cluster
-            finally:
-                self._telling.step("taking the cluster down")
-                _take_down(cluster)
-                keeper.finish()
-                self.note(COPIED)
-                self.note(STOPPED)
+            except BaseException:
+                with suppress(LauncherError):  # why the run ended is what is to be told
+                    self._end(cluster, keeper)
+                raise
+            self._end(cluster, keeper)
+
+    def _end(self, cluster: Cluster, keeper: Keeper) -> None:
+        """Takes the cluster down, and copies what its nodes wrote. Raises LauncherError."""
+        self._telling.step("taking the cluster down")
+        _take_down(cluster)
+        keeper.finish()
+        self.note(COPIED)
+        self.note(STOPPED)
 
     # -- while clients work ------------------------------------------------------------------------
 

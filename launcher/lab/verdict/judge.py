@@ -199,6 +199,7 @@ class _Judging:
         findings = []
         if (rate := self._rate(operations)) is not None:
             findings.append(rate)
+        findings += self._injected()
         findings += self._budget()
         if (failed := steps.get(NOT_RECOVERED)) is not None:
             reason = f"after every fault had ended: {failed.detail.get('reason', '')}"
@@ -207,6 +208,15 @@ class _Judging:
             reason = "after the faults all nodes had the same log, and a write was taken"
             findings.append(Finding(check="recovery", outcome=VALID, reason=reason))
         return findings
+
+    def _injected(self) -> list[Finding]:
+        """Whether anything was broken at all; nothing where that is so, or was not recorded."""
+        end = self._steps.get(RECOVERED) or self._steps.get(NOT_RECOVERED)
+        if end is None or end.detail.get("injected") != 0:
+            return []
+        left_out = end.detail.get("left_out")
+        reason = f"no fault was injected, so nothing was tested ({left_out} were left out)"
+        return [Finding(check="faults", outcome=UNKNOWN, reason=reason)]
 
     def _budget(self) -> list[Finding]:
         """Whether the faults left a majority at every moment, by the samples of the status."""

@@ -75,8 +75,14 @@ def test_a_file_that_is_cut_in_the_middle_or_damaged_is_read_as_far_as_it_goes(
     data = bytearray(path.read_bytes())
     path.write_bytes(data[:1500])
     assert timeline("--messages", "-n", "all") == 0
-    whole = capsys.readouterr().out.count("n1 sends n2")
+    said = capsys.readouterr()
+    whole = said.out.count("n1 sends n2")
     assert 5 < whole < 20
+    assert f"note: {path.name}: it is cut in the middle of a record" in said.err
+
+    path.write_bytes(data[:20])
+    assert timeline("--messages", "-n", "all") == 0
+    assert f"note: {path.name}: it is cut within its first bytes" in capsys.readouterr().err
 
     data[1000:1040] = b"\xff" * 40
     path.write_bytes(data)
@@ -86,11 +92,24 @@ def test_a_file_that_is_cut_in_the_middle_or_damaged_is_read_as_far_as_it_goes(
     assert f"note: {path.name}: " in said.err
 
 
+def test_messages_that_were_recorded_are_not_denied_when_the_last_events_are_none(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send(tap_in(folder / "logs" / "tap"), 3)
+    with (folder / "logs" / "node-1.jsonl").open("a") as log:
+        log.write(line(1, NOW + 1000, "node.stopped") + "\n")
+
+    assert timeline("--messages", "-n", "1") == 0
+    said = capsys.readouterr()
+    assert "n1 sends n2" not in said.out
+    assert "no messages" not in said.err
+
+
 def test_without_a_tap_the_event_logs_alone_are_explained(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert timeline("--why", "last-election") == 0
     said = capsys.readouterr()
     assert "n1 became leader of term 1" in said.out
-    assert "note: no messages are recorded" in said.err
+    assert "note: no messages of that time are recorded" in said.err
     assert "`launcher tap ring` records them from now on" in said.err

@@ -167,6 +167,10 @@ def test_bad_input_gets_one_line(timeline: Timeline, words: tuple[str, ...], wha
         assert "no leader has sent an entry 999999" in said.out
 
 
+def test_what_between_cannot_take_is_a_matter_of_usage(timeline: Timeline) -> None:
+    assert timeline("--between", "12", "n3").status == 2
+
+
 def test_a_file_that_is_no_trace(timeline: Timeline, tmp_path: Path) -> None:
     assert "is no file" in timeline("--why", "1", of=tmp_path / "none").err
     assert "is no file" in timeline("--why", "1", of=tmp_path).err
@@ -199,6 +203,9 @@ def test_damaged_lines_are_left_out_and_counted(
     said = timeline("--why", "last-election", of=damaged)
     assert "became leader of term" in said.out
     assert f"note: 3 damaged lines of {damaged} were left out" in said.err
+    damaged.write_text(trace.read_text() + '{"t":1,"nod')
+    one = timeline("--why", "last-election", of=damaged)
+    assert f"note: 1 damaged line of {damaged} was left out" in one.err
 
 
 def test_an_output_that_knows_only_ascii_gets_ascii(

@@ -81,7 +81,7 @@ def test_a_file_of_somebody_else_has_no_records(tmp_path: Path, content: bytes) 
     (tmp_path / "other.txt").write_bytes(content)
     messages = Messages(tmp_path)
     assert list(messages.events()) == []
-    assert bool(messages.problems) == content.startswith(b"xxx")
+    assert bool(messages.problems) == any(content)
 
 
 def test_a_file_of_a_newer_version_is_told_of(tmp_path: Path) -> None:

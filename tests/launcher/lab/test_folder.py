@@ -99,6 +99,21 @@ def test_the_course_is_read_without_its_torn_end(tmp_path: Path) -> None:
     assert run.course()[0].detail == {"rate": 200}
 
 
+@pytest.mark.parametrize(
+    "damage", [b"null\n", b"\xff\x00\n", b'{"t": 7, "st\n', b"[" * 5000 + b"\n"]
+)
+def test_a_course_that_is_damaged_elsewhere_is_one_line(tmp_path: Path, damage: bytes) -> None:
+    run = RunFolder(tmp_path)
+    run.note(5, "load")
+    with run.course_file.open("ab") as opened:
+        opened.write(damage)
+    run.note(6, "faults")
+
+    with pytest.raises(LauncherError, match=r"is damaged: course\.jsonl, line 2: ") as raised:
+        run.course()
+    assert "\n" not in str(raised.value)
+
+
 def test_the_oldest_runs_are_removed_but_none_that_goes_on(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     runs = [folder.begin(root, seed, NOW.replace(minute=seed)) for seed in range(5)]

@@ -58,6 +58,10 @@ def test_all_circumstances_make_a_legal_configuration(tmp_path: Path, seed: int)
     [
         (Asked(seed=1, faults="none"), "nothing is tested"),
         (Asked(seed=1, exclude=("all",)), "no fault is allowed"),
+        (Asked(seed=1, exclude=("leader", "followers")), "no fault is allowed"),
+        (Asked(seed=1, nodes=3, exclude=("1", "n2", "3")), "all 3 nodes are left out"),
+        (Asked(seed=1, faults="freeze"), "add --beyond-quorum"),
+        (Asked(seed=1, faults="freeze,supervisor"), "add --beyond-quorum"),
         (Asked(seed=1, nodes=1), "survives no fault"),
         (Asked(seed=1, nodes=2), "survives no fault"),
         (Asked(seed=1, nodes=99), "from 3 to"),
@@ -74,6 +78,18 @@ def test_a_test_without_a_fault_is_refused_in_one_line(asked: Asked, says: str) 
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        Asked(seed=1, faults="freeze", beyond_quorum=True),
+        Asked(seed=1, nodes=5, exclude=("1", "2", "3")),
+        Asked(seed=1, exclude=("leader",)),
+    ],
+)
+def test_a_test_in_which_some_fault_may_be_injected_is_not_refused(asked: Asked) -> None:
+    assert asked.schedule().faults
+
+
+@pytest.mark.parametrize(
     ("asked", "says"),
     [
         (Asked(seed=1, machine="journal"), "--workload package.module:Class"),
@@ -83,6 +99,9 @@ def test_a_test_without_a_fault_is_refused_in_one_line(asked: Asked, says: str) 
         (Asked(seed=1, rate=0), "--rate"),
         (Asked(seed=1, clients=0), "--clients"),
         (Asked(seed=1, mix="read=0"), "--mix"),
+        (Asked(seed=1, mix=""), "--mix: write F=N"),
+        (Asked(seed=1, mix=" "), "--mix"),
+        (Asked(seed=1, workload="lock", machine="kv"), "leave --machine out"),
         (Asked(seed=1, keys=0), "--keys"),
     ],
 )

@@ -83,3 +83,23 @@ def test_what_does_not_fail_again_is_not_said_to_suffice(
     assert "suffice" not in told
     assert "smaller" not in told
     assert told.endswith("again:   launcher simulate --seed 3 --time 1m")
+
+
+def test_it_ends_with_the_first_lines_of_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is made anew with its messages; here it is one in which the faults are told."""
+
+    def run_seed(options: Options, seed: int, trace: Trace | None = None) -> Outcome:
+        if trace is not None:
+            trace.world(1.0, "warn", "fault.injected", {"fault": "kill", "targets": [1], "id": 4})
+            broken: dict[str, object] = {"property": "durability", "belief": "an entry is gone"}
+            trace.world(2.0, "error", "property.broken", broken)
+        return came_to(FAILURE)
+
+    monkeypatch.setattr(report, "run_seed", run_seed)
+
+    told = list(describe_failure(OPTIONS, came_to(FAILURE), None))
+
+    at = told.index("why, as far as the run's messages tell:")
+    why = told[at + 1 : told.index("", at)]
+    assert "durability IS BROKEN: an entry is gone" in why[0]
+    assert 1 <= len(why) <= 10

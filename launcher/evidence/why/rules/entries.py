@@ -10,7 +10,7 @@ from launcher.evidence.why import faults
 from launcher.evidence.why.cause import Cause, names, node_name, seconds, stated
 from launcher.evidence.why.past import Past
 from launcher.evidence.why.rules.leadership import ANSWERS, unheard_peer
-from launcher.evidence.why.rules.silence import lost_messages, silence
+from launcher.evidence.why.rules.silence import absence, lost_messages, silence
 from launcher.evidence.why.things import NEVER, Happening, Message, on
 from node.raft.membership import majority
 
@@ -349,10 +349,13 @@ def node_behind(past: Past, node: int) -> Cause:
         node, leader, past.end, lambda one: one.type in ANSWERS and not one.content.reject
     )
     if not ends:
+        absent = absence(past, node, past.end, past.end)
+        why = [absent] if absent is not None else silence(past, node, leader, past.end, past.end)
         return Cause(
-            f"the leader {node_name(leader)} has sent no entry since it was elected, so nothing "
-            f"says that {node_name(node)} is behind",
+            f"no entry that the leader {node_name(leader)} has sent since it was elected is "
+            f"recorded, so nothing says how far {node_name(node)} is behind",
             elected,
+            tuple(why),
             is_end=True,
         )
     last, held = max(ends), (answer.content.match or 0) if answer is not None else 0

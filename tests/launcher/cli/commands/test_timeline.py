@@ -10,6 +10,7 @@ from launcher.cli import shell
 from launcher.cli.context import Context
 from launcher.timeline.sentences import EVENT_NAMES
 from node.events import EventLog, HybridClock
+from tests.launcher.evidence.why.made import line
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +101,22 @@ def test_it_is_said_that_debug_events_are_not_recorded(
     assert Ran(capsys, "--level", "info", "-n", "all").err == ""
     (folder / "cluster.yaml").write_text("name: mine\nnodes: 1\nlog: {level: debug}\n")
     assert Ran(capsys, "--level", "debug", "-n", "all").err == ""
+
+
+def test_a_violation_that_is_followed_ends_with_the_first_lines_of_why(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cluster is down, so what is followed is what there is."""
+    broken = {"promise": "machines compute the same", "found": "n1 and n2 differ"}
+    t = HybridClock().tick()
+    said = line(0, t, "safety.violated", **broken, level="error", role="supervisor", life=0)
+    (folder / "logs" / "supervisor.jsonl").write_text(said + "\n")
+
+    plain, followed = Ran(capsys, "-n", "5"), Ran(capsys, "-f", "-n", "5")
+
+    assert followed.lines[: len(plain.lines)] == plain.lines
+    why = followed.lines[len(plain.lines) :]
+    assert "SAFETY IS VIOLATED (machines compute the same)" in why[0]
+    assert 1 < len(why) <= 10
+    assert all(one.startswith("  ") for one in why)
+    assert Ran(capsys, "-f", "-n", "1", "--json").lines == [said]

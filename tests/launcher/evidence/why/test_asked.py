@@ -36,8 +36,17 @@ def test_an_event_that_does_not_exist() -> None:
 
 
 def test_an_event_that_is_older_than_the_record_is_said_to_be_gone() -> None:
-    with pytest.raises(LauncherError, match=r"n2:5 is older than everything that is recorded"):
+    said = r"n2:5 is older than everything that is recorded: the first event is n1:1000000000"
+    with pytest.raises(LauncherError, match=said):
         explain(lambda: ELECTION, "n2:5")
+
+
+@pytest.mark.parametrize("text", ["n9:5", "n9:4000000000", "n9:5>n1"])
+def test_an_event_of_a_node_that_there_is_not_is_not_said_to_have_been_overwritten(
+    text: str,
+) -> None:
+    with pytest.raises(LauncherError, match=f"no event {text}: nothing of n9 is recorded"):
+        explain(lambda: ELECTION, text)
 
 
 def test_a_run_without_any_election_or_violation() -> None:
@@ -100,3 +109,15 @@ def test_the_first_lines_for_a_report_never_raise() -> None:
         "why last-violation: there are no events, so nothing is known of last-violation"
     ]
     assert len(explain_first_lines(ELECTION, "last-election", most=2)) == 2
+
+
+def test_a_node_that_is_down_is_said_to_be_also_where_no_entry_was_recorded() -> None:
+    assert tree(ELECTION, "n1")[:2] == [
+        (
+            "  3.0  no entry that the leader n2 has sent since it was elected is recorded, so "
+            "nothing says how far n1 is behind"
+        ),
+        "  2.0  └─ n1 did not run any more (killed)",
+    ]
+    back = event(0, 4 * SECOND, "node.spawned", target=1, pid=7)
+    assert "did not run" not in tree([*ELECTION, back], "n1")[1]

@@ -257,6 +257,16 @@ def test_a_run_below_a_tenth_of_its_rate_is_unknown(run: RunFolder) -> None:
     assert "1 operations a second before the first fault" in telling.summary(verdict)
 
 
+def test_a_run_in_which_nothing_was_broken_is_unknown(run: RunFolder) -> None:
+    run.note(40 * SECOND, "recovered", injected=0, left_out=3)
+
+    verdict = judge(run)
+
+    assert verdict.outcome == "unknown"
+    assert "no fault was injected" in finding(verdict, "faults").reason
+    assert "3 were left out" in finding(verdict, "faults").reason
+
+
 def test_a_cluster_that_did_not_recover_is_invalid(run: RunFolder) -> None:
     run.note(1, "not-recovered", reason="no leader in 60 s")
 
