@@ -113,7 +113,8 @@ class Lab:
 
     def up(self, nodes: int = 5, *words: str) -> None:
         """Starts the cluster in the background; what it leaves behind must not hold our pipes."""
-        words = ("up", str(nodes), "-d", "--timeout", str(PATIENCE_S), *words)
+        # Some tests have election timeouts of 40 s, and the first votes may split.
+        words = ("up", str(nodes), "-d", "--timeout", str(3 * PATIENCE_S), *words)
         self.launcher(*words, stdin="", check=True)
 
     # -- what is true ----------------------------------------------------------------------------
