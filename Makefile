@@ -13,6 +13,10 @@ SHELL := /bin/sh
 # Whatever the caller's environment says of other Pythons must not reach this one.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
 
+# Bytecode is kept, though a container may say otherwise: the tests start thousands of processes, and
+# without it each compiles the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 N :=
 ARGS :=
 VENV := .venv/bin/python
