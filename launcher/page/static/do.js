@@ -2,7 +2,7 @@
 // command line that would have done it, and its answer or its error in one line.
 
 import { api } from "./api.js";
-import { commandLine, ofLink, ofNode, partition } from "./commands.js";
+import { LOAD, chaos, commandLine, exampleEntry, ofLink, ofNode, partition } from "./commands.js";
 import { el, fill, svg } from "./dom.js";
 import { leaders } from "./health.js";
 import { nodeName, printable } from "./words.js";
@@ -46,8 +46,11 @@ export class Doing {
     }
   }
 
-  /** Says so where no message is recorded at all. */
+  /** Says so where no message is recorded at all, and what an entry looks like. */
   draw(state) {
+    const example = exampleEntry(state.machine, 1);
+    const entry = document.getElementById("entry");
+    if (entry.placeholder !== example) entry.placeholder = example;
     const none = Object.keys(state.counts).length === 0 && state.count > 3;
     document.getElementById("no-messages").hidden = !none;
   }
@@ -80,6 +83,10 @@ export class Doing {
     this.open(`Node ${nodeName(id)}`, ofNode(this.state, node), [box.right - 8, box.top + 8], opener);
   }
 
+  openLink(a, b, place, opener) {
+    this.open(`Link ${nodeName(a)} – ${nodeName(b)}`, ofLink(this.state, a, b), place, opener);
+  }
+
   // -- the mouse -----------------------------------------------------------------------------------
 
   _wire() {
@@ -98,8 +105,8 @@ export class Doing {
       if (entry.value) this.run(["submit", "--", entry.value]);
     });
     const on = (id, does) => document.getElementById(id).addEventListener("click", does);
-    on("workload", () => this.run(["workload", "kv", "--time", "15s", "--clients", "2", "--rate", "40"]));
-    on("chaos", () => this.run(["chaos", "--time", "20s", "--seed", String(1 + Math.floor(Math.random() * 9999))]));
+    on("workload", () => this.run(LOAD));
+    on("chaos", () => this.run(chaos(document.getElementById("seed").value)));
     on("slow-motion", (event) => this._slowMotion(event.currentTarget));
     document.getElementById("record").addEventListener("click", () => this.run(["tap", "ring"]));
     document.getElementById("ask-query").addEventListener("click", () => {
@@ -165,7 +172,7 @@ export class Doing {
     if (from.node !== null) {
       const to = this._nodeAt(this._at(event));
       if (to !== null && to !== from.node) {
-        this.open(`Link ${nodeName(from.node)} – ${nodeName(to)}`, ofLink(this.state, from.node, to), place, null);
+        this.openLink(from.node, to, place, null);
       }
       return;
     }
@@ -189,7 +196,12 @@ export class Doing {
       if (node) this.run(words(String(node.id)));
     };
     return {
-      submit: () => this.run(["submit", "--", document.getElementById("entry").value || `SET key ${this.state.count}`]),
+      submit: () => {
+        const entry = document.getElementById("entry");
+        const text = entry.value || exampleEntry(this.state.machine, this.state.count);
+        if (text) this.run(["submit", "--", text]);
+        else entry.focus(); // of somebody's own machine the page knows no entry
+      },
       restart: withNode(leader, (id) => ["restart", id]),
       timeOut: withNode(follower, (id) => ["time-out", id]),
       timeOutAll: () => this.run(["time-out", "all"]),

@@ -23,6 +23,7 @@ export const EMPTY = Object.freeze({
   counts: Object.freeze({}),
   conf: null,
   frozen: false,
+  machine: "",
 });
 
 export function newNode(id) {

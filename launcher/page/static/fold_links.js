@@ -2,6 +2,7 @@
 // do something: "1>2" -> "cut", "delay 50ms", ...
 
 import { withNode } from "./fold.js";
+import { isCut } from "./words.js";
 
 export function foldLinks(state, event) {
   switch (event.event) {
@@ -48,7 +49,7 @@ function withFaults(state, faults) {
   const disks = {};
   for (const fault of Object.values(faults)) {
     for (const [link, does] of Object.entries(fault.links)) {
-      links[link] = links[link] === "cut" || does === "cut" ? "cut" : does;
+      links[link] = isCut(links[link]) || isCut(does) ? "cut" : does;
     }
     for (const id of fault.targets) {
       if (fault.kind === "pause") paused.add(id);

@@ -81,13 +81,22 @@ function asBands(faults) {
   return bands;
 }
 
+/** The points of each piece between gaps; one that is alone comes twice, which draws a dot. */
+function pieces(values, most) {
+  const found = [[]];
+  values.forEach((value, i) => {
+    if (value === null) found.push([]);
+    else found[found.length - 1].push(`${((i + 0.5) / BUCKETS) * WIDE},${HIGH - (value / most) * (HIGH - 6)}`);
+  });
+  return found.filter((points) => points.length).map((points) => (points.length === 1 ? [...points, ...points] : points));
+}
+
 export function drawRates(root, history, now) {
   const found = measured(history);
   const [begin, end] = history.span;
   const x = (at) => ((at - begin) / (end - begin || 1)) * WIDE;
   const plot = (name, values, unit) => {
     const most = Math.max(1, ...values.filter((value) => value !== null));
-    const points = values.flatMap((value, i) => (value === null ? [] : [`${((i + 0.5) / BUCKETS) * WIDE},${HIGH - (value / most) * (HIGH - 6)}`]));
     return el(
       "figure", { class: "plot" },
       el("figcaption", {}, `${name}, at most ${most} ${unit}`),
@@ -95,7 +104,7 @@ export function drawRates(root, history, now) {
         "svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: at most ${most} ${unit}` },
         ...asBands(found.faults).map(([from, to, kinds]) => svg("rect", { class: "band", x: x(from), width: Math.max(1, x(to) - x(from)), y: 0, height: HIGH }, svg("title", {}, `${kinds.join(", ")} ${seconds(from)} to ${seconds(to)}`))),
         ...found.elections.map((at) => svg("line", { class: "mark elected", x1: x(at), x2: x(at), y1: 0, y2: 14 })),
-        svg("polyline", { points: points.join(" ") }),
+        ...pieces(values, most).map((points) => svg("polyline", { points: points.join(" ") })),
         svg("line", { class: "now", x1: x(now), x2: x(now), y1: 0, y2: HIGH }),
       ),
     );
@@ -105,6 +114,5 @@ export function drawRates(root, history, now) {
     plot("Entries committed a second", found.committed, "a second"),
     plot("Time until an entry is committed (median)", found.latency, "ms"),
     el("p", { class: "hint" }, "Shaded: a fault was in force. Blue: a leader was elected."),
-    el("details", {}, el("summary", {}, "JSON"), el("pre", {}, JSON.stringify(found))),
   );
 }
