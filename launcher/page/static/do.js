@@ -8,6 +8,8 @@ import { leaders } from "./health.js";
 import { nodeName, printable } from "./words.js";
 
 const MOST_ANSWERS = 5;
+const SLOW = ["10", "30ms"]; // the timescale, which scales also how long messages take
+const MOST_LINES = 200;
 const FAR_ENOUGH = 14;
 
 export class Doing {
@@ -20,6 +22,7 @@ export class Doing {
     this.stage.append(this.sketch);
     this._from = null;
     this._opener = null;
+    this._pace = ["1", "0ms"];
     this._wire();
   }
 
@@ -27,7 +30,7 @@ export class Doing {
     return this.page.history.at(this.page.history.length);
   }
 
-  /** Runs one command and shows what came of it. */
+  /** Runs one command and shows what came of it. Its output; null where it failed. */
   async run(words) {
     this.close();
     const line = commandLine(words);
@@ -38,11 +41,13 @@ export class Doing {
     try {
       const answer = await api("/do", { method: "POST", body: JSON.stringify({ words }), headers: { "Content-Type": "application/json" } });
       const good = answer.status === 0;
-      outcome.textContent = printable((good ? answer.output || "done" : answer.error || answer.output).trim(), 400).replaceAll("\\u000a", " · ").replaceAll("\\u0009", " ");
+      showOutcome(outcome, (good ? answer.output || "done" : answer.error || answer.output).trimEnd());
       outcome.classList.add(good ? "good" : "bad");
+      return good ? answer.output : null;
     } catch (error) {
       outcome.textContent = error.message;
       outcome.classList.add("bad");
+      return null;
     }
   }
 
@@ -114,12 +119,22 @@ export class Doing {
     });
   }
 
-  /** The cluster itself becomes slow: its timers and its links together. */
+  /** The cluster itself becomes slow: its timers and its links together. A second click gives it back
+      the pace that it had. */
   async _slowMotion(button) {
+    button.disabled = true;
     const slow = button.getAttribute("aria-pressed") !== "true";
-    await this.run(["set", "timescale", slow ? "10" : "1"]);
-    await this.run(["set", "message-delay", slow ? "300ms" : "0ms"]);
-    button.setAttribute("aria-pressed", String(slow));
+    const [pace, delay] = slow ? SLOW : this._pace;
+    const scaled = await this.run(["set", "timescale", pace]);
+    const delayed = scaled === null ? null : await this.run(["set", "message-delay", delay]);
+    const had = [/: (\S+) -> /.exec(scaled ?? "")?.[1] ?? pace, /: (\S+) -> /.exec(delayed ?? "")?.[1] ?? delay];
+    if (delayed !== null) {
+      this._pace = had;
+      button.setAttribute("aria-pressed", String(slow));
+    } else if (scaled !== null && had[0] !== pace) {
+      await this.run(["set", "timescale", had[0]]);
+    }
+    button.disabled = false;
   }
 
   _inMenu(event) {
@@ -209,6 +224,14 @@ export class Doing {
       freeze: () => this.run([this.state.frozen ? "thaw" : "freeze"]),
     };
   }
+}
+
+/** One line as it is; of several the last, which has the result, and all of them at a click. */
+function showOutcome(outcome, text) {
+  const lines = text.split("\n").map((one) => printable(one, 400).replaceAll("\\u0009", "  "));
+  outcome.textContent = lines[lines.length - 1];
+  if (lines.length === 1) return;
+  outcome.after(el("details", {}, el("summary", {}, `all ${lines.length} lines`), el("pre", { tabindex: "0" }, lines.slice(0, MOST_LINES).join("\n"))));
 }
 
 /** Whether a closed line goes around a point (even-odd rule). */

@@ -29,6 +29,7 @@ class Server:
 
     def __init__(self, *events: dict[str, Any], status: int = 200, refusal: str = "") -> None:
         self.done: list[list[str]] = []
+        self.answers: dict[str, str] = {}  # the output of some commands; "!..." is an error
         self._events = list(events)
         self._status = status
         self._refusal = refusal
@@ -47,7 +48,11 @@ class Server:
             route.fulfill(body=text, content_type="text/event-stream")
         elif path == "/do":
             self.done.append(json.loads(request.post_data)["words"])
-            route.fulfill(json={"status": 0, "output": "done", "error": ""})
+            said = self.answers.get(" ".join(self.done[-1]), "done")
+            if said.startswith("!"):
+                route.fulfill(status=422, json={"status": 2, "output": "", "error": said[1:]})
+            else:
+                route.fulfill(json={"status": 0, "output": said, "error": ""})
         else:
             route.fulfill(status=404, json={"error": path})
 
@@ -159,3 +164,46 @@ def test_each_panel_has_its_json_at_one_click_and_it_stays_open(panel: str) -> N
         assert PANELS[panel] in page.inner_text(f"[data-json={panel}] pre")
         if panel == "links":
             assert '"1>3": 1' in page.inner_text("[data-json=links] pre")
+
+
+def test_slow_motion_gives_back_the_pace_that_the_cluster_had() -> None:
+    server = Server(*cluster())
+    server.answers = {
+        "set timescale 10": "timescale: 4 -> 10\n",
+        "set message-delay 30ms": "raft.message_delay: 5ms -> 30ms\n",
+    }
+    with watched(server) as page:
+        wait_until(page, SHOWN)
+        button = page.locator("#slow-motion")
+        button.click()
+        page.locator("#slow-motion[aria-pressed=true]").wait_for()
+        button.click()
+        page.locator("#slow-motion[aria-pressed=false]").wait_for()
+        assert server.done[2:] == [["set", "timescale", "4"], ["set", "message-delay", "5ms"]]
+
+
+def test_slow_motion_that_is_refused_leaves_the_pace_as_it_was() -> None:
+    server = Server(*cluster())
+    server.answers = {
+        "set timescale 10": "timescale: 1 -> 10\n",
+        "set message-delay 30ms": "!no quorum",
+    }
+    with watched(server) as page:
+        wait_until(page, SHOWN)
+        page.click("#slow-motion")
+        wait_until(page, "document.querySelectorAll('.outcome.good').length === 2")
+        assert server.done[-1] == ["set", "timescale", "1"]
+        assert page.get_attribute("#slow-motion", "aria-pressed") == "false"
+
+
+def test_of_many_lines_the_last_is_shown_and_all_at_a_click() -> None:
+    server = Server(*cluster())
+    words = "workload --time 15s --clients 2 --rate 40"
+    server.answers = {words: "op\tok\nadd\t7\n\u202evalid: 7 operations\n"}
+    with watched(server) as page:
+        wait_until(page, SHOWN)
+        page.click("#workload")
+        page.locator(".outcome.good").wait_for()
+        assert page.inner_text(".outcome") == "\\u202evalid: 7 operations"
+        page.get_by_text("all 3 lines").click()
+        assert "add  7" in page.inner_text("#answer pre")
