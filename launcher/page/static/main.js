@@ -23,6 +23,7 @@ import { Summary } from "./summary.js";
 import { Why } from "./why.js";
 import { eventText, seconds } from "./words.js";
 
+const CALM_S = 0.5; // so often a timer moves where the system asks for reduced motion
 const byId = (id) => document.getElementById(id);
 
 export class Page {
@@ -116,9 +117,9 @@ export class Page {
     this._dirty = false;
     const { player, history } = this;
     const state = player.state;
-    this.ring.draw(state, player.now);
-    const flights = underWay(history, state, player.place, player.now, player.slow);
     const calm = this._calm.matches && player.playing;
+    this.ring.draw(state, calm ? Math.floor(player.now / CALM_S) * CALM_S : player.now);
+    const flights = underWay(history, state, player.place, player.now, player.slow);
     this.flights.draw(this.ring.layout, calm || this._isAsking() ? { shown: [] } : flights, player.stepped ? this._stepped() : null, this._isAsking() ? this.why.lit.messages : []);
     this.ring.light(this._isAsking() ? this.why.lit.nodes : byId("tab-lesson").checked && this.lesson ? this.lesson.lit : new Set());
     this.logs.draw(state);

@@ -103,7 +103,8 @@ export class Ring {
     const votes = node.role === "candidate" || node.role === "pre-candidate" || node.role === "leader" ? node.votes : [];
     const refused = node.role?.endsWith("candidate") ? node.refused : [];
     const waiting = node.electionAt !== null && node.process === "up";
-    part.arc.setAttribute("d", waiting ? arc(this.layout.radius + 16, (node.electionAt - now) / Math.max(node.electionAt - node.electionFrom, 0.05)) : "");
+    const drawn = waiting ? arc(this.layout.radius + 16, (node.electionAt - now) / Math.max(node.electionAt - node.electionFrom, 0.05)) : "";
+    if (part.arc.getAttribute("d") !== drawn) part.arc.setAttribute("d", drawn);
     const key = [node.term, role, word, why, arrives, learner, isOutside(state, node.id), votes, refused, node.vote].join("|");
     if (key === part.key) return;
     part.key = key;

@@ -11,7 +11,7 @@ import pytest
 
 from launcher.page import file, modules
 from tests.launcher.page.browser import needs_chromium, opened, wait_until
-from tests.launcher.page.test_state import event, up
+from tests.launcher.page.test_state import cut_from, event, up
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -30,7 +30,8 @@ class Server:
     def __init__(self, *events: dict[str, Any], status: int = 200, refusal: str = "") -> None:
         self.done: list[list[str]] = []
         self.answers: dict[str, str] = {}  # the output of some commands; "!..." is an error
-        self._events = list(events)
+        # Each has a clock of its own, as events of real nodes have.
+        self._events = [{**one, "t": str(i)} for i, one in enumerate(events, 1)]
         self._status = status
         self._refusal = refusal
 
@@ -58,8 +59,9 @@ class Server:
 
 
 @contextmanager
-def watched(server: Server) -> Iterator[Any]:
-    with opened("about:blank", viewport={"width": 1280, "height": 860}) as page:
+def watched(server: Server, **options: Any) -> Iterator[Any]:
+    options.setdefault("viewport", {"width": 1280, "height": 860})
+    with opened("about:blank", **options) as page:
         page.route(f"{BASE}/**", server)
         page.goto(f"{BASE}/#token=x")
         yield page
@@ -207,3 +209,50 @@ def test_of_many_lines_the_last_is_shown_and_all_at_a_click() -> None:
         assert page.inner_text(".outcome") == "\\u202evalid: 7 operations"
         page.get_by_text("all 3 lines").click()
         assert "add  7" in page.inner_text("#answer pre")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(360, 740), (1280, 860)])
+def test_the_live_page_passes_the_rules_of_axe_and_fits(scheme: str, size: tuple[int, int]) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+    width, height = size
+    links = cut_from(1, [2, 3], "cut, delay 100ms")
+    events = [
+        *cluster(),
+        event("node.exited", target=2, reason="killed"),
+        event("world.changed", paused=[], links=links, disks={"3": "hang-disk"}),
+    ]
+    viewport = {"width": width, "height": height}
+    with watched(Server(*events), viewport=viewport, color_scheme=scheme) as page:
+        wait_until(page, SHOWN)
+        page.evaluate("document.querySelector('#tab-links').click()")
+        page.evaluate("for (const one of document.querySelectorAll('.json')) one.open = true")
+        page.click("#workload")
+        page.locator(".outcome.good").wait_for()
+        page.locator("[data-node='3']").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("menuitem", name="Disk works again").wait_for()
+        page.evaluate("page.hover._at = [90, 90]; page.hover._show(['AppendEntries', 'term: 1'])")
+        page.wait_for_timeout(400)
+        results = axe.Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_timer_moves_in_steps_where_the_system_asks_for_reduced_motion() -> None:
+    told = {
+        "id": 2, "process": "up", "why": "", "role": "follower", "term": 1, "leader": 1,
+        "vote": 1, "commit": 0, "first": 1, "last": 0, "disk": "", "clock": "", "throttle": "",
+        "responding": True, "election_in": 600.0, "peers": [],
+    }  # fmt: skip
+    status = event("status.seen", nodes=[told], links={}, frozen=False, conf=None, machine=None)
+    drawn = """new Promise((done) => {
+        const arc = document.querySelector("[data-node='2'] .timer");
+        let count = 0;
+        new MutationObserver((all) => { count += all.length; }).observe(arc, {attributes: true});
+        page.player.playing = true; page.player.following = false; page.player.slow = 1 / 500;
+        setTimeout(() => done(count), 500);
+    })"""
+    with watched(Server(*cluster(), status), reduced_motion="reduce") as page:
+        wait_until(page, SHOWN)
+        assert page.evaluate(drawn) <= 2
