@@ -5,7 +5,7 @@ import { newNode, withNode } from "./fold.js";
 
 const NOT_ANY_MORE = {
   role: null, leader: null, votes: [], refused: [], asking: null, peers: {}, waits: "",
-  electionAt: null, receiving: null, stalled: false,
+  electionAt: null, receiving: null, stalled: false, seen: null,
 };
 
 export function foldProcess(state, event) {
@@ -81,14 +81,17 @@ function seen(state, event) {
     next = withNode(next, one.id, {
       process: one.process === "failed" ? "down" : one.process,
       why: one.why, disk: one.disk, clock: one.clock, throttle: one.throttle,
-      responding: one.responding,
-      role: running ? one.role ?? before.role : null,
+      responding: one.responding, seen: one.role,
+      role: running ? before.role : null,
       ...timer(before, event.at, one.election_in),
     });
     if (one.term < before.term) continue; // the log of events is further
+    // A node's report is as old as its last one, and each change of its role is an event, which is
+    // exact. So a report counts from the second on that says the same.
+    const counts = running && one.role !== null && (before.role === null || before.seen === one.role);
+    if (counts) next = withNode(next, one.id, { role: one.role, leader: one.leader });
     next = withNode(next, one.id, {
       term: one.term, vote: one.vote ?? (one.term > before.term ? null : before.vote),
-      leader: running && one.role === null ? before.leader : one.leader,
       commit: Math.max(before.commit, one.commit), log: seenLog(before.log, one),
       peers: one.role === "leader" ? Object.fromEntries(one.peers.map(([id, n, m]) => [id, { next: n, match: m }])) : {},
     });

@@ -2,12 +2,14 @@
 // is pure.
 
 import { el, fill, svg } from "./dom.js";
+import { isOfDisk } from "./fold_links.js";
 import { seconds } from "./words.js";
 
 const BUCKETS = 120;
 const WIDE = 600;
 const HIGH = 90;
 const MOST_BANDS = 200;
+const OF_PROCESSES = new Set(["kill", "power", "point"]);
 
 /** {begin, width, committed: [entries a second], latency: [ms or null], faults: [[from, to, kind]], elections: [at]}
 
@@ -44,23 +46,33 @@ export function measured(history) {
     }
     if (event.event === "fault.injected") {
       if (event.duration_s !== undefined) faults.push([event.at, event.at + event.duration_s, event.fault]);
-      else open.set(event.id, [event.at, null, event.fault]);
+      else open.set(event.id, { from: event.at, kind: event.fault, targets: event.targets ?? [] });
     }
-    if (event.event === "fault.healed" || event.event === "cluster.healed") {
-      for (const [id, fault] of open) {
-        if (event.ids && !event.ids.includes(id)) continue;
-        fault[1] = event.at;
-        faults.push(fault);
-        open.delete(id);
-      }
+    for (const [id, fault] of open) {
+      if (!ends(event, id, fault)) continue;
+      faults.push([fault.from, event.at, fault.kind]);
+      open.delete(id);
     }
   }
-  for (const fault of open.values()) faults.push([fault[0], end, fault[2]]);
+  for (const fault of open.values()) faults.push([fault.from, end, fault.kind]);
   return {
     begin, width, elections, faults: faults.slice(-MOST_BANDS),
     committed: committed.map((count) => Math.round(count / width)),
     latency: waits.map((all) => (all.length ? Math.round(middle(all) * 10) / 10 : null)),
   };
+}
+
+/** Whether an event ends a fault. That of a process, such as a kill, ends when all that it hit run again. */
+function ends(event, id, fault) {
+  if (event.event === "cluster.healed") return true;
+  if (event.event === "fault.healed") {
+    if (event.ids) return event.ids.includes(id);
+    if (event.fault === "disk") return isOfDisk(fault.kind) && fault.targets.every((one) => event.targets.includes(one));
+    return !event.fault && !event.targets && !event.links;
+  }
+  if (event.event !== "node.spawned" || !OF_PROCESSES.has(fault.kind) || !fault.targets.includes(event.target)) return false;
+  fault.targets = fault.targets.filter((one) => one !== event.target);
+  return fault.targets.length === 0;
 }
 
 function middle(values) {

@@ -29,7 +29,7 @@ def static_copy(folder: Path) -> Path:
 def evaluated(folder: Path, expression: str, **values: object) -> Any:
     """The value of an expression. It may name all that the pure modules export, and `values`."""
     modules = static_copy(folder)
-    pure = ("fold.js", "health.js", "commands.js", "words.js")
+    pure = ("fold.js", "health.js", "commands.js", "words.js", "rates.js", "history.js")
     lines = [
         f"import * as m{i} from {json.dumps(str(modules / name))};" for i, name in enumerate(pure)
     ]
