@@ -122,7 +122,7 @@ def serve_live(context: Context, port: int | None, *, until_down: bool) -> None:
     config = cluster.config
     place = serving.reserve(port)
     _say(place)
-    feed = Feed(config.log_dir, lambda: status.seen(cluster.status()))
+    feed = Feed(config.log_dir, lambda: status.seen(cluster.status(), config.machine))
     feed.start()
     served = app.PageApp(
         config.name,
@@ -206,7 +206,7 @@ def _run_beside(context: Context, words: Sequence[str]) -> Answer:
     config = context.load_config()
     name = ["-c", str(config.source)] if config.source is not None else []
     done = subprocess.run(
-        [sys.executable, "-m", "launcher", *name, *words],
+        [sys.executable, "-m", "launcher", *name, "-p", config.name, *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

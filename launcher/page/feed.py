@@ -113,6 +113,7 @@ class Feed:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self._next_status = 0.0
+        self._said: deque[tuple[int, Record]] = deque()  # when asked, until it has settled
         self.begun_ns = 0
         self.readers = 0
         self.latest: Record | None = None
@@ -165,6 +166,8 @@ class Feed:
         settled = now_ns - int(SETTLE_S * 1e9)
         while self._waiting and self._waiting[0][0] <= settled:
             self._hand_on(heappop(self._waiting)[3])
+        while self._said and self._said[0][0] <= settled:
+            self.latest = self._said.popleft()[1]
         if self._status is not None and self.readers and time.monotonic() >= self._next_status:
             self._next_status = time.monotonic() + STATUS_S
             self._ask_status(self._status, now_ns)
@@ -214,10 +217,12 @@ class Feed:
         try:
             said = status()
         except LauncherError as error:
-            if self.latest is not None:  # it was there: before that, it is yet to come
+            if (
+                self.latest is not None or self._said
+            ):  # it was there: before that, it is yet to come
                 self.gone = str(error)
             return
         self.gone = ""
-        at = round((now_ns - (self.begun_ns or now_ns)) / 1e9 - SETTLE_S, 3)
-        self.latest = {"event": "status.seen", "node": 0, "level": "debug", "at": at, **said}
-        self.latest["t"] = str(now_ns)
+        at = round((now_ns - (self.begun_ns or now_ns)) / 1e9, 3)
+        seen = {"event": "status.seen", "node": 0, "level": "debug", "at": at, **said}
+        self._said.append((now_ns, {**seen, "t": str(now_ns)}))

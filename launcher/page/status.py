@@ -6,8 +6,11 @@ from launcher.control.status import ClusterStatus, NodeStatus
 from launcher.page.events import Record
 
 
-def seen(status: ClusterStatus) -> Record:
-    """The fields of `status.seen`: what each node has said last, and what is known beside."""
+def seen(status: ClusterStatus, machine: str | None = None) -> Record:
+    """The fields of `status.seen`: what each node has said last, and what is known beside.
+
+    machine: the name of the one that the cluster runs; None: its nodes' events have said it
+    """
     membership = status.membership
     conf = None
     if membership is not None:
@@ -24,6 +27,7 @@ def seen(status: ClusterStatus) -> Record:
         "links": {f"{one.source}>{one.target}": one.does for one in status.links},
         "frozen": status.frozen,
         "conf": conf,
+        "machine": machine,
     }
 
 

@@ -181,6 +181,21 @@ def test_a_message_that_a_link_holds_is_lost_by_a_click(lab: Lab) -> None:
 
 @needs_chromium
 @pytest.mark.timeout(240)
+def test_slow_motion_slows_timers_and_links_and_gives_both_back(lab: Lab) -> None:
+    address = up_with_page(lab)
+    with opened(address) as page:
+        leader_of(page)
+        page.click("#slow-motion")
+        page.locator("#slow-motion[aria-pressed=true]").wait_for()
+        assert "10" in lab.launcher("set", "timescale", check=True).out
+        assert "300ms" in lab.launcher("ps", check=True).out
+        page.click("#slow-motion")
+        page.locator("#slow-motion[aria-pressed=false]").wait_for()
+        assert "300ms" not in lab.launcher("ps", check=True).out
+
+
+@needs_chromium
+@pytest.mark.timeout(240)
 def test_a_reload_in_an_election_and_the_end_of_the_cluster(lab: Lab) -> None:
     address = up_with_page(lab)
     with opened(address) as page:

@@ -61,6 +61,29 @@ function dropWaiting(state, from, to) {
   });
 }
 
+/** An entry for the machine that the cluster runs, such as its recipes have; empty for one of others.
+    number: which makes it another one each time */
+export function exampleEntry(machine, number) {
+  switch (machine) {
+    case "files": return `ADD file-${number}`;
+    case "kv": return `SET key ${number}`;
+    case "lock": return `ACQUIRE lock-${number} page 30s`;
+    case "election": return `CAMPAIGN office page-${number} 30s`;
+    case "members": return `JOIN page-${number} 30s`;
+    case "multicast": return `SEND hello ${number}`;
+    default: return "";
+  }
+}
+
+/** A load for that machine, which the launcher itself finds. */
+export const LOAD = ["workload", "--time", "15s", "--clients", "2", "--rate", "40"];
+
+/** Chaos by a seed: the one that is given, or any. */
+export function chaos(seed) {
+  const found = seed.trim() || String(1 + Math.floor(Math.random() * 9999));
+  return ["chaos", "--time", "20s", "--seed", found];
+}
+
 /** The words that split the nodes: those inside, and the others. */
 export function partition(state, inside) {
   const others = Object.keys(state.nodes).map(Number).filter((id) => !inside.includes(id));

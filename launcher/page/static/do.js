@@ -2,12 +2,14 @@
 // command line that would have done it, and its answer or its error in one line.
 
 import { api } from "./api.js";
-import { commandLine, ofLink, ofNode, partition } from "./commands.js";
+import { LOAD, chaos, commandLine, exampleEntry, ofLink, ofNode, partition } from "./commands.js";
 import { el, fill, svg } from "./dom.js";
 import { leaders } from "./health.js";
 import { nodeName, printable } from "./words.js";
 
 const MOST_ANSWERS = 5;
+const SLOW = ["10", "30ms"]; // the timescale, which scales also how long messages take
+const MOST_LINES = 200;
 const FAR_ENOUGH = 14;
 
 export class Doing {
@@ -20,6 +22,7 @@ export class Doing {
     this.stage.append(this.sketch);
     this._from = null;
     this._opener = null;
+    this._pace = ["1", "0ms"];
     this._wire();
   }
 
@@ -27,7 +30,7 @@ export class Doing {
     return this.page.history.at(this.page.history.length);
   }
 
-  /** Runs one command and shows what came of it. */
+  /** Runs one command and shows what came of it. Its output; null where it failed. */
   async run(words) {
     this.close();
     const line = commandLine(words);
@@ -38,16 +41,21 @@ export class Doing {
     try {
       const answer = await api("/do", { method: "POST", body: JSON.stringify({ words }), headers: { "Content-Type": "application/json" } });
       const good = answer.status === 0;
-      outcome.textContent = printable((good ? answer.output || "done" : answer.error || answer.output).trim(), 400).replaceAll("\\u000a", " · ").replaceAll("\\u0009", " ");
+      showOutcome(outcome, (good ? answer.output || "done" : answer.error || answer.output).trimEnd());
       outcome.classList.add(good ? "good" : "bad");
+      return good ? answer.output : null;
     } catch (error) {
       outcome.textContent = error.message;
       outcome.classList.add("bad");
+      return null;
     }
   }
 
-  /** Says so where no message is recorded at all. */
+  /** Says so where no message is recorded at all, and what an entry looks like. */
   draw(state) {
+    const example = exampleEntry(state.machine, 1);
+    const entry = document.getElementById("entry");
+    if (entry.placeholder !== example) entry.placeholder = example;
     const none = Object.keys(state.counts).length === 0 && state.count > 3;
     document.getElementById("no-messages").hidden = !none;
   }
@@ -80,6 +88,10 @@ export class Doing {
     this.open(`Node ${nodeName(id)}`, ofNode(this.state, node), [box.right - 8, box.top + 8], opener);
   }
 
+  openLink(a, b, place, opener) {
+    this.open(`Link ${nodeName(a)} – ${nodeName(b)}`, ofLink(this.state, a, b), place, opener);
+  }
+
   // -- the mouse -----------------------------------------------------------------------------------
 
   _wire() {
@@ -98,8 +110,8 @@ export class Doing {
       if (entry.value) this.run(["submit", "--", entry.value]);
     });
     const on = (id, does) => document.getElementById(id).addEventListener("click", does);
-    on("workload", () => this.run(["workload", "kv", "--time", "15s", "--clients", "2", "--rate", "40"]));
-    on("chaos", () => this.run(["chaos", "--time", "20s", "--seed", String(1 + Math.floor(Math.random() * 9999))]));
+    on("workload", () => this.run(LOAD));
+    on("chaos", () => this.run(chaos(document.getElementById("seed").value)));
     on("slow-motion", (event) => this._slowMotion(event.currentTarget));
     document.getElementById("record").addEventListener("click", () => this.run(["tap", "ring"]));
     document.getElementById("ask-query").addEventListener("click", () => {
@@ -107,12 +119,22 @@ export class Doing {
     });
   }
 
-  /** The cluster itself becomes slow: its timers and its links together. */
+  /** The cluster itself becomes slow: its timers and its links together. A second click gives it back
+      the pace that it had. */
   async _slowMotion(button) {
+    button.disabled = true;
     const slow = button.getAttribute("aria-pressed") !== "true";
-    await this.run(["set", "timescale", slow ? "10" : "1"]);
-    await this.run(["set", "message-delay", slow ? "300ms" : "0ms"]);
-    button.setAttribute("aria-pressed", String(slow));
+    const [pace, delay] = slow ? SLOW : this._pace;
+    const scaled = await this.run(["set", "timescale", pace]);
+    const delayed = scaled === null ? null : await this.run(["set", "message-delay", delay]);
+    const had = [/: (\S+) -> /.exec(scaled ?? "")?.[1] ?? pace, /: (\S+) -> /.exec(delayed ?? "")?.[1] ?? delay];
+    if (delayed !== null) {
+      this._pace = had;
+      button.setAttribute("aria-pressed", String(slow));
+    } else if (scaled !== null && had[0] !== pace) {
+      await this.run(["set", "timescale", had[0]]);
+    }
+    button.disabled = false;
   }
 
   _inMenu(event) {
@@ -165,7 +187,7 @@ export class Doing {
     if (from.node !== null) {
       const to = this._nodeAt(this._at(event));
       if (to !== null && to !== from.node) {
-        this.open(`Link ${nodeName(from.node)} – ${nodeName(to)}`, ofLink(this.state, from.node, to), place, null);
+        this.openLink(from.node, to, place, null);
       }
       return;
     }
@@ -189,7 +211,12 @@ export class Doing {
       if (node) this.run(words(String(node.id)));
     };
     return {
-      submit: () => this.run(["submit", "--", document.getElementById("entry").value || `SET key ${this.state.count}`]),
+      submit: () => {
+        const entry = document.getElementById("entry");
+        const text = entry.value || exampleEntry(this.state.machine, this.state.count);
+        if (text) this.run(["submit", "--", text]);
+        else entry.focus(); // of somebody's own machine the page knows no entry
+      },
       restart: withNode(leader, (id) => ["restart", id]),
       timeOut: withNode(follower, (id) => ["time-out", id]),
       timeOutAll: () => this.run(["time-out", "all"]),
@@ -197,6 +224,14 @@ export class Doing {
       freeze: () => this.run([this.state.frozen ? "thaw" : "freeze"]),
     };
   }
+}
+
+/** One line as it is; of several the last, which has the result, and all of them at a click. */
+function showOutcome(outcome, text) {
+  const lines = text.split("\n").map((one) => printable(one, 400).replaceAll("\\u0009", "  "));
+  outcome.textContent = lines[lines.length - 1];
+  if (lines.length === 1) return;
+  outcome.after(el("details", {}, el("summary", {}, `all ${lines.length} lines`), el("pre", { tabindex: "0" }, lines.slice(0, MOST_LINES).join("\n"))));
 }
 
 /** Whether a closed line goes around a point (even-odd rule). */

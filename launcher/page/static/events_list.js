@@ -1,7 +1,8 @@
 // The timeline: the events around the place where the viewer is, newest below; a click goes there.
 
 import { el } from "./dom.js";
-import { eventText, seconds } from "./words.js";
+import { idOf } from "./fold_messages.js";
+import { eventText, messageLines, seconds } from "./words.js";
 
 const BEFORE = 60;
 const AFTER = 25;
@@ -19,6 +20,7 @@ export class EventsList {
     this.onPlace = onPlace;
     this.onWhy = onWhy;
     this.shows = shows; // which events are wanted now
+    this.listed = []; // places in the history
     this._key = "";
   }
 
@@ -30,7 +32,8 @@ export class EventsList {
     const before = this._collect(place - 1, -1, BEFORE, wanted).reverse();
     const after = this._collect(place, 1, AFTER, wanted);
     const current = before.length ? before[before.length - 1] : -1;
-    const rows = [...before, ...after].map((i) => this._row(i, i === current, i >= place));
+    this.listed = [...before, ...after];
+    const rows = this.listed.map((i) => this._row(i, i === current, i >= place));
     this.root.replaceChildren(...rows);
     const here = this.root.querySelector(".current");
     if (here) this.root.scrollTop = here.offsetTop - this.root.clientHeight * 0.62;
@@ -57,11 +60,18 @@ export class EventsList {
       { class: classes.join(" "), "aria-current": current ? "true" : null },
       el(
         "button",
-        { type: "button", title: `${event.node ? `n${event.node}` : "n0"}:${event.t}`, onclick: () => this.onPlace(i + 1) },
+        { type: "button", title: nameOf(event), onclick: () => this.onPlace(i + 1) },
         el("span", { class: "at" }, seconds(event.at)),
         el("span", { class: "said" }, eventText(event)),
       ),
       current ? el("button", { type: "button", class: "ask", onclick: () => this.onWhy(event) }, "Why?") : null,
     );
   }
+}
+
+/** What a pointer that rests on a row is told: the event's id, and all that a message says. */
+function nameOf(event) {
+  if (!event.event.startsWith("message.")) return `n${event.node}:${event.t}`;
+  const ends = { id: idOf(event), from: event.from ?? event.node, to: event.to ?? event.node };
+  return messageLines({ ...event, ...ends }).join("\n");
 }

@@ -67,23 +67,39 @@ function bounded(all) {
 export class Flights {
   constructor(root) {
     this.root = root;
+    this.drawn = []; // for who points at one: {lines, from, to}
   }
 
   /** highlighted: the message that was stepped to; causes: those that led to what was asked about */
   draw(layout, flights, highlighted, causes = []) {
     const others = flights.shown.filter((one) => one.message.id !== highlighted?.message.id);
+    this.drawn = others.map((one) => pointedAt(one.message, placeNow(layout, one), one.of));
     const drawn = others.map((one) => shape(layout, one));
-    if (highlighted) drawn.unshift(arrow(layout, highlighted));
+    if (highlighted) {
+      drawn.unshift(arrow(layout, highlighted));
+      const [from, to] = way(layout, highlighted.message.from, highlighted.message.to);
+      this.drawn.push({ ...pointedAt(highlighted.message, from), to });
+    }
     drawn.unshift(...causes.map((one) => arrow(layout, { message: one, became: one.lost ? "cause lost" : "cause" })));
     this.root.replaceChildren(...drawn);
   }
 }
 
-function shape(layout, { message, share, lost, waits, of, quiet }) {
+function pointedAt(message, from, of) {
+  return { lines: messageLines({ ...message, of: of ?? message.of ?? 1 }), from, to: from };
+}
+
+/** Where a message is now. */
+function placeNow(layout, { message, share, lost }) {
   const [start, end] = way(layout, message.from, message.to);
   const part = lost && share > 0.6 ? 0.6 : share;
-  const x = start[0] + (end[0] - start[0]) * part;
-  const y = start[1] + (end[1] - start[1]) * part;
+  return [start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part];
+}
+
+function shape(layout, one) {
+  const { message, share, lost, waits, of, quiet } = one;
+  const [start, end] = way(layout, message.from, message.to);
+  const [x, y] = placeNow(layout, one);
   const turn = (Math.atan2(end[1] - start[1], end[0] - start[0]) * 180) / Math.PI;
   const label = lost && share > 0.55 ? `lost: ${lost}` : messageLabel(message) + (of >= WORTH_SAYING ? ` 1 of ${of}` : "");
   const classes = ["message", `kind-${message.type}`];
@@ -96,7 +112,6 @@ function shape(layout, { message, share, lost, waits, of, quiet }) {
   return svg(
     "g",
     { class: classes.join(" "), transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
-    svg("title", {}, messageLines({ ...message, of: of ?? message.of ?? 1 }).join("\n")),
     svg("path", { d: outline(message), transform: `rotate(${turn.toFixed(1)})` }),
     label && !quiet ? svg("text", { y: -16, "text-anchor": flip ? "end" : "start", x: flip ? 8 : -8 }, label) : null,
   );

@@ -23,6 +23,7 @@ export const EMPTY = Object.freeze({
   counts: Object.freeze({}),
   conf: null,
   frozen: false,
+  machine: "",
 });
 
 export function newNode(id) {
@@ -30,7 +31,7 @@ export function newNode(id) {
     id, process: "down", why: "", life: 0, term: 0, role: null, vote: null, votes: [], refused: [],
     asking: null, leader: null, commit: 0, log: EMPTY_LOG, snapshot: 0, peers: {}, disk: "",
     clock: "", throttle: "", waits: "", electionAt: null, electionFrom: null, receiving: null,
-    responding: true, stalled: false, told: false,
+    responding: true, stalled: false, told: false, seen: null,
   };
 }
 

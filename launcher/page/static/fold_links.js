@@ -2,6 +2,7 @@
 // do something: "1>2" -> "cut", "delay 50ms", ...
 
 import { withNode } from "./fold.js";
+import { isCut } from "./words.js";
 
 export function foldLinks(state, event) {
   switch (event.event) {
@@ -9,6 +10,7 @@ export function foldLinks(state, event) {
     case "fault.injected": return event.id === undefined ? state : begun(state, event);
     case "fault.healed": return healed(state, event);
     case "cluster.healed": return withFaults(state, {});
+    case "node.exited": return relieved(state, [event.target], (kind) => kind.startsWith("fail-"));
     default: return state;
   }
 }
@@ -24,7 +26,8 @@ function begun(state, event) {
   }
   for (const [a, b] of event.links ?? []) links[`${a}>${b}`] = event.does ?? event.fault;
   const fault = { id: event.id, kind: event.fault, links, targets: event.targets ?? [], does: event.does ?? "" };
-  const kept = Object.values(state.faults).filter((one) => !replaces(fault, one));
+  const before = isOfDisk(event.fault) ? without(state.faults, fault.targets, isOfDisk) : state.faults;
+  const kept = Object.values(before).filter((one) => !replaces(fault, one));
   return withFaults(state, Object.fromEntries([...kept, fault].map((one) => [one.id, one])));
 }
 
@@ -35,11 +38,32 @@ function replaces(fault, old) {
 
 function healed(state, event) {
   if (!event.ids) {
+    if (event.fault === "disk") return relieved(state, event.targets ?? [], isOfDisk);
     if (event.targets || event.links || event.fault) return state;
     return withFaults(state, {});
   }
   const kept = Object.entries(state.faults).filter(([id]) => !event.ids.includes(Number(id)));
   return withFaults(state, Object.fromEntries(kept));
+}
+
+export function isOfDisk(kind) {
+  return kind.includes("disk") || kind.startsWith("fail-");
+}
+
+/** The simulated world tells of its links and disks without any ids: then this changes nothing. */
+function relieved(state, ids, isKind) {
+  const concerns = (one) => isKind(one.kind) && one.targets.some((id) => ids.includes(id));
+  return Object.values(state.faults).some(concerns) ? withFaults(state, without(state.faults, ids, isKind)) : state;
+}
+
+/** The faults, those of a kind no more at these nodes. */
+function without(faults, ids, isKind) {
+  const kept = Object.entries(faults).flatMap(([id, one]) => {
+    if (!isKind(one.kind)) return [[id, one]];
+    const targets = one.targets.filter((target) => !ids.includes(target));
+    return targets.length ? [[id, { ...one, targets }]] : [];
+  });
+  return Object.fromEntries(kept);
 }
 
 function withFaults(state, faults) {
@@ -48,11 +72,11 @@ function withFaults(state, faults) {
   const disks = {};
   for (const fault of Object.values(faults)) {
     for (const [link, does] of Object.entries(fault.links)) {
-      links[link] = links[link] === "cut" || does === "cut" ? "cut" : does;
+      links[link] = isCut(links[link]) || isCut(does) ? "cut" : does;
     }
     for (const id of fault.targets) {
       if (fault.kind === "pause") paused.add(id);
-      if (fault.kind.includes("disk") || fault.kind.startsWith("fail-")) disks[id] = fault.does || fault.kind;
+      if (isOfDisk(fault.kind)) disks[id] = fault.does || fault.kind;
     }
   }
   let next = { ...state, faults, links };

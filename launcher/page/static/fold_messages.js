@@ -44,8 +44,9 @@ function launched(state, event) {
     id: idOf(event), from: event.node, to: event.to, type: event.type, at: event.at, copies: 1,
     held: false, delayed: false, message: event.message ?? {}, bytes: event.bytes, of: event.of ?? 1,
   };
-  const there = [...(state.flights[link] ?? []), message];
   const counts = { ...state.counts, [link]: (state.counts[link] ?? 0) + message.of };
+  if (state.nodes[event.to]?.process === "down") return { ...state, counts }; // nobody takes it
+  const there = [...(state.flights[link] ?? []), message];
   return onLink({ ...state, counts }, link, there.slice(-MOST_ON_A_LINK));
 }
 

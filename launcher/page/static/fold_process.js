@@ -5,7 +5,7 @@ import { newNode, withNode } from "./fold.js";
 
 const NOT_ANY_MORE = {
   role: null, leader: null, votes: [], refused: [], asking: null, peers: {}, waits: "",
-  electionAt: null, receiving: null, stalled: false,
+  electionAt: null, receiving: null, stalled: false, seen: null,
 };
 
 export function foldProcess(state, event) {
@@ -17,6 +17,7 @@ const STEPS = {
   "node.spawned": (state, event) => withNode(state, event.target, { ...NOT_ANY_MORE, process: "up", why: "" }),
   "node.started": (state, event) =>
     withNode(state, event.node, { ...NOT_ANY_MORE, process: "up", role: event.role, why: "", life: event.life }),
+  "node.ready": (state, event) => (event.machine ? { ...state, machine: event.machine } : state),
   "node.exited": (state, event) => ended(state, event.target, event.reason ?? "ended"),
   "node.stopped": (state, event) => ended(state, event.node || event.target, event.reason ?? "stopped"),
   "node.failed": (state, event) => ended(state, event.target ?? event.node, event.reason ?? "failed"),
@@ -40,7 +41,7 @@ const STEPS = {
   "cluster.frozen": (state) => ({ ...state, frozen: true }),
   "cluster.thawed": (state) => ({ ...state, frozen: false }),
   "election.started": (state, event) => {
-    const changes = { asking: event.pre_vote ? "pre-votes" : "votes" };
+    const changes = { asking: event.pre_vote ? "pre-votes" : "votes", leader: null };
     const derived = { votes: [event.node], refused: [], ...(event.pre_vote ? {} : { vote: event.node }) };
     return claim(state, event, changes, derived);
   },
@@ -80,21 +81,24 @@ function seen(state, event) {
     next = withNode(next, one.id, {
       process: one.process === "failed" ? "down" : one.process,
       why: one.why, disk: one.disk, clock: one.clock, throttle: one.throttle,
-      responding: one.responding,
-      role: running ? one.role ?? before.role : null,
+      responding: one.responding, seen: one.role,
+      role: running ? before.role : null,
       ...timer(before, event.at, one.election_in),
     });
     if (one.term < before.term) continue; // the log of events is further
+    // A node's report is as old as its last one, and each change of its role is an event, which is
+    // exact. So a report counts from the second on that says the same.
+    const counts = running && one.role !== null && (before.role === null || before.seen === one.role);
+    if (counts) next = withNode(next, one.id, { role: one.role, leader: one.leader });
     next = withNode(next, one.id, {
       term: one.term, vote: one.vote ?? (one.term > before.term ? null : before.vote),
-      leader: one.leader ?? (running ? before.leader : null),
       commit: Math.max(before.commit, one.commit), log: seenLog(before.log, one),
       peers: one.role === "leader" ? Object.fromEntries(one.peers.map(([id, n, m]) => [id, { next: n, match: m }])) : {},
     });
   }
   const ids = new Set(event.nodes.map((one) => one.id));
   const nodes = Object.fromEntries(Object.entries(next.nodes).filter(([id]) => ids.has(Number(id))));
-  return { ...next, nodes, links: event.links, frozen: event.frozen, conf: event.conf ?? next.conf };
+  return { ...next, nodes, links: event.links, frozen: event.frozen, conf: event.conf ?? next.conf, machine: event.machine ?? next.machine };
 }
 
 /** When its election timer fires, and since when it has been running. */

@@ -1,6 +1,6 @@
 // How many nodes may fail, and what is wrong; pure, from the state and the newest events.
 
-import { condition, names, nodeName } from "./words.js";
+import { condition, isCut, names, nodeName } from "./words.js";
 
 /** The voters of each half of the configuration in force. */
 function halves(conf) {
@@ -11,13 +11,27 @@ function halves(conf) {
 function ailment(state, id, among) {
   const node = state.nodes[id];
   if (node === undefined) return "not there";
-  return condition(state, node).word || (among.has(id) ? "" : "cut off from the majority");
+  const { word } = condition(state, node);
+  if (word && word !== "disk slow") return word; // who is slow takes part all the same
+  return among.has(id) ? "" : "cut off from the majority";
+}
+
+/** What is wrong with whom, as one text: "n2, n3 are dead, the disk of n4 hangs". */
+function told(ill) {
+  const alike = new Map();
+  for (const [id, word] of ill) alike.set(word, [...(alike.get(word) ?? []), id]);
+  return [...alike].map(([word, ids]) => {
+    const many = ids.length > 1;
+    if (!word.startsWith("disk ")) return `${names(ids)} ${many ? "are" : "is"} ${word}`;
+    const does = word === "disk full" ? (many ? "are full" : "is full") : many ? word.slice(5, -1) : word.slice(5);
+    return `the ${many ? "disks" : "disk"} of ${names(ids)} ${does}`;
+  });
 }
 
 /** The voters that reach each other: with the leader of the newest term, or else the largest group. */
 function together(state, ids) {
   const running = ids.filter((id) => state.nodes[id]?.process === "up");
-  const whole = (a, b) => state.links[`${a}>${b}`] !== "cut" && state.links[`${b}>${a}`] !== "cut";
+  const whole = (a, b) => !isCut(state.links[`${a}>${b}`]) && !isCut(state.links[`${b}>${a}`]);
   const groups = running.map((id) => running.filter((other) => other === id || whole(id, other)));
   groups.sort((a, b) => b.length - a.length);
   return new Set(groups[0] ?? []);
@@ -46,7 +60,7 @@ export function tolerance(state) {
       if (word) ill.set(id, word);
     }
   }
-  const said = [...ill].map(([id, word]) => `${nodeName(id)} is ${word}`);
+  const said = told([...ill].sort(([a], [b]) => a - b));
   if (groups.length > 1) said.push("two configurations are in force at once");
   return { number, most, why: said.join(", ") };
 }

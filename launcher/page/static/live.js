@@ -13,12 +13,14 @@ export async function follow(page) {
   let failures = 0;
   const known = new Set();
   for (;;) {
+    let refused = false;
     try {
       const response = await request("/events", { headers: last ? { "Last-Event-ID": last } : {} });
       if (!response.ok) {
         const said = await response.json().catch(() => ({}));
         say(said.error ?? `the stream ended: ${response.status}`, "bad");
         if (response.status === 401 || response.status === 403) return;
+        refused = true;
         throw new Error("refused");
       }
       failures = 0;
@@ -30,7 +32,7 @@ export async function follow(page) {
       throw new Error("ended");
     } catch {
       failures += 1;
-      if (failures > 1) say("The page's server does not answer: the cluster, or `launcher page`, has ended. What has happened stays here; trying again.", "bad");
+      if (failures > 1 && !refused) say("The page's server does not answer: the cluster, or `launcher page`, has ended. What has happened stays here; trying again.", "bad");
       page.noteGone();
       await new Promise((done) => setTimeout(done, PAUSE_MS[Math.min(failures, PAUSE_MS.length) - 1]));
     }

@@ -56,6 +56,6 @@ function row(node, first, last, leader) {
     "div",
     { class: `log-row${node.process === "down" ? " dead" : ""}`, title: said, role: "img", "aria-label": said },
     el("span", { class: "log-name" }, `${nodeName(node.id)}${leader?.id === node.id ? " ★" : ""}`, hidden ? el("small", {}, ` ${hidden}`) : null),
-    ...cells,
+    ...(log.last > 0 && log.last < first - 1 ? [el("span", { class: "far" }, `ends with entry ${log.last}`)] : cells),
   );
 }

@@ -1,24 +1,29 @@
 // Puts the page together: where the events come from, who draws, and who is asked to draw.
 
-import { drawLinks, drawNode } from "./detail.js";
+import { drawNode } from "./detail.js";
 import { Doing } from "./do.js";
 import { setText } from "./dom.js";
 import { EventsList, isNotable } from "./events_list.js";
 import { Flights, underWay } from "./flights.js";
 import { idOf } from "./fold_messages.js";
+import { alarms, tolerance } from "./health.js";
 import { History } from "./history.js";
+import { Hover } from "./hover.js";
+import { Json } from "./json.js";
 import { KEYS, LIVE_KEYS, keyName, listen } from "./keys.js";
 import { LessonPanel } from "./lesson.js";
+import { LinkMatrix } from "./links.js";
 import { Logs } from "./logs.js";
 import { drawMarks } from "./marks.js";
 import { Player, SPEEDS, speedName } from "./player.js";
-import { drawRates } from "./rates.js";
+import { drawRates, measured } from "./rates.js";
 import { Ring } from "./ring.js";
 import { loadEvents } from "./source.js";
 import { Summary } from "./summary.js";
 import { Why } from "./why.js";
 import { eventText, seconds } from "./words.js";
 
+const CALM_S = 0.5; // so often a timer moves where the system asks for reduced motion
 const byId = (id) => document.getElementById(id);
 
 export class Page {
@@ -28,6 +33,7 @@ export class Page {
     this.player = new Player(this.history, { live: source.live });
     this.ring = new Ring(byId("ring-layer"));
     this.flights = new Flights(byId("message-layer"));
+    this.hover = new Hover(byId("stage"), byId("tip"), this.flights);
     this.logs = new Logs(byId("logs"));
     this.chosen = null;
     this.withMessages = false;
@@ -38,7 +44,9 @@ export class Page {
     });
     this.summary = new Summary({ facts: byId("facts"), number: byId("tolerance"), why: byId("tolerance-why"), alarms: byId("alarms") });
     this.doing = source.live ? new Doing(this) : null;
+    this.links = new LinkMatrix(byId("links-panel"), this.doing && ((a, b, cell) => this._onLink(a, b, cell)));
     this.why = new Why(byId("why-panel"), this);
+    this.json = new Json(this._values());
     this.actions = { ...this._actions(), ...this.doing?.actions() };
     this._dirty = true;
     this._last = performance.now();
@@ -71,6 +79,7 @@ export class Page {
   /** The stream begins anew: what was here is forgotten. */
   restart() {
     this.history.clear();
+    this.player.restart();
     this.redraw();
   }
 
@@ -96,10 +105,10 @@ export class Page {
   run() {
     this._wire();
     const frame = (time) => {
+      requestAnimationFrame(frame); // first: one picture that fails is not the last
       const elapsed = Math.min((time - this._last) / 1000, 0.25);
       this._last = time;
       if (this.player.pass(elapsed) || this._dirty) this._draw();
-      requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
   }
@@ -108,15 +117,17 @@ export class Page {
     this._dirty = false;
     const { player, history } = this;
     const state = player.state;
-    this.ring.draw(state, player.now);
-    const flights = underWay(history, state, player.place, player.now, player.slow);
     const calm = this._calm.matches && player.playing;
+    this.ring.draw(state, calm ? Math.floor(player.now / CALM_S) * CALM_S : player.now);
+    const flights = underWay(history, state, player.place, player.now, player.slow);
     this.flights.draw(this.ring.layout, calm || this._isAsking() ? { shown: [] } : flights, player.stepped ? this._stepped() : null, this._isAsking() ? this.why.lit.messages : []);
     this.ring.light(this._isAsking() ? this.why.lit.nodes : byId("tab-lesson").checked && this.lesson ? this.lesson.lit : new Set());
     this.logs.draw(state);
     this.list.draw(player.place);
     this.summary.draw(state, history, player.place);
     this._drawDetail(state);
+    this.hover.look();
+    this.json.draw();
     this.doing?.draw(state);
     const [begin, end] = history.span;
     const slider = byId("slider");
@@ -142,12 +153,26 @@ export class Page {
 
   _drawDetail(state) {
     if (byId("tab-rates").checked) this._drawRates();
-    if (byId("tab-links").checked) drawLinks(byId("links-panel"), state);
+    if (byId("tab-links").checked) this.links.draw(state);
     if (byId("tab-node").checked) {
       const key = JSON.stringify([this.chosen, state.nodes[this.chosen], state.frozen, state.links]);
       if (key !== this._nodeKey) drawNode(byId("node-panel"), state, this.chosen);
       this._nodeKey = key;
     }
+  }
+
+  /** What each panel shows, as a value. */
+  _values() {
+    const state = () => this.player.state;
+    return {
+      health: () => ({ may_fail_now: tolerance(state()), alarms: alarms(state(), this.history.events, this.player.place) }),
+      logs: () => Object.values(state().nodes).map(({ id, log, commit, snapshot, peers }) => ({ id, log, commit, snapshot, peers })),
+      events: () => this.list.listed.map((place) => this.history.events[place]),
+      node: () => state().nodes[this.chosen],
+      why: () => this.why.tree,
+      links: () => ({ links: state().links, sent: state().counts }),
+      rates: () => measured(this.history),
+    };
   }
 
   /** At most twice a second: it looks at all events. */
@@ -245,6 +270,11 @@ export class Page {
       for (const key of keys) term.append(Object.assign(document.createElement("kbd"), { textContent: keyName(key) }), " ");
       list.append(term, Object.assign(document.createElement("dd"), { textContent: does }));
     }
+  }
+
+  _onLink(a, b, cell) {
+    const box = cell.getBoundingClientRect();
+    this.doing.openLink(a, b, [box.right, box.top], cell);
   }
 
   _onNode(event) {

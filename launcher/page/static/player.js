@@ -45,6 +45,13 @@ export class Player {
     this.stepped = false;
   }
 
+  /** Nothing has happened any more. */
+  restart() {
+    this.place = 0;
+    this.now = 0;
+    this.stepped = false;
+  }
+
   pause() {
     this.playing = false;
     this.following = false;

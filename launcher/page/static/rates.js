@@ -2,12 +2,14 @@
 // is pure.
 
 import { el, fill, svg } from "./dom.js";
+import { isOfDisk } from "./fold_links.js";
 import { seconds } from "./words.js";
 
 const BUCKETS = 120;
 const WIDE = 600;
 const HIGH = 90;
 const MOST_BANDS = 200;
+const OF_PROCESSES = new Set(["kill", "power", "point"]);
 
 /** {begin, width, committed: [entries a second], latency: [ms or null], faults: [[from, to, kind]], elections: [at]}
 
@@ -44,23 +46,33 @@ export function measured(history) {
     }
     if (event.event === "fault.injected") {
       if (event.duration_s !== undefined) faults.push([event.at, event.at + event.duration_s, event.fault]);
-      else open.set(event.id, [event.at, null, event.fault]);
+      else open.set(event.id, { from: event.at, kind: event.fault, targets: event.targets ?? [] });
     }
-    if (event.event === "fault.healed" || event.event === "cluster.healed") {
-      for (const [id, fault] of open) {
-        if (event.ids && !event.ids.includes(id)) continue;
-        fault[1] = event.at;
-        faults.push(fault);
-        open.delete(id);
-      }
+    for (const [id, fault] of open) {
+      if (!ends(event, id, fault)) continue;
+      faults.push([fault.from, event.at, fault.kind]);
+      open.delete(id);
     }
   }
-  for (const fault of open.values()) faults.push([fault[0], end, fault[2]]);
+  for (const fault of open.values()) faults.push([fault.from, end, fault.kind]);
   return {
     begin, width, elections, faults: faults.slice(-MOST_BANDS),
     committed: committed.map((count) => Math.round(count / width)),
     latency: waits.map((all) => (all.length ? Math.round(middle(all) * 10) / 10 : null)),
   };
+}
+
+/** Whether an event ends a fault. That of a process, such as a kill, ends when all that it hit run again. */
+function ends(event, id, fault) {
+  if (event.event === "cluster.healed") return true;
+  if (event.event === "fault.healed") {
+    if (event.ids) return event.ids.includes(id);
+    if (event.fault === "disk") return isOfDisk(fault.kind) && fault.targets.every((one) => event.targets.includes(one));
+    return !event.fault && !event.targets && !event.links;
+  }
+  if (event.event !== "node.spawned" || !OF_PROCESSES.has(fault.kind) || !fault.targets.includes(event.target)) return false;
+  fault.targets = fault.targets.filter((one) => one !== event.target);
+  return fault.targets.length === 0;
 }
 
 function middle(values) {
@@ -81,13 +93,22 @@ function asBands(faults) {
   return bands;
 }
 
+/** The points of each piece between gaps; one that is alone comes twice, which draws a dot. */
+function pieces(values, most) {
+  const found = [[]];
+  values.forEach((value, i) => {
+    if (value === null) found.push([]);
+    else found[found.length - 1].push(`${((i + 0.5) / BUCKETS) * WIDE},${HIGH - (value / most) * (HIGH - 6)}`);
+  });
+  return found.filter((points) => points.length).map((points) => (points.length === 1 ? [...points, ...points] : points));
+}
+
 export function drawRates(root, history, now) {
   const found = measured(history);
   const [begin, end] = history.span;
   const x = (at) => ((at - begin) / (end - begin || 1)) * WIDE;
   const plot = (name, values, unit) => {
     const most = Math.max(1, ...values.filter((value) => value !== null));
-    const points = values.flatMap((value, i) => (value === null ? [] : [`${((i + 0.5) / BUCKETS) * WIDE},${HIGH - (value / most) * (HIGH - 6)}`]));
     return el(
       "figure", { class: "plot" },
       el("figcaption", {}, `${name}, at most ${most} ${unit}`),
@@ -95,7 +116,7 @@ export function drawRates(root, history, now) {
         "svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: at most ${most} ${unit}` },
         ...asBands(found.faults).map(([from, to, kinds]) => svg("rect", { class: "band", x: x(from), width: Math.max(1, x(to) - x(from)), y: 0, height: HIGH }, svg("title", {}, `${kinds.join(", ")} ${seconds(from)} to ${seconds(to)}`))),
         ...found.elections.map((at) => svg("line", { class: "mark elected", x1: x(at), x2: x(at), y1: 0, y2: 14 })),
-        svg("polyline", { points: points.join(" ") }),
+        ...pieces(values, most).map((points) => svg("polyline", { points: points.join(" ") })),
         svg("line", { class: "now", x1: x(now), x2: x(now), y1: 0, y2: HIGH }),
       ),
     );
@@ -105,6 +126,5 @@ export function drawRates(root, history, now) {
     plot("Entries committed a second", found.committed, "a second"),
     plot("Time until an entry is committed (median)", found.latency, "ms"),
     el("p", { class: "hint" }, "Shaded: a fault was in force. Blue: a leader was elected."),
-    el("details", {}, el("summary", {}, "JSON"), el("pre", {}, JSON.stringify(found))),
   );
 }

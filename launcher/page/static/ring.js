@@ -2,9 +2,11 @@
 // a description; drawn anew only where something changed.
 
 import { setText, svg } from "./dom.js";
-import { condition, nodeName, printable, termClass } from "./words.js";
+import { condition, isCut, nodeName, printable, termClass } from "./words.js";
 
 export const SIZE = 1000;
+const SMALL = 40; // a node of a smaller radius has no room for words: its form and its sign say it
+const MOST_VOTES = 8;
 const CENTRE = SIZE / 2;
 
 /** Where each node is, and how large: {radius, at: {id: [x, y]}}. */
@@ -76,11 +78,11 @@ export class Ring {
       arc: svg("path", { class: "timer", d: "" }),
       halo: svg("circle", { class: "halo", r: r + 9 }),
       body: svg("circle", { class: "body", r }),
-      name: svg("text", { class: "name", y: -r * 0.3, "font-size": r * 0.36 }, nodeName(id)),
-      term: svg("text", { class: "term", y: r * 0.16, "font-size": r * 0.44 }),
+      name: svg("text", { class: "name", y: r < SMALL ? -r * 0.08 : -r * 0.3, "font-size": r * (r < SMALL ? 0.66 : 0.36) }, nodeName(id)),
+      term: svg("text", { class: "term", y: r * (r < SMALL ? 0.6 : 0.16), "font-size": r * (r < SMALL ? 0.66 : 0.44) }),
       role: svg("text", { class: "role", y: r * 0.56, "font-size": Math.max(r * 0.26, 12) }),
       sign: svg("text", { class: "sign", x: r * 0.78, y: -r * 0.62, "font-size": Math.max(r * 0.6, 22) }),
-      word: svg("text", { class: "condition", y: r + Math.max(r * 0.42, 26), "font-size": Math.max(r * 0.29, 16) }),
+      word: svg("text", { class: "condition", y: r + Math.max(r * 0.42, 26) + 8, "font-size": Math.max(r * 0.29, 16) }),
       votes: svg("g", { class: "votes" }),
     };
     part.group = svg(
@@ -95,13 +97,15 @@ export class Ring {
   _drawNode(state, node, now) {
     const part = this._drawn.get(node.id);
     const { word, sign, why } = condition(state, node);
+    const arrives = word ? "" : receives(node) || halfOf(state.conf, node.id);
     const role = node.process === "down" ? "" : node.role ?? "…";
     const learner = state.conf?.learners?.includes(node.id) ?? false;
     const votes = node.role === "candidate" || node.role === "pre-candidate" || node.role === "leader" ? node.votes : [];
     const refused = node.role?.endsWith("candidate") ? node.refused : [];
     const waiting = node.electionAt !== null && node.process === "up";
-    part.arc.setAttribute("d", waiting ? arc(this.layout.radius + 16, (node.electionAt - now) / Math.max(node.electionAt - node.electionFrom, 0.05)) : "");
-    const key = [node.term, role, word, why, learner, isOutside(state, node.id), votes, refused, node.vote].join("|");
+    const drawn = waiting ? arc(this.layout.radius + 16, (node.electionAt - now) / Math.max(node.electionAt - node.electionFrom, 0.05)) : "";
+    if (part.arc.getAttribute("d") !== drawn) part.arc.setAttribute("d", drawn);
+    const key = [node.term, role, word, why, arrives, learner, isOutside(state, node.id), votes, refused, node.vote].join("|");
     if (key === part.key) return;
     part.key = key;
     const classes = ["node", termClass(node.term), `is-${role || "dead"}`];
@@ -111,12 +115,14 @@ export class Ring {
     if (outside) classes.push("outside");
     part.group.setAttribute("class", classes.join(" "));
     setText(part.term, `T${node.term}`);
+    const small = this.layout.radius < SMALL;
     part.role.setAttribute("font-size", Math.max(this.layout.radius * (role.length > 9 ? 0.21 : 0.26), 12));
-    setText(part.role, learner ? "learner" : outside && role === "follower" ? "no member" : role);
+    setText(part.role, small ? "" : learner ? "learner" : outside && role === "follower" ? "no member" : role);
     setText(part.sign, sign || (role === "leader" ? "★" : ""));
-    setText(part.word, word);
+    setText(part.word, small ? "" : word || arrives);
+    part.word.classList.toggle("arrives", !word);
     this._drawVotes(part, votes, refused, node.id);
-    const said = description(node, word, why, role, votes);
+    const said = description(node, word || arrives, why, role, votes);
     setText(part.title, said);
     part.group.setAttribute("aria-label", said);
   }
@@ -124,15 +130,20 @@ export class Ring {
   _drawVotes(part, votes, refused, self) {
     const r = this.layout.radius;
     const dot = Math.max(r * 0.17, 9);
-    const all = [...votes.map((id) => [id, true]), ...refused.map((id) => [id, false])];
-    const marks = all.slice(0, 16).map(([id, granted], i) => {
-      const angle = Math.PI / 2 + 0.62 + i * 0.34;
-      const [x, y] = [Math.cos(angle) * (r + 9), Math.sin(angle) * (r + 9)];
+    // Too many to tell apart: how many there are.
+    const many = r < SMALL || votes.length + refused.length > MOST_VOTES;
+    const all = many
+      ? [[votes.length, true], [refused.length, false]].filter(([count]) => count).map(([count, granted]) => [count, granted, granted ? `${count}` : `✗${count}`])
+      : [...votes.map((id) => [id, true, id === self ? "•" : id]), ...refused.map((id) => [id, false, "✗"])];
+    const marks = all.map(([, granted, text], i) => {
+      const angle = Math.PI / 2 + (many ? 0.8 : 0.62) + i * (many ? 0.7 : 0.34);
+      const [x, y] = [Math.cos(angle) * (r + 14), Math.sin(angle) * (r + 14)];
+      const size = many ? dot * 1.5 : dot;
       return svg(
         "g",
         { class: granted ? "vote given" : "vote refused", transform: `translate(${x} ${y})` },
-        svg("circle", { r: dot }),
-        svg("text", { "font-size": dot * 1.25, y: dot * 0.42 }, granted ? (id === self ? "•" : id) : "✗"),
+        svg("circle", { r: size }),
+        svg("text", { "font-size": dot * 1.25, y: dot * 0.42 }, text),
       );
     });
     part.votes.replaceChildren(...marks);
@@ -154,7 +165,7 @@ export class Ring {
           continue;
         }
         if (does === back && a > b) continue;
-        lines.push(this._line(a, b, does.includes("cut") ? "link cut" : "link slow", does, does !== back));
+        lines.push(this._line(a, b, isCut(does) ? "link cut" : "link slow", does, does !== back));
       }
     }
     this.links.replaceChildren(...lines);
@@ -165,10 +176,15 @@ export class Ring {
     const line = svg("line", { x1: start[0], y1: start[1], x2: end[0], y2: end[1], "marker-end": oneWay ? "url(#arrow)" : null });
     const [mx, my] = [(start[0] * 3 + end[0] * 2) / 5, (start[1] * 3 + end[1] * 2) / 5];
     const sign = kind.includes("cut") ? svg("text", { x: mx, y: my + 11, class: "scissors" }, "✂") : null;
-    const slow = kind.includes("slow") && !this._crowded ? svg("text", { x: mx, y: my - 6, class: "does" }, printable(does.split(",")[0], 24)) : null;
+    const slow = kind.includes("slow") && !this._crowded ? svg("text", { x: mx, y: my - 6, class: "does" }, printable(rounded(does.split(",")[0]), 24)) : null;
     const arrow = oneWay ? "→" : "↔";
     return svg("g", { class: kind, "data-link": `${a}>${b}` }, svg("title", {}, `${nodeName(a)} ${arrow} ${nodeName(b)} ${printable(does || "whole")}`), line, sign, slow);
   }
+}
+
+/** With at most three digits that count: there is no room for more at a link. */
+function rounded(text) {
+  return text.replace(/\d+\.\d+/g, (number) => Number(Number(number).toPrecision(3)));
 }
 
 function straight(layout, a, b) {
@@ -183,6 +199,20 @@ function straight(layout, a, b) {
 /** Whether the membership in force does not name the node: it has no vote, and does not learn. */
 function isOutside({ conf }, id) {
   return conf !== null && ![...conf.voters, ...(conf.outgoing ?? []), ...(conf.learners ?? [])].includes(id);
+}
+
+/** Of a joint configuration: which half alone has the node as a voter; empty where both have it. */
+function halfOf(conf, id) {
+  if (!conf?.outgoing?.length) return "";
+  const [before, after] = [conf.outgoing.includes(id), conf.voters.includes(id)];
+  return before === after ? "" : before ? "old voter" : "new voter";
+}
+
+/** How far a snapshot has come that the node is receiving; empty when none is. */
+function receives({ receiving }) {
+  if (!receiving) return "";
+  const share = receiving.size ? Math.floor((100 * receiving.offset) / receiving.size) : 0;
+  return share ? `snapshot ${share} %` : "snapshot arrives";
 }
 
 /** An arc from the top, clockwise, over a share of the circle. */

@@ -19,6 +19,7 @@ export class Why {
 
   clear() {
     this.lit = { nodes: new Set(), messages: [] };
+    this.tree = null; // as the server gave it
     fill(this.root, el("p", { class: "hint" }, "Choose an event in the timeline, and then “Why?” (or press W)."));
   }
 
@@ -28,6 +29,7 @@ export class Why {
     fill(this.root, el("h3", {}, eventText(event)), el("p", { class: "hint" }, "…"));
     try {
       const tree = await this._tree(name);
+      this.tree = tree;
       this._light(tree);
       fill(
         this.root,

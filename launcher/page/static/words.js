@@ -81,6 +81,18 @@ export function eventText(event) {
   return `${event.node ? `${nodeName(event.node)}: ` : ""}${printable(kind)}`;
 }
 
+/** Whether a link loses everything; it may be slow as well: "cut, delay 50ms". */
+export function isCut(does) {
+  return does !== undefined && does.includes("cut");
+}
+
+const DISKS = { hang: "disk hangs", slow: "disk slow", full: "disk full" };
+
+function diskWord(node) {
+  if (node.stalled) return "disk hangs";
+  return node.disk ? DISKS[node.disk.split(/[ -]/)[0]] ?? "disk fails" : "";
+}
+
 /** A process in one word, with a sign that needs no colour. */
 export function condition(state, node) {
   if (node.process === "down") return { word: "dead", sign: "✕", why: node.why };
@@ -89,17 +101,16 @@ export function condition(state, node) {
   if (!node.responding) return { word: "not responding", sign: "…", why: "" };
   const cut = cutOff(state, node.id);
   if (cut) return { word: cut, sign: "⊘", why: "" };
-  if (node.stalled) return { word: "disk hangs", sign: "⛁", why: node.disk };
-  if (node.disk) return { word: "disk", sign: "⛁", why: node.disk };
-  return { word: "", sign: "", why: "" };
+  const disk = diskWord(node);
+  return { word: disk, sign: disk && "⛁", why: node.disk };
 }
 
 /** Whether a node's links to all running others are cut: both ways, or one. */
 export function cutOff(state, id) {
   const others = Object.values(state.nodes).filter((node) => node.id !== id && node.process === "up");
   if (!others.length) return "";
-  const out = others.every((other) => state.links[`${id}>${other.id}`] === "cut");
-  const into = others.every((other) => state.links[`${other.id}>${id}`] === "cut");
+  const out = others.every((other) => isCut(state.links[`${id}>${other.id}`]));
+  const into = others.every((other) => isCut(state.links[`${other.id}>${id}`]));
   if (out && into) return "cut off";
   if (out) return "mute";
   return into ? "deaf" : "";

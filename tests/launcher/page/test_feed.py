@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from launcher.errors import NotRunning
 from launcher.page import feed as module
-from launcher.page.feed import Feed, Thinning
+from launcher.page.feed import SETTLE_S, Feed, Thinning
 from launcher.timeline.events import Event, parse_line
 from tests.launcher.page.test_recorded import line
 
@@ -148,8 +149,12 @@ def test_the_status_is_asked_for_only_while_somebody_reads(logs: Path) -> None:
     assert asked == []
     feed.readers = 1
     feed.poll(LATER)
+    assert feed.latest is None, "it would be ahead of the events that lead to it"
+    feed._next_status = time.monotonic() + 3600
+    feed.poll(LATER + int(SETTLE_S * 1e9))
     assert feed.latest is not None
     assert feed.latest["event"] == "status.seen"
+    assert feed.latest["t"] == str(LATER)
     feed._next_status = 0.0
     feed.poll(LATER)
     assert feed.gone == "no cluster is running"

@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import launcher.page
 from launcher.page.events import Shortened, for_page
 from launcher.simulation.node import SimulatedNode
 from launcher.simulation.situation import Options, situation
 from launcher.simulation.telling import of_world, peers_of
 from launcher.simulation.trace import Trace
 from launcher.simulation.world import World
+from tests.launcher.page.javascript import needs_node, static_copy
 
-STATIC = Path(launcher.page.__file__).parent / "static"
 HARNESS = Path(__file__).parent / "fold.mjs"
 MOMENTS = 100
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+pytestmark = needs_node
 
 Picture = dict[str, Any]
 
@@ -35,10 +33,7 @@ def fold(
     """The page's state after each of these numbers of events. environment: for `fold.mjs`"""
     file = tmp_path / "events.jsonl"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
-    modules = tmp_path / "static"
-    if not modules.exists():
-        shutil.copytree(STATIC, modules)
-        (modules / "package.json").write_text('{"type": "module"}')  # for Node.js alone
+    modules = static_copy(tmp_path)
     said = subprocess.run(
         ["node", str(HARNESS), str(modules), str(file), *map(str, places)],
         capture_output=True, text=True, env={**os.environ, **environment},
