@@ -401,7 +401,8 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     cluster.up()
     try:
         yield Operated(cluster)
-        cluster.thaw()
+        if cluster.status().frozen:
+            cluster.thaw()
         cluster.heal()
         cluster.disk("all", fault="ok")
         cluster.resume("all")

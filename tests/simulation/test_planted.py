@@ -28,14 +28,17 @@ LONG = (
     "a client that waits for a batch is answered for another",
     "a follower that receives a snapshot gets no heartbeats",
     "a gap in a session's numbers is not noticed",
+    "a leader answers reads without asking whether it still leads",
     "a lease in place of a round",
     "a node has left as soon as the leader uses a configuration without it",
     "a pre-vote counts as a vote",
     "a snapshot older than what was applied is installed",
+    "of two writes that are joined the later term and vote are lost",
     "the log is removed before the snapshot's name is durable",
+    "the mark is written before the sync",
     "the term of the entry before is not compared",
 )
-"""Those whose runs take more than five seconds."""
+"""Those whose runs take more than four seconds."""
 
 
 def marks_of(bug: Planted) -> list[pytest.MarkDecorator]:

@@ -84,7 +84,13 @@ CASES = {
 """What long searches have found, by the story of it. Most were the world's mistakes."""
 
 
-@pytest.mark.parametrize("story", CASES)
+def case(story: str) -> object:
+    """A minute is a long simulation: each case also has its directed test."""
+    options, _ = CASES[story]
+    return pytest.param(story, marks=[pytest.mark.slow] if options.time_s >= 60.0 else [])
+
+
+@pytest.mark.parametrize("story", [case(story) for story in CASES])
 def test_what_was_found_once_holds(story: str) -> None:
     options, seed = CASES[story]
     assert_holds(search(options, seed, seed), options)
