@@ -48,14 +48,6 @@ def test_reads_are_compared_with_writes(lab: Lab) -> None:
     assert writes["throughput"] > 0
 
 
-def test_recording_is_compared_with_not_recording(lab: Lab) -> None:
-    results = bench(lab, "tap")
-    with_it, without_it = results["rounds"][0]
-    assert results["names"] == ["ring", "off"]
-    assert with_it["cpu_s_per_1000"] > 0
-    assert without_it["cpu_s_per_1000"] > 0
-
-
 def test_readers_of_the_page_are_compared_with_none(lab: Lab) -> None:
     pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
     results = bench(lab, "page", "--readers", "3")

@@ -223,7 +223,7 @@ def test_the_command_tells_what_it_does_and_two_at_once_are_refused(lab: Lab) ->
     assert running.stdout is not None
     first = running.stdout.readline().decode()
     assert "faults in 60 s by seed 7" in first
-    second = lab.launcher("chaos", "--seed", "8", "--time", "1s")
+    second = lab.launcher("chaos", "--seed", "8", "--faults", "kill", "--time", "5s")
     assert second.status == 1
     assert second.last_error == (
         "launcher: chaos goes on already on this cluster: one run at a time"

@@ -127,6 +127,13 @@ def test_an_entry_a_load_and_chaos_are_for_the_machine_that_runs() -> None:
         assert chaos[-2:] == ["--seed", "12"]
 
 
+MIDDLE_OF_A_MESSAGE = """(() => {
+    const box = document.querySelector('.message').getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
+"""In one step: what moves is drawn anew with each frame, so an element does not last."""
+
+
 def test_what_a_message_says_is_at_the_pointer_and_stays_until_it_moves() -> None:
     with watched(Server(*cluster())) as page:
         wait_until(page, SHOWN)
@@ -134,8 +141,8 @@ def test_what_a_message_says_is_at_the_pointer_and_stays_until_it_moves() -> Non
         page.evaluate("page.act(() => page.player.goTo(page.history.length - 1))")
         page.evaluate("page.add([{...page.history.events.at(-1), t: '8', at: 1.0001}])")
         page.evaluate("page.act(() => { page.player.seek(1.0001); page.player.slow = 1 / 500; })")
-        box = page.locator(".message").first.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        wait_until(page, "document.querySelector('.message') !== null")
+        page.mouse.move(*page.evaluate(MIDDLE_OF_A_MESSAGE))
         tip = page.locator("#tip")
         assert "AppendEntries from n1 to n2" in tip.inner_text()
         assert "entries: 2" in tip.inner_text()
