@@ -154,18 +154,19 @@ class Injecting:
         replaced = {one for node in ids for one in self._nodes.all[node].disk.ids}
         fault_ids = [] if fault is None or not ids else [self._injections.next_id()]
         unconfirmed = await self._faults.set_disks(ids, fault, fault_ids)
-        self._forget_replaced(replaced)
+        over = sorted(self._over(replaced))
+        if fault is not None:
+            self._injections.spent(over)
         if fault is not None and ids:
             amount = {"delay_s": fault.delay_s} if fault.delay_s else {}
             amount |= {"works_s": fault.works_s} if fault.works_s else {}
             self._injections.begin(fault.kind, "disk", ids, fault_ids[0], targets=ids, **amount)
         elif ids:
-            self._injections.end((), fault="disk", targets=ids)
+            self._injections.end(over, fault="disk", targets=ids)
         note = "ok" if fault is None else describe(fault)
         chosen = [status.choose(node, note) for node in ids]
         return Reply(ok=True, chosen=chosen, unconfirmed=unconfirmed)
 
-    def _forget_replaced(self, replaced: set[int]) -> None:
+    def _over(self, replaced: set[int]) -> set[int]:
         """Of faults that several nodes had, those stay in force that a node still has."""
-        left = {one for node in self._nodes.all.values() for one in node.disk.ids}
-        self._injections.spent(replaced - left)
+        return replaced - {one for node in self._nodes.all.values() for one in node.disk.ids}

@@ -232,3 +232,14 @@ def test_the_fault_of_a_link_ends_whose_node_was_removed_meanwhile(tmp_path: Pat
         reply = asking.ask(cluster.config, end, 10.0)
         assert [node.id for node in reply.chosen] == [1, 2]
         assert links(cluster) == {}
+
+
+@cluster_test
+def test_the_end_of_a_disks_fault_names_it_once_no_node_has_it(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path) as cluster:
+        cluster.disk("1,2", fault="slow 10ms")
+        cluster.disk(1, fault="ok")
+        cluster.disk(2, fault="ok")
+        injected, first, second = faults(cluster)
+        assert (first["targets"], first.get("ids")) == ([1], None), "n2 still has it"
+        assert (second["targets"], second["ids"]) == ([2], [injected["id"]])
