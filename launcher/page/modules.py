@@ -34,7 +34,7 @@ def served() -> frozenset[str]:
 def joined(first: str = "main.js") -> str:
     """All modules that `first` needs, as one script. Raises ValueError where that will not do."""
     order: list[str] = []
-    _visit(first, order, set())
+    _visit(first, order, [])
     seen: dict[str, str] = {}
     parts = []
     for name in order:
@@ -49,13 +49,14 @@ def joined(first: str = "main.js") -> str:
     return "\n".join(parts)
 
 
-def _visit(name: str, order: list[str], seen: set[str]) -> None:
-    """Depth first; a circle of modules is fine, since only functions cross it."""
-    if name in seen:
+def _visit(name: str, order: list[str], path: list[str]) -> None:
+    """Depth first. path: how `name` was come to"""
+    if name in path:
+        raise ValueError(f"modules import each other: {' > '.join([*path, name])}")
+    if name in order:
         return
-    seen.add(name)
     for names, needed in _IMPORT.findall(text(name)):
         if " as " in names:
             raise ValueError(f"{name} gives what it imports from {needed} another name")
-        _visit(needed, order, seen)
+        _visit(needed, order, [*path, name])
     order.append(name)

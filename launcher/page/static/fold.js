@@ -9,8 +9,9 @@
 import { foldLinks } from "./fold_links.js";
 import { foldLog } from "./fold_log.js";
 import { foldMessage } from "./fold_messages.js";
+import { newNode, withNode } from "./fold_node.js";
 import { foldProcess } from "./fold_process.js";
-import { EMPTY_LOG, agreeing, extended } from "./log.js";
+import { agreeing, extended } from "./log.js";
 
 /** Before the first event. at: seconds since the run began; links: "1>2" -> what it does */
 export const EMPTY = Object.freeze({
@@ -26,15 +27,6 @@ export const EMPTY = Object.freeze({
   machine: "",
 });
 
-export function newNode(id) {
-  return {
-    id, process: "down", why: "", life: 0, term: 0, role: null, vote: null, votes: [], refused: [],
-    asking: null, leader: null, commit: 0, log: EMPTY_LOG, snapshot: 0, peers: {}, disk: "",
-    clock: "", throttle: "", waits: "", electionAt: null, electionFrom: null, receiving: null,
-    responding: true, stalled: false, told: false, seen: null,
-  };
-}
-
 /** The state after one more event. Events that it does not know change only what each event says. */
 export function fold(state, event) {
   let next = { ...state, at: Math.max(state.at, event.at), count: state.count + 1 };
@@ -44,12 +36,6 @@ export function fold(state, event) {
   next = foldProcess(next, event);
   next = foldLinks(next, event);
   return foldLog(next, event);
-}
-
-/** A copy of the state with some fields of one node changed; a node that was not there is made. */
-export function withNode(state, id, changes) {
-  const node = { ...(state.nodes[id] ?? newNode(id)), ...changes };
-  return { ...state, nodes: { ...state.nodes, [id]: node } };
 }
 
 // -- what every event of a node claims ------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Links: which ones an operator or a fault has cut, made slow, or lossy. `links` has only those that
 // do something: "1>2" -> "cut", "delay 50ms", ...
 
-import { withNode } from "./fold.js";
+import { withNode } from "./fold_node.js";
 import { isCut } from "./words.js";
 
 export function foldLinks(state, event) {

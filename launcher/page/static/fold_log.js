@@ -1,7 +1,7 @@
 // Logs, as far as events tell of them. A trace of the simulated world tells each log by itself
 // (`state`, in fold.js); the events of real nodes tell its ends.
 
-import { withNode } from "./fold.js";
+import { withNode } from "./fold_node.js";
 import { compacted, cutAfter, extended } from "./log.js";
 
 export function foldLog(state, event) {

@@ -1,7 +1,7 @@
 // Messages: under way from `message.sent` to `message.received` or `message.lost`. What a message
 // says is what its sender claims: votes, and what a leader believes of a peer.
 
-import { withNode } from "./fold.js";
+import { withNode } from "./fold_node.js";
 import { agreeing, extended } from "./log.js";
 
 const MOST_ON_A_LINK = 200;

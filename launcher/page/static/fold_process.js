@@ -1,7 +1,7 @@
 // Processes: which run, are stopped by a signal, or are down, and what an operator does to them; and
 // the steps of an election that nodes tell of.
 
-import { newNode, withNode } from "./fold.js";
+import { newNode, withNode } from "./fold_node.js";
 
 const NOT_ANY_MORE = {
   role: null, leader: null, votes: [], refused: [], asking: null, peers: {}, waits: "",

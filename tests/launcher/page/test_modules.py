@@ -42,3 +42,13 @@ def test_what_cannot_be_joined_is_refused(
     monkeypatch.setattr(modules, "STATIC", tmp_path)
     with pytest.raises(ValueError, match=why):
         modules.joined()
+
+
+def test_modules_that_import_each_other_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "main.js").write_text('import { other } from "./other.js";\n')
+    (tmp_path / "other.js").write_text('import { main } from "./main.js";\n')
+    monkeypatch.setattr(modules, "STATIC", tmp_path)
+    with pytest.raises(ValueError, match=r"each other: main\.js > other\.js > main\.js"):
+        modules.joined()
