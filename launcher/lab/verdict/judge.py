@@ -276,6 +276,9 @@ class _Judging:
         elif STOPPED not in steps:
             self.missing.append("the end: the run was killed, or goes on")
         self.remarks += _failures(nodes.seen)
+        if lost := nodes.seen.lost_lines:
+            lines = "1 line" if lost == 1 else f"{lost} lines"
+            self.remarks.append(f"{lines} of the event logs were damaged, or could not be written")
 
 
 def _applied(chain: Chain, kept: Mapping[NodeId, Kept]) -> Applied:

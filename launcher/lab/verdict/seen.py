@@ -62,6 +62,7 @@ class Seen:
     machine_failures: what their machines raised
     violations: what the supervisor said of a broken property
     diverged: what it said of machines that answered differently
+    lost_lines: of event logs: how many were damaged, or could not be written
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,7 @@ class Seen:
         self.machine_failures: list[tuple[NodeId, int, str]] = []
         self.violations: list[str] = []
         self.diverged: list[str] = []
+        self.lost_lines = 0
 
     @property
     def elections(self) -> list[tuple[int, int, NodeId]]:
@@ -171,6 +173,10 @@ class Seen:
     def _diverged(self, event: Event, fields: dict[str, object]) -> None:
         self.diverged.append(", ".join(f"{name} {value}" for name, value in fields.items()))
 
+    def _log_lost(self, event: Event, fields: dict[str, object]) -> None:
+        lines = fields.get("lines")
+        self.lost_lines += lines if isinstance(lines, int) else 0
+
 
 _TAKEN = {
     "applied.digest": Seen._digest,
@@ -185,6 +191,7 @@ _TAKEN = {
     "machine.failed": Seen._machine_failed,
     "safety.violated": Seen._violated,
     "node.diverged": Seen._diverged,
+    "log.lost": Seen._log_lost,
 }
 """What takes the events that are more than counted."""
 

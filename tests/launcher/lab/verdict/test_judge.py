@@ -350,6 +350,15 @@ def test_half_a_line_at_the_end_is_said(run: RunFolder) -> None:
     ]
 
 
+def test_lines_that_the_event_logs_have_lost_are_said(run: RunFolder) -> None:
+    (log, *_) = sorted(run.log_dir.glob("node-*.jsonl"))
+    line = json.loads(log.read_text().splitlines()[-1])
+    lost = {**line, "t": line["t"] + 1, "event": "log.lost", "lines": 3}
+    log.write_text(log.read_text() + json.dumps(lost) + "\n")
+
+    assert judge(run).remarks == ["3 lines of the event logs were damaged, or could not be written"]
+
+
 def test_any_other_damage_is_one_line(run: RunFolder) -> None:
     edit(run, 1, 0, f=7)
 
