@@ -8,7 +8,7 @@ from launcher.control.status import ClusterStatus
 def slow_machine(status: ClusterStatus, slow_s: float) -> str:
     """What `ps` says below its table; empty where no call of this life of the nodes was slow.
 
-    slow_s: a call that takes so long is slow
+    slow_s: a call that takes at least this long is slow
     """
     applied = [(node.slowest_apply_s or 0.0, node.id) for node in status.nodes]
     queried = [(node.slowest_query_s or 0.0, node.id) for node in status.nodes]

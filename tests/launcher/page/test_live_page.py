@@ -25,7 +25,7 @@ def a_message(at: float, to: int = 2) -> dict[str, Any]:
 
 
 class Server:
-    """Answers the page: its frame, one stream that ends, and commands, which it remembers."""
+    """A server for the page: its frame, one stream that ends, and commands, which it keeps."""
 
     def __init__(self, *events: dict[str, Any], status: int = 200, refusal: str = "") -> None:
         self.done: list[list[str]] = []

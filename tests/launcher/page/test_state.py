@@ -1,4 +1,4 @@
-"""What the page concludes from its state: who may fail, who leads, what is under way."""
+"""What the page derives from its state: how many nodes may fail, the leader, the messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_is_wrong_is_said_once_for_all_whom_it_concerns(tmp_path: Path) -> 
         event("world.changed", paused=[], links=[], disks=disks),
     ]
     found = evaluated(tmp_path, f"tolerance({FOLDED})", events=events)
-    assert found["number"] == -1, "who has a slow disk takes part all the same"
+    assert found["number"] == -1, "a node with a slow disk still takes part"
     assert found["why"] == "n1, n2 are dead, the disk of n3 hangs, the disk of n4 is full"
 
 

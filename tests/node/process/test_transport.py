@@ -123,6 +123,14 @@ def test_a_link_that_is_out_of_step_is_closed_and_nobody_is_taken_for_dead() -> 
     run(scenario)
 
 
+async def joined_by_bytes() -> tuple[End, End, asyncio.Transport, Link]:
+    """Two ends, what writes raw bytes from the first to the other, and where they arrive."""
+    one, other = await joined()
+    out = one.links._links[2]._transport
+    assert out is not None
+    return one, other, out, other.links._links[1]
+
+
 def grown_or_heard(link: Link, had: int, end: End) -> bool:
     return link.unfinished_bytes > had or bool(end.heard)
 
@@ -134,10 +142,8 @@ def test_a_frame_that_never_becomes_whole_is_given_up(monkeypatch: pytest.Monkey
 
     async def scenario() -> None:
         nonlocal now_s
-        one, other = await joined()
-        out, into = one.links._links[2], other.links._links[1]
-        assert out._transport is not None
-        out._transport.write(b"\x00\xff\xff\xff")
+        one, other, out, into = await joined_by_bytes()
+        out.write(b"\x00\xff\xff\xff")
         for _ in range(200):
             had = into.unfinished_bytes
             one.links.send(2, b"a heartbeat")
@@ -158,15 +164,13 @@ def test_a_pause_of_the_process_gives_no_frame_up(monkeypatch: pytest.MonkeyPatc
 
     async def scenario() -> None:
         nonlocal now_s
-        one, other = await joined()
-        out, into = one.links._links[2], other.links._links[1]
-        assert out._transport is not None
+        _one, other, out, into = await joined_by_bytes()
         for part in (b"\x00\x00", b"\x00\x06who", b"le"):
             had = into.unfinished_bytes
-            out._transport.write(part)
+            out.write(part)
             await until(partial(grown_or_heard, into, had, other))
             now_s += 3600
-        out._transport.write(b"!")
+        out.write(b"!")
         await until(lambda: bool(other.heard))
         assert other.heard == [b"whole!"]
 
