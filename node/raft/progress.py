@@ -129,8 +129,14 @@ class Progress:
         self.died = False
 
     def acknowledge(self, match_index: int) -> None:
-        """The peer's disk agrees with our log up to `match_index`."""
+        """The peer's disk agrees with our log up to `match_index`.
+
+        A proof that reaches the guess of a PROBE confirms it, whichever message it replies to: the
+        reply to the probe itself may be overtaken, and names a guess that has moved since.
+        """
         self.match_index = max(self.match_index, match_index)
         self.next_index = max(self.next_index, self.match_index + 1)
+        if self.mode is PROBE and self.match_index == self.next_index - 1:
+            self.become_replicate()
         while self.inflight and self.inflight[0][0] <= self.match_index:
             self.inflight_bytes -= self.inflight.popleft()[1]

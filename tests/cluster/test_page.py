@@ -15,7 +15,7 @@ import pytest
 
 from launcher.lessons.lesson import lessons
 from tests.cluster.lab import PATIENCE_S, Lab, eventually
-from tests.launcher.page.browser import needs_chromium, opened, wait_until
+from tests.launcher.page.browser import needs_chromium, opened, shows, wait_until
 
 pytestmark = pytest.mark.cluster
 pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
@@ -95,7 +95,7 @@ def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab
         page.locator(f"[data-node='{first}']").click()
         page.get_by_role("menuitem", name="Kill", exact=True).click()
         second = leader_of(page, but=first)
-        assert f"launcher kill {first}" in page.inner_text("#answer")
+        shows(page, "#answer", f"launcher kill {first}")
         wait_until(page, f"page.player.state.nodes[{first}].process === 'down'")
         assert lab.node(first)["state"] == "down"
         assert lab.leader() == second
@@ -106,7 +106,7 @@ def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab
         assert page.evaluate(f"page.player.state.nodes[{first}].role") == "leader"
         page.click("#live")
         wait_until(page, f"page.player.state.nodes[{first}].process === 'down'")
-        assert page.inner_text("#tolerance") == "1"
+        shows(page, "#tolerance", "1")
 
 
 @needs_chromium
@@ -174,7 +174,7 @@ def test_a_message_that_a_link_holds_is_lost_by_a_click(lab: Lab) -> None:
         eventually(lambda: lab.events("message.dropped"), "the held message to be lost")
         (lost,) = lab.events("message.dropped")
         assert (lost["node"], lost["to"]) == (leader, other)
-        assert f"launcher drop '{leader}>{other}' AppendEntries" in page.inner_text("#answer")
+        shows(page, "#answer", f"launcher drop '{leader}>{other}' AppendEntries")
         page.get_by_role("button", name="Heal all").click()
         wait_until(page, "Object.keys(page.player.state.links).length === 0")
 
@@ -286,11 +286,11 @@ def test_a_lesson_is_played_to_its_end(lab: Lab, number: int) -> None:
                 if not button.is_visible():
                     break
             checks = sum(len(one.claims) for one in commands)
-            assert f"all {checks} checks held" in page.inner_text(".lesson-over")
+            shows(page, ".lesson-over", f"all {checks} checks held")
             wait_until(page, f"{ROLES}.length >= 3")
             page.reload()
             page.locator(".story").wait_for()
-            assert commands[-1].line in page.inner_text(".story")
+            shows(page, ".story", commands[-1].line)
     finally:
         process.terminate()
         process.wait(PATIENCE_S)

@@ -55,3 +55,12 @@ def wait_until(page: Page, expression: str) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < ends, f"this did not become true: {expression}"
         page.wait_for_timeout(50)
+
+
+def shows(page: Page, selector: str, text: str) -> None:
+    """Waits until the first such element shows this text, among other text. What a click sets off
+    may be drawn only after the click has returned."""
+    from playwright.sync_api import expect
+
+    shown = page.locator(selector).first
+    expect(shown).to_contain_text(text, use_inner_text=True, timeout=PATIENCE_MS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from launcher.page import file, modules
-from tests.launcher.page.browser import needs_chromium, opened, wait_until
+from tests.launcher.page.browser import needs_chromium, opened, shows, wait_until
 from tests.launcher.page.test_state import cut_from, event, up
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -78,7 +78,7 @@ def test_why_the_stream_was_refused_is_said_however_often_it_is_tried() -> None:
     tries = "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/events'))"
     with watched(Server(status=503, refusal="64 pages are open")) as page:
         wait_until(page, f"{tries}.length >= 4")
-        assert page.inner_text("#note") == "64 pages are open"
+        shows(page, "#note", "64 pages are open")
 
 
 def test_a_stream_that_begins_anew_leaves_nothing_of_what_was() -> None:
@@ -144,13 +144,13 @@ def test_what_a_message_says_is_at_the_pointer_and_stays_until_it_moves() -> Non
         wait_until(page, "document.querySelector('.message') !== null")
         page.mouse.move(*page.evaluate(MIDDLE_OF_A_MESSAGE))
         tip = page.locator("#tip")
-        assert "AppendEntries from n1 to n2" in tip.inner_text()
-        assert "entries: 2" in tip.inner_text()
+        shows(page, "#tip", "AppendEntries from n1 to n2")
+        shows(page, "#tip", "entries: 2")
         page.evaluate("page.restart()")  # it is not on its way any more
         page.wait_for_timeout(100)
         assert tip.is_visible()
         page.mouse.move(5, 5)
-        assert not tip.is_visible()
+        tip.wait_for(state="hidden")
 
 
 PANELS = {
@@ -167,12 +167,12 @@ def test_each_panel_has_its_json_at_one_click_and_it_stays_open(panel: str) -> N
         if page.locator(f"#tab-{panel}").count():
             page.evaluate(f"document.getElementById('tab-{panel}').click()")
         page.locator(f"[data-json={panel}] summary").click()
-        assert PANELS[panel] in page.inner_text(f"[data-json={panel}] pre")
+        shows(page, f"[data-json={panel}] pre", PANELS[panel])
         page.evaluate("page.add([{...page.history.events.at(-1), t: '9', at: 2, to: 3}])")
         page.wait_for_timeout(700)
-        assert PANELS[panel] in page.inner_text(f"[data-json={panel}] pre")
+        shows(page, f"[data-json={panel}] pre", PANELS[panel])
         if panel == "links":
-            assert '"1>3": 1' in page.inner_text("[data-json=links] pre")
+            shows(page, "[data-json=links] pre", '"1>3": 1')
 
 
 def test_slow_motion_gives_back_the_pace_that_the_cluster_had() -> None:
@@ -213,9 +213,9 @@ def test_of_many_lines_the_last_is_shown_and_all_at_a_click() -> None:
         wait_until(page, SHOWN)
         page.click("#workload")
         page.locator(".outcome.good").wait_for()
-        assert page.inner_text(".outcome") == "\\u202evalid: 7 operations"
+        shows(page, ".outcome", "\\u202evalid: 7 operations")
         page.get_by_text("all 3 lines").click()
-        assert "add  7" in page.inner_text("#answer pre")
+        shows(page, "#answer pre", "add  7")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

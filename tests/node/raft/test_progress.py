@@ -99,3 +99,13 @@ def test_a_proof_beyond_the_guess_moves_the_guess() -> None:
     assert (progress.match_index, progress.next_index) == (8, 9)
     progress.acknowledge(2)
     assert (progress.match_index, progress.next_index) == (8, 9), "a late one takes nothing back"
+
+
+def test_a_proof_confirms_the_guess_that_it_reaches_whatever_it_replies_to() -> None:
+    progress = Progress(next_index=3, last_contact=0.0)
+    progress.probe_sent = True
+    progress.acknowledge(1)
+    assert progress.mode is PROBE, "it is below the guess"
+
+    progress.acknowledge(8)
+    assert (progress.mode, progress.next_index) == (REPLICATE, 9)

@@ -10,7 +10,7 @@ import pytest
 from launcher.simulation.stage.cores import Network, batches
 from node.errors import Busy, NotLeader
 from node.raft.messages import AppendEntries, AppendEntriesReply, Batch, BatchKind
-from node.raft.progress import REPLICATE
+from node.raft.progress import PROBE, REPLICATE
 from node.raft.settings import Limits
 from node.raft.state import Role
 from tests.node.raft.by_hand import follower, persist, sent_to
@@ -301,3 +301,22 @@ def test_a_doubled_refusal_neither_probes_twice_nor_takes_the_guess_back() -> No
     assert refuse(10, 4) == (5, 0)
     assert refuse(4, 2) == (3, 1)
     assert refuse(10, 4) == (3, 0)
+
+
+def test_a_reply_that_overtakes_the_one_to_the_probe_does_not_stop_replication() -> None:
+    """A link that reorders: the entries were refused for a gap, then a late message filled it."""
+    net = Network(3, logs={1: [1] * 10, 3: [1] * 10})
+    net.isolate(2)
+    net.elect(1)
+    progress = net[1].state.progress[2]
+    net[1].step(2, AppendEntriesReply(2, False, 0, 10, 4, hint_term=1), net.now)
+    net.collect(1)
+    assert (progress.mode, progress.next_index) == (PROBE, 5), "the probe is on its way"
+    net.mail.clear()
+
+    net[1].step(2, AppendEntriesReply(2, True, 8, 2), net.now)
+    net[1].step(2, AppendEntriesReply(2, True, 8, 4), net.now)
+    assert progress.mode is REPLICATE
+    net.propose()
+    net.collect(1)
+    assert [m.prev_log_index for m in sent_to(net, 2)][:1] == [8], "before the next heartbeat"
