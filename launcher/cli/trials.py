@@ -15,12 +15,13 @@ import msgspec
 from launcher import streams
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
-from launcher.cli.run_causes import first_causes
+from launcher.cli.run_causes import echo_causes, first_causes
+from launcher.config import ClusterConfig
 from launcher.errors import LauncherError, Undecided, UsageError
 from launcher.lab import folder
 from launcher.lab.chaos.record import Happening
 from launcher.lab.chaos.schedule import DEFAULT_INTERVAL_S
-from launcher.lab.clients import Tally
+from launcher.lab.clients import Tally, machine_of
 from launcher.lab.folder import RunFolder
 from launcher.lab.trial.asked import CALM_S, Asked
 from launcher.lab.trial.plots import try_plot
@@ -29,6 +30,7 @@ from launcher.lab.verdict import situations, telling
 from launcher.lab.verdict.finding import INVALID, UNKNOWN, Verdict
 from launcher.lab.verdict.judge import as_json as verdict_json
 from launcher.lab.verdict.judge import judge
+from launcher.lab.workloads.loading import is_shipped
 from node.printable import error_line
 from node.quantities import parse_duration_s
 
@@ -73,7 +75,9 @@ def test(context: Context, typed: Typed) -> int:
     """
     asked = _asked(typed)
     situations.check_names(typed.required)
-    root = folder.root_of(context.load_config())
+    config = context.load_config()
+    _check_workload(asked, config)
+    root = folder.root_of(config)
     os.umask(0o077)  # all that a run leaves is its user's alone
     shown = _Progress(asked, quiet=typed.as_json)
     tells = Telling(shown.began, shown.step, shown.happened, shown.progress)
@@ -106,7 +110,7 @@ def _tell(asked: Asked, typed: Typed, trial: RunFolder, root: Path, shown: _Prog
     else:
         click.echo()
         _print(verdict)
-        _print_causes(trial, verdict)
+        echo_causes("the run's", first_causes(trial, verdict))
         click.echo(f"\nrun:       {trial}\nagain:     {asked.command()}")
         click.echo(f"check:     launcher check {trial.path.name}\n{plots}")
     return conclude(verdict, as_json=typed.as_json)
@@ -131,6 +135,19 @@ def _asked(typed: Typed) -> Asked:
         given[name] = getattr(typed, name)
     said = {name: value for name, value in given.items() if value is not None}
     return msgspec.structs.replace(default, **said)
+
+
+def _check_workload(asked: Asked, config: ClusterConfig) -> None:
+    """A user's own is loaded once before anything is made. Raises UsageError, LauncherError."""
+    plan = asked.plan()
+    if is_shipped(plan.workload):
+        return
+    needed = machine_of(config, plan)
+    if needed != asked.the_machine:
+        raise UsageError(
+            f"--workload {plan.workload} is for the machine {needed}, not for "
+            f"{asked.the_machine}: `--machine {needed}`"
+        )
 
 
 def _duration_s(option: str, text: str) -> float:
@@ -238,7 +255,7 @@ def check(context: Context, name: str | None, required: Sequence[str], *, as_jso
         made = trial.read_made()
         click.echo(f"run {trial}, of {made.begun}: {made.again}\n")
         _print(verdict)
-        _print_causes(trial, verdict)
+        echo_causes("the run's", first_causes(trial, verdict))
     return conclude(verdict, as_json=as_json)
 
 
@@ -250,15 +267,6 @@ def _print_json(trial: RunFolder, verdict: Verdict) -> None:
 def _print(verdict: Verdict) -> None:
     for line in telling.lines(verdict):
         click.echo(line)
-
-
-def _print_causes(trial: RunFolder, verdict: Verdict) -> None:
-    """Of an invalid run: the first lines of why."""
-    causes = first_causes(trial, verdict)
-    if causes:
-        click.echo("\nwhy, as far as the run's records tell:")
-    for line in causes:
-        click.echo(f"  {line}")
 
 
 def conclude(verdict: Verdict, *, as_json: bool) -> int:

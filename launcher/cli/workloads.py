@@ -21,6 +21,7 @@ from launcher import streams
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
 from launcher.cli.progress import progress_bar
+from launcher.cli.run_causes import causes_of_judgement, echo_causes
 from launcher.cluster import Cluster
 from launcher.errors import LauncherError, Undecided, UsageError, saying
 from launcher.lab import history
@@ -88,7 +89,8 @@ def run_workload(context: Context, asked: WorkloadOptions) -> int:
         _tell_kept(folder, begun)
         raise
     try:
-        _print(ran, summary, judgement, asked.as_json)
+        why = causes_of_judgement(cluster.config, ran, judgement)
+        _print(ran, summary, judgement, why, as_json=asked.as_json)
     except streams.ReaderGone:  # the verdict is in the exit status
         streams.silence()
     return _conclude(judgement)
@@ -240,9 +242,11 @@ def _tell_kept(folder: Path, begun: float) -> None:
 # -- what came of it -----------------------------------------------------------------------------
 
 
-def _print(ran: Ran, summary: Summary, judgement: Judgement, as_json: bool) -> None:
+def _print(
+    ran: Ran, summary: Summary, judgement: Judgement, why: list[str], *, as_json: bool
+) -> None:
     if as_json:
-        print_json(_as_json(ran, summary, judgement))
+        print_json({**_as_json(ran, summary, judgement), "why": why})
         return
     from tabulate import tabulate
 
@@ -260,6 +264,7 @@ def _print(ran: Ran, summary: Summary, judgement: Judgement, as_json: bool) -> N
     )
     for line in window_lines(judgement, ran.begun):
         click.echo(line)
+    echo_causes("the cluster's", why)
     if judgement.validity.value == "valid":
         click.echo(f"valid{f': {judgement.reason}' if judgement.reason else ''}")
 

@@ -172,6 +172,11 @@ def test_what_makes_no_sense_is_refused_before_anything_is_made(lab: Lab) -> Non
         (("--time", "soon"), "a duration with a unit"),
         (("--machine", "journal"), "--workload package.module:Class"),
         (("--require", "nonsense"), "there is no such situation"),
+        (("--machine", "kv", "--workload", "nope.x:Load"), "no module 'nope' here"),
+        (
+            ("--machine", "files", "--workload", "examples.bank:Transfers"),
+            "is for the machine examples.bank:Bank, not for files",
+        ),
     ):
         done = lab.launcher("test", *words)
         assert done.status == 2, words

@@ -196,6 +196,18 @@ def test_bad_input_is_one_line_and_its_status(kv: Lab) -> None:
         eventually(lambda: not clients(kv), f"the clients of {words} to end")
 
 
+def test_an_invalid_history_is_explained_by_the_records_of_the_cluster(kv: Lab) -> None:
+    leader = kv.leader()
+    done = kv.launcher("workload", "odd:Wrong", "--time", "1s")
+    assert done.status == 1
+    said = done.out.partition("why, as far as the cluster's records tell:\n")[2]
+    assert "odd:Wrong IS BROKEN: all of it is wrong" in said
+    assert f"n{leader} became leader" in said
+    done = kv.launcher("workload", "odd:Wrong", "--time", "1s", "--json")
+    assert "odd:Wrong IS BROKEN" in done.json["why"][0]
+    assert kv.launcher("workload", "--time", "1s", "--json", check=True).json["why"] == []
+
+
 def test_a_machine_without_a_workload_is_said(lab: Lab) -> None:
     lab.up(1, "--machine", "journal")
 

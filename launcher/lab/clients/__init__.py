@@ -15,7 +15,7 @@ The launcher itself never loads a user's workload.
 
 from launcher.lab.clients.judging import judge
 from launcher.lab.clients.plan import Plan, check_plan, kept_plan
-from launcher.lab.clients.running import Ran, Tally, run
+from launcher.lab.clients.running import Ran, Tally, machine_of, run
 from launcher.lab.clients.summary import Summary, summarise
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "check_plan",
     "judge",
     "kept_plan",
+    "machine_of",
     "run",
     "summarise",
 ]

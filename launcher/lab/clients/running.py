@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from launcher.cluster import Cluster
+from launcher.config import ClusterConfig
 from launcher.control import asking
 from launcher.errors import LauncherError, UsageError, saying
 from launcher.folders import private
@@ -145,6 +146,17 @@ def run(
     )
 
 
+def machine_of(config: ClusterConfig, plan: Plan) -> str:
+    """The machine that a plan's workload is for; it is loaded as in `run`, and does nothing. The
+    cluster need not run. Blocks.
+
+    Raises UsageError when the workload cannot be loaded, LauncherError when that does not end.
+    """
+    spec = _crew_spec(config, config.data_dir, plan, config.log_dir)
+    with LabProcess(CREW, encode_spec(spec)) as process:
+        return _Crew(process, plan).expect("loaded", LOAD_LIMIT_S + GRACE_S).machine
+
+
 def _spec(cluster: Cluster, plan: Plan, folder: Path) -> CrewSpec:
     """Raises UsageError and NotRunning, as `run` does."""
     check_plan(plan)
@@ -154,6 +166,10 @@ def _spec(cluster: Cluster, plan: Plan, folder: Path) -> CrewSpec:
     folder = folder.resolve()
     if (folder / history.FOLDER).exists():
         raise UsageError(f"{folder} has a history already: choose another folder")
+    return _crew_spec(config, runtime_dir, plan, folder)
+
+
+def _crew_spec(config: ClusterConfig, runtime_dir: Path, plan: Plan, folder: Path) -> CrewSpec:
     return CrewSpec(
         config=config,
         runtime_dir=runtime_dir,
