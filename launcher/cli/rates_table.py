@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -14,8 +14,10 @@ _TITLES = ["link", "messages/s", "KiB/s", "entries/s", "lost/s"]
 _KIBIBYTE = 1 << 10
 
 
-def rates_table(rates: Rates, off: Sequence[NodeId]) -> str:
-    """off: the nodes that record nothing"""
+def rates_table(rates: Rates, off: Sequence[NodeId], missed: Mapping[NodeId, int]) -> str:
+    """off: the nodes that record nothing
+    missed: how many files of a node were not read in time
+    """
     rows = [
         [
             link_name((one.source, one.target)),
@@ -38,6 +40,9 @@ def rates_table(rates: Rates, off: Sequence[NodeId]) -> str:
     if off:
         nothing = "records nothing" if len(off) == 1 else "record nothing"
         lines.append(f"{node_names(off)} {nothing}: `launcher tap ring` turns that on")
+    for node, count in sorted(missed.items()):
+        were = "1 file of its messages was" if count == 1 else f"{count} files of its messages were"
+        lines.append(f"n{node}: {were} overwritten before top read it: too low a number was shown")
     return "\n".join(lines)
 
 

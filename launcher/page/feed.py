@@ -22,13 +22,15 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from launcher.errors import LauncherError
 from launcher.evidence.messages.files import NodeRecord
 from launcher.evidence.messages.reading import TAP
 from launcher.evidence.messages.records import Damaged, event_of
 from launcher.page.events import Record
 from launcher.page.recorded import page_event
-from launcher.timeline.events import Event
+from launcher.timeline.events import Event, parse_line
 from launcher.timeline.files import LATE, TIMELINE
 from launcher.timeline.tail import Tail
 from node.tap.segment import segments
@@ -86,6 +88,15 @@ class Thinning:
         if len(self._order) > 4096:
             self._kept.discard(self._order.popleft())
         return True
+
+
+def _missed(latest: Event, segments: int) -> Event:
+    """An event of the page alone: a reader that was stopped does not show all of a ring."""
+    common = {"t": latest.t, "node": latest.node, "life": latest.life, "term": latest.term}
+    line = {**common, "role": latest.role, "commit": latest.commit, "level": "warn"}
+    event = parse_line(msgspec.json.encode({**line, "event": "tap.missed", "segments": segments}))
+    assert event is not None, "it has all fields of an event"
+    return event
 
 
 class Feed:
@@ -184,12 +195,16 @@ class Feed:
         for node, size in sizes.items():
             self._records[node] = NodeRecord(folder, node, at_end=size > MOST_RECORDED)
         for record in self._records.values():
+            missing, latest = record.missing, None
             while records := record.read():
                 for one in records:
                     try:
-                        yield event_of(one)
+                        latest = event_of(one)
                     except Damaged:
                         continue
+                    yield latest
+            if latest is not None and record.missing > missing:
+                yield _missed(latest, record.missing - missing)
 
     def _hand_on(self, event: Event) -> None:
         if not self.begun_ns:

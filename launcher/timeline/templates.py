@@ -274,6 +274,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "disk.waited": ("{node:node} has waited {seconds} s for its disk: {what}",),
     "command.received": ("{node:node} is told by the supervisor: {what}",),
     "tap.ordered": ("{targets:nodes} are to record their messages: {mode}",),
+    "tap.missed": (
+        "{segments} files of {node:node}'s messages were overwritten before they were read",
+    ),
     "tap.failed": ("{node:node} does not record its messages any more: {reason}",),
     "applied.digest": (
         "{node:node} has applied all entries up to {index}; their hash is {digest}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from bisect import bisect_left
@@ -13,6 +14,7 @@ import pytest
 from launcher import Cluster
 from launcher.evidence.messages.reading import Messages
 from launcher.timeline.events import Event
+from node.tap.segment import segments
 from tests.cluster.lab import Lab, entries, eventually
 from tests.cluster.load import Load
 
@@ -240,6 +242,33 @@ def test_top_shows_what_goes_over_each_link_and_says_who_records_nothing(lab: La
     assert len(rates["off"]) == 1
     links = {(one["source"], one["target"]) for one in rates["rates"]["links"]}
     assert {source for source, _ in links} >= {leader}
+
+
+def test_a_reader_that_is_stopped_holds_up_nobody_and_says_what_it_has_missed(lab: Lab) -> None:
+    settings = "name: lab\ntap: {mode: ring, segment: 64KiB}\n"
+    cluster = begin(lab, settings=settings)
+    process = lab.spawn("top", "--json")
+    assert process.stdout is not None
+    try:
+        lines = iter(process.stdout.readline, b"")
+        assert json.loads(next(lines))["missed"] == {}
+        process.send_signal(signal.SIGSTOP)
+        with Load(lab.folder) as load:
+            load.goes_on(100)
+            eventually(lambda: min(oldest_segments(lab).values()) > 3, "all rings to turn over")
+        process.send_signal(signal.SIGCONT)
+        missed = next(said for line in lines if (said := json.loads(line)["missed"]))
+        assert missed.keys() == {"1", "2", "3"}
+    finally:
+        process.kill()
+        process.communicate()
+    assert cluster.status().leader is not None
+
+
+def oldest_segments(lab: Lab) -> dict[int, int]:
+    """The number of each node's oldest file that is left."""
+    there = segments(lab.folder / "logs" / "tap")
+    return {node: number for node, number, _ in reversed(there)}
 
 
 def test_a_cluster_that_begins_anew_has_no_old_records(lab: Lab) -> None:

@@ -71,7 +71,7 @@ def top(context: Context, once: bool, as_json: bool) -> None:
     watched = Top(cluster.config.tap_folder)
 
     def text() -> str:
-        return rates_table(watched.rates(), watched.off(nodes))
+        return rates_table(watched.rates(), watched.off(nodes), watched.missed())
 
     try:
         _look(watched)
@@ -96,7 +96,8 @@ def top(context: Context, once: bool, as_json: bool) -> None:
 
 
 def _print_rates(watched: Top, nodes: Sequence[NodeId]) -> None:
-    print_json({"rates": watched.rates(), "off": watched.off(nodes)})
+    missed = {str(node): count for node, count in watched.missed().items()}
+    print_json({"rates": watched.rates(), "off": watched.off(nodes), "missed": missed})
 
 
 def _look(watched: Top) -> None:

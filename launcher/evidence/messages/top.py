@@ -59,6 +59,11 @@ class Top:
         newest = {node: path for node, _, path in segments(self._folder)}
         return [node for node in nodes if node not in newest or not _goes_on(newest[node])]
 
+    def missed(self) -> dict[NodeId, int]:
+        """How many files of each node were overwritten before they were read; only those nodes of
+        which there are any. What was in them is not counted."""
+        return {node: one.missing for node, one in self._records.items() if one.missing}
+
     def _find(self, *, at_end: bool) -> None:
         """at_end: what is there already is not counted"""
         for node in {node for node, _, _ in segments(self._folder)} - self._records.keys():

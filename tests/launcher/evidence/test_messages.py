@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from launcher.cli.rates_table import rates_table
 from launcher.evidence.messages.files import NodeRecord
 from launcher.evidence.messages.rates import Counting
 from launcher.evidence.messages.reading import Messages
@@ -220,6 +221,21 @@ def test_top_says_which_nodes_record_nothing(tmp_path: Path) -> None:
     assert [link.target for link in top.rates().links] == [2]
     tap.close()
     assert top.off([1, 2]) == [1, 2]
+    top.close()
+
+
+def test_top_says_of_whom_it_has_missed_something(tmp_path: Path) -> None:
+    tap = tap_in(tmp_path, "ring")
+    top = Top(tmp_path)
+    fill(tap, 5)
+    top.read()
+    assert top.missed() == {}
+    fill(tap, 5000, first=5)
+    top.read()
+    (missed,) = top.missed().values()
+    assert missed >= 2
+    said = rates_table(top.rates(), [], top.missed())
+    assert f"n1: {missed} files of its messages were overwritten before top read it" in said
     top.close()
 
 

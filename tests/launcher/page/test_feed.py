@@ -14,7 +14,9 @@ from launcher.errors import NotRunning
 from launcher.page import feed as module
 from launcher.page.feed import SETTLE_S, Feed, Thinning
 from launcher.timeline.events import Event, parse_line
+from node.raft.messages import TimeoutNow
 from tests.launcher.page.test_recorded import line
+from tests.node.tap.lab import NOW, frame, tap_in
 
 LATER = 10**12
 """A time at which everything that these tests write has settled."""
@@ -101,6 +103,23 @@ def test_only_so_many_are_kept_and_a_reader_that_is_behind_is_told(
     assert number == 30
     assert [record["t"] for _, record in events] == [str(t) for t in range(21, 31)]
     assert feed.take(30) == (30, [], False)
+
+
+def test_a_ring_that_was_overwritten_before_it_was_read_is_an_event(logs: Path, feed: Feed) -> None:
+    (logs / "tap").mkdir()
+    tap = tap_in(logs / "tap", "ring")
+
+    def fill(count: int) -> list[dict[str, Any]]:
+        for number in range(count):
+            tap.sent(2, frame(TimeoutNow(number, 1), NOW + number))
+        feed.poll(NOW * 2)
+        return [one for _, one in feed.take(0, 10**6)[1] if one["event"] == "tap.missed"]
+
+    assert fill(5) == []
+    (missed,) = fill(5000)
+    text = f"{missed['segments']} files of n1's messages were overwritten before they were read"
+    assert (missed["node"], missed["text"]) == (1, text)
+    assert len(fill(5)) == 1
 
 
 def sent(t: int, kind: str, event: str = "message.sent", **fields: Any) -> tuple[Event, Any]:
