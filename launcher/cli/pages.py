@@ -21,6 +21,7 @@ import click
 from launcher.cli import shell
 from launcher.cli.context import Context
 from launcher.cli.output import print_json
+from launcher.control import asking, requests
 from launcher.errors import LauncherError, UsageError
 from launcher.folders import lock
 from launcher.page import doing, file, recorded
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from launcher.simulation.situation import Options
 
 START_S = 20.0
+_NOTE_TIMEOUT_S = 2.0
 _NEEDED = ("starlette", "uvicorn")
 
 
@@ -186,6 +188,7 @@ def _run(context: Context, words: Sequence[str]) -> Answer:
     # An extra: only who serves a page has it.
     from launcher.page.app import Answer
 
+    _note(context, words)
     if words[0] in doing.LONG:
         return _run_beside(context, words)
     # With bytes beneath, because answers of machines are printed as bytes.
@@ -197,6 +200,14 @@ def _run(context: Context, words: Sequence[str]) -> Answer:
     if status == 0:
         return Answer(0, "\n".join(filter(None, (printed, said))), "")
     return Answer(status, printed, last)
+
+
+def _note(context: Context, words: Sequence[str]) -> None:
+    """Has the timeline say what is run on the page, where a supervisor is there to write it."""
+    line = doing.noted(words)
+    if line is not None:
+        with contextlib.suppress(LauncherError):
+            asking.ask(context.load_config(), requests.NotePage(line), _NOTE_TIMEOUT_S)
 
 
 def _run_beside(context: Context, words: Sequence[str]) -> Answer:

@@ -27,6 +27,7 @@
     throttle {targets, share}           the same; share null: it gets all of its core
     freeze, thaw                        the same; works on a cluster that is not, or is, frozen
     chaos {what, number, fault, ...}    the same; it is written into the event log
+    page {line}                         the same
     down                                answered when every node is gone
     anything that cannot be done        {"ok": false, "error": "...", "exit_status": 1}
     anything, of one client too many    {"ok": false, "error": "...", "busy": true}
@@ -264,7 +265,11 @@ class AskDrops(msgspec.Struct, frozen=True, tag_field="op", tag="drops"):
     """What is still to be lost by its type?"""
 
 
-class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
+class Note(msgspec.Struct, frozen=True):
+    """Write something into the event log. Has subclasses."""
+
+
+class NoteChaos(Note, frozen=True, tag_field="op", tag="chaos"):
     """Write into the event log what a run of chaos does (`launcher/lab/chaos/`).
 
     number, fault, nodes, words: which fault of its schedule, and the nodes that it has struck
@@ -278,6 +283,12 @@ class NoteChaos(msgspec.Struct, frozen=True, tag_field="op", tag="chaos"):
     nodes: list[NodeId] = []
     words: str = ""
     why: str = ""
+
+
+class NotePage(Note, frozen=True, tag_field="op", tag="page"):
+    """Write into the event log that the page runs this command line."""
+
+    line: str
 
 
 class SetTaps(msgspec.Struct, frozen=True, tag_field="op", tag="tap"):
@@ -322,6 +333,7 @@ Request: TypeAlias = (
     | Freeze
     | Thaw
     | NoteChaos
+    | NotePage
     | Down
 )
 
@@ -409,6 +421,8 @@ def check(request: Request) -> None:
         case NoteChaos(_, _, _, fault, nodes, words, why):
             bounds.check_length("a note", sum(map(len, (fault, words, why))) + len(nodes))
             bounds.check_ids(nodes)
+        case NotePage(line):
+            bounds.check_length("a note", len(line))
         case _:
             pass
     targets: list[str] = getattr(request, "targets", [])

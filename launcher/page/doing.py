@@ -6,6 +6,8 @@ that change or ask a running cluster, and only options that name no file of this
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -48,6 +50,13 @@ LONG = ("chaos", "workload")
 
 FREE = ("submit", "read")
 """Commands whose words are an entry or a query, which may look like anything."""
+
+
+ASKING = ("read", "why")
+"""Commands that change nothing: they are not in the timeline."""
+
+MOST_LINE_CHARACTERS = 1000
+"""Of a command line, in the timeline: an entry may be long."""
 
 
 class Refused(Exception):
@@ -101,3 +110,13 @@ def parse(body: bytes) -> list[str]:
     if command in FREE and not free:
         raise Refused(f"{command}: put -- before the text")
     return words
+
+
+def noted(words: Sequence[str]) -> str | None:
+    """What the timeline says of a command of the page; None: nothing."""
+    if words[0] in ASKING:
+        return None
+    line = shlex.join(["launcher", *words])
+    if len(line) <= MOST_LINE_CHARACTERS:
+        return line
+    return f"{line[:MOST_LINE_CHARACTERS]}… ({len(line)} characters)"

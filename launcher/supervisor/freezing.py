@@ -38,7 +38,7 @@ _ENDED = ("Z", "X")
 def works_while_frozen(request: Request) -> bool:
     """Whether this can be done while every node of the cluster is stopped."""
     match request:
-        case requests.AskStatus() | requests.AskLogs() | requests.AskDrops() | requests.NoteChaos():
+        case requests.AskStatus() | requests.AskLogs() | requests.AskDrops() | requests.Note():
             return True
         case requests.Freeze() | requests.Thaw() | requests.Down():
             return True

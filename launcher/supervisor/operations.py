@@ -131,7 +131,7 @@ class Operations:
                 | requests.DropMessages()
                 | requests.AskDrops()
                 | requests.SetTaps()
-                | requests.NoteChaos()
+                | requests.Note()
             ):
                 return await self._steer(request)
             case requests.Down():
@@ -150,7 +150,7 @@ class Operations:
                 return Reply(ok=True, drops=self._nodes.drops.left())
             case requests.SetTaps(targets, mode):
                 return await self._tapping.set(targets, mode)
-            case requests.NoteChaos():
+            case requests.Note():
                 return note(request, self._nodes.emit)
         raise AssertionError(f"{request} steers nothing")
 

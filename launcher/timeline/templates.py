@@ -274,6 +274,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "disk.waited": ("{node:node} has waited {seconds} s for its disk: {what}",),
     "command.received": ("{node:node} is told by the supervisor: {what}",),
     "tap.ordered": ("{targets:nodes} are to record their messages: {mode}",),
+    "page.runs": ("on the page somebody runs {line}",),
     "tap.missed": (
         "{segments} files of {node:node}'s messages were overwritten before they were read",
     ),

@@ -96,6 +96,7 @@ def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab
         page.get_by_role("menuitem", name="Kill", exact=True).click()
         second = leader_of(page, but=first)
         shows(page, "#answer", f"launcher kill {first}")
+        shows(page, "#events", "on the page somebody runs launcher submit -- 'SET a <b>1</b>'")
         wait_until(page, f"page.player.state.nodes[{first}].process === 'down'")
         assert lab.node(first)["state"] == "down"
         assert lab.leader() == second
@@ -106,6 +107,8 @@ def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab
         assert page.evaluate(f"page.player.state.nodes[{first}].role") == "leader"
         page.click("#live")
         wait_until(page, f"page.player.state.nodes[{first}].process === 'down'")
+        ran = [one["line"] for one in lab.events("page.runs")]
+        assert ran == ["launcher submit -- 'SET a <b>1</b>'", f"launcher kill {first}"]
         shows(page, "#tolerance", "1")
 
 

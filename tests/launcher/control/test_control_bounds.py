@@ -78,6 +78,7 @@ NONSENSE: list[tuple[Request, str]] = [
     (requests.AskLogs([10**30], 1, 1), "a node has an id from 1 to 1000000000"),
     (requests.NoteChaos("injected", nodes=[-1]), "a node has an id from 1 to 1000000000"),
     (requests.NoteChaos("failed", why="x" * 5000), "a note may have 4096 characters, not 5000"),
+    (requests.NotePage("x" * 5000), "a note may have 4096 characters, not 5000"),
 ]
 named = pytest.mark.parametrize(
     ("request_", "reason"), NONSENSE, ids=lambda value: value if isinstance(value, str) else ""

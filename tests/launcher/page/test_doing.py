@@ -63,3 +63,16 @@ def test_a_step_of_a_lesson_is_a_number() -> None:
     for data in (b"", b'{"step": -1}', b'{"step": "3"}', b'{"step": 3, "more": 1}', b"\xff"):
         with pytest.raises(doing.Refused, match="not a step"):
             doing.parse_step(data)
+
+
+def test_what_changes_something_is_noted_in_the_timeline_and_bounded() -> None:
+    assert (
+        doing.noted(["submit", "--", "SET a 'b'"]) == "launcher submit -- 'SET a '\"'\"'b'\"'\"''"
+    )
+    assert doing.noted(["kill", "2"]) == "launcher kill 2"
+    assert doing.noted(["read", "--", "GET a"]) is None
+    assert doing.noted(["why", "leader"]) is None
+    long = doing.noted(["submit", "--", "x" * (1 << 20)])
+    assert long is not None
+    assert len(long) < 1100
+    assert long.endswith("… (1048595 characters)")
