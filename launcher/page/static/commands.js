@@ -2,7 +2,8 @@
 
 import { nodeName } from "./words.js";
 
-/** For the menu of a node: [label, words], by what the node is now. */
+/** For the menu of a node: [label, words], by what the node is now. A third value says that the words
+    are the beginning of a command, which is to be completed. */
 export function ofNode(state, node) {
   const id = String(node.id);
   if (node.process === "down") {
@@ -29,6 +30,8 @@ export function ofNode(state, node) {
     ["A fifth of a core", ["throttle", id, "20%"]],
     ["All of its core", ["throttle", id, "ok"]],
     ["Kill at its next sync", ["arm", id, "before-sync", "kill"]],
+    ["Another fault of its disk…", ["disk", id], true],
+    ["Arm another point…", ["arm", id], true],
   );
   return rows;
 }
@@ -45,6 +48,7 @@ export function ofLink(state, a, b) {
     ["Lose 30 %", ["link", both, "loss", "30%"]],
     ["Hold all messages", ["link", both, "hold"]],
     ["Drop the next AppendEntries", ["drop", one, "AppendEntries"]],
+    ["Another fault…", ["link", both], true],
   ];
   rows.unshift(...dropWaiting(state, a, b), ...dropWaiting(state, b, a));
   if (does) rows.unshift(["Make it whole", ["link", both, "ok"]]);
@@ -89,6 +93,37 @@ export function partition(state, inside) {
   const others = Object.keys(state.nodes).map(Number).filter((id) => !inside.includes(id));
   if (!inside.length || !others.length) return null;
   return ["partition", `${inside.join(",")} | ${others.join(",")}`];
+}
+
+/** The words of a command line, as a shell would part them; null where a quote is not closed. What
+    stands before them anyway may be left out: `launcher`, and the `--` before an entry or a query. */
+export function wordsOf(line) {
+  const words = [];
+  let word = null;
+  let quote = "";
+  for (let i = 0; i < line.length; i += 1) {
+    const one = line[i];
+    if (quote) {
+      if (one === quote) quote = "";
+      else if (quote === '"' && one === "\\" && '"\\'.includes(line[i + 1] ?? " ")) word += line[(i += 1)];
+      else word += one;
+    } else if (one === "'" || one === '"') {
+      quote = one;
+      word ??= "";
+    } else if (/\s/.test(one)) {
+      if (word !== null) words.push(word);
+      word = null;
+    } else {
+      if (one === "\\" && i + 1 < line.length) i += 1;
+      word = (word ?? "") + line[i];
+    }
+  }
+  if (quote) return null;
+  if (word !== null) words.push(word);
+  if (words[0] === "launcher") words.shift();
+  const takesText = words[0] === "submit" || words[0] === "read";
+  if (takesText && !words.some((one) => one.startsWith("--"))) words.splice(1, 0, "--");
+  return words;
 }
 
 /** A command line as a shell wants it. */

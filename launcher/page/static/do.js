@@ -2,7 +2,7 @@
 // command line that would have done it, and its answer or its error in one line.
 
 import { api } from "./api.js";
-import { LOAD, chaos, commandLine, exampleEntry, ofLink, ofNode, partition } from "./commands.js";
+import { LOAD, chaos, commandLine, exampleEntry, ofLink, ofNode, partition, wordsOf } from "./commands.js";
 import { el, fill, svg } from "./dom.js";
 import { leaders } from "./health.js";
 import { nodeName, printable } from "./words.js";
@@ -17,6 +17,7 @@ export class Doing {
     this.page = page;
     this.menu = document.getElementById("menu");
     this.answers = document.getElementById("answer");
+    this.command = document.getElementById("command");
     this.stage = document.getElementById("stage");
     this.sketch = svg("path", { class: "sketch", d: "" });
     this.stage.append(this.sketch);
@@ -33,11 +34,7 @@ export class Doing {
   /** Runs one command and shows what came of it. Its output; null where it failed. */
   async run(words) {
     this.close();
-    const line = commandLine(words);
-    const row = el("p", { class: "said" }, el("code", {}, printable(line, 300)), " ", el("span", { class: "outcome" }, "…"));
-    this.answers.prepend(row);
-    while (this.answers.children.length > MOST_ANSWERS) this.answers.lastChild.remove();
-    const outcome = row.querySelector(".outcome");
+    const outcome = this._addRow(commandLine(words));
     try {
       const answer = await api("/do", { method: "POST", body: JSON.stringify({ words }), headers: { "Content-Type": "application/json" } });
       const good = answer.status === 0;
@@ -49,6 +46,33 @@ export class Doing {
       outcome.classList.add("bad");
       return null;
     }
+  }
+
+  /** Begins a command line, for somebody to complete. */
+  begin(words) {
+    this.close();
+    this.command.value = `${commandLine(words).replace("launcher ", "")} `;
+    this.command.focus();
+  }
+
+  async _runTyped() {
+    const words = wordsOf(this.command.value);
+    if (words === null) this._tell(this.command.value, "a quote is not closed");
+    else if (words.length && (await this.run(words)) !== null) this.command.value = "";
+  }
+
+  /** A line that was not run, and why. */
+  _tell(line, why) {
+    this._addRow(line).textContent = why;
+    this.answers.querySelector(".outcome").classList.add("bad");
+  }
+
+  /** A new row of the answers, with a line of the user; its place for what comes of it. */
+  _addRow(line) {
+    const row = el("p", { class: "said" }, el("code", {}, printable(line, 300)), " ", el("span", { class: "outcome" }, "…"));
+    this.answers.prepend(row);
+    while (this.answers.children.length > MOST_ANSWERS) this.answers.lastChild.remove();
+    return row.querySelector(".outcome");
   }
 
   /** Says so where no message is recorded at all, and what an entry looks like. */
@@ -63,8 +87,8 @@ export class Doing {
   // -- menus ---------------------------------------------------------------------------------------
 
   open(title, rows, place, opener) {
-    const items = rows.map(([label, words]) =>
-      el("button", { type: "button", role: "menuitem", title: commandLine(words), onclick: () => this.run(words) }, label));
+    const items = rows.map(([label, words, goesOn]) =>
+      el("button", { type: "button", role: "menuitem", title: commandLine(words) + (goesOn ? " …" : ""), onclick: () => (goesOn ? this.begin(words) : this.run(words)) }, label));
     fill(this.menu, el("p", { class: "menu-title" }, title), ...items);
     this.menu.hidden = false;
     const { width, height } = this.menu.getBoundingClientRect();
@@ -108,6 +132,10 @@ export class Doing {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (entry.value) this.run(["submit", "--", entry.value]);
+    });
+    document.getElementById("command-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this._runTyped();
     });
     const on = (id, does) => document.getElementById(id).addEventListener("click", does);
     on("workload", () => this.run(LOAD));
@@ -220,6 +248,7 @@ export class Doing {
       restart: withNode(leader, (id) => ["restart", id]),
       timeOut: withNode(follower, (id) => ["time-out", id]),
       timeOutAll: () => this.run(["time-out", "all"]),
+      command: () => this.command.focus(),
       heal: () => this.run(["heal"]),
       freeze: () => this.run([this.state.frozen ? "thaw" : "freeze"]),
     };

@@ -19,6 +19,7 @@ export const KEYS = [
 /** Those of a cluster that runs. */
 export const LIVE_KEYS = [
   [["c"], "submit an entry to the leader", "submit"],
+  [[":"], "type a command of the launcher", "command"],
   [["r"], "restart the leader", "restart"],
   [["t"], "have one follower campaign now", "timeOut"],
   [["a"], "have all nodes campaign now, which may split the vote", "timeOutAll"],

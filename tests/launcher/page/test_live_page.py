@@ -127,6 +127,31 @@ def test_an_entry_a_load_and_chaos_are_for_the_machine_that_runs() -> None:
         assert chaos[-2:] == ["--seed", "12"]
 
 
+def test_any_command_is_typed_or_begun_by_a_menu() -> None:
+    server = Server(*cluster())
+    with watched(server) as page:
+        wait_until(page, SHOWN)
+        page.keyboard.press(":")
+        page.keyboard.type("launcher submit 'ADD a \"b\"'")
+        page.keyboard.press("Enter")
+        wait_until(page, "document.querySelectorAll('.outcome.good').length === 1")
+        assert page.input_value("#command") == ""
+        page.locator("[data-node='2']").click()
+        page.get_by_role("menuitem", name="Arm another point…").click()
+        assert page.input_value("#command") == "arm 2 "
+        page.keyboard.type("before-sync '3*off->kill'")
+        page.keyboard.press("Enter")
+        wait_until(page, "document.querySelectorAll('.outcome.good').length === 2")
+        page.fill("#command", "submit 'ADD a")
+        page.keyboard.press("Enter")
+        shows(page, ".outcome.bad", "a quote is not closed")
+        assert page.input_value("#command") == "submit 'ADD a"
+        assert server.done == [
+            ["submit", "--", 'ADD a "b"'],
+            ["arm", "2", "before-sync", "3*off->kill"],
+        ]
+
+
 MIDDLE_OF_A_MESSAGE = """(() => {
     const box = document.querySelector('.message').getBoundingClientRect();
     return [box.x + box.width / 2, box.y + box.height / 2];
