@@ -247,10 +247,12 @@ class Player:
             with suppress(OSError):  # a full disk ends no run; what happened is in the log, too
                 lines.add(one)
             self._log(one)
-            say, self._say = self._say, None  # one that fails is not called again while we heal
-            if say is not None:
-                say(one)
-                self._say = say
+            if self._say is not None:
+                try:
+                    self._say(one)
+                except Exception:
+                    self._say = None  # it is not called again while we heal; after Ctrl-C it is
+                    raise
 
     def _log(self, one: Happening) -> None:
         """To the event log of the supervisor, beside the events of the faults themselves."""

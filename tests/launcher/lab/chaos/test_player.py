@@ -21,6 +21,7 @@ from launcher.lab.chaos.running import Chaos
 from launcher.lab.chaos.schedule import Fault, Head, Schedule, read
 from launcher.lab.chaos.watching import broken
 from launcher.lab.chaos.watching import read as read_samples
+from launcher.streams import ReaderGone
 from tests.launcher.fake_cluster import until
 from tests.launcher.lab.chaos.toy import ToyCluster
 
@@ -217,18 +218,25 @@ def test_it_stops_when_it_is_told_to_and_everything_is_healed(toy: ToyCluster) -
     assert outcome.unconverged == ""
 
 
-def test_an_exception_of_its_thread_heals_everything_first(toy: ToyCluster) -> None:
-    """Ctrl-C arrives as an exception, and so does a reader that has gone."""
-
+@pytest.mark.parametrize(
+    ("raised", "said_after"),
+    [(KeyboardInterrupt(), ["healing", "ended", "over"]), (ReaderGone(), [])],
+    ids=["Ctrl-C", "a reader that has gone"],
+)
+def test_an_exception_of_its_thread_heals_everything_first(
+    toy: ToyCluster, raised: BaseException, said_after: list[str]
+) -> None:
+    """Ctrl-C may come just while a line is written; the end is told all the same."""
     said: list[str] = []
 
     def say(one: Happening) -> None:
         said.append(one.what)
-        if "began" in said:
-            raise KeyboardInterrupt
+        if one.what == "began":
+            raise raised
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(raised)):
         Player(toy, plan((0.01, 60.0, "kill", "leader", ""), time_s=60.0), say=say).run()
+    assert said == ["run", "began", *said_after]
     assert toy.done == ["kill 1", "start 1", "heal", "submit"]
     assert toy.notes[-1].what == "over"
 
