@@ -333,6 +333,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "seed": amounts,
     "number": amounts,
     "words": texts,
+    "line": texts,
     "why": texts,
     **{
         name: st.booleans()
