@@ -237,7 +237,14 @@ def test_a_bug_in_a_users_machine_is_found_with_its_workload(lab: Lab, has_bug: 
 
 
 def test_a_machine_that_cannot_be_started_ends_the_run_in_one_line(lab: Lab) -> None:
-    (lab.folder / "mine.py").write_text("class Machine:\n    def __init__(self): raise OSError\n")
+    (lab.folder / "mine.py").write_text(
+        "class Machine:\n"
+        "    def __init__(self): raise OSError\n"
+        "class Load:\n"
+        "    machine = 'mine:Machine'\n"
+        "    def next(self, client, number, rng, last): pass\n"
+        "    def check(self, history): pass\n"
+    )
 
     words = ("--machine", "mine:Machine", "--workload", "mine:Load")
     done = lab.launcher("test", "--seed", "1", *words)
