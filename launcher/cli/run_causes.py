@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-import msgspec
 
 from launcher.cli.recorded import of_cluster
 from launcher.cli.why import missed_write
@@ -21,7 +20,7 @@ from launcher.lab.clients import Ran
 from launcher.lab.folder import RunFolder
 from launcher.lab.verdict.finding import INVALID, Verdict
 from launcher.lab.workloads import Judgement
-from launcher.timeline.events import Event, parse_line
+from launcher.timeline.events import Event, with_fields
 
 _NAMED = re.compile(r"client (?P<client>[0-9]+), operation (?P<id>[0-9]+)\b")
 """An operation in the window of a finding (`launcher/lab/verdict/operations.py`)."""
@@ -90,7 +89,8 @@ def _causes(config: ClusterConfig, folder: Path, found: _Broken) -> list[str]:
             last, seen = event.t, seen or event.event in VIOLATIONS
             yield event
         if not seen:
-            yield _event(last + 1, broken)
+            at_end = Event(last + 1, 0, 0, 0, "", 0, "error", "property.broken")
+            yield with_fields(at_end, broken)
 
     return explain_first_lines(events, "last-violation")
 
@@ -118,11 +118,3 @@ def _facts(read: history.Done) -> dict[str, object]:
     if read.completed is not None:
         facts["until_s"] = read.completed / 1e9
     return facts
-
-
-def _event(t: int, fields: dict[str, object]) -> Event:
-    common = {"t": t, "node": 0, "life": 0, "term": 0, "role": "", "commit": 0}
-    line = {**common, "level": "error", "event": "property.broken", **fields}
-    event = parse_line(msgspec.json.encode(line))
-    assert event is not None, "it has all fields of an event"
-    return event

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
@@ -192,8 +191,8 @@ class PageApp:
         else:
             async with self._turn:  # a command prints, and two must not print into each other
                 answer = await run_in_threadpool(self._run, words)
-        line = "launcher " + shlex.join(words)
         code = 200 if answer.status == 0 else 422
+        line = doing.command_line(words)
         return JSONResponse({"line": line, **msgspec.structs.asdict(answer)}, code)
 
     async def _say_status(self, request: Request) -> Response:

@@ -112,11 +112,16 @@ def parse(body: bytes) -> list[str]:
     return words
 
 
+def command_line(words: Sequence[str]) -> str:
+    """The words as somebody would type them in a shell."""
+    return shlex.join(["launcher", *words])
+
+
 def noted(words: Sequence[str]) -> str | None:
     """What the timeline says of a command of the page; None: nothing."""
     if words[0] in ASKING:
         return None
-    line = shlex.join(["launcher", *words])
+    line = command_line(words)
     if len(line) <= MOST_LINE_CHARACTERS:
         return line
     return f"{line[:MOST_LINE_CHARACTERS]}… ({len(line)} characters)"

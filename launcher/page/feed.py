@@ -30,7 +30,7 @@ from launcher.evidence.messages.reading import TAP
 from launcher.evidence.messages.records import Damaged, event_of
 from launcher.page.events import Record
 from launcher.page.recorded import page_event
-from launcher.timeline.events import Event, parse_line
+from launcher.timeline.events import Event, with_fields
 from launcher.timeline.files import LATE, TIMELINE
 from launcher.timeline.tail import Tail
 from node.tap.segment import segments
@@ -92,11 +92,8 @@ class Thinning:
 
 def _missed(latest: Event, segments: int) -> Event:
     """An event of the page alone: a reader that was stopped does not show all of a ring."""
-    common = {"t": latest.t, "node": latest.node, "life": latest.life, "term": latest.term}
-    line = {**common, "role": latest.role, "commit": latest.commit, "level": "warn"}
-    event = parse_line(msgspec.json.encode({**line, "event": "tap.missed", "segments": segments}))
-    assert event is not None, "it has all fields of an event"
-    return event
+    event = msgspec.structs.replace(latest, level="warn", event="tap.missed")
+    return with_fields(event, {"segments": segments})
 
 
 class Feed:
@@ -114,6 +111,7 @@ class Feed:
         self._tails = [Tail(log_dir / name) for name in (TIMELINE, LATE)]
         self._known: set[_Name] = set()
         self._records: dict[int, NodeRecord] = {}
+        self._told_missing: Counter[int] = Counter()
         self._waiting: list[tuple[int, int, int, Event]] = []
         self._arrived = 0
         self._thinning = Thinning()
@@ -195,7 +193,7 @@ class Feed:
         for node, size in sizes.items():
             self._records[node] = NodeRecord(folder, node, at_end=size > MOST_RECORDED)
         for record in self._records.values():
-            missing, latest = record.missing, None
+            latest = None
             while records := record.read():
                 for one in records:
                     try:
@@ -203,8 +201,10 @@ class Feed:
                     except Damaged:
                         continue
                     yield latest
-            if latest is not None and record.missing > missing:
-                yield _missed(latest, record.missing - missing)
+            missed = record.missing - self._told_missing[record.node]
+            if latest is not None and missed:
+                self._told_missing[record.node] += missed
+                yield _missed(latest, missed)
 
     def _hand_on(self, event: Event) -> None:
         if not self.begun_ns:

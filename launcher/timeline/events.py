@@ -9,6 +9,7 @@ asked for.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -50,6 +51,24 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 _COMMON = frozenset(Event.__struct_fields__) - {"raw"}
 _decoder = msgspec.json.Decoder(Event)
+
+
+def with_fields(event: Event, fields: Mapping[str, object]) -> Event:
+    """The event with these fields of its own, and the line that a log would have of it.
+
+    Raises TypeError, ValueError for a value that JSON cannot hold.
+    """
+    common = {
+        "t": event.t,
+        "node": event.node,
+        "life": event.life,
+        "term": event.term,
+        "role": event.role,
+        "commit": event.commit,
+        "level": event.level,
+        "event": event.event,
+    }
+    return msgspec.structs.replace(event, raw=msgspec.json.encode({**common, **fields}))
 
 
 def parse_line(line: bytes) -> Event | None:

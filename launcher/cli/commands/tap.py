@@ -96,8 +96,8 @@ def top(context: Context, once: bool, as_json: bool) -> None:
 
 
 def _print_rates(watched: Top, nodes: Sequence[NodeId]) -> None:
-    missed = {str(node): count for node, count in watched.missed().items()}
-    print_json({"rates": watched.rates(), "off": watched.off(nodes), "missed": missed})
+    rates, off, missed = watched.rates(), watched.off(nodes), watched.missed()
+    print_json({"rates": rates, "off": off, "missed": missed})
 
 
 def _look(watched: Top) -> None:

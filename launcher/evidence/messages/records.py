@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from launcher.timeline.events import Event
+from launcher.timeline.events import Event, with_fields
 from node import wire
 from node.errors import WireError
 from node.raft.messages import InstallSnapshot, Message
@@ -140,19 +140,8 @@ def _fields(record: Record, message: Message) -> dict[str, object]:
 
 def _event(record: Record, t: int, name: str, level: str, fields: dict[str, object]) -> Event:
     head, role = record.head, ROLES[record.role]
-    line = {
-        "t": t,
-        "node": head.node,
-        "life": head.life,
-        "term": record.term,
-        "role": role,
-        "commit": record.commit,
-        "level": level,
-        "event": name,
-        **fields,
-    }
-    raw = msgspec.json.encode(line)
-    return Event(t, head.node, head.life, record.term, role, record.commit, level, name, raw)
+    event = Event(t, head.node, head.life, record.term, role, record.commit, level, name)
+    return with_fields(event, fields)
 
 
 _event_decoder = msgspec.msgpack.Decoder(tuple[str, str, dict[str, object]])

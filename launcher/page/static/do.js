@@ -42,8 +42,7 @@ export class Doing {
       outcome.classList.add(good ? "good" : "bad");
       return good ? answer.output : null;
     } catch (error) {
-      outcome.textContent = error.message;
-      outcome.classList.add("bad");
+      showFailure(outcome, error.message);
       return null;
     }
   }
@@ -57,14 +56,8 @@ export class Doing {
 
   async _runTyped() {
     const words = wordsOf(this.command.value);
-    if (words === null) this._tell(this.command.value, "a quote is not closed");
+    if (words === null) showFailure(this._addRow(this.command.value), "a quote is not closed");
     else if (words.length && (await this.run(words)) !== null) this.command.value = "";
-  }
-
-  /** A line that was not run, and why. */
-  _tell(line, why) {
-    this._addRow(line).textContent = why;
-    this.answers.querySelector(".outcome").classList.add("bad");
   }
 
   /** A new row of the answers, with a line of the user; its place for what comes of it. */
@@ -253,6 +246,12 @@ export class Doing {
       freeze: () => this.run([this.state.frozen ? "thaw" : "freeze"]),
     };
   }
+}
+
+/** Why a line was not run. */
+function showFailure(outcome, why) {
+  outcome.textContent = why;
+  outcome.classList.add("bad");
 }
 
 /** One line as it is; of several the last, which has the result, and all of them at a click. */

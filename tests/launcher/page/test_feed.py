@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from launcher.errors import NotRunning
+from launcher.evidence.messages.files import NodeRecord
+from launcher.evidence.messages.records import Record
 from launcher.page import feed as module
 from launcher.page.feed import SETTLE_S, Feed, Thinning
 from launcher.timeline.events import Event, parse_line
 from node.raft.messages import TimeoutNow
 from tests.launcher.page.test_recorded import line
-from tests.node.tap.lab import NOW, frame, tap_in
+from tests.node.tap.lab import NOW, frame, records_in, tap_in
 
 LATER = 10**12
 """A time at which everything that these tests write has settled."""
@@ -120,6 +122,35 @@ def test_a_ring_that_was_overwritten_before_it_was_read_is_an_event(logs: Path, 
     text = f"{missed['segments']} files of n1's messages were overwritten before they were read"
     assert (missed["node"], missed["text"]) == (1, text)
     assert len(fill(5)) == 1
+
+
+class Overwritten(NodeRecord):
+    """A record whose next file has nothing yet, when those before it are found to be gone."""
+
+    later: list[Record]
+
+    def read(self) -> list[Record]:
+        self.missing = 2
+        found, self.later = self.later, []
+        return found
+
+
+def test_what_is_missing_is_told_when_the_next_message_is_there(logs: Path, feed: Feed) -> None:
+    other = logs / "other"
+    other.mkdir()
+    tap_in(other).sent(2, frame(TimeoutNow(1, 1), NOW))
+    record = Overwritten(logs, 1)
+    record.later = []
+    feed._records[1] = record
+    feed.poll(NOW * 2)
+    assert times(feed) == []
+    record.later = records_in(other)
+    feed.poll(NOW * 2)
+    feed.poll(NOW * 2)
+    told = [one for _, one in feed.take(0)[1]]
+    assert [(one["event"], one.get("segments")) for one in told] == [
+        ("message.sent", None), ("tap.missed", 2)
+    ]  # fmt: skip
 
 
 def sent(t: int, kind: str, event: str = "message.sent", **fields: Any) -> tuple[Event, Any]:
