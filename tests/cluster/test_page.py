@@ -109,7 +109,7 @@ def test_the_leader_is_killed_by_a_click_and_the_page_goes_back_to_before_it(lab
         wait_until(page, f"page.player.state.nodes[{first}].process === 'down'")
         ran = [one["line"] for one in lab.events("page.runs")]
         assert ran == ["launcher submit -- 'SET a <b>1</b>'", f"launcher kill {first}"]
-        shows(page, "#tolerance", "1")
+        shows(page, "#tolerance", "1", alone=True)
 
 
 @needs_chromium

@@ -57,10 +57,11 @@ def wait_until(page: Page, expression: str) -> None:
         page.wait_for_timeout(50)
 
 
-def shows(page: Page, selector: str, text: str) -> None:
-    """Waits until the first such element shows this text, among other text. What a click sets off
-    may be drawn only after the click has returned."""
+def shows(page: Page, selector: str, text: str, *, alone: bool = False) -> None:
+    """Waits until the first such element shows this text: alone, or among other text. What a click
+    sets off may be drawn only after the click has returned."""
     from playwright.sync_api import expect
 
-    shown = page.locator(selector).first
-    expect(shown).to_contain_text(text, use_inner_text=True, timeout=PATIENCE_MS)
+    shown = expect(page.locator(selector).first)
+    holds = shown.to_have_text if alone else shown.to_contain_text
+    holds(text, use_inner_text=True, timeout=PATIENCE_MS)

@@ -163,4 +163,4 @@ def test_thirty_one_nodes_fit(tmp_path: Path) -> None:
             other = boxes[(i + 1) % len(boxes)]
             apart = ((one["x"] - other["x"]) ** 2 + (one["y"] - other["y"]) ** 2) ** 0.5
             assert apart >= one["width"], "two nodes overlap"
-        shows(page, "#tolerance", "15")
+        shows(page, "#tolerance", "15", alone=True)

@@ -78,7 +78,7 @@ def test_why_the_stream_was_refused_is_said_however_often_it_is_tried() -> None:
     tries = "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/events'))"
     with watched(Server(status=503, refusal="64 pages are open")) as page:
         wait_until(page, f"{tries}.length >= 4")
-        shows(page, "#note", "64 pages are open")
+        shows(page, "#note", "64 pages are open", alone=True)
 
 
 def test_a_stream_that_begins_anew_leaves_nothing_of_what_was() -> None:
@@ -238,7 +238,7 @@ def test_of_many_lines_the_last_is_shown_and_all_at_a_click() -> None:
         wait_until(page, SHOWN)
         page.click("#workload")
         page.locator(".outcome.good").wait_for()
-        shows(page, ".outcome", "\\u202evalid: 7 operations")
+        shows(page, ".outcome", "\\u202evalid: 7 operations", alone=True)
         page.get_by_text("all 3 lines").click()
         shows(page, "#answer pre", "add  7")
 
