@@ -11,6 +11,7 @@ two may find different modules.
 
 from __future__ import annotations
 
+import importlib
 import os
 import site
 import sys
@@ -39,6 +40,22 @@ def use(folders: Iterable[str]) -> None:
     """
     own = [path for path in sys.path if path and (path != OURS or is_installed())]
     sys.path[:] = dict.fromkeys([*own, *folders])
+
+
+def load(module_name: str) -> ModuleType:
+    """Imports a module of the user's, and keeps no bytecode of it and of what it imports.
+
+    Python takes kept bytecode for that of a file which was edited within the same second and has
+    the same length. So nodes would go on with code that the user has changed.
+
+    Raises whatever the module raises.
+    """
+    kept = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        return importlib.import_module(module_name)
+    finally:
+        sys.dont_write_bytecode = kept
 
 
 def environment() -> dict[str, str]:

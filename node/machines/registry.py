@@ -8,7 +8,6 @@ module's code: a machine is trusted as the node itself is.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 from types import ModuleType
@@ -73,7 +72,7 @@ def load(name: str) -> Machine:
 
 def _import(name: str, module_name: str) -> ModuleType:
     try:
-        module = importlib.import_module(module_name)
+        module = module_path.load(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
         if module_name.partition(".")[0] in sys.modules:

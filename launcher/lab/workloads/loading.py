@@ -8,7 +8,6 @@ its own (`launcher/lab/clients/`), never in the launcher.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -130,7 +129,7 @@ def load(name: str, options: Options | None = None) -> Workload:
 
 def _find(name: str, module_name: str, class_name: str) -> type[object]:
     try:
-        module = importlib.import_module(module_name)
+        module = module_path.load(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
         if module_name.partition(".")[0] in sys.modules:
